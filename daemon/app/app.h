@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Client sessions, their sockets and doorbells. Two threads meet here:
+ *   control thread: makes sessions, procs and waiters (functions marked [ctl]) and posts messages;
+ *   data plane:     owns the sockets and calls everything marked [data].
+ * They share one single-producer queue each way and the waiter table of a session (written by [ctl], atomics). */
+#ifndef XT_APP_H
+#define XT_APP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/stack/stack.h"
+#include "proto/xt_shm.h"
+
+struct xt_app;
+struct xt_session;
+
+struct xt_app_cfg {
+    uint32_t max_slots;              /* sockets of one client; XT_MAX_SLOTS */
+    uint32_t max_sessions;           /* 4096 */
+    uint64_t arena;                  /* bytes of ring space in a region (virtual until touched); 16 GiB */
+    uint32_t sndbuf, rcvbuf;         /* default ring sizes, bytes, powers of two; 1 MiB each */
+    uint32_t bufmax;                 /* limit of SO_SNDBUF and SO_RCVBUF; 16 MiB */
+    uint32_t somaxconn;              /* 4096 */
+    uint32_t spin_us;                /* clients' spin before sleeping; 20 */
+    bool (*may_bind_low)(uid_t uid); /* ports below 1024; NULL: root only */
+};
+
+/* `global_fd`: memfd of struct xt_global made by xt_app_new, sealed: pass it to clients. */
+int xt_app_new(struct xt_app **out, const struct xt_app_cfg *cfg);
+void xt_app_free(struct xt_app *a);
+int xt_app_global_fd(const struct xt_app *a);
+struct xt_global *xt_app_global(struct xt_app *a);
+
+/* Binds app and stack to each other; `xt_app_stack_ops` gives event, admit and need_bufs (tx is the shard's). Before threads. */
+void xt_app_stack_ops(struct xt_app *a, struct xt_stack_ops *ops);
+void xt_app_set_stack(struct xt_app *a, struct xt_stack *s);
+
+/* ---- [ctl] ---- */
+
+/* Makes a session: memfd, mapped, sealed (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), doorbell eventfd. It takes part once posted.
+ * Returns 0 or -ENOMEM, -EMFILE, -ENOBUFS (max_sessions). */
+int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out);
+uint32_t xt_session_id(const struct xt_session *s);
+int xt_session_memfd(const struct xt_session *s);
+int xt_session_doorbell(const struct xt_session *s);
+/* A process joins the family (the first one, or a fork about to happen). Returns its index or -ENOBUFS. */
+int xt_session_add_proc(struct xt_session *s, pid_t pid);
+/* A waiter for a proc: returns its index, `*fd` is the eventfd to be passed to the client (borrowed), or -ENOBUFS, -EMFILE. */
+int xt_session_add_waiter(struct xt_session *s, uint32_t proc, int *fd);
+
+enum xt_msg_type {
+    XT_MSG_SESSION,   /* ctl to data: session begins (ptr: struct xt_session) */
+    XT_MSG_PROC_GONE, /* ctl to data: proc `arg` of session `ptr` has died or detached; the last one ends the session */
+    XT_MSG_CALL,      /* ctl to data: run fn(arg) on the data plane, then send it back as XT_MSG_RETURN */
+    XT_MSG_RETURN,    /* data to ctl */
+    XT_MSG_SESSION_END, /* data to ctl: nothing uses session `ptr` any more: xt_session_free() it */
+};
+
+struct xt_msg {
+    enum xt_msg_type type;
+    uint32_t arg;
+    void *ptr;
+    void (*fn)(void *ptr);   /* XT_MSG_CALL: run on the data plane, must be short */
+    void (*done)(void *ptr); /* XT_MSG_RETURN: run on the control thread */
+};
+
+/* Returns 0 or -EAGAIN when the queue is full. Wakes the data plane. */
+int xt_app_post(struct xt_app *a, const struct xt_msg *m);
+/* Runs what the data plane has sent; call when xt_app_ctl_fd() (an eventfd) is readable. */
+void xt_app_ctl_run(struct xt_app *a);
+int xt_app_ctl_fd(const struct xt_app *a);
+void xt_session_free(struct xt_session *s);
+
+/* ---- [data] ---- */
+
+/* Takes messages, commands and dirty slots of every session. True when there was anything. */
+bool xt_app_poll(struct xt_app *a, uint64_t now_us);
+/* Publishes what stack events have left (readiness, wake-ups): once at the end of a batch. */
+void xt_app_flush(struct xt_app *a);
+/* About to sleep: raises xt_global.sleeping and looks again. True: do not sleep. Cancel with xt_app_awake(). */
+bool xt_app_prepare_sleep(struct xt_app *a);
+void xt_app_awake(struct xt_app *a);
+/* Descriptors that wake the data plane: its message eventfd, and each session's doorbell as sessions come and go (callbacks
+ * run on the data plane, so that the shard can add and remove polls of its io_uring). */
+int xt_app_data_fd(const struct xt_app *a);
+void xt_app_on_doorbell(struct xt_app *a, void (*add)(void *arg, int fd, uint32_t session),
+                        void (*remove)(void *arg, int fd, uint32_t session), void *arg);
+
+/* For `xtcpctl list`: who owns a connection; "" and 0 for none. */
+struct xt_owner {
+    pid_t pid;
+    uid_t uid;
+    char comm[24];
+};
+void xt_app_owner(struct xt_app *a, const struct xt_conn *c, struct xt_owner *out);
+
+struct xt_app_stats {
+    uint64_t sessions, sessions_ended, liars, commands, wakeups, doorbells, accepts, backlog_drops;
+    uint64_t bytes_mapped; /* ring bytes handed out now */
+};
+const struct xt_app_stats *xt_app_stats(const struct xt_app *a);
+
+#endif

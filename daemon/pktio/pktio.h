@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The packet device: an AF_PACKET socket with PACKET_VNET_HDR on one interface, driven by the shard's io_uring.
+ * One object belongs to one thread. */
+#ifndef XT_PKTIO_H
+#define XT_PKTIO_H
+
+#include <liburing.h>
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct xt_pktio;
+
+enum xt_pktio_rx_mode { XT_RX_RING, XT_RX_MULTISHOT };
+
+struct xt_pktio_cfg {
+    const char *ifname;
+    uint8_t mac[6]; /* only frames to this address or to broadcast/multicast are let in (BPF filter) */
+    enum xt_pktio_rx_mode rx_mode;
+    uint32_t rx_frames; /* receive slots, each takes a super-frame; 0: default */
+    uint32_t tx_frames; /* sends in flight; 0: default */
+    int fd;             /* an AF_PACKET socket handed over by the keeper, or -1: open one */
+};
+
+/* A received frame. Valid until the next xt_pktio_rx_release(). */
+struct xt_frame {
+    const uint8_t *data; /* Ethernet header on */
+    uint32_t len;        /* bytes captured */
+    uint32_t wire_len;   /* bytes on the wire; more than len: truncated, to be dropped and counted */
+    struct virtio_net_hdr vnet;
+};
+
+struct xt_pktio_stats {
+    uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
+    uint64_t rx_kernel_drops; /* PACKET_STATISTICS: the ring was full */
+    uint64_t rx_truncated, tx_errors, tx_full;
+    uint64_t tx_submits; /* io_uring_enter calls that carried sends */
+};
+
+/* user_data of every completion that belongs to pktio has this bit; the loop hands those to xt_pktio_cqe(). */
+#define XT_PKTIO_UDATA (1ULL << 63)
+
+/* Opens the device and arms its receive side on `ring` (borrowed until close). On failure returns a negative errno and
+ * writes one line for people to `err`. */
+int xt_pktio_open(const struct xt_pktio_cfg *cfg, struct io_uring *ring, struct xt_pktio **out, char *err,
+                  size_t errlen);
+void xt_pktio_close(struct xt_pktio *p);
+
+/* The socket, for the keeper. */
+int xt_pktio_fd(const struct xt_pktio *p);
+
+/* Up to `n` received frames, without a system call where the backend allows it; 0 when there are none. The frames stay
+ * valid until xt_pktio_rx_release(), which must be called before the next xt_pktio_rx(). */
+unsigned xt_pktio_rx(struct xt_pktio *p, struct xt_frame *frames, unsigned n);
+void xt_pktio_rx_release(struct xt_pktio *p);
+
+/* True when frames are waiting: for use between "about to sleep" and the wait. */
+bool xt_pktio_rx_pending(const struct xt_pktio *p);
+
+/* Queues one frame: `hdr` (Ethernet to TCP header, copied, at most 256 bytes) then `niov` (0 to 3) pieces of payload, which are
+ * borrowed until the send completes (at the latest shortly after the next submit). `vnet` as PACKET_VNET_HDR wants it.
+ * Returns 0, or -ENOBUFS when no slot is free: try again after completions. */
+int xt_pktio_tx(struct xt_pktio *p, const struct virtio_net_hdr *vnet, const void *hdr, size_t hdrlen,
+                const struct iovec *iov, unsigned niov);
+
+/* Free transmit slots now. */
+unsigned xt_pktio_tx_room(const struct xt_pktio *p);
+
+/* Handles one completion whose user_data has XT_PKTIO_UDATA. */
+void xt_pktio_cqe(struct xt_pktio *p, const struct io_uring_cqe *cqe);
+
+void xt_pktio_stats(struct xt_pktio *p, struct xt_pktio_stats *out);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The host: one interface address, neighbours, routes, ports, listeners and all connections of a shard.
+ * Frames come in by xt_stack_input(), leave by the `tx` callback; the application layer is told by `ops`.
+ * Not thread-safe: one stack belongs to one shard. No file descriptor, clock or thread in it: time is an argument. */
+#ifndef XT_STACK_H
+#define XT_STACK_H
+
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "daemon/stack/stats.h"
+#include "daemon/tcp/tcp.h"
+
+struct xt_stack;
+
+#define XT_MAX_ROUTES 32
+
+struct xt_route {
+    uint32_t dst, mask; /* network byte order */
+    uint32_t gateway;   /* network byte order; 0: on link */
+};
+
+struct xt_stack_cfg {
+    uint8_t mac[6];
+    uint32_t addr;  /* own IPv4 address, network byte order */
+    uint8_t prefix; /* length of the on-link prefix */
+    uint16_t mtu;   /* IP bytes, 576 to 65535 */
+    uint32_t max_conns;
+    struct xt_route routes[XT_MAX_ROUTES]; /* the default gateway is the route 0/0 */
+    uint32_t nroutes;
+    uint16_t port_min, port_max; /* ephemeral ports, 32768 to 60999 */
+    uint8_t ttl;                 /* 64 */
+    struct xt_tcp_cfg tcp;
+};
+
+/* Where the application layer keeps a connection's rings; the stack only uses them. */
+struct xt_bufs {
+    uint8_t *rx, *tx; /* NULL: none yet */
+};
+
+struct xt_stack_ops {
+    /* Sends one frame; as xt_pktio_tx. Returns 0 or -ENOBUFS. */
+    int (*tx)(void *arg, const struct virtio_net_hdr *vnet, const void *hdr, size_t hdrlen, const struct iovec *iov,
+              unsigned niov);
+    /* XT_EV_* happened to connection `c`. With XT_EV_CLOSED the stack frees the record right after the call. */
+    void (*event)(void *arg, struct xt_conn *c, uint32_t events);
+    /* A SYN came for `listener`: may a child be made? (accept backlog, memory). False drops the SYN and counts it. */
+    bool (*admit)(void *arg, const struct xt_conn *listener);
+    /* The connection needs its rings now: sets them by xt_stack_set_bufs(). False: no memory, the segment's payload is
+     * not taken. Called at the latest when a SYN_RECV child gets its first segment. */
+    bool (*need_bufs)(void *arg, struct xt_conn *c);
+    void *arg;
+};
+
+/* Bytes that the state region needs for `max_conns` records, header included. */
+size_t xt_stack_state_size(uint32_t max_conns);
+
+/* Makes a stack over `state` (zero-filled, xt_stack_state_size() bytes, shared memory). `key` seeds all keyed hashes (flows, ISN,
+ * ports). Returns 0 or a negative errno. */
+int xt_stack_new(struct xt_stack **out, const struct xt_stack_cfg *cfg, const struct xt_stack_ops *ops, void *state,
+                 const uint8_t key[32], uint64_t now_us);
+void xt_stack_free(struct xt_stack *s);
+
+/* Applies what may change at run time (routes, mtu, tcp tunables). Returns 0 or -EINVAL. */
+int xt_stack_reconfigure(struct xt_stack *s, const struct xt_stack_cfg *cfg);
+
+/* One received frame. `vnet` says whether the checksum was verified or is partial (RX side of PACKET_VNET_HDR). */
+void xt_stack_input(struct xt_stack *s, const uint8_t *frame, size_t len, const struct virtio_net_hdr *vnet,
+                    uint64_t now_us);
+
+/* Sends what is due: output of every connection on the ready list, in rounds, until all are idle or `tx` is full.
+ * Returns true when work is left (tx was full). */
+bool xt_stack_output(struct xt_stack *s, uint64_t now_us);
+
+/* Runs every timer due. */
+void xt_stack_timers(struct xt_stack *s, uint64_t now_us);
+
+/* Next deadline of any timer, UINT64_MAX for none. */
+uint64_t xt_stack_deadline(const struct xt_stack *s);
+
+/* ---- for the application layer ---- */
+
+struct xt_conn *xt_stack_conn(struct xt_stack *s, uint32_t index);
+void xt_stack_set_bufs(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size, uint8_t *tx,
+                       uint32_t tx_size);
+struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c);
+
+/* Checks and reserves a local end point. `local->port` 0 picks one (RFC 6056 algorithm 3 over the ephemeral range).
+ * The unspecified address means the stack's own. `reuse`: SO_REUSEADDR. The reservation belongs to the caller until
+ * xt_stack_unbind(). Returns 0, -EADDRINUSE, -EADDRNOTAVAIL. */
+int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, bool reuse);
+void xt_stack_unbind(struct xt_stack *s, const struct xt_endpoint *local);
+
+/* A listener on a bound end point. `*out` is in state LISTEN. Returns 0, -EADDRINUSE (another listener), -ENOBUFS. */
+int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, bool reuse, uint64_t now_us,
+                    struct xt_conn **out);
+
+/* Active open. `local` with port 0: picked for this remote (an ephemeral port may serve many remotes). Rings and options
+ * must be set on the record before the SYN leaves: `prep(arg, c)` is called for it when not NULL.
+ * Returns 0, -ENETUNREACH (no route), -EADDRNOTAVAIL (no port), -EADDRINUSE (the same four-tuple), -ENOBUFS. */
+int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
+                     uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c), void *arg, struct xt_conn **out);
+
+/* The calls of tcp.h on a connection of this stack: they run the core, deliver events through ops->event, re-arm timers
+ * and put the connection on the ready list. After one of them the record may be gone (state CLOSED was delivered). */
+void xt_stack_wrote(struct xt_stack *s, struct xt_conn *c, uint64_t tx_head, bool urgent, uint64_t now_us);
+void xt_stack_consumed(struct xt_stack *s, struct xt_conn *c, uint64_t rx_tail, uint64_t now_us);
+void xt_stack_shutdown(struct xt_stack *s, struct xt_conn *c, uint64_t now_us);
+void xt_stack_close(struct xt_stack *s, struct xt_conn *c, uint64_t now_us);
+void xt_stack_abort(struct xt_stack *s, struct xt_conn *c, uint64_t now_us);
+void xt_stack_options_changed(struct xt_stack *s, struct xt_conn *c, uint64_t now_us);
+
+/* Every record in use, for `xtcpctl list`: calls `fn` for indices from `*cursor` on, at most `max`; false at the end. */
+bool xt_stack_each(struct xt_stack *s, uint32_t *cursor, unsigned max, void (*fn)(void *arg, struct xt_conn *c),
+                   void *arg);
+
+/* Frees all TIME_WAIT records; returns how many. */
+unsigned xt_stack_flush_time_wait(struct xt_stack *s, uint64_t now_us);
+
+/* Neighbours, for `xtcpctl status --neigh`. */
+struct xt_neigh_info {
+    uint32_t addr;
+    uint8_t mac[6];
+    uint8_t state; /* 0 free, 1 incomplete, 2 reachable, 3 stale */
+    uint64_t age_us;
+};
+unsigned xt_stack_neighbours(const struct xt_stack *s, struct xt_neigh_info *out, unsigned n, uint64_t now_us);
+
+const struct xt_stack_stats *xt_stack_stats(const struct xt_stack *s);
+const struct xt_tcp_stats *xt_stack_tcp_stats(const struct xt_stack *s);
+const struct xt_stack_cfg *xt_stack_cfg(const struct xt_stack *s);
+
+#endif

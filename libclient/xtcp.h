@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * libxtcp: TCP sockets served by xtcpd over shared memory.
+ *
+ * A context is one attachment of this process to a daemon; most programs have one. A socket is a small non-negative number,
+ * valid in every process of the family (this process and its forks). All functions are thread-safe unless they say
+ * otherwise and return a negative errno on failure; none sets errno or raises a signal. -ENOTCONN from any call on a
+ * context whose daemon has gone is reported as -ECONNABORTED on its sockets; see xtcp_alive().
+ * Blocking follows the socket's O_NONBLOCK flag (xtcp_set_nonblock) and MSG_DONTWAIT. A blocking call spins briefly, then
+ * sleeps in the kernel; -EINTR when a signal handler ran. */
+#ifndef XTCP_H
+#define XTCP_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct xtcp;        /* a context */
+struct xtcp_waiter; /* something to sleep on */
+
+/* Attaches to the daemon at `path` (NULL: $XTCP_SOCKET, else /run/xtcp/xtcpd.sock).
+ * -ENOENT, -ECONNREFUSED: no daemon; -EPROTONOSUPPORT: another ABI version (xtcp_strerror_attach() has the words);
+ * -EACCES: not allowed; -EMFILE, -ENOMEM. */
+int xtcp_attach(struct xtcp **out, const char *path);
+
+/* Text of the last failed xtcp_attach() of this thread, one line, never NULL. */
+const char *xtcp_strerror_attach(void);
+
+/* Closes every socket of this process and the context. Not thread-safe. */
+void xtcp_detach(struct xtcp *x);
+
+/* False once the daemon has gone or has dropped this client: all its sockets are then dead. */
+bool xtcp_alive(const struct xtcp *x);
+
+/* Control descriptor: reports POLLHUP when the daemon goes. For poll sets only. */
+int xtcp_control_fd(const struct xtcp *x);
+
+/* The daemon's own IPv4 address. */
+void xtcp_own_addr(const struct xtcp *x, struct sockaddr_in *out);
+
+/* A new stream socket, or -ENOBUFS, -EMFILE. */
+int xtcp_socket(struct xtcp *x);
+
+/* IPv4 addresses only (or IPv4-mapped IPv6): else -EAFNOSUPPORT. As bind(2), listen(2), connect(2), accept4(2). `flags` of
+ * accept: SOCK_NONBLOCK. accept returns the new socket; *alen is in and out as with accept(2). */
+int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen);
+int xtcp_listen(struct xtcp *x, int s, int backlog);
+int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen);
+int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen, int flags);
+
+/* As sendmsg(2) and recvmsg(2) for a stream. Flags: MSG_DONTWAIT, MSG_MORE, MSG_OOB, MSG_NOSIGNAL (implied);
+ * receive: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_OOB. -EPIPE after shutdown or close by the peer, -ECONNRESET,
+ * -ETIMEDOUT, -EAGAIN. 0 from receive is end of file. */
+ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags);
+ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags);
+ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, int flags);
+ssize_t xtcp_recv(struct xtcp *x, int s, void *buf, size_t len, int flags);
+
+/* Zero copy. reserve: up to two pieces of free send ring, returns bytes (0: full); commit sends the first `n` of them.
+ * peek: up to two pieces of unread data, returns bytes (0: none now; -ESHUTDOWN: end of file); consume gives the first `n`
+ * back. Never block. One thread for each direction of a socket. */
+ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2]);
+int xtcp_commit(struct xtcp *x, int s, size_t n);
+ssize_t xtcp_peek(struct xtcp *x, int s, struct iovec iov[2]);
+int xtcp_consume(struct xtcp *x, int s, size_t n);
+
+int xtcp_shutdown(struct xtcp *x, int s, int how);
+
+/* This process's hold on the socket ends. The connection is closed when no process holds it: queued data is still sent. */
+int xtcp_close(struct xtcp *x, int s);
+
+/* SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP options with Linux's meaning and values; -ENOPROTOOPT for what is not known. */
+int xtcp_setsockopt(struct xtcp *x, int s, int level, int name, const void *val, socklen_t len);
+int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *val, socklen_t *len);
+int xtcp_getsockname(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen);
+int xtcp_getpeername(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen);
+
+/* O_NONBLOCK of the open description, shared by all processes that hold the socket. */
+int xtcp_set_nonblock(struct xtcp *x, int s, bool on);
+bool xtcp_get_nonblock(struct xtcp *x, int s);
+
+/* Unread bytes (FIONREAD) and bytes not yet acknowledged (SIOCOUTQ). */
+int xtcp_inq(struct xtcp *x, int s);
+int xtcp_outq(struct xtcp *x, int s);
+bool xtcp_at_mark(struct xtcp *x, int s);
+
+/* POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLERR | POLLPRI | POLLRDNORM | POLLWRNORM as true at this moment, as Linux
+ * reports them for TCP. When POLLOUT is not among them, the wake-up for free space has been asked for. */
+unsigned xtcp_mask(struct xtcp *x, int s);
+
+/* ---- sleeping ----
+ * A waiter collects news of the sockets it is subscribed to. The pattern:
+ *     xtcp_waiter_sub(w, s);  look at xtcp_mask(s);
+ *     while nothing is ready: if (!xtcp_waiter_prepare(w)) poll on xtcp_waiter_fd(w) and what else there is;
+ *                             xtcp_waiter_done(w);  xtcp_waiter_take(w, ...);  look again.
+ * News comes for every arrival (so edge triggering can be built on it) and may come in vain. */
+int xtcp_waiter_new(struct xtcp *x, struct xtcp_waiter **out); /* -ENOBUFS: too many */
+void xtcp_waiter_free(struct xtcp_waiter *w);
+int xtcp_waiter_fd(const struct xtcp_waiter *w); /* an eventfd: readable after a wake-up until _done() */
+void xtcp_waiter_sub(struct xtcp_waiter *w, int s);
+void xtcp_waiter_unsub(struct xtcp_waiter *w, int s);
+bool xtcp_waiter_pending(const struct xtcp_waiter *w); /* news waits to be taken: one load */
+bool xtcp_waiter_prepare(struct xtcp_waiter *w);       /* true: do not sleep, there is news */
+void xtcp_waiter_done(struct xtcp_waiter *w);          /* after the sleep; drains the eventfd if it was written */
+unsigned xtcp_waiter_take(struct xtcp_waiter *w, void (*fn)(void *arg, uint32_t s), void *arg);
+/* Spins for at most the configured time; true when news came. Gives way when spinning has not paid lately. */
+bool xtcp_waiter_spin(struct xtcp_waiter *w);
+
+/* ---- fork ----
+ * Call _prepare before fork(), then _parent or _child after it. The child becomes a process of the family that holds every socket
+ * its parent held. _prepare fails with -ENOBUFS (too many processes) or -ECONNABORTED; fork may go on without: the child then
+ * has no sockets. */
+int xtcp_fork_prepare(struct xtcp *x);
+void xtcp_fork_parent(struct xtcp *x);
+void xtcp_fork_child(struct xtcp *x);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The shared-memory contract between xtcpd and its clients. Everything here is written by two parties that do not trust
+ * each other: the daemon loads each client-written word once and checks it against its private copy; the client may be
+ * anybody. Indices, counters and offsets only: no pointer.
+ *
+ * One client (a process and its forks) has one region: a sealed memfd, mapped whole by both sides.
+ *
+ *   struct xt_region | procs | waiters | cmd bitmap | dirty bitmap | slots | hold bitmaps | ready bitmaps | arena
+ *
+ * slot    a socket. Cache line 0 and 1 are written by the daemon, 2 and 3 by the client.
+ * proc    a process of the family. Its hold bitmap has a bit for each slot that it has a descriptor for. A socket ends when
+ *         no live proc holds it; the daemon looks when the slot is marked dirty or when a process dies.
+ * waiter  something that sleeps: a thread in a blocking call or poll, or an epoll set. It has an eventfd, a ready bitmap (slots
+ *         with news) and a mailbox for one command at a time.
+ * dirty   bitmap of slots that the client wants the daemon to look at: tx_head, rx_tail, urgent mark or holders changed.
+ *
+ * Doorbells: the client marks dirty (or cmd), then, if xt_global.sleeping is set, writes the session's doorbell eventfd. The
+ * daemon publishes to the slot, marks the ready bitmap of each subscribed waiter, then, if waiter.sleeping is set, clears it
+ * and writes the waiter's eventfd. Both are Dekker patterns: store, sequentially consistent fence, load of the other's. */
+#ifndef XT_SHM_H
+#define XT_SHM_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/xt_addr.h"
+#include "proto/xt_bitmap.h"
+#include "proto/xt_state.h"
+
+#define XT_ABI_VERSION 1u
+#define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
+#define XT_MAX_PROCS 64u            /* of one family, at a time */
+#define XT_MAX_WAITERS 1024u        /* of one family, at a time */
+#define XT_MAX_SLOTS 65536u         /* default; at most XT_BITMAP_MAX */
+#define XT_NO_SLOT UINT32_MAX
+
+/* Read-only for clients (sealed with F_SEAL_FUTURE_WRITE): one page for all. */
+struct xt_global {
+    uint32_t magic, abi;
+    _Atomic uint32_t sleeping; /* 1: the data plane sleeps or is about to; ring the doorbell */
+    uint32_t epoch;            /* counts starts of the stack process */
+    uint32_t spin_us;          /* how long a client may spin before it sleeps */
+    uint32_t addr_be;          /* own IPv4 address, network byte order */
+    uint32_t rsv[10];
+};
+static_assert(sizeof(struct xt_global) == 64, "xt_global");
+
+/* Header of a region. Written by the daemon before the client gets it; constant after, but for `dead`. */
+struct xt_region {
+    uint32_t magic, abi;
+    uint32_t max_slots, max_procs, max_waiters;
+    _Atomic uint32_t dead; /* not 0: the daemon has dropped the session; the value is an errno */
+    uint64_t procs_off, waiters_off, cmd_off, dirty_off, slots_off, hold_off, ready_off, arena_off;
+    uint64_t hold_stride, ready_stride; /* bytes from one proc's (waiter's) bitmap to the next's */
+    uint64_t size;                      /* of the whole region */
+    uint64_t rsv[2];
+};
+static_assert(sizeof(struct xt_region) == 128, "xt_region");
+static_assert(offsetof(struct xt_region, procs_off) == 24, "xt_region.procs_off");
+
+enum { XT_PROC_FREE, XT_PROC_RESERVED, XT_PROC_LIVE };
+
+struct xt_proc {
+    _Atomic uint32_t state; /* XT_PROC_*: written by the daemon */
+    uint32_t pid;           /* written by the process; for display only */
+    char comm[24];          /* likewise, NUL-terminated */
+    uint64_t rsv[4];
+};
+static_assert(sizeof(struct xt_proc) == 64, "xt_proc");
+
+/* Commands of the mailbox. Each result is 0 or a negative errno (or as noted). */
+enum xt_op {
+    XT_OP_NOP,
+    XT_OP_SOCKET,   /* result: the new slot's index; the caller's proc holds it */
+    XT_OP_BIND,     /* addr, port; arg[0]: SO_REUSEADDR. The bound end point is in slot.local */
+    XT_OP_LISTEN,   /* arg[0]: backlog */
+    XT_OP_CONNECT,  /* addr, port: 0 when the SYN is on its way; the outcome comes as an event */
+    XT_OP_SHUTDOWN, /* arg[0]: SHUT_RD, SHUT_WR, SHUT_RDWR */
+    XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value */
+    XT_OP_INFO,     /* data: struct xt_tcp_info_abi */
+    XT_OP_MAX
+};
+
+/* Options that the daemon must know of; the rest is the library's. */
+enum xt_opt {
+    XT_SO_NODELAY,
+    XT_SO_CORK,
+    XT_SO_KEEPALIVE,
+    XT_SO_KEEPIDLE,  /* seconds */
+    XT_SO_KEEPINTVL, /* seconds */
+    XT_SO_KEEPCNT,
+    XT_SO_QUICKACK,
+    XT_SO_USER_TIMEOUT, /* ms */
+    XT_SO_LINGER2,      /* seconds */
+    XT_SO_MAXSEG,
+    XT_SO_SNDBUF, /* bytes of ring wanted; before the rings exist */
+    XT_SO_RCVBUF,
+    XT_SO_LINGER, /* -1: off; else seconds: 0 makes the last close a reset */
+    XT_SO_OOBINLINE,
+    XT_SO_DEFER_ACCEPT, /* seconds */
+    XT_SO_TOS,
+    XT_SO_TTL,
+    XT_SO_MAX
+};
+
+/* As struct xt_tcp_info of the daemon; times in microseconds, sizes in bytes. */
+struct xt_tcp_info_abi {
+    uint32_t state, ca_state, options, snd_wscale, rcv_wscale, backoff, probes, snd_mss, rcv_mss;
+    uint32_t rto, ato, srtt, rttvar, min_rtt, cwnd, ssthresh, snd_wnd, rcv_wnd;
+    uint32_t unacked, sacked, lost, retrans, last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms, rsv;
+    uint64_t bytes_sent, bytes_retrans, bytes_acked, bytes_received, segs_out, segs_in;
+};
+static_assert(sizeof(struct xt_tcp_info_abi) == 152, "xt_tcp_info_abi");
+
+struct xt_waiter {
+    _Atomic uint32_t sleeping; /* set by the client before it sleeps, taken (exchanged with 0) by who wakes it */
+    uint32_t proc;             /* owner, written by the daemon */
+    uint32_t rsv0[14];
+    /* mailbox: the client fills op to data and then stores cmd_seq (release); the daemon answers in result, addr, port and
+     * data and then stores done_seq = cmd_seq (release). One command at a time. */
+    _Atomic uint32_t cmd_seq;
+    _Atomic uint32_t done_seq;
+    uint32_t op, slot;
+    int32_t result;
+    uint16_t port, rsv1;
+    struct xt_addr addr;
+    uint64_t arg[2];
+    uint8_t rsv2[8];
+    uint8_t data[192];
+};
+static_assert(sizeof(struct xt_waiter) == 320, "xt_waiter");
+static_assert(offsetof(struct xt_waiter, cmd_seq) == 64, "xt_waiter.cmd_seq");
+static_assert(sizeof(struct xt_tcp_info_abi) <= sizeof(((struct xt_waiter *)0)->data), "info fits the mailbox");
+
+/* Conditions of a socket, written by the daemon (slot.cond). */
+enum {
+    XT_COND_CONNECTED = 0x01, /* has been ESTABLISHED */
+    XT_COND_RDHUP = 0x02,     /* the peer's FIN came: end of file at rx_head; or SHUT_RD */
+    XT_COND_WRSHUT = 0x04,    /* own sending side is closed */
+    XT_COND_HUP = 0x08,       /* both directions are over, or never begun after a failed connect */
+    XT_COND_ERROR = 0x10,     /* so_error holds an errno nobody has taken yet */
+    XT_COND_URGENT = 0x20,    /* urgent data up to rx_urg */
+    XT_COND_LISTEN = 0x40,
+    XT_COND_CONNECTING = 0x80, /* SYN_SENT */
+};
+
+/* slot.want, set by the client. */
+enum {
+    XT_WANT_SPACE =
+        0x1, /* a send found the ring full: wake me when a third is free; cleared by the daemon (fetch_and) */
+};
+
+struct xt_slot {
+    /* line 0, daemon, seldom */
+    uint32_t gen;             /* counts the slot's lives */
+    _Atomic uint32_t state;   /* enum xt_state, for getsockopt and display */
+    _Atomic uint32_t cond;    /* XT_COND_* */
+    _Atomic int32_t so_error; /* positive errno; taken by the client by exchange with 0 */
+    uint64_t rx_off,
+        tx_off; /* rings, from the start of the region; tx_off of a listener: its accept ring of uint32_t */
+    uint32_t rx_size, tx_size; /* bytes, powers of two, 0: none yet; tx_size of a listener: entries */
+    uint32_t conn;             /* the connection's ID as xtcpctl shows it */
+    uint32_t snd_mss;
+    uint64_t rsv0[2];
+    /* line 1, daemon, hot */
+    _Atomic uint64_t rx_head;  /* stream offset: bytes received in order. Release: pairs with the reader's acquire */
+    _Atomic uint64_t tx_tail;  /* stream offset: bytes acknowledged, the ring is free up to here */
+    _Atomic uint64_t rx_urg;   /* stream offset of the urgent mark (one past the urgent byte) */
+    _Atomic uint32_t acc_head; /* listener: connections put into the accept ring, wraps */
+    uint32_t rsv1[9];
+    /* line 2, client, hot */
+    _Atomic uint64_t tx_head;          /* stream offset: bytes written. Release: pairs with the daemon's acquire */
+    _Atomic uint64_t rx_tail;          /* stream offset: bytes consumed */
+    _Atomic uint64_t tx_urg;           /* stream offset one past the last MSG_OOB byte, 0: none */
+    _Atomic uint32_t acc_tail;         /* listener: connections taken, wraps; moved by compare-and-swap */
+    _Atomic uint32_t want;             /* XT_WANT_* */
+    _Atomic uint32_t rx_lock, tx_lock; /* 0, or owner proc + 1, bit 31: somebody waits (futex) */
+    _Atomic uint64_t subs;             /* bit (waiter % 64) for each waiter that wants events */
+    uint64_t rsv2[2];
+    /* line 3, client, seldom: the open file description's and the library's state; the daemon never reads it */
+    _Atomic uint32_t oflags;           /* O_NONBLOCK, O_ASYNC */
+    uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0: none */
+    uint32_t rcvlowat;
+    uint32_t reuse;                   /* SO_REUSEADDR as set */
+    uint32_t optval[11];              /* what getsockopt reads back, by enum xt_opt where kept */
+    struct xt_endpoint local, remote; /* written by the daemon: bound and peer end points */
+    uint8_t rsv3[28];
+};
+static_assert(offsetof(struct xt_slot, rx_head) == 64, "xt_slot line 1");
+static_assert(offsetof(struct xt_slot, tx_head) == 128, "xt_slot line 2");
+static_assert(offsetof(struct xt_slot, oflags) == 192, "xt_slot line 3");
+static_assert(offsetof(struct xt_slot, local) == 256, "xt_slot line 4");
+static_assert(sizeof(struct xt_slot) == 320, "xt_slot");
+
+#endif
