@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The control socket: AF_UNIX, SOCK_SEQPACKET, one message = one msgpack map, at most XT_CTL_MAX bytes.
+ * A request has "op"; a reply has "ok": true, or "ok": false with "errno" (positive) and "error" (one line for people).
+ *
+ *   attach  {op, abi: uint, comm: str}
+ *           -> {ok, abi, session: uint, proc: uint} with descriptors: region memfd, doorbell eventfd, xt_global memfd
+ *           Another abi is refused with EPROTONOSUPPORT and words that name both versions.
+ *   waiter  {op} -> {ok, waiter: uint} with its eventfd. For the proc that this connection belongs to.
+ *   fork    {op} with one end of an AF_UNIX SOCK_SEQPACKET pair made by the parent -> {ok, proc: uint}
+ *           That end becomes the control connection of the child's proc; the child keeps the other end.
+ *   hello   {op, comm: str}: no reply. First message of a forked child; its pid comes by SCM_CREDENTIALS.
+ *
+ * A control connection that closes is a process that died (or detached, or called exec): its proc ends.
+ * Everything else ("status", "list", ...) is administration: see daemon/ctl. */
+#ifndef XT_CTL_H
+#define XT_CTL_H
+
+#define XT_CTL_PATH "/run/xtcp/xtcpd.sock" /* default; $XTCP_SOCKET overrides in clients */
+#define XT_CTL_MAX 65536
+
+#endif
