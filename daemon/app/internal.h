@@ -26,17 +26,17 @@ enum xt_slot_kind {
 
 /* The daemon's own side of a slot: private copies of every counter a client can write, and what a client must not. */
 struct xt_pslot {
-    uint8_t kind;    /* enum xt_slot_kind */
-    bool queued;     /* in a listener's accept queue: alive without a holder */
-    bool changed;    /* on the list of slots to publish */
-    bool news;       /* subscribers are to be told at the next flush */
-    bool pending;    /* a child that is not ESTABLISHED yet */
-    bool orphan;     /* released by all; the connection still drains */
-    bool bound;      /* holds a reservation of `local` in the stack */
-    bool reuse;      /* SO_REUSEADDR at bind */
-    bool any_local;  /* bound to the unspecified address */
-    uint32_t conn;   /* index of the record, or XT_NO_CONN */
-    uint32_t cond;   /* XT_COND_* as published */
+    uint8_t kind;          /* enum xt_slot_kind */
+    bool queued;           /* in a listener's accept queue: alive without a holder */
+    bool changed;          /* on the list of slots to publish */
+    bool news;             /* subscribers are to be told at the next flush */
+    bool pending;          /* a child that is not ESTABLISHED yet */
+    bool orphan;           /* released by all; the connection still drains */
+    bool bound;            /* holds a reservation of `local` in the stack */
+    bool reuse;            /* SO_REUSEADDR at bind */
+    bool any_local;        /* bound to the unspecified address */
+    uint32_t conn;         /* index of the record, or XT_NO_CONN */
+    uint32_t cond;         /* XT_COND_* as published */
     int32_t pending_error; /* so_error to publish */
     uint32_t gen;
     uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
@@ -47,7 +47,7 @@ struct xt_pslot {
     uint32_t sndbuf, rcvbuf;
     uint16_t maxseg;
     /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
-    uint32_t next, prev_listener; /* of a queued slot: the one after it; its listener */
+    uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
     uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
     uint32_t backlog, syn_recv;
     uint32_t next_listener; /* list of the session's listeners */
@@ -64,7 +64,7 @@ struct xt_pwaiter {
 
 struct xt_session {
     struct xt_app *app;
-    uint32_t id, index; /* id: generation << 16 | index + 1 */
+    uint32_t id, index;            /* id: generation << 16 | index + 1 */
     void (*on_end)(void *session); /* run by [ctl] when nothing uses the session any more */
     pid_t pid;
     uid_t uid;
@@ -135,7 +135,7 @@ struct xt_app {
     uint32_t ntouched;
     struct {
         uint32_t conn, gen;
-    } *doomed; /* connections to abort outside of the stack's callbacks */
+    } * doomed; /* connections to abort outside of the stack's callbacks */
     uint32_t ndoomed, cap_doomed;
     struct xt_msg *returns; /* messages that found the queue to [ctl] full */
     uint32_t nreturns, cap_returns;
@@ -145,8 +145,9 @@ struct xt_app {
     struct xt_app_stats stats;
 };
 
-/* In the application layer's half of xt_conn.flags: a child that its listener counts no more as half open. */
-#define XT_APP_CF_DONE 0x10000u
+/* In the application layer's half of xt_conn.flags: a child that its listener counts as half open, and no more. */
+#define XT_APP_CF_COUNTED 0x10000u
+#define XT_APP_CF_DONE 0x20000u
 
 static inline xt_bitword *xt_app_hold(const struct xt_session *s, uint32_t proc)
 {
@@ -158,9 +159,19 @@ static inline xt_bitword *xt_app_ready(const struct xt_session *s, uint32_t wait
     return (xt_bitword *)(void *)(s->base + s->ready_off + waiter * s->ready_stride);
 }
 
+/* The session with that id, or NULL. */
+struct xt_session *xt_app_session(struct xt_app *a, uint32_t id);
+
 static inline bool xt_app_is_used(const struct xt_session *s, uint32_t i)
 {
     return i < s->max_slots && s->ps[i].kind != XT_SLOT_FREE;
+}
+
+/* The session of a connection that has a slot, or NULL: a half-open child names its listener's session before it has one. */
+static inline struct xt_session *xt_app_owner_of(struct xt_app *a, const struct xt_conn *c)
+{
+    struct xt_session *s = xt_app_session(a, c->session);
+    return s && xt_app_is_used(s, c->slot) && s->ps[c->slot].conn == c->index ? s : NULL;
 }
 
 /* The connection of a slot, or NULL. */
@@ -203,7 +214,8 @@ bool xt_app_listener_of(struct xt_app *a, const struct xt_conn *c, struct xt_ses
 bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c);
 /* A child is ESTABLISHED: puts it into the accept queue. */
 void xt_app_child_ready(struct xt_app *a, struct xt_conn *c);
-/* Called for a child that dies before it was ESTABLISHED. */
+/* A child was made in SYN_RECV; dies before it was ESTABLISHED. */
+void xt_app_child_new(struct xt_app *a, struct xt_conn *c);
 void xt_app_child_lost(struct xt_app *a, struct xt_conn *c);
 bool xt_app_admit(void *arg, const struct xt_conn *listener);
 
@@ -229,7 +241,6 @@ void xt_app_publish(struct xt_app *a);
 
 /* ---- session.c, sweep.c: life and death of clients ---- */
 
-struct xt_session *xt_app_session(struct xt_app *a, uint32_t id);
 void xt_app_session_begin(struct xt_app *a, struct xt_session *s, void (*on_end)(void *));
 void xt_app_proc_gone(struct xt_app *a, struct xt_session *s, uint32_t proc);
 /* Drops a client that lied about `what`: all its connections are aborted. */
