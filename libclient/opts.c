@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Socket options, with Linux's values and what Linux reads back. Most are kept in the slot; those that the daemon must know
  * go to it as well. */
-#include <linux/in.h>
 #include <linux/tcp.h>
 #include <string.h>
 #include <sys/time.h>
