@@ -12,28 +12,23 @@
          int not_an_array : __builtin_types_compatible_p(__typeof__(a), __typeof__(&(a)[0])) ? -1 : 1; \
      }))
 
-#define XT_MIN(a, b)                                   \
-    __extension__({                                    \
-        __typeof__(a) xt_min_a_ = (a);                 \
-        __typeof__(b) xt_min_b_ = (b);                 \
-        xt_min_a_ < xt_min_b_ ? xt_min_a_ : xt_min_b_; \
+/* Names that no other use of the macros has, so that they nest without shadowing. */
+#define XT_CAT_(a, b) a##b
+#define XT_CAT(a, b) XT_CAT_(a, b)
+#define XT_UNIQUE XT_CAT(xt_unique_, __COUNTER__)
+
+#define XT_PICK_(a, op, b, ua, ub) \
+    __extension__({                \
+        __typeof__(a) ua = (a);    \
+        __typeof__(b) ub = (b);    \
+        ua op ub ? ua : ub;        \
     })
 
-#define XT_MAX(a, b)                                   \
-    __extension__({                                    \
-        __typeof__(a) xt_max_a_ = (a);                 \
-        __typeof__(b) xt_max_b_ = (b);                 \
-        xt_max_a_ > xt_max_b_ ? xt_max_a_ : xt_max_b_; \
-    })
+#define XT_MIN(a, b) XT_PICK_(a, <, b, XT_UNIQUE, XT_UNIQUE)
+#define XT_MAX(a, b) XT_PICK_(a, >, b, XT_UNIQUE, XT_UNIQUE)
 
 /* `v`, but at least `lo` and at most `hi` (lo <= hi). */
-#define XT_CLAMP(v, lo, hi)                                                                               \
-    __extension__({                                                                                       \
-        __typeof__(v) xt_clamp_v_ = (v);                                                                  \
-        __typeof__(lo) xt_clamp_lo_ = (lo);                                                               \
-        __typeof__(hi) xt_clamp_hi_ = (hi);                                                               \
-        xt_clamp_v_<xt_clamp_lo_ ? xt_clamp_lo_ : xt_clamp_v_> xt_clamp_hi_ ? xt_clamp_hi_ : xt_clamp_v_; \
-    })
+#define XT_CLAMP(v, lo, hi) XT_MIN(XT_MAX(v, lo), hi)
 
 /* `v` rounded up to a multiple of `align`, a power of two; both unsigned and of the same width. */
 #define XT_ALIGN_UP(v, align) (((v) + ((align)-1)) & ~((align)-1))
