@@ -58,14 +58,21 @@ static void reap(struct xt_pktio *p)
     p->tx_done = now;
 }
 
+void xt_pktio_flush(struct xt_pktio *p)
+{
+    reap(p);
+    if (p->tx_head == p->tx_done)
+        return;
+    io_uring_submit(p->ring);
+    reap(p);
+}
+
 static struct xt_tx_slot *free_slot(struct xt_pktio *p)
 {
     if (p->tx_head - p->tx_done == p->nslots)
         reap(p);
-    if (p->tx_head - p->tx_done == p->nslots) {
-        io_uring_submit(p->ring);
-        reap(p);
-    }
+    if (p->tx_head - p->tx_done == p->nslots)
+        xt_pktio_flush(p);
     return p->tx_head - p->tx_done == p->nslots ? NULL : &p->slots[p->tx_head & (p->nslots - 1)];
 }
 
@@ -86,11 +93,15 @@ static void prepare(struct xt_pktio *p, struct io_uring_sqe *sqe, struct xt_tx_s
 int xt_pktio_tx(struct xt_pktio *p, const struct virtio_net_hdr *vnet, const void *hdr, size_t hdrlen,
                 const struct iovec *iov, unsigned niov)
 {
-    struct xt_tx_slot *s = free_slot(p);
-    struct io_uring_sqe *sqe = s == NULL ? NULL : xt_pktio_sqe(p);
+    struct xt_tx_slot *s;
+    struct io_uring_sqe *sqe;
     size_t bytes = hdrlen;
 
     assert(hdrlen <= HDR_MAX && niov <= IOV_MAX_TX);
+    if (io_uring_sq_space_left(p->ring) == 0)
+        xt_pktio_flush(p);
+    s = free_slot(p);
+    sqe = s == NULL ? NULL : io_uring_get_sqe(p->ring);
     if (sqe == NULL) {
         p->stats.tx_full++;
         return -ENOBUFS;
@@ -106,15 +117,6 @@ int xt_pktio_tx(struct xt_pktio *p, const struct virtio_net_hdr *vnet, const voi
     p->stats.tx_frames++;
     p->stats.tx_bytes += bytes;
     return 0;
-}
-
-void xt_pktio_flush(struct xt_pktio *p)
-{
-    reap(p);
-    if (p->tx_head == p->tx_done)
-        return;
-    io_uring_submit(p->ring);
-    reap(p);
 }
 
 unsigned xt_pktio_tx_room(const struct xt_pktio *p)
