@@ -1,24 +1,26 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # The jobs of the quickstart, checked: on a clean link with a capture that tshark reads, or over a link that loses and reorders.
-#   jobs.sh BUILD clean|impaired
+#   jobs.sh BUILD clean|captured|impaired
 set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
 stage_up "$1" "$2"
 
 size=64 iperf_seconds=2 requests=20000
-if [ "$2" = impaired ]; then
-    size=16 requests=3000
-fi
+case $2 in
+captured) size=16 ;;
+impaired) size=16 requests=3000 ;;
+esac
 make_file $size
 xtcpd_start
 nginx_kernel_start
 nginx_xtcp_start
-if [ "$2" = clean ]; then
+if [ "$2" = captured ]; then
     capture_start
 fi
 job_download
 job_serve
-if [ "$2" = clean ]; then
+if [ "$2" = captured ]; then
     capture_stop
     capture_check
 fi

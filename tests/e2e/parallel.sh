@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # 200 curls at once on xtcp from the kernel's nginx, then 200 kernel curls from nginx on xtcp: every hash is right.
 set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
@@ -30,4 +31,4 @@ many "curl on xtcp <- nginx on kernel" on_xtcp curl -sS --fail "http://$ADDR_K/f
 many "curl on kernel <- nginx on xtcp" in_k curl -sS --fail "http://$ADDR_X/file"
 
 # When all is over, no client but nginx is left.
-xt_wait_for sh -c "[ \$('$XTCPCTL' --socket '$WORK/xtcpd.sock' list | grep -c curl) = 0 ]"
+xt_wait_for 10 listed_none curl

@@ -1,8 +1,10 @@
 # shellcheck shell=bash
-# The real jobs that the quickstart shows and the end-to-end tests check. Sourced after netns.sh; needs:
-#   NS_X, NS_K    namespaces of the xtcp end and of the kernel's end      IF_X   interface of the xtcp end
-#   ADDR_X        xtcpd's own address                                    ADDR_K  the kernel's address
-#   BUILD         build folder with xtcpd and xtcpctl                    WORK    a folder for this run's files
+# SPDX-License-Identifier: Apache-2.0
+# The real jobs that the quickstart shows and the end-to-end tests check. Sourced by stage.sh; needs:
+#   NS_X, NS_K    namespaces of the xtcp end and of the kernel's end      IF_X    interface of the xtcp end
+#   ADDR_X        xtcpd's own address                                    ADDR_K  the kernel's address on the other end
+#   ADDR_XK       the kernel's address on the xtcp end                   BUILD   build folder
+#   WORK          a folder for this run's files
 # Each job prints its figures and returns 0 only if what it moved arrived whole.
 
 PRELOAD=${XTCP_TEST_PRELOAD:-$BUILD/libclient/preload/libxtcp-preload.so}
@@ -12,15 +14,17 @@ XTCPCTL=$BUILD/tools/ctl/xtcpctl
 in_x() { ip netns exec "$NS_X" "$@"; }
 in_k() { ip netns exec "$NS_K" "$@"; }
 # A program on xtcp, unmodified.
-on_xtcp() { in_x env XTCP_SOCKET="$WORK/xtcpd.sock" LD_PRELOAD="$PRELOAD" "$@"; }
+XTCP_ENV=(XTCP_SOCKET="$WORK/xtcpd.sock" LD_PRELOAD="$PRELOAD")
+on_xtcp() { in_x env "${XTCP_ENV[@]}" "$@"; }
+quiet() { "$@" >/dev/null 2>&1; }
 ctl() { "$XTCPCTL" --socket "$WORK/xtcpd.sock" "$@"; }
 
 # Starts xtcpd with further options; waits until it serves.
 xtcpd_start() {
-    xt_spawn in_x "$XTCPD" --interface "$IF_X" --address "$ADDR_X/24" --gateway "$ADDR_K" --socket "$WORK/xtcpd.sock" \
-        --config /dev/null "$@" >"$WORK/xtcpd.log" 2>&1
-    XTCPD_PID=$XT_SPAWNED
-    xt_wait_for ctl status >/dev/null 2>&1 || {
+    xt_spawn x "$WORK/xtcpd.log" "$XTCPD" --interface "$IF_X" --address "$ADDR_X/24" --gateway "$ADDR_K" \
+        --socket "$WORK/xtcpd.sock" "$@"
+    XTCPD_PID=$XT_PID
+    xt_wait_for 10 quiet ctl status || {
         echo "xtcpd did not start:" >&2
         cat "$WORK/xtcpd.log" >&2
         return 1
@@ -59,15 +63,16 @@ CONF
 
 nginx_kernel_start() {
     nginx_conf nginx-k 1
-    xt_spawn in_k nginx -p "$WORK/nginx-k" -c "$WORK/nginx-k/nginx.conf" -e "$WORK/nginx-k/error.log"
-    xt_wait_for in_k curl -s -o /dev/null -r 0-0 "http://$ADDR_K/file"
+    xt_spawn k "$WORK/nginx-k/out" nginx -p "$WORK/nginx-k" -c "$WORK/nginx-k/nginx.conf" -e "$WORK/nginx-k/error.log"
+    xt_wait_for 10 quiet in_k curl -s --fail -o /dev/null -r 0-0 "http://$ADDR_K/file"
 }
 
 nginx_xtcp_start() {
     nginx_conf nginx-x "${1:-1}"
-    xt_spawn on_xtcp nginx -p "$WORK/nginx-x" -c "$WORK/nginx-x/nginx.conf" -e "$WORK/nginx-x/error.log"
-    NGINX_X_PID=$XT_SPAWNED
-    xt_wait_for in_k curl -s -o /dev/null -r 0-0 "http://$ADDR_X/file"
+    xt_spawn x "$WORK/nginx-x/out" env "${XTCP_ENV[@]}" nginx -p "$WORK/nginx-x" -c "$WORK/nginx-x/nginx.conf" \
+        -e "$WORK/nginx-x/error.log"
+    NGINX_X_PID=$XT_PID
+    xt_wait_for 10 quiet in_k curl -s --fail -o /dev/null -r 0-0 "http://$ADDR_X/file"
 }
 
 # hash_job NAME CMD...: runs a command that writes the file to its output, compares the hash, prints time and rate.
@@ -102,8 +107,8 @@ print("%.2f" % (r["end"]["sum_received"]["bits_per_second"] / 1e9))'
 }
 
 iperf_server() { # in the kernel's namespace: a server that stays for all runs
-    xt_spawn in_k iperf3 -s -p 5201 >"$WORK/iperf-server.log" 2>&1
-    xt_wait_for in_k sh -c 'ss -Hltn "sport = :5201" | grep -q .'
+    xt_spawn k "$WORK/iperf-server.log" iperf3 -s -p 5201
+    xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :5201" | grep -q .'
 }
 
 # (c) iperf3 both ways on xtcp, beside the same on the kernel's stack over the same veth.
@@ -118,16 +123,16 @@ job_iperf() {
 
 redis_xtcp_start() {
     mkdir -p "$WORK/redis-x"
-    xt_spawn on_xtcp redis-server --port 6379 --bind 0.0.0.0 --protected-mode no --save '' --appendonly no --dir "$WORK/redis-x" \
-        --logfile "$WORK/redis-x/log"
-    xt_wait_for in_k redis-cli -h "$ADDR_X" ping
+    xt_spawn x "$WORK/redis-x/out" env "${XTCP_ENV[@]}" redis-server --port 6379 --bind 0.0.0.0 --protected-mode no --save '' \
+        --appendonly no --dir "$WORK/redis-x" --logfile "$WORK/redis-x/log"
+    xt_wait_for 10 quiet in_k redis-cli -h "$ADDR_X" ping
 }
 
 redis_kernel_start() { # on the kernel's stack of the xtcp end, for comparison
     mkdir -p "$WORK/redis-k"
-    xt_spawn in_x redis-server --port 6380 --bind "$ADDR_XK" --protected-mode no --save '' --appendonly no --dir "$WORK/redis-k" \
-        --logfile "$WORK/redis-k/log"
-    xt_wait_for in_k redis-cli -h "$ADDR_XK" -p 6380 ping
+    xt_spawn x "$WORK/redis-k/out" redis-server --port 6380 --bind "$ADDR_XK" --protected-mode no --save '' --appendonly no \
+        --dir "$WORK/redis-k" --logfile "$WORK/redis-k/log"
+    xt_wait_for 10 quiet in_k redis-cli -h "$ADDR_XK" -p 6380 ping
 }
 
 # redis_bench ADDR PORT REQUESTS [TESTS]: requests a second for each test, as "SET n GET n".
@@ -144,11 +149,15 @@ job_redis() {
     echo "redis-server on kernel: $k requests/s, 50 clients"
 }
 
+# listed PATTERN: `xtcpctl list` has such a line; listed_none PATTERN: it has not.
+listed() { ctl list | grep -q "$1"; }
+listed_none() { ! listed "$1"; }
+
 # (e) the connections during a transfer.
 job_list() {
     on_xtcp curl -sS --fail --limit-rate 40M -o /dev/null "http://$ADDR_K/file" &
     local pid=$! rc=0
-    xt_wait_for sh -c "'$XTCPCTL' --socket '$WORK/xtcpd.sock' list | grep -q 'ESTABLISHED.*curl'" || rc=1
+    xt_wait_for 10 listed 'ESTABLISHED.*curl' || rc=1
     ctl list
     kill $pid 2>/dev/null
     wait $pid 2>/dev/null
