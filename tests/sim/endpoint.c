@@ -122,7 +122,8 @@ void ep_output(struct ep *e)
 static uint32_t done(struct ep *e, uint32_t ev)
 {
     e->events |= ev;
-    ep_output(e);
+    if (!e->batch || (ev & (XT_EV_ACK_NOW | XT_EV_CLOSED)))
+        ep_output(e);
     if ((ev & XT_EV_CLOSED) && e->conn.state != XT_CLOSED)
         broken(e, "XT_EV_CLOSED in another state");
     ep_check(e);

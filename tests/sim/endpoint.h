@@ -20,6 +20,7 @@ struct ep {
     uint32_t events; /* XT_EV_* seen since the test last cleared them */
     uint8_t *rx, *tx;
     uint32_t rx_size, tx_size;
+    bool batch; /* output waits for ep_output(), as at the end of a batch of input, unless XT_EV_ACK_NOW asks for it */
     bool no_rx; /* the receive ring is not there yet: input runs with ctx.rx == NULL */
 
     /* Called with each segment sent; its payload is valid in the send ring (ep_copy_payload). */
@@ -36,7 +37,7 @@ void ep_free(struct ep *e);
 
 struct xt_tcp_ctx ep_ctx(struct ep *e);
 
-/* Sends what there is to send. Each of the calls below ends with it. */
+/* Sends what there is to send. Each of the calls below ends with it, unless `batch` is set. */
 void ep_output(struct ep *e);
 
 /* The calls of the core; each returns the events of this call alone. */
