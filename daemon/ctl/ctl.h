@@ -52,6 +52,9 @@ void xt_ctl_reload(struct xt_ctl *c, const struct xt_config *fresh);
  * replaced: the caller has made sure that nobody serves it. Returns the descriptor or a negative errno with words in `err`. */
 int xt_ctl_listen(const char *path, char *err, size_t errlen);
 
+/* Makes the directories above `path` that are missing, 0755. Returns 0 or a negative errno. */
+int xt_ctl_make_parents(const char *path);
+
 /* True when `fd` is the control socket of that path and the path still leads to it. */
 bool xt_ctl_listens_at(int fd, const char *path);
 

@@ -10,10 +10,11 @@
 
 #include "daemon/ctl/ctl.h"
 
-/* The directories above `path`, those that are missing. */
-static int make_parents(const char *path)
+int xt_ctl_make_parents(const char *path)
 {
     char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    if (strlen(path) >= sizeof dir)
+        return -ENAMETOOLONG;
     strcpy(dir, path);
     for (char *p = dir + 1; (p = strchr(p, '/')); *p++ = '/') {
         *p = 0;
@@ -29,7 +30,7 @@ static int make_parents(const char *path)
 static int open_at(const struct sockaddr_un *sun)
 {
     struct stat st;
-    int rc = make_parents(sun->sun_path);
+    int rc = xt_ctl_make_parents(sun->sun_path);
     if (rc < 0)
         return rc;
     if (lstat(sun->sun_path, &st) == 0 && !S_ISSOCK(st.st_mode))
