@@ -13,7 +13,7 @@
 
 #define RETRANS XT_US_PER_S /* between requests, and how long a failure is remembered */
 #define TRIES 3
-#define REACHABLE_MIN (30 * XT_US_PER_S) /* to twice that, by chance, so that neighbours do not expire all at once */
+#define REACHABLE_MIN (30 * XT_US_PER_S)    /* to twice that, by chance, so that neighbours do not expire all at once */
 #define DEFEND_INTERVAL (10 * XT_US_PER_S)  /* RFC 5227 section 1.1 */
 #define ANNOUNCE_INTERVAL (2 * XT_US_PER_S) /* likewise; ANNOUNCE_NUM is 2 */
 #define SEARCH 64                           /* entries looked at for one to replace */
@@ -160,6 +160,12 @@ void xt_arp_use(struct xt_stack *s, uint16_t n)
         e->state = XT_NEIGH_STALE;
     if (e->state == XT_NEIGH_STALE && e->tries == 0)
         request(s, n, e->mac);
+}
+
+void xt_arp_doubt(struct xt_stack *s, uint16_t n)
+{
+    if (s->neigh[n].state == XT_NEIGH_REACHABLE)
+        s->neigh[n].until = s->now;
 }
 
 /* Nobody answers: who has not begun yet is told (RFC 1122 section 2.4); others go on by their own timers, and what they send

@@ -17,7 +17,7 @@ static void accept_syn(struct xt_stack *s, struct xt_conn *l, const struct xt_fl
         return;
     }
     struct xt_endpoint local = {flow->local, flow->lport}, remote = {flow->remote, flow->rport};
-    uint32_t flags = (l->flags & XT_CF_REUSE) | (rx->mac ? 0u : (uint32_t)XT_CF_LOCAL);
+    uint32_t flags = (l->flags & XT_CONN_REUSE) | (rx->mac ? 0u : (uint32_t)XT_CONN_LOCAL);
     struct xt_conn *c = xt_conn_new(s, &local, &remote, flags);
     if (!c) {
         s->stats.drop_no_conns++;

@@ -10,7 +10,7 @@
 #include "daemon/base/time.h"
 #include "daemon/stack/internal.h"
 
-#define BURST 50                            /* errors at once */
+#define BURST 50                             /* errors at once */
 #define REFILL (XT_US_PER_S / (uint64_t)100) /* then one in this time */
 #define BUILD_MAX 65536u
 
@@ -27,10 +27,10 @@ static uint32_t plateau_below(uint32_t len)
 /* The errno of a destination unreachable, as Linux maps codes. */
 static int errno_of(const struct xt_icmp *m)
 {
-    static const int by_code[] = {[0] = ENETUNREACH,   [1] = EHOSTUNREACH, [2] = ENOPROTOOPT,   [3] = ECONNREFUSED,
-                                  [4] = EMSGSIZE,      [5] = EOPNOTSUPP,   [6] = ENETUNREACH,   [7] = EHOSTDOWN,
-                                  [8] = ENONET,        [9] = ENETUNREACH,  [10] = EHOSTUNREACH, [11] = ENETUNREACH,
-                                  [12] = EHOSTUNREACH, [13] = EHOSTUNREACH};
+    static const int by_code[] = {
+        [0] = ENETUNREACH,   [1] = EHOSTUNREACH, [2] = ENOPROTOOPT,   [3] = ECONNREFUSED, [4] = EMSGSIZE,
+        [5] = EOPNOTSUPP,    [6] = ENETUNREACH,  [7] = EHOSTDOWN,     [8] = ENONET,       [9] = ENETUNREACH,
+        [10] = EHOSTUNREACH, [11] = ENETUNREACH, [12] = EHOSTUNREACH, [13] = EHOSTUNREACH};
     if (m->type == XT_ICMP_PARAM_PROBLEM)
         return EPROTO;
     if (m->type == XT_ICMP_UNREACHABLE && m->code < XT_ARRAY_LEN(by_code))

@@ -35,12 +35,12 @@ enum { XT_LIST_NONE, XT_LIST_READY, XT_LIST_NEIGH };
 /* What the stack keeps beside each record; private, rebuilt at start. Zero is the initial value. */
 struct xt_side {
     uint8_t *rx, *tx;
-    uint32_t prev, next;             /* list links, index plus 1; of a free record, `next` is the free list */
-    uint32_t sib_prev, sib_next;     /* SYN_RECV children of one listener, index plus 1 */
-    uint32_t child;                  /* of a listener: the first of them */
-    uint32_t nexthop, route_gen;     /* route found, valid while route_gen is the stack's */
-    uint16_t list;                   /* XT_LIST_* */
-    uint16_t neigh;                  /* where `nexthop` was last seen in the neighbour table */
+    uint32_t prev, next;         /* list links, index plus 1; of a free record, `next` is the free list */
+    uint32_t sib_prev, sib_next; /* SYN_RECV children of one listener, index plus 1 */
+    uint32_t child;              /* of a listener: the first of them */
+    uint32_t nexthop, route_gen; /* route found, valid while route_gen is the stack's */
+    uint16_t list;               /* XT_LIST_* */
+    uint16_t neigh;              /* where `nexthop` was last seen in the neighbour table */
 };
 
 enum { XT_NEIGH_FREE, XT_NEIGH_INCOMPLETE, XT_NEIGH_REACHABLE, XT_NEIGH_STALE, XT_NEIGH_FAILED };
@@ -49,11 +49,11 @@ struct xt_neigh {
     uint32_t addr; /* network byte order */
     uint8_t mac[6];
     uint8_t state;
-    uint8_t tries;   /* requests sent since the last answer; of a stale entry not 0: being probed */
-    uint16_t chain;  /* next of the hash chain plus 1 */
-    uint64_t since;  /* last confirmed */
-    uint64_t until;  /* reachable until then */
-    uint64_t used;   /* last looked up */
+    uint8_t tries;  /* requests sent since the last answer; of a stale entry not 0: being probed */
+    uint16_t chain; /* next of the hash chain plus 1 */
+    uint64_t since; /* last confirmed */
+    uint64_t until; /* reachable until then */
+    uint64_t used;  /* last looked up */
     struct xt_list waiters;
 };
 
@@ -125,7 +125,7 @@ struct xt_stack {
     struct xt_reass reass[XT_REASS_MAX];
     uint8_t *reass_mem;
 
-    uint8_t *local;                 /* queue of packets to ourselves */
+    uint8_t *local;                  /* queue of packets to ourselves */
     uint32_t local_head, local_tail; /* byte places of the next to take and to put */
     uint32_t local_count;
 
@@ -163,12 +163,10 @@ int xt_conn_rebuild(struct xt_stack *s);
 void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener);
 
 /* ---- demux.c ---- */
-void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, size_t len,
-                    const struct xt_rx *rx);
+void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, size_t len, const struct xt_rx *rx);
 static inline struct xt_flow xt_flow_of(const struct xt_endpoint *local, const struct xt_endpoint *remote)
 {
-    return (struct xt_flow){
-        .local = local->addr, .remote = remote->addr, .lport = local->port, .rport = remote->port};
+    return (struct xt_flow){.local = local->addr, .remote = remote->addr, .lport = local->port, .rport = remote->port};
 }
 
 /* ---- input.c ---- */
@@ -209,6 +207,8 @@ uint16_t xt_arp_resolve(struct xt_stack *s, uint32_t addr);
 void xt_arp_retry(struct xt_stack *s, uint16_t n);
 /* Called when a frame is about to go to `n`: an entry out of date is used, and probed. */
 void xt_arp_use(struct xt_stack *s, uint16_t n);
+/* A connection has doubts about the path through `n`: the next use probes it. */
+void xt_arp_doubt(struct xt_stack *s, uint16_t n);
 void xt_arp_timer(struct xt_stack *s, uint16_t n);
 void xt_arp_announce_timer(struct xt_stack *s);
 

@@ -75,7 +75,8 @@ static void send_built(struct xt_stack *s, struct frame *f, const uint8_t *mac, 
 }
 
 /* The payload's place in the send ring, in one or two pieces. */
-static unsigned payload(const struct xt_stack *s, const struct xt_conn *c, const struct xt_seg *seg, struct iovec iov[2])
+static unsigned payload(const struct xt_stack *s, const struct xt_conn *c, const struct xt_seg *seg,
+                        struct iovec iov[2])
 {
     if (!seg->len)
         return 0;
@@ -128,7 +129,7 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
     struct iovec iov[2];
     enum hop hop = HOP_OK;
     uint16_t n = 0;
-    bool local = c->flags & XT_CF_LOCAL;
+    bool local = c->flags & XT_CONN_LOCAL;
 
     if (local ? !xt_local_room(s, HDR_INLINE + s->cfg.tcp.gso_max) : tx_full(s))
         return local ? XT_SENT_LOCAL_FULL : XT_SENT_FULL;

@@ -83,12 +83,12 @@ void xt_ports_conn_add(struct xt_stack *s, const struct xt_conn *c)
 {
     struct xt_port *p = &s->ports[c->local.port];
     p->conns++;
-    p->conns_alone += !(c->flags & XT_CF_REUSE);
+    p->conns_alone += !(c->flags & XT_CONN_REUSE);
 }
 
 void xt_ports_conn_remove(struct xt_stack *s, const struct xt_conn *c)
 {
     struct xt_port *p = &s->ports[c->local.port];
     p->conns--;
-    p->conns_alone -= !(c->flags & XT_CF_REUSE);
+    p->conns_alone -= !(c->flags & XT_CONN_REUSE);
 }

@@ -60,10 +60,10 @@ struct xt_stack_ops {
 
 /* Bits of `flags` in struct xt_conn. The upper half is the application layer's own. */
 enum {
-    XT_CF_USED = 0x0001,  /* the record is in use; set last when it is made, cleared first when it is freed */
-    XT_CF_REUSE = 0x0002, /* its port was bound with SO_REUSEADDR */
-    XT_CF_LOCAL = 0x0004, /* the peer is this stack's own address */
-    XT_CF_APP_MASK = (int)0xffff0000u,
+    XT_CONN_USED = 0x0001,  /* the record is in use; set last when it is made, cleared first when it is freed */
+    XT_CONN_REUSE = 0x0002, /* its port was bound with SO_REUSEADDR */
+    XT_CONN_LOCAL = 0x0004, /* the peer is this stack's own address */
+    XT_CONN_APP_MASK = (int)0xffff0000u,
 };
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
@@ -150,7 +150,7 @@ unsigned xt_stack_flush_time_wait(struct xt_stack *s, uint64_t now_us);
 struct xt_neigh_info {
     uint32_t addr;
     uint8_t mac[6];
-    uint8_t state; /* 0 free, 1 incomplete, 2 reachable, 3 stale */
+    uint8_t state; /* 0 free, 1 incomplete, 2 reachable, 3 stale, 4 failed */
     uint64_t age_us;
 };
 unsigned xt_stack_neighbours(const struct xt_stack *s, struct xt_neigh_info *out, unsigned n, uint64_t now_us);
