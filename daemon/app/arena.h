@@ -13,15 +13,15 @@
 #define XT_ARENA_WARM 8 /* extents of a size kept populated */
 
 struct xt_extent {
-    uint64_t off; /* from the start of the region */
+    uint64_t off;  /* from the start of the region */
     uint32_t size; /* bytes; 0: none */
 };
 
 struct xt_arena {
     int fd;
-    bool cold;              /* punch everything that is freed: nobody will use it again */
-    uint64_t top, end;      /* never used yet: [top, end) */
-    uint64_t *used_bytes;   /* a counter of bytes handed out, shared by all arenas */
+    bool cold;            /* punch everything that is freed: nobody will use it again */
+    uint64_t top, end;    /* never used yet: [top, end) */
+    uint64_t *used_bytes; /* a counter of bytes handed out, shared by all arenas */
     struct {
         uint64_t *off;
         uint32_t n, cap, warm; /* the last `warm` entries are populated */

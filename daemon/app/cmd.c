@@ -240,11 +240,38 @@ static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
         struct xt_tcp_ctx ctx = {.now_us = s->app->now_us, .cfg = &xt_stack_cfg(s->app->stack)->tcp};
         struct xt_tcp_info t;
         xt_tcp_info(conn, &ctx, &t);
-        o = (struct xt_tcp_info_abi){
-            t.state, t.ca_state, t.options, t.snd_wscale, t.rcv_wscale, t.backoff, t.probes, t.snd_mss, t.rcv_mss,
-            t.rto, t.ato, t.srtt, t.rttvar, t.min_rtt, t.cwnd, t.ssthresh, t.snd_wnd, t.rcv_wnd,
-            t.unacked, t.sacked, t.lost, t.retrans, t.last_data_sent_ms, t.last_data_recv_ms, t.last_ack_recv_ms, 0,
-            t.bytes_sent, t.bytes_retrans, t.bytes_acked, t.bytes_received, t.segs_out, t.segs_in};
+        o = (struct xt_tcp_info_abi){t.state,
+                                     t.ca_state,
+                                     t.options,
+                                     t.snd_wscale,
+                                     t.rcv_wscale,
+                                     t.backoff,
+                                     t.probes,
+                                     t.snd_mss,
+                                     t.rcv_mss,
+                                     t.rto,
+                                     t.ato,
+                                     t.srtt,
+                                     t.rttvar,
+                                     t.min_rtt,
+                                     t.cwnd,
+                                     t.ssthresh,
+                                     t.snd_wnd,
+                                     t.rcv_wnd,
+                                     t.unacked,
+                                     t.sacked,
+                                     t.lost,
+                                     t.retrans,
+                                     t.last_data_sent_ms,
+                                     t.last_data_recv_ms,
+                                     t.last_ack_recv_ms,
+                                     0,
+                                     t.bytes_sent,
+                                     t.bytes_retrans,
+                                     t.bytes_acked,
+                                     t.bytes_received,
+                                     t.segs_out,
+                                     t.segs_in};
     }
     memcpy(c->box->data, &o, sizeof o);
     return 0;

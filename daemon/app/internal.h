@@ -26,17 +26,17 @@ enum xt_slot_kind {
 
 /* The daemon's own side of a slot: private copies of every counter a client can write, and what a client must not. */
 struct xt_pslot {
-    uint8_t kind;    /* enum xt_slot_kind */
-    bool queued;     /* in a listener's accept queue: alive without a holder */
-    bool changed;    /* on the list of slots to publish */
-    bool news;       /* subscribers are to be told at the next flush */
-    bool pending;    /* a child that is not ESTABLISHED yet */
-    bool orphan;     /* released by all; the connection still drains */
-    bool bound;      /* holds a reservation of `local` in the stack */
-    bool reuse;      /* SO_REUSEADDR at bind */
-    bool any_local;  /* bound to the unspecified address */
-    uint32_t conn;   /* index of the record, or XT_NO_CONN */
-    uint32_t cond;   /* XT_COND_* as published */
+    uint8_t kind;          /* enum xt_slot_kind */
+    bool queued;           /* in a listener's accept queue: alive without a holder */
+    bool changed;          /* on the list of slots to publish */
+    bool news;             /* subscribers are to be told at the next flush */
+    bool pending;          /* a child that is not ESTABLISHED yet */
+    bool orphan;           /* released by all; the connection still drains */
+    bool bound;            /* holds a reservation of `local` in the stack */
+    bool reuse;            /* SO_REUSEADDR at bind */
+    bool any_local;        /* bound to the unspecified address */
+    uint32_t conn;         /* index of the record, or XT_NO_CONN */
+    uint32_t cond;         /* XT_COND_* as published */
     int32_t pending_error; /* so_error to publish */
     uint32_t gen;
     uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
@@ -47,7 +47,7 @@ struct xt_pslot {
     uint32_t sndbuf, rcvbuf;
     uint16_t maxseg;
     /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
-    uint32_t next, prev_listener; /* of a queued slot: the one after it; its listener */
+    uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
     uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
     uint32_t backlog, syn_recv;
     uint32_t next_listener; /* list of the session's listeners */
@@ -64,7 +64,7 @@ struct xt_pwaiter {
 
 struct xt_session {
     struct xt_app *app;
-    uint32_t id, index; /* id: generation << 16 | index + 1 */
+    uint32_t id, index;            /* id: generation << 16 | index + 1 */
     void (*on_end)(void *session); /* run by [ctl] when nothing uses the session any more */
     pid_t pid;
     uid_t uid;
@@ -135,7 +135,7 @@ struct xt_app {
     uint32_t ntouched;
     struct {
         uint32_t conn, gen;
-    } *doomed; /* connections to abort outside of the stack's callbacks */
+    } * doomed; /* connections to abort outside of the stack's callbacks */
     uint32_t ndoomed, cap_doomed;
     struct xt_msg *returns; /* messages that found the queue to [ctl] full */
     uint32_t nreturns, cap_returns;

@@ -125,7 +125,8 @@ static bool pull_tx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh
 {
     struct xt_stack *st = s->app->stack;
     uint64_t urg = atomic_load_explicit(&sh->tx_urg, memory_order_acquire);
-    uint64_t head = atomic_load_explicit(&sh->tx_head, memory_order_acquire); /* the ring's bytes up to here are written */
+    uint64_t head =
+        atomic_load_explicit(&sh->tx_head, memory_order_acquire); /* the ring's bytes up to here are written */
     struct xt_conn *c = xt_app_conn(s, p);
     if (head == p->tx_head && urg == p->tx_urg)
         return true;

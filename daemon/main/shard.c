@@ -18,13 +18,14 @@
 
 #define RX_BURST 32
 #define URING_ENTRIES 1024
-#define UDATA_MESSAGE 1ULL         /* the control thread's eventfd */
-#define UDATA_IGNORE 2ULL          /* completion of a poll removal */
+#define UDATA_MESSAGE 1ULL          /* the control thread's eventfd */
+#define UDATA_IGNORE 2ULL           /* completion of a poll removal */
 #define UDATA_DOORBELL (1ULL << 62) /* | (fd << 32) | session */
 
 struct xt_shard {
     struct xt_shard_cfg cfg;
     struct xt_app *app;
+    struct xt_stack_ops app_ops; /* what the stack tells the application layer, passed on */
     struct xt_pktio *pktio;
     struct xt_stack *stack;
     struct io_uring ring;
@@ -88,6 +89,24 @@ static unsigned tx_room(void *arg)
     return xt_pktio_tx_room(s->pktio);
 }
 
+static void on_event(void *arg, struct xt_conn *c, uint32_t events)
+{
+    struct xt_shard *s = arg;
+    s->app_ops.event(s->app_ops.arg, c, events);
+}
+
+static bool admit(void *arg, const struct xt_conn *listener)
+{
+    struct xt_shard *s = arg;
+    return s->app_ops.admit(s->app_ops.arg, listener);
+}
+
+static bool need_bufs(void *arg, struct xt_conn *c)
+{
+    struct xt_shard *s = arg;
+    return s->app_ops.need_bufs(s->app_ops.arg, c);
+}
+
 static bool reap(struct xt_shard *s)
 {
     struct io_uring_cqe *cqe;
@@ -98,7 +117,8 @@ static bool reap(struct xt_shard *s)
         if (cqe->user_data & XT_PKTIO_UDATA) {
             xt_pktio_cqe(s->pktio, cqe);
         } else if (cqe->user_data != UDATA_IGNORE && !(cqe->flags & IORING_CQE_F_MORE) && cqe->res >= 0) {
-            int fd = cqe->user_data == UDATA_MESSAGE ? xt_app_data_fd(s->app) : (int)(cqe->user_data >> 32 & 0x3fffffff);
+            int fd =
+                cqe->user_data == UDATA_MESSAGE ? xt_app_data_fd(s->app) : (int)(cqe->user_data >> 32 & 0x3fffffff);
             arm_poll(s, fd, cqe->user_data);
         }
     }
@@ -142,7 +162,8 @@ static void sleep_until_work(struct xt_shard *s, uint64_t now)
         uint64_t wait = deadline == UINT64_MAX ? 1000000 : deadline > now ? deadline - now : 0;
         if (wait > 1000000)
             wait = 1000000;
-        struct __kernel_timespec ts = {.tv_sec = (long long)(wait / 1000000), .tv_nsec = (long long)(wait % 1000000) * 1000};
+        struct __kernel_timespec ts = {.tv_sec = (long long)(wait / 1000000),
+                                       .tv_nsec = (long long)(wait % 1000000) * 1000};
         struct io_uring_cqe *cqe;
         s->stats.sleeps++;
         io_uring_submit_and_wait_timeout(&s->ring, &cqe, 1, &ts, NULL);
@@ -175,11 +196,9 @@ static int open_all(struct xt_shard *s)
     rc = xt_pktio_open(&s->cfg.pktio, &s->ring, &s->pktio, s->err, s->errlen);
     if (rc < 0)
         goto no_pktio;
-    struct xt_stack_ops ops = {0};
-    xt_app_stack_ops(s->app, &ops);
-    ops.tx = tx;
-    ops.tx_room = tx_room;
-    ops.tx_arg = s;
+    xt_app_stack_ops(s->app, &s->app_ops);
+    struct xt_stack_ops ops = {
+        .tx = tx, .tx_room = tx_room, .event = on_event, .admit = admit, .need_bufs = need_bufs, .arg = s};
     rc = xt_stack_new(&s->stack, &s->cfg.stack, &ops, s->cfg.state, s->cfg.key, xt_time_us());
     if (rc < 0) {
         snprintf(s->err, s->errlen, "cannot make the stack: %s", strerror(-rc));

@@ -21,7 +21,9 @@ struct xt_pktio_cfg {
     enum xt_pktio_rx_mode rx_mode;
     uint32_t rx_frames; /* receive slots, each takes a super-frame; 0: default */
     uint32_t tx_frames; /* sends in flight; 0: default */
-    int fd;             /* an AF_PACKET socket handed over by the keeper, or -1: open one */
+    /* An AF_PACKET socket handed over by the keeper, or -1: open one. Belongs to the device once open succeeded. Its old
+     * ring is released and set up anew; when another process still has that mapped, a new socket takes its place. */
+    int fd;
 };
 
 /* A received frame. Valid until the next xt_pktio_rx_release(). */
@@ -42,10 +44,13 @@ struct xt_pktio_stats {
 /* user_data of every completion that belongs to pktio has this bit; the loop hands those to xt_pktio_cqe(). */
 #define XT_PKTIO_UDATA (1ULL << 63)
 
-/* Opens the device and arms its receive side on `ring` (borrowed until close). On failure returns a negative errno and
+/* Opens the device and arms its receive side on `ring` (borrowed until close; not one with IORING_SETUP_SQPOLL; best with
+ * IORING_SETUP_DEFER_TASKRUN, where frames that come while the loop works make no completions). The request for that is only queued: it
+ * goes out with the ring's first submit, so the thread that opens need not be the one that runs the loop. On failure returns a negative errno and
  * writes one line for people to `err`. */
 int xt_pktio_open(const struct xt_pktio_cfg *cfg, struct io_uring *ring, struct xt_pktio **out, char *err,
                   size_t errlen);
+/* Queued frames still leave. Completions with XT_PKTIO_UDATA that come after this are to be ignored. NULL is allowed. */
 void xt_pktio_close(struct xt_pktio *p);
 
 /* The socket, for the keeper. */
@@ -64,6 +69,10 @@ bool xt_pktio_rx_pending(const struct xt_pktio *p);
  * Returns 0, or -ENOBUFS when no slot is free: try again after completions. */
 int xt_pktio_tx(struct xt_pktio *p, const struct virtio_net_hdr *vnet, const void *hdr, size_t hdrlen,
                 const struct iovec *iov, unsigned niov);
+
+/* Submits what xt_pktio_tx() queued (with all else in the submission queue); the loop's own io_uring_submit() does as
+ * well. */
+void xt_pktio_flush(struct xt_pktio *p);
 
 /* Free transmit slots now. */
 unsigned xt_pktio_tx_room(const struct xt_pktio *p);
