@@ -28,7 +28,7 @@ static struct xt_stack *stack_of(const struct xt_job *j)
 static struct xt_conn *find(struct xt_stack *s, uint32_t id)
 {
     struct xt_conn *c = id < xt_stack_cfg(s)->max_conns ? xt_stack_conn(s, id) : NULL;
-    return c && c->flags & XT_CF_USED ? c : NULL;
+    return c && c->flags & XT_CONN_USED ? c : NULL;
 }
 
 static bool read_id(struct xt_request *r, uint32_t *id)
@@ -155,8 +155,8 @@ static void put_sequence(struct xt_msg_out *o, const struct xt_conn *c)
     item(o, "irs", c->irs, "", "initial receive sequence number");
     item(o, "snd_una", c->snd_una, "", "oldest unacknowledged sequence number");
     item(o, "snd_nxt", c->snd_nxt, "", "next sequence number to send");
-    item(o, "snd_max", c->snd_max, "", "highest sequence number sent");
     item(o, "rcv_nxt", c->rcv_nxt, "", "next sequence number expected");
+    item(o, "rcv_adv", c->rcv_adv, "", "end of the window offered");
 }
 
 static void put_info(struct xt_msg_out *o, const struct xt_tcp_info *i)

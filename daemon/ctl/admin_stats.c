@@ -49,7 +49,7 @@ static void put(struct xt_msg_out *o, const char *group, const char *name, uint6
 
 static void put_app(struct xt_msg_out *o, const struct xt_app_stats *a)
 {
-    put(o, "app", "sessions", a->sessions, "sessions begun");
+    put(o, "app", "sessions", a->sessions, "sessions now");
     put(o, "app", "sessions_ended", a->sessions_ended, "sessions ended");
     put(o, "app", "liars", a->liars, "sessions ended because the program's shared memory was wrong");
     put(o, "app", "commands", a->commands, "commands of programs");

@@ -67,7 +67,7 @@ static void put_routes(struct xt_msg_out *o, const struct xt_stack_cfg *cfg)
 
 static void put_neighbours(struct xt_msg_out *o, const struct status *st)
 {
-    static const char *const names[] = {"free", "incomplete", "reachable", "stale"};
+    static const char *const names[] = {"free", "incomplete", "reachable", "stale", "failed"};
     xt_msg_array(o, "neighbours");
     for (unsigned i = 0; i < st->nneigh; i++) {
         const struct xt_neigh_info *n = &st->neigh[i];
@@ -117,7 +117,7 @@ static void reply(struct xt_job *j, struct xt_client *cl)
     xt_msg_uint(&o, "mtu", st->cfg.mtu);
     put_routes(&o, &st->cfg);
     put_neighbours(&o, st);
-    xt_msg_uint(&o, "sessions", st->app.sessions - st->app.sessions_ended);
+    xt_msg_uint(&o, "sessions", st->app.sessions);
     xt_msg_uint(&o, "control_connections", c->nclients);
     put_states(&o, st);
     xt_client_send(cl, &o, NULL, 0);

@@ -23,7 +23,7 @@ static int make_session(struct xt_client *cl, const char *comm)
     }
     cl->session = s;
     cl->proc = (uint32_t)proc;
-    struct xt_msg m = {.type = XT_MSG_SESSION, .ptr = s};
+    struct xt_msg m = {.type = XT_MSG_SESSION, .ptr = s, .done = xt_ctl_session_ended};
     xt_ctl_post(cl->ctl, &m);
     return 0;
 }

@@ -73,6 +73,9 @@ bool xt_client_is_admin(const struct xt_client *cl);
 /* Posts, or queues for later: never lost, order kept. */
 void xt_ctl_post(struct xt_ctl *c, const struct xt_msg *m);
 
+/* The data plane has done with the session `s` (struct xt_session): no client may use it any more. Only from xt_app_ctl_run(). */
+void xt_ctl_session_ended(void *s);
+
 /* ---- request.c ---- */
 
 struct xt_request {

@@ -49,10 +49,33 @@ static void on_retry(uv_timer_t *h)
         uv_timer_stop(h);
 }
 
+/* Whose messages xt_app_ctl_run() hands out just now: it gives xt_ctl_session_ended() the session alone. */
+static _Thread_local struct xt_ctl *taking;
+
+static void take_news(struct xt_ctl *c)
+{
+    taking = c;
+    xt_app_ctl_run(c->cfg.app);
+    taking = NULL;
+}
+
+void xt_ctl_session_ended(void *s)
+{
+    struct xt_client *cl, *next;
+    for (cl = LIST_FIRST(&taking->clients); cl; cl = next) {
+        next = LIST_NEXT(cl, link);
+        if (cl->session != s)
+            continue;
+        cl->session = NULL; /* its proc is gone with it */
+        xt_client_drop(cl, "its session was ended by the data plane");
+    }
+    xt_session_free(s);
+}
+
 static void on_news(uv_poll_t *h, int status, int events)
 {
     struct xt_ctl *c = h->data;
-    xt_app_ctl_run(c->cfg.app);
+    take_news(c);
     post_waiting(c);
 }
 
@@ -149,6 +172,7 @@ void xt_ctl_free(struct xt_ctl *c)
     struct xt_client *cl;
     struct xt_waiting_msg *w;
     struct xt_job *j;
+    take_news(c); /* what the data plane said before it ended */
     while ((cl = LIST_FIRST(&c->clients)))
         xt_client_close(cl);
     uv_close((uv_handle_t *)&c->listener, NULL);

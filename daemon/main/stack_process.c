@@ -15,16 +15,16 @@
 #include "daemon/ctl/netif.h"
 #include "daemon/main/counters.h"
 #include "daemon/main/keeper.h"
+#include "daemon/main/kept.h"
 #include "daemon/main/notify.h"
 #include "daemon/main/shard.h"
-#include "daemon/main/state.h"
 
 #define ORPHANS_AT_ONCE 256
 
 struct process {
     const struct xt_stack_process_cfg *cfg;
     struct xt_handed handed;
-    struct xt_state state;
+    struct xt_kept state;
     struct xt_app *app;
     struct xt_shard *shard;
     struct xt_ctl *ctl;
@@ -41,13 +41,14 @@ static int take_state(struct process *p)
     size_t size = xt_stack_state_size(p->cfg->config.max_connections);
     int fd = xt_handed_take(&p->handed, "state"), rc;
     if (fd >= 0) {
-        if (xt_state_open(&p->state, fd, size, err, sizeof err) == 0)
+        if (xt_kept_open(&p->state, fd, size, err, sizeof err) == 0)
             return 0;
         xt_log_warn("%s: starting without it", err);
     }
-    rc = xt_state_new(&p->state, size);
+    rc = xt_kept_new(&p->state, size);
     if (rc < 0) {
-        xt_log_error("no memory for %u connections: %s (lower max-connections)", p->cfg->config.max_connections, strerror(-rc));
+        xt_log_error("no memory for %u connections: %s (lower max-connections)", p->cfg->config.max_connections,
+                     strerror(-rc));
         return rc;
     }
     xt_notify_forget("state");
@@ -86,8 +87,11 @@ static int start_shard(struct process *p, char *err, size_t errlen)
 {
     const struct xt_config *c = &p->cfg->config;
     struct xt_shard_cfg sc = {
-        .pktio = {.ifname = c->interface, .rx_mode = c->rx_mode ? XT_RX_MULTISHOT : XT_RX_RING, .rx_frames = c->rx_frames,
-                  .tx_frames = c->tx_frames, .fd = -1},
+        .pktio = {.ifname = c->interface,
+                  .rx_mode = c->rx_mode ? XT_RX_MULTISHOT : XT_RX_RING,
+                  .rx_frames = c->rx_frames,
+                  .tx_frames = c->tx_frames,
+                  .fd = -1},
         .spin_us = c->spin,
         .state = p->state.stack,
     };
@@ -104,7 +108,7 @@ static int start_data_plane(struct process *p)
     int rc = start_shard(p, err, sizeof err);
     if (rc == -EPROTO) {
         xt_log_warn("the kept connections have another layout: starting without them");
-        xt_state_close(&p->state);
+        xt_kept_close(&p->state);
         rc = take_state(p); /* what was handed over is taken already: this makes a new one */
         if (rc == 0) {
             xt_app_global(p->app)->epoch = p->state.page->epoch;
@@ -281,7 +285,7 @@ static void tear_down(struct process *p)
     if (p->app)
         xt_app_free(p->app);
     if (p->state.page)
-        xt_state_close(&p->state);
+        xt_kept_close(&p->state);
     xt_handed_free(&p->handed);
 }
 
