@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Waiters: what a thread, or an epoll set, sleeps on. */
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>

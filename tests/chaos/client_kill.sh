@@ -14,11 +14,10 @@ regions() { grep -c 'memfd:xtcp-client' "/proc/$(stack_pid)/maps" || true; }
 
 before_fds=$(descriptors) before_maps=$(regions)
 for round in 1 2 3 4 5; do
-    on_xtcp curl -sS --limit-rate 4M -o /dev/null "http://$ADDR_K/file" &
-    shellpid=$!
+    xt_spawn x /dev/null env "${XTCP_ENV[@]}" curl -sS --limit-rate 4M -o /dev/null "http://$ADDR_K/file"
     xt_wait_for 10 listed 'ESTABLISHED.*curl'
-    kill -9 "$(pgrep -P $shellpid -x curl || echo $shellpid)" 2>/dev/null || true
-    wait $shellpid 2>/dev/null || true
+    kill -9 "$XT_PID"
+    wait "$XT_PID" 2>/dev/null || true
     xt_wait_for 10 listed_none ESTABLISHED
 done
 equal() { [ "$($1)" = "$2" ]; }

@@ -11,13 +11,13 @@ nginx_kernel_start
 
 for round in 1 2 3; do
     old=$(stack_pid)
-    on_xtcp curl -sS --limit-rate 4M -o /dev/null "http://$ADDR_K/file" 2>"$WORK/curl.err" &
-    client=$!
+    xt_spawn x "$WORK/curl.err" env "${XTCP_ENV[@]}" curl -sS --limit-rate 4M -o /dev/null "http://$ADDR_K/file"
+    client=$XT_PID
     xt_wait_for 10 listed 'ESTABLISHED.*curl'
     kill -9 "$old"
     rc=0
-    xt_wait_for 10 xt_gone $client
-    wait $client || rc=$?
+    xt_wait_for 10 xt_gone "$client"
+    wait "$client" || rc=$?
     [ $rc -ne 0 ] || { echo "curl reported success after its stack died" >&2; exit 1; }
     echo "round $round: curl said ($rc): $(cat "$WORK/curl.err")"
     xt_wait_for 10 quiet ctl status

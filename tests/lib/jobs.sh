@@ -155,11 +155,10 @@ listed_none() { ! listed "$1"; }
 
 # (e) the connections during a transfer.
 job_list() {
-    on_xtcp curl -sS --fail --limit-rate 40M -o /dev/null "http://$ADDR_K/file" &
-    local pid=$! rc=0
+    local rc=0
+    xt_spawn x "$WORK/list-curl.out" env "${XTCP_ENV[@]}" curl -sS --fail --limit-rate 4M -o /dev/null "http://$ADDR_K/file"
     xt_wait_for 10 listed 'ESTABLISHED.*curl' || rc=1
     ctl list
-    kill $pid 2>/dev/null
-    wait $pid 2>/dev/null
+    xt_stop "$XT_PID"
     return $rc
 }
