@@ -167,9 +167,14 @@ void app_run(struct net *n, unsigned host)
         return;
     if (a->next_read <= n->now)
         read_some(n, c);
-    if (a->next_write <= n->now && c->ep.conn.state != XT_CLOSED)
+    if (c->ep.conn.state == XT_CLOSED) {
+        a->next_write = NEVER;
+        a->closed = a->eof && !ep_readable(&c->ep);
+        return;
+    }
+    if (a->next_write <= n->now)
         write_some(n, c);
-    if (a->connected && c->ep.conn.state != XT_CLOSED)
+    if (a->connected)
         maybe_end(n, c);
 }
 
