@@ -19,7 +19,7 @@ struct xt_pktio_cfg {
     const char *ifname;
     uint8_t mac[6]; /* only frames to this address or to broadcast/multicast are let in (BPF filter) */
     enum xt_pktio_rx_mode rx_mode;
-    uint32_t rx_frames; /* receive slots, each takes a super-frame; 0: default */
+    uint32_t rx_frames; /* receive slots, rounded up; a super-frame takes one; 0: default */
     uint32_t tx_frames; /* sends in flight; 0: default */
     /* An AF_PACKET socket handed over by the keeper, or -1: open one. Belongs to the device once open succeeded. Its old
      * ring is released and set up anew; when another process still has that mapped, a new socket takes its place. */
@@ -56,7 +56,8 @@ void xt_pktio_close(struct xt_pktio *p);
 /* The socket, for the keeper. */
 int xt_pktio_fd(const struct xt_pktio *p);
 
-/* Up to `n` received frames, without a system call where the backend allows it; 0 when there are none. The frames stay
+/* Up to `n` received frames; 0 when there are none, fewer than `n` also when there are more. The ring needs no system call for frames of
+ * up to about 1,580 bytes and one for a burst of longer ones; multishot needs none here, but the loop must enter the ring. The frames stay
  * valid until xt_pktio_rx_release(), which must be called before the next xt_pktio_rx(). */
 unsigned xt_pktio_rx(struct xt_pktio *p, struct xt_frame *frames, unsigned n);
 void xt_pktio_rx_release(struct xt_pktio *p);

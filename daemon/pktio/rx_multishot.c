@@ -37,7 +37,7 @@ static uint8_t *buffer(const struct rx_multishot *r, uint16_t bid)
 
 static void *map_pages(size_t len)
 {
-    void *m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
     return m == MAP_FAILED ? NULL : m;
 }

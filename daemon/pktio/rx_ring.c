@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Receiving through a mapped ring (TPACKET_V2): the softirq copies each frame into a slot and sets the slot's status
  * word; taking frames is reading memory. V2, not V3, since V3 hands over whole blocks, when full or after a time-out
- * of at least a millisecond. */
+ * of at least a millisecond.
+ *
+ * Slots take MTU-sized frames, so that many fit into little memory. Of a super-frame the slot has the first bytes only; the
+ * kernel also queues the whole of it on the socket without a copy (PACKET_COPY_THRESH, TP_STATUS_COPY), and one
+ * recvmmsg() takes all of a burst into buffers that stay in the cache. */
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <poll.h>
@@ -13,20 +17,22 @@
 
 #include "daemon/pktio/internal.h"
 
-#define FRAMES_DEFAULT 504
-#define FRAMES_MAX 65520
-/* Blocks are asked for in one piece: 4 MiB is the most the page allocator has. */
-#define BLOCK_FRAMES 63
+#define FRAMES_DEFAULT 5040
+#define FRAMES_MAX 64260
+#define BLOCK_FRAMES 630 /* in 1 MiB, which the page allocator often has in one piece */
 
 /* A slot: status header and address, then tp_reserve, then the virtio header, then the frame. With 6 bytes of reserve
- * the IP header is 16-byte aligned. The odd 128 bytes keep the slots' headers out of one another's cache sets. */
+ * the IP header is 16-byte aligned. Slots are no power of two, so that their headers fall into all sets of the cache. */
 #define RESERVE 6
-#define SLOT_SIZE (65536 + 128)
-_Static_assert(TPACKET_ALIGN(TPACKET2_HDRLEN + 16) + RESERVE + sizeof(struct virtio_net_hdr) + XT_PKTIO_MAX_FRAME -
-                       XT_PKTIO_ETH_HLEN <=
-                   SLOT_SIZE,
-               "a slot takes the longest frame");
-_Static_assert(SLOT_SIZE % TPACKET_ALIGNMENT == 0 && SLOT_SIZE * (size_t)BLOCK_FRAMES <= 4U << 20, "slot size");
+#define SLOT_SIZE 1664
+#define SLOT_IP (TPACKET_ALIGN(TPACKET2_HDRLEN + 16) + RESERVE + sizeof(struct virtio_net_hdr))
+_Static_assert(SLOT_IP + 1500 <= SLOT_SIZE, "a slot takes a frame of the usual MTU");
+_Static_assert(SLOT_SIZE % TPACKET_ALIGNMENT == 0 && SLOT_SIZE * BLOCK_FRAMES <= 1 << 20, "slot size");
+
+/* Super-frames taken at once: more would push one another out of the cache. */
+#define BIG_MAX 16
+#define BIG_SIZE (65536 + 128)
+_Static_assert(sizeof(struct virtio_net_hdr) + XT_PKTIO_MAX_FRAME < BIG_SIZE, "a buffer takes the longest frame");
 
 struct rx_ring {
     uint8_t *map;
@@ -35,6 +41,9 @@ struct rx_ring {
     uint32_t block, frame; /* next slot to look at */
     uint32_t taken;        /* slots before that one which are not given back yet */
     uint32_t rel_block, rel_frame;
+    uint8_t *big; /* BIG_MAX buffers of BIG_SIZE */
+    struct mmsghdr msg[BIG_MAX];
+    struct iovec iov[BIG_MAX];
 };
 
 static struct tpacket2_hdr *slot(const struct rx_ring *r, uint32_t block, uint32_t frame)
@@ -59,15 +68,26 @@ static void size_ring(struct rx_ring *r, uint32_t frames)
         frames = FRAMES_DEFAULT;
     if (frames > FRAMES_MAX)
         frames = FRAMES_MAX;
-    r->block_frames = frames < BLOCK_FRAMES ? frames : BLOCK_FRAMES;
+    /* The kernel wants no room for one more slot left in a block. */
+    r->block_size = ((frames < BLOCK_FRAMES ? frames : BLOCK_FRAMES) * SLOT_SIZE + page - 1) / page * page;
+    r->block_frames = r->block_size / SLOT_SIZE;
     r->blocks = (frames + r->block_frames - 1) / r->block_frames;
-    r->block_size = (r->block_frames * SLOT_SIZE + page - 1) / page * page;
     r->map_len = (size_t)r->blocks * r->block_size;
+}
+
+static bool make_buffers(struct rx_ring *r)
+{
+    r->big = aligned_alloc(64, (size_t)BIG_MAX * BIG_SIZE);
+    for (uint32_t i = 0; i < BIG_MAX; i++) {
+        r->iov[i] = (struct iovec){r->big + (size_t)i * BIG_SIZE, BIG_SIZE};
+        r->msg[i].msg_hdr = (struct msghdr){.msg_iov = &r->iov[i], .msg_iovlen = 1};
+    }
+    return r->big != NULL;
 }
 
 static int ring_setup(struct xt_pktio *p, uint32_t frames, char *err, size_t errlen)
 {
-    const int version = TPACKET_V2, reserve = RESERVE;
+    const int version = TPACKET_V2, reserve = RESERVE, copy = 1;
     struct rx_ring *r = calloc(1, sizeof *r);
     struct tpacket_req req;
 
@@ -79,14 +99,17 @@ static int ring_setup(struct xt_pktio *p, uint32_t frames, char *err, size_t err
                                .tp_block_nr = r->blocks,
                                .tp_frame_size = SLOT_SIZE,
                                .tp_frame_nr = r->blocks * r->block_frames};
+    if (!make_buffers(r))
+        return xt_pktio_fail(err, errlen, -ENOMEM, "no memory for the receive buffers");
     if (setsockopt(p->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) != 0 ||
+        setsockopt(p->fd, SOL_PACKET, PACKET_COPY_THRESH, &copy, sizeof copy) != 0 ||
         setsockopt(p->fd, SOL_PACKET, PACKET_RESERVE, &reserve, sizeof reserve) != 0 ||
         setsockopt(p->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req) != 0)
-        return xt_pktio_fail(err, errlen, -errno, "a receive ring of %zu MiB: %s", r->map_len >> 20, strerror(errno));
+        return xt_pktio_fail(err, errlen, -errno, "a receive ring of %zu KiB: %s", r->map_len >> 10, strerror(errno));
     r->map = mmap(NULL, r->map_len, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
     if (r->map == MAP_FAILED) {
         r->map = NULL;
-        return xt_pktio_fail(err, errlen, -errno, "mapping the receive ring of %zu MiB: %s", r->map_len >> 20,
+        return xt_pktio_fail(err, errlen, -errno, "mapping the receive ring of %zu KiB: %s", r->map_len >> 10,
                              strerror(errno));
     }
     return 0;
@@ -121,21 +144,51 @@ static void fill(struct xt_frame *f, const struct tpacket2_hdr *h)
         f->vnet.flags |= VIRTIO_NET_HDR_F_DATA_VALID;
 }
 
+/* Fetches the `n` super-frames whose first bytes `big` has: they wait on the socket's queue in the order of their slots.
+ * One that is not there, or is not as long as its slot says, stays cut off; then the rest goes too, to be in step again. */
+static void fetch(struct xt_pktio *p, struct xt_frame **big, unsigned n)
+{
+    struct rx_ring *r = p->rx;
+    int got = recvmmsg(p->fd, r->msg, n, MSG_DONTWAIT, NULL);
+    unsigned i;
+
+    if (got < 0 && errno != EAGAIN) /* an error that waited, as of a link that went down */
+        got = recvmmsg(p->fd, r->msg, n, MSG_DONTWAIT, NULL);
+    for (i = 0; i < n && (int)i < got; i++) {
+        const uint32_t room = BIG_SIZE - (uint32_t)sizeof(struct virtio_net_hdr);
+        const uint32_t len = r->msg[i].msg_len - (uint32_t)sizeof(struct virtio_net_hdr);
+
+        if (len != (big[i]->wire_len < room ? big[i]->wire_len : room))
+            break;
+        big[i]->data = (const uint8_t *)r->iov[i].iov_base + sizeof(struct virtio_net_hdr);
+        big[i]->len = len;
+    }
+    while (i < n && recv(p->fd, r->big, 0, MSG_DONTWAIT) >= 0)
+        ;
+}
+
 static unsigned ring_rx(struct xt_pktio *p, struct xt_frame *frames, unsigned n)
 {
     struct rx_ring *r = p->rx;
     const struct tpacket2_hdr *h = slot(r, r->block, r->frame);
-    unsigned i;
+    struct xt_frame *big[BIG_MAX];
+    unsigned i, nbig = 0;
 
     /* The limit keeps a full ring from being read around its end. */
-    for (i = 0; i < n && r->taken < r->blocks * r->block_frames && filled(h); i++) {
+    for (i = 0; i < n && nbig < BIG_MAX && r->taken < r->blocks * r->block_frames && filled(h); i++) {
         fill(&frames[i], h);
-        p->stats.rx_bytes += frames[i].wire_len;
-        p->stats.rx_truncated += frames[i].wire_len > frames[i].len;
+        if ((h->tp_status & TP_STATUS_COPY) != 0)
+            big[nbig++] = &frames[i];
         advance(r, &r->block, &r->frame);
         r->taken++;
         h = slot(r, r->block, r->frame);
         __builtin_prefetch(h);
+    }
+    if (nbig > 0)
+        fetch(p, big, nbig);
+    for (unsigned k = 0; k < i; k++) {
+        p->stats.rx_bytes += frames[k].wire_len;
+        p->stats.rx_truncated += frames[k].wire_len > frames[k].len;
     }
     p->stats.rx_frames += i;
     return i;
@@ -177,6 +230,8 @@ static void ring_teardown(struct xt_pktio *p)
 
     if (r != NULL && r->map != NULL)
         munmap(r->map, r->map_len);
+    if (r != NULL)
+        free(r->big);
     free(r);
     p->rx = NULL;
 }
