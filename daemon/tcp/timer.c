@@ -54,7 +54,13 @@ static void backoff(struct xt_conn *c)
 /* The next retransmission, or the end of the user's patience when that comes first. */
 static void arm_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    c->timer[XT_TIMER_RTO] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
+    uint64_t wait = xt_tcp_rto(c, ctx->cfg);
+    if (c->opt.user_timeout) {
+        uint32_t spent = xt_now_ms(ctx) - c->t_progress_ms;
+        uint64_t rest = spent < c->opt.user_timeout ? (c->opt.user_timeout - spent) * 1000ull : 1000;
+        wait = wait < rest ? wait : rest;
+    }
+    c->timer[XT_TIMER_RTO] = ctx->now_us + wait;
 }
 
 static uint32_t syn_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
