@@ -7,7 +7,8 @@
 static void set_send_window(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
-    c->snd_wnd = (uint32_t)in->seg->wnd << c->snd_wscale;
+    /* never scaled in a SYN (RFC 7323 section 2.2) */
+    c->snd_wnd = (uint32_t)in->seg->wnd << (in->seg->flags & XT_TH_SYN ? 0 : c->snd_wscale);
     c->snd_wl1 = in->seq;
     c->snd_wl2 = in->seg->ack;
     c->snd_wnd_max = xt_u32_max(c->snd_wnd_max, c->snd_wnd);
