@@ -93,8 +93,6 @@ static int send_new(struct out *o)
     if (used == 0 && xt_now_ms(o->ctx) - c->t_snd_ms > c->rto / 1000 && c->bytes_sent)
         xt_cc_of(c)->idle(c, o->ctx->cfg);
     uint32_t usable = c->snd_wnd - used, room = cwnd_room(c);
-    if (c->tx_urg > xt_tx_offset(c, seq))
-        o->max = o->mss; /* the urgent pointer of each segment is its own */
     uint32_t n = data ? new_len(o, data, usable, room) : 0;
     bool fin = n == data && (c->cflags & XT_CF_SHUT) && usable > n;
     if (n == 0 && !fin)
@@ -239,6 +237,8 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         o.mss = c->mss_eff - (c->n_ooo || (c->cflags & XT_CF_DSACK) ? xt_sack_optlen(c) : 0);
         uint32_t max = max_len ? max_len : ctx->cfg->gso_max;
         o.max = max > o.mss ? max - max % o.mss : o.mss;
+        if (c->tx_urg > c->tx_una)
+            o.max = o.mss; /* the urgent pointer of each segment is its own */
         if (send_data(&o))
             return 1;
         arm(&o);
