@@ -89,6 +89,7 @@ xt_net_up_relay() {
     XT_OFFLOAD=off
     xt_new_ns "$XT_NS_K" && xt_new_ns "$XT_NS_X" && xt_new_ns "$XT_NS_R" &&
         xt_link "$XT_NS_K" "$XT_IF_K" "$XT_NS_R" xtr0 && xt_link "$XT_NS_X" "$XT_IF_X" "$XT_NS_R" xtr1 &&
+        xt_no_offload "$XT_NS_R" xtr0 && xt_no_offload "$XT_NS_R" xtr1 &&
         xt_addresses || return
     XT_RELAY_LOG=${XT_RELAY_LOG:-/tmp/$XT_NS_R.log}
     xt_spawn - "$XT_RELAY_LOG" ip netns exec "$XT_NS_R" "$XT_RELAY" "$@" xtr0 xtr1

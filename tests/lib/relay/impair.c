@@ -180,6 +180,8 @@ void impair_in(struct impair *im, const struct virtio_net_hdr *vnet, const void 
     struct impair_frame *f;
 
     im->stats.in++;
+    if (len > im->stats.longest)
+        im->stats.longest = len;
     f = copy(vnet, data, len);
     if (!suffers(im, data, len)) {
         enqueue(im, f, 0, 0, now);

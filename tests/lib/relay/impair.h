@@ -20,6 +20,7 @@ struct impair_cfg {
 
 struct impair_stats {
     uint64_t in, out, lost, reordered, duplicated, corrupted, overflow;
+    uint64_t longest; /* bytes of the longest frame that came in */
 };
 
 struct impair_frame {

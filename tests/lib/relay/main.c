@@ -220,10 +220,10 @@ static void report(struct side *s, const struct side *to)
 
     getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &k, &len);
     printf("%s>%s in=%lu out=%lu lost=%lu reordered=%lu duplicated=%lu corrupted=%lu overflow=%lu errors=%lu "
-           "unread=%u\n",
+           "unread=%u longest=%lu\n",
            s->ifname, to->ifname, (unsigned long)st->in, (unsigned long)st->out, (unsigned long)st->lost,
            (unsigned long)st->reordered, (unsigned long)st->duplicated, (unsigned long)st->corrupted,
-           (unsigned long)st->overflow, (unsigned long)s->errors, k.tp_drops);
+           (unsigned long)st->overflow, (unsigned long)s->errors, k.tp_drops, (unsigned long)st->longest);
 }
 
 int main(int argc, char **argv)
