@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * xt-relay: joins two Ethernet interfaces of one network namespace and treats the frames between them as a bad line would.
- * Turn offloads off at the far ends: else it sees, and loses, super-frames. */
+ * xt-relay: joins two Ethernet interfaces of one network namespace and treats the frames between them as a bad line
+ * would. Turn offloads off at the far ends: else it sees, and loses, super-frames. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
