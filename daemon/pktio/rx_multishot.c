@@ -148,7 +148,8 @@ static void multishot_cqe(struct xt_pktio *p, const struct io_uring_cqe *cqe)
     if ((cqe->flags & IORING_CQE_F_MORE) != 0)
         return;
     r->armed = false;
-    /* Any other end, as the link going down (ENETDOWN) or one frame that has no virtio header (EINVAL), is passing. */
+    /* Any other end, as the link going down (ENETDOWN) or one frame that has no virtio header (EINVAL), is
+     * passing. */
     if (cqe->res != -ENOBUFS && cqe->res != -ECANCELED && cqe->res != -EBADF)
         multishot_arm(p);
 }

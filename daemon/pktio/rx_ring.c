@@ -3,9 +3,9 @@
  * word; taking frames is reading memory. V2, not V3, since V3 hands over whole blocks, when full or after a time-out
  * of at least a millisecond.
  *
- * Slots take MTU-sized frames, so that many fit into little memory. Of a super-frame the slot has the first bytes only; the
- * kernel also queues the whole of it on the socket without a copy (PACKET_COPY_THRESH, TP_STATUS_COPY), and one
- * recvmmsg() takes all of a burst into buffers that stay in the cache. */
+ * Slots take MTU-sized frames, so that many fit into little memory. Of a super-frame the slot has the first bytes
+ * only; the kernel also queues the whole of it on the socket without a copy (PACKET_COPY_THRESH, TP_STATUS_COPY), and
+ * one recvmmsg() takes all of a burst into buffers that stay in the cache. */
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <poll.h>
@@ -21,8 +21,9 @@
 #define FRAMES_MAX 64260
 #define BLOCK_FRAMES 630 /* in 1 MiB, which the page allocator often has in one piece */
 
-/* A slot: status header and address, then tp_reserve, then the virtio header, then the frame. With 6 bytes of reserve
- * the IP header is 16-byte aligned. Slots are no power of two, so that their headers fall into all sets of the cache. */
+/* A slot: status header and address, then tp_reserve, then the virtio header, then the frame. With 6 bytes of
+ * reserve the IP header is 16-byte aligned. Slots are no power of two, so that their headers fall into all sets of
+ * the cache. */
 #define RESERVE 6
 #define SLOT_SIZE 1664
 #define SLOT_IP (TPACKET_ALIGN(TPACKET2_HDRLEN + 16) + RESERVE + sizeof(struct virtio_net_hdr))
@@ -115,8 +116,9 @@ static int ring_setup(struct xt_pktio *p, uint32_t frames, char *err, size_t err
     return 0;
 }
 
-/* Each frame wakes the poll; the kernel then looks whether a slot is still taken, so a frame that was read meanwhile
- * makes no completion. On a ring with IORING_SETUP_DEFER_TASKRUN frames that come while the loop works cost nothing. */
+/* Each frame wakes the poll; the kernel then looks whether a slot is still taken, so a frame that was read
+ * meanwhile makes no completion. On a ring with IORING_SETUP_DEFER_TASKRUN frames that come while the loop works
+ * cost nothing. */
 static void ring_arm(struct xt_pktio *p)
 {
     struct io_uring_sqe *sqe = xt_pktio_sqe(p);
@@ -144,26 +146,44 @@ static void fill(struct xt_frame *f, const struct tpacket2_hdr *h)
         f->vnet.flags |= VIRTIO_NET_HDR_F_DATA_VALID;
 }
 
-/* Fetches the `n` super-frames whose first bytes `big` has: they wait on the socket's queue in the order of their slots.
- * One that is not there, or is not as long as its slot says, stays cut off; then the rest goes too, to be in step again. */
+/* Takes `n` frames off the socket's queue; fewer when it is empty before. */
+static unsigned receive(struct xt_pktio *p, unsigned n)
+{
+    struct rx_ring *r = p->rx;
+    unsigned have = 0;
+
+    /* MSG_TRUNC: the length is the frame's own. An error that waited, as of a link that went down, is reported
+     * once and comes before the frames. */
+    for (unsigned errors = 0; have < n && errors < 4;) {
+        const int got = recvmmsg(p->fd, r->msg + have, n - have, MSG_DONTWAIT | MSG_TRUNC, NULL);
+
+        if (got < 0 && errno == EAGAIN)
+            break;
+        errors += got < 0;
+        have += got < 0 ? 0 : (unsigned)got;
+    }
+    return have;
+}
+
+/* Puts whole super-frames in the place of the `n` of which `big` has the first bytes. The queue has one for each
+ * such slot, but where two CPUs receive at once the order may be another, so all is taken from there, the virtio
+ * header too. */
 static void fetch(struct xt_pktio *p, struct xt_frame **big, unsigned n)
 {
     struct rx_ring *r = p->rx;
-    int got = recvmmsg(p->fd, r->msg, n, MSG_DONTWAIT, NULL);
-    unsigned i;
+    const uint32_t head = sizeof(struct virtio_net_hdr), room = BIG_SIZE - head;
+    const unsigned have = receive(p, n);
 
-    if (got < 0 && errno != EAGAIN) /* an error that waited, as of a link that went down */
-        got = recvmmsg(p->fd, r->msg, n, MSG_DONTWAIT, NULL);
-    for (i = 0; i < n && (int)i < got; i++) {
-        const uint32_t room = BIG_SIZE - (uint32_t)sizeof(struct virtio_net_hdr);
-        const uint32_t len = r->msg[i].msg_len - (uint32_t)sizeof(struct virtio_net_hdr);
+    for (unsigned i = 0; i < have; i++) {
+        const uint8_t *b = r->iov[i].iov_base;
 
-        if (len != (big[i]->wire_len < room ? big[i]->wire_len : room))
-            break;
-        big[i]->data = (const uint8_t *)r->iov[i].iov_base + sizeof(struct virtio_net_hdr);
-        big[i]->len = len;
+        memcpy(&big[i]->vnet, b, head);
+        big[i]->data = b + head;
+        big[i]->wire_len = r->msg[i].msg_len - head;
+        big[i]->len = big[i]->wire_len < room ? big[i]->wire_len : room;
     }
-    while (i < n && recv(p->fd, r->big, 0, MSG_DONTWAIT) >= 0)
+    /* The rest stays cut off. What may still wait goes too, so that later slots do not get earlier frames. */
+    while (have < n && recv(p->fd, r->big, 0, MSG_DONTWAIT) >= 0)
         ;
 }
 

@@ -111,7 +111,8 @@ MODE_PARAMS(pktio, takes_long_and_short_frames_mixed_in_order)
     bed_free(&b);
 }
 
-/* A long frame whose bytes found no room on the socket's queue is known to be cut off; the next one is not mistaken for it. */
+/* A long frame whose bytes found no room on the socket's queue is known to be cut off; the next one is not
+ * mistaken for it. */
 Test(pktio, without_room_for_super_frames_they_are_cut_off_and_counted)
 {
     const struct virtio_net_hdr v = frame_vnet(BIG), plain = {0};
@@ -267,7 +268,8 @@ static bool kernel_has_big_ipv4(void)
            (major > 6 || (major == 6 && minor >= 3));
 }
 
-/* What `ip link set gso_ipv4_max_size` does where iproute2 is new enough: super-frames longer than 64 KiB ("BIG TCP"). */
+/* What `ip link set gso_ipv4_max_size` does where iproute2 is new enough: super-frames longer than 64 KiB ("BIG
+ * TCP"). */
 static void set_gso_max(const char *ifname, uint32_t bytes)
 {
     struct {
@@ -482,7 +484,7 @@ static void use_and_die(int fd, enum xt_pktio_rx_mode mode)
 
 MODE_PARAMS(pktio, takes_over_the_socket_of_a_killed_process)
 {
-    const struct virtio_net_hdr v = {0};
+    const struct virtio_net_hdr v = {0}, big = frame_vnet(BIG);
     struct xt_pktio_cfg cfg = bed_cfg(*mode, 8);
     char err[256] = "";
     struct bed b;
@@ -493,8 +495,8 @@ MODE_PARAMS(pktio, takes_over_the_socket_of_a_killed_process)
     xt_pktio_close(b.p);
     for (unsigned i = 0; i < 4; i++) {
         use_and_die(fd, modes[i % 2]);
-        frame_fill(buf, 100, 1);
-        cr_assert_gt(peer_send(&b, &v, buf, 100), 0); /* nobody there: lost or waiting */
+        frame_fill(buf, BIG, 1);
+        cr_assert_gt(peer_send(&b, &big, buf, BIG), 0); /* nobody there: lost or waiting */
         cfg.fd = fd;
         cr_assert_eq(xt_pktio_open(&cfg, &b.ring, &b.p, err, sizeof err), 0, "%s", err);
         cr_assert_eq(xt_pktio_fd(b.p), fd, "the socket was not taken");
@@ -511,6 +513,10 @@ MODE_PARAMS(pktio, takes_over_the_socket_of_a_killed_process)
             xt_pktio_rx_release(b.p);
         } while (true);
         xt_pktio_rx_release(b.p);
+        frame_fill(buf, BIG, i + 9);
+        cr_assert_gt(peer_send(&b, &big, buf, BIG), 0);
+        bed_expect(&b, buf, BIG);
+        bed_expect_none(&b);
         xt_pktio_close(b.p);
     }
     cfg.fd = -1;

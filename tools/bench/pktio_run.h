@@ -23,8 +23,8 @@ struct run {
 
 enum tx_how { TX_URING, TX_MMSG, TX_MMSG_BYPASS };
 
-/* A sender floods for `ms`, the device receives `len`-byte frames (more than 1514: super-frames); the receiver looks for
- * more for `spin_us` before it sleeps. */
+/* A sender floods for `ms`, the device receives `len`-byte frames (more than 1514: super-frames); the receiver
+ * looks for more for `spin_us` before it sleeps. */
 void run_rx(struct run *r, const struct xt_netpair *np, enum xt_pktio_rx_mode mode, unsigned spin_us, uint32_t len,
             unsigned ms);
 /* Sends for `ms` with `batch` frames in each system call; the other end drops them. */
