@@ -158,7 +158,9 @@ bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
     to->sndtimeo_ms = from->sndtimeo_ms;
     to->rcvlowat = from->rcvlowat;
     to->reuse = from->reuse;
+    to->misc = from->misc;
     memcpy(to->optval, from->optval, sizeof to->optval);
+    memcpy(to->optval_more, from->optval_more, sizeof to->optval_more);
     xt_app_slot_attach(s, i, c);
     return true;
 }

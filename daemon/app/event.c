@@ -111,7 +111,7 @@ void xt_app_event(void *arg, struct xt_conn *c, uint32_t ev)
     if (p->kind == XT_SLOT_CONN) {
         bool news = take_counters(p, c);
         take_conditions(p, c, ev);
-        news |= (ev & ~(uint32_t)(XT_EV_WRITABLE | XT_EV_ACK_NOW | XT_EV_STATE | XT_EV_READABLE)) != 0;
+        news |= (ev & ~(uint32_t)(XT_EV_WRITABLE | XT_EV_ACK_NOW | XT_EV_READABLE)) != 0;
         xt_app_changed(s, i, news);
     }
     if (ev & XT_EV_CLOSED) { /* the record is gone after this call */
