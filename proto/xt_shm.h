@@ -185,19 +185,22 @@ struct xt_slot {
     _Atomic uint64_t subs;             /* bit (waiter % 64) for each waiter that wants events */
     _Atomic uint64_t rx_told;          /* rx_tail when the slot was last marked dirty; the library's own */
     _Atomic uint64_t urg_read;         /* the urgent mark whose byte was read by MSG_OOB; the library's own */
-    /* line 3, client, seldom: the open file description's and the library's state; the daemon never reads it */
+    /* line 3, client, seldom: the open file description's and the library's state. The daemon only copies it from a listener to
+     * its children. */
     _Atomic uint32_t oflags;           /* O_NONBLOCK, O_ASYNC */
     uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0: none */
     uint32_t rcvlowat;
     uint32_t reuse;                   /* SO_REUSEADDR as set */
-    uint32_t optval[11];              /* what getsockopt reads back, by enum xt_opt where kept */
+    uint32_t optval[11];              /* what getsockopt reads back, by enum xt_opt */
     struct xt_endpoint local, remote; /* written by the daemon: bound and peer end points */
-    uint8_t rsv3[28];
+    uint32_t optval_more[6];          /* optval, continued from XT_SO_RCVBUF on */
+    uint32_t misc;                    /* options that change nothing but are read back; the library's own */
 };
 static_assert(offsetof(struct xt_slot, rx_head) == 64, "xt_slot line 1");
 static_assert(offsetof(struct xt_slot, tx_head) == 128, "xt_slot line 2");
 static_assert(offsetof(struct xt_slot, oflags) == 192, "xt_slot line 3");
 static_assert(offsetof(struct xt_slot, local) == 256, "xt_slot line 4");
 static_assert(sizeof(struct xt_slot) == 320, "xt_slot");
+static_assert(XT_SO_MAX == 11 + 6, "optval and optval_more");
 
 #endif

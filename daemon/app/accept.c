@@ -126,7 +126,6 @@ bool xt_app_admit(void *arg, const struct xt_conn *listener)
         a->stats.backlog_drops++;
         return false;
     }
-    p->syn_recv++;
     return true;
 }
 
@@ -159,18 +158,31 @@ bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
     to->sndtimeo_ms = from->sndtimeo_ms;
     to->rcvlowat = from->rcvlowat;
     to->reuse = from->reuse;
+    to->misc = from->misc;
     memcpy(to->optval, from->optval, sizeof to->optval);
+    memcpy(to->optval_more, from->optval_more, sizeof to->optval_more);
     xt_app_slot_attach(s, i, c);
     return true;
+}
+
+void xt_app_child_new(struct xt_app *a, struct xt_conn *c)
+{
+    struct xt_session *s;
+    uint32_t li;
+    if (c->flags & XT_APP_CF_COUNTED || !xt_app_listener_of(a, c, &s, &li))
+        return;
+    c->flags |= XT_APP_CF_COUNTED;
+    s->ps[li].syn_recv++;
 }
 
 static void uncount(struct xt_app *a, struct xt_conn *c)
 {
     struct xt_session *s;
     uint32_t li;
-    if (c->flags & XT_APP_CF_DONE)
-        return;
+    bool counted = c->flags & XT_APP_CF_COUNTED;
     c->flags |= XT_APP_CF_DONE;
+    if (!counted)
+        return;
     if (xt_app_listener_of(a, c, &s, &li) && s->ps[li].syn_recv)
         s->ps[li].syn_recv--;
 }
@@ -185,11 +197,11 @@ void xt_app_child_ready(struct xt_app *a, struct xt_conn *c)
     struct xt_session *s;
     uint32_t li;
     uncount(a, c);
-    bool ok = xt_app_listener_of(a, c, &s, &li) && (c->session || xt_app_child_adopt(a, c));
+    bool ok = xt_app_listener_of(a, c, &s, &li) && (xt_app_owner_of(a, c) || xt_app_child_adopt(a, c));
     if (ok && s->ps[li].acc_head - s->ps[li].acc_tail >= ring_entries(&s->ps[li]))
         ok = false;
     if (!ok) {
-        struct xt_session *own = xt_app_session(a, c->session);
+        struct xt_session *own = xt_app_owner_of(a, c);
         if (own) { /* adopted by a listener that is gone */
             own->ps[c->slot].orphan = true;
             own->ps[c->slot].pending = own->ps[c->slot].queued = false;

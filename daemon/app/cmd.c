@@ -114,6 +114,8 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
         return rc;
     l->session = s->id;
     l->slot = i;
+    l->rx_size = p->rcvbuf; /* what a child offers before it has its rings */
+    l->tx_size = p->sndbuf;
     p->conn = l->index;
     if (!xt_app_listener_begin(s, i)) {
         xt_stack_close(a->stack, l, a->now_us);

@@ -97,19 +97,21 @@ void xt_app_event(void *arg, struct xt_conn *c, uint32_t ev)
 {
     struct xt_app *a = arg;
     bool child = c->listener != XT_NO_CONN && !(c->flags & XT_APP_CF_DONE);
-    if (child && ev & XT_EV_CONNECTED)
+    if (child && c->state == XT_SYN_RECV)
+        xt_app_child_new(a, c);
+    else if (child && ev & XT_EV_CONNECTED)
         xt_app_child_ready(a, c);
     else if (child && ev & XT_EV_CLOSED)
         xt_app_child_lost(a, c);
-    struct xt_session *s = xt_app_session(a, c->session);
-    if (!s || c->slot >= s->max_slots || s->ps[c->slot].conn != c->index)
+    struct xt_session *s = xt_app_owner_of(a, c);
+    if (!s)
         return;
     uint32_t i = c->slot;
     struct xt_pslot *p = &s->ps[i];
     if (p->kind == XT_SLOT_CONN) {
         bool news = take_counters(p, c);
         take_conditions(p, c, ev);
-        news |= (ev & ~(uint32_t)(XT_EV_WRITABLE | XT_EV_ACK_NOW | XT_EV_STATE | XT_EV_READABLE)) != 0;
+        news |= (ev & ~(uint32_t)(XT_EV_WRITABLE | XT_EV_ACK_NOW | XT_EV_READABLE)) != 0;
         xt_app_changed(s, i, news);
     }
     if (ev & XT_EV_CLOSED) { /* the record is gone after this call */
@@ -127,10 +129,10 @@ void xt_app_event(void *arg, struct xt_conn *c, uint32_t ev)
 bool xt_app_need_bufs(void *arg, struct xt_conn *c)
 {
     struct xt_app *a = arg;
-    struct xt_session *s = xt_app_session(a, c->session);
+    struct xt_session *s = xt_app_owner_of(a, c);
     if (!s)
         return c->listener != XT_NO_CONN && !(c->flags & XT_APP_CF_DONE) && xt_app_child_adopt(a, c);
-    if (!xt_app_is_used(s, c->slot) || s->ps[c->slot].conn != c->index || !xt_app_slot_rings(s, c->slot))
+    if (!xt_app_slot_rings(s, c->slot))
         return false;
     xt_app_slot_attach(s, c->slot, c);
     return true;

@@ -145,8 +145,9 @@ struct xt_app {
     struct xt_app_stats stats;
 };
 
-/* In the application layer's half of xt_conn.flags: a child that its listener counts no more as half open. */
-#define XT_APP_CF_DONE 0x10000u
+/* In the application layer's half of xt_conn.flags: a child that its listener counts as half open, and no more. */
+#define XT_APP_CF_COUNTED 0x10000u
+#define XT_APP_CF_DONE 0x20000u
 
 static inline xt_bitword *xt_app_hold(const struct xt_session *s, uint32_t proc)
 {
@@ -158,9 +159,19 @@ static inline xt_bitword *xt_app_ready(const struct xt_session *s, uint32_t wait
     return (xt_bitword *)(void *)(s->base + s->ready_off + waiter * s->ready_stride);
 }
 
+/* The session with that id, or NULL. */
+struct xt_session *xt_app_session(struct xt_app *a, uint32_t id);
+
 static inline bool xt_app_is_used(const struct xt_session *s, uint32_t i)
 {
     return i < s->max_slots && s->ps[i].kind != XT_SLOT_FREE;
+}
+
+/* The session of a connection that has a slot, or NULL: a half-open child names its listener's session before it has one. */
+static inline struct xt_session *xt_app_owner_of(struct xt_app *a, const struct xt_conn *c)
+{
+    struct xt_session *s = xt_app_session(a, c->session);
+    return s && xt_app_is_used(s, c->slot) && s->ps[c->slot].conn == c->index ? s : NULL;
 }
 
 /* The connection of a slot, or NULL. */
@@ -203,7 +214,8 @@ bool xt_app_listener_of(struct xt_app *a, const struct xt_conn *c, struct xt_ses
 bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c);
 /* A child is ESTABLISHED: puts it into the accept queue. */
 void xt_app_child_ready(struct xt_app *a, struct xt_conn *c);
-/* Called for a child that dies before it was ESTABLISHED. */
+/* A child was made in SYN_RECV; dies before it was ESTABLISHED. */
+void xt_app_child_new(struct xt_app *a, struct xt_conn *c);
 void xt_app_child_lost(struct xt_app *a, struct xt_conn *c);
 bool xt_app_admit(void *arg, const struct xt_conn *listener);
 
@@ -229,7 +241,6 @@ void xt_app_publish(struct xt_app *a);
 
 /* ---- session.c, sweep.c: life and death of clients ---- */
 
-struct xt_session *xt_app_session(struct xt_app *a, uint32_t id);
 void xt_app_session_begin(struct xt_app *a, struct xt_session *s, void (*on_end)(void *));
 void xt_app_proc_gone(struct xt_app *a, struct xt_session *s, uint32_t proc);
 /* Drops a client that lied about `what`: all its connections are aborted. */

@@ -83,7 +83,6 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
     s->isn_key = derive(key, "isn");
     s->port_key = derive(key, "ports");
     s->neigh_key = derive(key, "neighbours");
-    s->icmp_filled = s->now;
     s->scratch_size = 65536;
     s->side = calloc(s->cfg.max_conns, sizeof *s->side);
     s->ports = calloc(65536, sizeof *s->ports);
@@ -96,7 +95,7 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
     if (xt_flowmap_init(&s->flows, s->cfg.max_conns, &flow_key) != 0 ||
         xt_wheel_init(&s->wheel, s->cfg.max_conns, s->now) != 0 || xt_wheel_init(&s->misc, XT_TIMER_COUNT, s->now) != 0)
         return -ENOMEM;
-    xt_wheel_set(&s->misc, XT_TIMER_ANNOUNCE, s->now);
+    xt_wheel_set(&s->misc, XT_TIMER_ANNOUNCE, 0);
     return 0;
 }
 

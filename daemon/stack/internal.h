@@ -134,7 +134,7 @@ struct xt_stack {
     uint8_t *build; /* 64 KiB, where ICMP messages are made */
     uint16_t ip_id;
     uint32_t icmp_tokens;
-    uint64_t icmp_filled;
+    uint64_t icmp_filled; /* up to when tokens were given; 0 at first: the bucket starts full */
 };
 
 /* ---- list.c ---- */

@@ -276,6 +276,8 @@ const char *ep_check(struct ep *e)
         broken(e, "bytes beside the send ring were written");
     if (e->conn.state >= XT_NSTATES)
         broken(e, "no such state");
+    if (e->stats.bad_events)
+        broken(e, "the state table got an event that it has no transition for");
     check_streams(e);
     check_sequence(e);
     return e->bad;
