@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * xt-relay: joins two Ethernet interfaces of one network namespace and treats the frames between them as a bad line would.
- * Turn offloads off at the far ends: else it sees, and loses, super-frames. */
+ * xt-relay: joins two Ethernet interfaces of one network namespace and treats the frames between them as a bad line
+ * would. Turn offloads off at the far ends: else it sees, and loses, super-frames. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -220,10 +220,10 @@ static void report(struct side *s, const struct side *to)
 
     getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &k, &len);
     printf("%s>%s in=%lu out=%lu lost=%lu reordered=%lu duplicated=%lu corrupted=%lu overflow=%lu errors=%lu "
-           "unread=%u\n",
+           "unread=%u longest=%lu\n",
            s->ifname, to->ifname, (unsigned long)st->in, (unsigned long)st->out, (unsigned long)st->lost,
            (unsigned long)st->reordered, (unsigned long)st->duplicated, (unsigned long)st->corrupted,
-           (unsigned long)st->overflow, (unsigned long)s->errors, k.tp_drops);
+           (unsigned long)st->overflow, (unsigned long)s->errors, k.tp_drops, (unsigned long)st->longest);
 }
 
 int main(int argc, char **argv)
