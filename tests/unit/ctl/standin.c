@@ -50,11 +50,13 @@ static int count_lives(const char *log)
 {
     struct xt_handed h;
     char line[64];
-    unsigned lives = 0;
+    unsigned lives = 0, handed;
     if (xt_handed_read(&h) < 0)
         return 9;
     int fd = xt_handed_take(&h, "lives");
     int named = xt_handed_take(&h, "other");
+    handed = h.n;
+    xt_handed_free(&h);
     if (fd < 0) {
         fd = memfd_create("lives", MFD_CLOEXEC);
         xt_notify_store("lives", fd);
@@ -67,7 +69,7 @@ static int count_lives(const char *log)
     lives++;
     if (pwrite(fd, &lives, sizeof lives, 0) != (ssize_t)sizeof lives)
         return 9;
-    snprintf(line, sizeof line, "start %d lives %u handed %u other %d", start_number(), lives, h.n, named >= 0);
+    snprintf(line, sizeof line, "start %d lives %u handed %u other %d", start_number(), lives, handed, named >= 0);
     note(log, line);
     if (lives == 2)
         xt_notify_forget("other");
