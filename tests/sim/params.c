@@ -36,7 +36,7 @@ static void tcp_params(struct rng *r, struct xt_tcp_cfg *c)
 static void app_params(struct rng *r, struct app_cfg *a, enum ending ending)
 {
     a->ending = ending;
-    a->to_send = rng_u64(r) % 6 ? (uint32_t)rng_log(r, 1, rng_u64(r) % 8 ? 40000 : STREAM_MAX / 2) : 0;
+    a->to_send = rng_u64(r) % 6 ? (uint32_t)rng_in(r, 1, rng_log(r, 16, rng_u64(r) % 8 ? 100000 : STREAM_MAX)) : 0;
     a->write_max = (uint32_t)rng_log(r, 64, 65536);
     a->read_max = (uint32_t)rng_log(r, 64, 65536);
     a->think = rng_log(r, 1, 20000);
