@@ -258,6 +258,10 @@ Test(conn, transfer_over_a_bad_link)
     struct xt_conn *ca, *cb;
     unsigned first = xt_random_u32();
     printf("bad link seed %u\n", first);
+    for (unsigned i = 0; i < 2; i++) { /* many small frames, so that some are certain to be lost */
+        n.h[i].cfg.tcp.gso_max = 1448;
+        cr_assert_eq(xt_stack_reconfigure(n.h[i].s, &n.h[i].cfg), 0);
+    }
     host_listen(b, 80, true, n.now);
     open_pair(&ca, &cb);
     n.bad = true;
