@@ -69,6 +69,15 @@ static inline uint32_t xt_rcv_space(const struct xt_conn *c)
     return used < size ? size - (uint32_t)used : 0;
 }
 
+/* Sequence number for a segment that carries no data: SND.NXT, but not beyond the peer's window. A peer with a closed window
+ * that got an octet of a probe, or lost what was in flight, would find SND.NXT unacceptable and ignore the ACK and window
+ * with it; two ends that do so to each other are stuck. */
+static inline uint32_t xt_snd_acceptable(const struct xt_conn *c)
+{
+    uint32_t edge = c->snd_una + c->snd_wnd;
+    return c->state >= XT_ESTABLISHED ? xt_seq_min(c->snd_nxt, edge) : c->snd_nxt;
+}
+
 static inline bool xt_timer_on(const struct xt_conn *c, enum xt_timer t)
 {
     return c->timer[t] != 0;
