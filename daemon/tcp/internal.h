@@ -75,7 +75,12 @@ static inline uint32_t xt_rcv_space(const struct xt_conn *c)
 static inline uint32_t xt_snd_acceptable(const struct xt_conn *c)
 {
     uint32_t edge = c->snd_una + c->snd_wnd;
-    return c->state >= XT_ESTABLISHED ? xt_seq_min(c->snd_nxt, edge) : c->snd_nxt;
+    if (c->state < XT_ESTABLISHED || xt_seq_le(c->snd_nxt, edge))
+        return c->snd_nxt;
+    /* A scaled window is rounded down: what was sent by an earlier one may lie that little beyond it. */
+    if (!(c->cflags & XT_CF_PROBE) && c->snd_nxt - edge < 1u << c->snd_wscale)
+        return c->snd_nxt;
+    return edge;
 }
 
 static inline bool xt_timer_on(const struct xt_conn *c, enum xt_timer t)
