@@ -102,7 +102,7 @@ unsigned xtcp_mask(struct xtcp *x, int s);
  * News comes for every arrival (so edge triggering can be built on it) and may come in vain. */
 int xtcp_waiter_new(struct xtcp *x, struct xtcp_waiter **out); /* -ENOBUFS: too many */
 void xtcp_waiter_free(struct xtcp_waiter *w);
-int xtcp_waiter_fd(const struct xtcp_waiter *w); /* an eventfd: readable after a wake-up until _done() */
+int xtcp_waiter_fd(const struct xtcp_waiter *w); /* for poll sets only: readable after a wake-up until _done() */
 void xtcp_waiter_sub(struct xtcp_waiter *w, int s);
 void xtcp_waiter_unsub(struct xtcp_waiter *w, int s);
 bool xtcp_waiter_pending(const struct xtcp_waiter *w); /* news waits to be taken: one load */

@@ -4,6 +4,8 @@
 #ifndef XT_TCP_CONN_H
 #define XT_TCP_CONN_H
 
+#include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "daemon/tcp/stats.h"
@@ -65,6 +67,48 @@ struct xt_tcp_info {
     uint64_t segs_out, segs_in;
 };
 
+/* Timers of a connection: indices into xt_conn.timer. */
+enum xt_timer {
+    XT_TIMER_RTO,     /* retransmission; of the SYN too */
+    XT_TIMER_PERSIST, /* zero-window probe */
+    XT_TIMER_DELACK,
+    XT_TIMER_KEEP,
+    XT_TIMER_WAIT, /* TIME_WAIT, FIN_WAIT2 of an orphan, end of a connection whose reset has left */
+    XT_TIMER_CORK, /* end of the patience with TCP_CORK */
+    XT_TIMERS
+};
+
+/* xt_conn.cflags */
+enum {
+    XT_CF_PASSIVE = 0x001,   /* came from LISTEN (MUST-11) */
+    XT_CF_SHUT = 0x002,      /* FIN follows the queued data */
+    XT_CF_ORPHAN = 0x004,    /* closed by the application: data that arrives is answered with a reset */
+    XT_CF_FIN_SEEN = 0x008,  /* rcv_fin is known, perhaps out of order */
+    XT_CF_FIN_RCVD = 0x010,  /* RCV.NXT has passed the peer's FIN */
+    XT_CF_FIN_ACKED = 0x020, /* SND.UNA has passed our FIN */
+    XT_CF_DSACK = 0x040,     /* `dsack` is to be reported */
+    XT_CF_PROBE = 0x080,     /* an octet beyond the peer's window is out as a probe */
+    XT_CF_CWND_LIM = 0x100,  /* the last burst was bounded by cwnd, so cwnd may grow */
+    XT_CF_SYN_RXT = 0x200,   /* the SYN was sent again: initial window of one segment (RFC 5681 section 3.1) */
+    XT_CF_CORK_DUE = 0x400,  /* corked long enough */
+    XT_CF_RESCUED = 0x1000,  /* the rescue retransmission of this recovery was made (RFC 6675 NextSeg rule 4) */
+    XT_CF_RESET = 0x800,     /* the reset has left: CLOSED comes with the next xt_tcp_timer() */
+};
+
+/* xt_conn.pending */
+enum {
+    XT_PEND_SYN = 0x01,   /* SYN or SYN+ACK */
+    XT_PEND_ACK = 0x02,   /* an ACK, alone or with data */
+    XT_PEND_DUP = 0x04,   /* an ACK of its own (duplicate or challenge) */
+    XT_PEND_RTX = 0x08,   /* one segment at SND.UNA, whatever cwnd says */
+    XT_PEND_PROBE = 0x10, /* zero-window probe */
+    XT_PEND_KEEP = 0x20,  /* keep-alive probe */
+    XT_PEND_RST = 0x40,   /* a reset, after which the connection ends */
+};
+
+/* xt_conn.ca_state, as Linux numbers them */
+enum { XT_CA_OPEN, XT_CA_DISORDER, XT_CA_CWR, XT_CA_RECOVERY, XT_CA_LOSS };
+
 struct xt_conn {
     /* identity: written by the stack layer */
     uint32_t index;    /* own place in the table */
@@ -91,12 +135,74 @@ struct xt_conn {
 
     struct xt_tcp_sockopt opt;
 
-    /* the core's own from here on; the author of daemon/tcp adds what it needs, with RFC names */
-    uint32_t iss, irs;
-    uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, snd_max;
-    uint32_t rcv_nxt, rcv_wnd, rcv_adv;
-    uint16_t mss_local, mss_eff;
-    uint32_t isn_floor;
+    /* ---- the core's own from here on; names as in RFC 9293 section 3.3.1 where it has one ---- */
+
+    uint64_t timer[XT_TIMERS]; /* deadline of each, microseconds; 0: off */
+    uint64_t rx_urg;           /* stream offset one past the peer's urgent data, 0: none */
+    uint64_t tx_urg;           /* stream offset one past our urgent data, 0: none */
+    uint64_t rtt_start;        /* when the timed segment left, 0: none is timed (Karn) */
+    uint64_t bytes_sent, bytes_retrans, segs_out, segs_in;
+
+    /* send sequence space: snd_una <= snd_nxt; retransmission never moves SND.NXT back */
+    uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2;
+    uint32_t snd_wnd_max; /* MAX.SND.WND */
+    uint32_t snd_sml;     /* end of the last small segment sent (Minshall's form of Nagle's algorithm) */
+
+    /* receive sequence space: the offered window is [rcv_nxt, rcv_adv); RCV.WND is the difference */
+    uint32_t irs, rcv_nxt, rcv_adv;
+    uint32_t rcv_fin;       /* sequence number of the peer's FIN, valid with XT_CF_FIN_SEEN */
+    uint32_t last_ack_sent; /* Last.ACK.sent (RFC 7323 section 4.3) */
+
+    uint32_t ts_recent;    /* TS.Recent */
+    uint32_t ts_recent_ms; /* when it was set */
+
+    /* retransmission and congestion; bytes */
+    uint32_t cwnd, ssthresh;
+    uint32_t cc_acked;       /* bytes acknowledged towards the next increase of cwnd */
+    uint32_t recover;        /* RecoveryPoint (RFC 6675), "recover" (RFC 6582) */
+    uint32_t high_rxt;       /* next sequence number to retransmit: HighRxt + 1 */
+    uint32_t undo_cwnd;      /* before the last time-out, 0: nothing to undo */
+    uint32_t undo_ssthresh;  /* likewise */
+    uint32_t rxt_ms;         /* time stamp clock at the last time-out's retransmission (Eifel, RFC 3522) */
+    uint32_t srtt, rttvar;   /* microseconds; srtt 0: no sample yet */
+    uint32_t rto;            /* microseconds, without backoff */
+    uint32_t min_rtt;        /* microseconds, 0: none */
+    uint32_t rtt_seq;        /* the timed segment's end */
+    uint32_t isn_floor;      /* lowest ISS for the connection that replaces this one (RFC 6191) */
+    uint32_t challenge_ms;   /* start of the interval that n_challenge counts (RFC 5961 section 7) */
+    uint32_t data_rcv_ms;    /* last payload received */
+    uint32_t t_rcv_ms;       /* last segment received: keep-alive */
+    uint32_t t_snd_ms;       /* last data sent: restart after idle (RFC 5681 section 4.1) */
+    uint32_t t_progress_ms;  /* SND.UNA moved, or data left an idle connection: user time-out */
+    uint32_t retrans;        /* segments sent again, ever */
+    uint32_t cflags;         /* XT_CF_* */
+    uint32_t sack_recent[4]; /* a sequence number in each of the ranges last changed, newest first (RFC 2018) */
+    struct xt_range dsack;   /* duplicate to report (RFC 2883), valid with XT_CF_DSACK */
+    uint16_t mss_local;      /* what we announce */
+    uint16_t mss_peer;       /* what the peer announced, or the default */
+    uint16_t mss_path;       /* by the path's MTU */
+    uint16_t mss_eff;        /* Eff.snd.MSS: payload of a full segment, time stamps deducted */
+    uint16_t rcv_mss;        /* estimate of the peer's full segment, for delayed ACK */
+    uint16_t dupacks;        /* in a row */
+    uint16_t pending;        /* XT_PEND_*: what output has to send */
+    uint8_t opts;            /* XT_OPT_*: offered while SYN_SENT, then in use */
+    uint8_t backoff;         /* doublings of the retransmission time-out */
+    uint8_t timeouts;        /* in a row without progress (R1, R2) */
+    uint8_t probes;          /* zero-window probes without an answer; doublings of the persist interval in `backoff` */
+    uint8_t keep_probes;     /* keep-alive probes without an answer */
+    uint8_t quick;           /* segments still to be acknowledged at once */
+    uint8_t n_challenge;     /* challenge ACKs in the current interval */
+    uint8_t n_ooo, n_sacked; /* valid entries of the sets below */
+    uint8_t n_recent;        /* valid entries of sack_recent */
+    uint8_t cc;              /* index into the congestion-control table */
+    uint8_t dupthresh;       /* DupThresh: 3, more when the path is seen to reorder */
+    struct xt_range ooo[XT_OOO_MAX];       /* received out of order, sorted, disjoint, above RCV.NXT */
+    struct xt_range sacked[XT_SACKED_MAX]; /* SACKed by the peer, sorted, disjoint, above SND.UNA */
 };
+
+static_assert(sizeof(struct xt_conn) < 700, "xt_conn stays small: it is what an idle connection costs");
+static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
+static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
+static_assert(offsetof(struct xt_conn, timer) == 136, "xt_conn.timer");
 
 #endif

@@ -28,6 +28,7 @@ enum {
     XT_EV_TIME_WAIT = 0x080, /* entered TIME_WAIT: no ring is needed from here on */
     XT_EV_ACK_NOW = 0x100,   /* output must run before the next input to this connection (duplicate or challenge ACK) */
     XT_EV_STATE = 0x200,     /* the state changed in some other way */
+    XT_EV_ADVISE = 0x400,    /* R1 retransmissions: the path may be dead, ask the neighbour again (MUST-20) */
 };
 
 /* What a call runs in. All pointers are borrowed for the call. */

@@ -63,7 +63,9 @@ static inline uint32_t xt_seg_seqlen(const struct xt_seg *s)
 }
 
 /* Parses the TCP header and options at `p` (`len` bytes, header and payload), without verifying the checksum.
- * Unknown options are skipped (MUST-6), a bad option length ends option parsing with what was found so far (MUST-7).
+ * Unknown options, and known ones of a length that is not theirs, are skipped (MUST-6); a length that is less than 2 or leaves
+ * the header ends option parsing with what was found so far (MUST-7). Of an option given twice the last counts. Members
+ * that the segment does not have are 0, `ecn`, `gso_size` and `tx_off` too: the caller sets them.
  * Returns 0; -EBADMSG when the header is truncated or its data offset is out of bounds.
  * `seg->payload` points into `p`. */
 int xt_seg_parse(const uint8_t *p, size_t len, struct xt_seg *seg);

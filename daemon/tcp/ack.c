@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Fifth step of SEGMENT ARRIVES: the ACK field (RFC 9293 section 3.10.7.4, RFC 5961 section 5). */
+#include "daemon/tcp/internal.h"
+#include "daemon/tcp/range.h"
+#include "daemon/tcp/rtt.h"
+
+static void set_send_window(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    /* never scaled in a SYN (RFC 7323 section 2.2) */
+    c->snd_wnd = (uint32_t)in->seg->wnd << (in->seg->flags & XT_TH_SYN ? 0 : c->snd_wscale);
+    c->snd_wl1 = in->seq;
+    c->snd_wl2 = in->seg->ack;
+    c->snd_wnd_max = xt_u32_max(c->snd_wnd_max, c->snd_wnd);
+}
+
+/* A round-trip time from an ACK that moved SND.UNA: of the timed segment, in microseconds; after a retransmission, which
+ * ends that timing (Karn), from the time stamp, in milliseconds. */
+static void measure(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    const struct xt_tcp_opts *opt = &in->seg->opt;
+    if (c->rtt_start) {
+        if (xt_seq_lt(in->seg->ack, c->rtt_seq))
+            return;
+        xt_tcp_rtt_sample(c, in->ctx->cfg, (uint32_t)(in->ctx->now_us - c->rtt_start));
+        c->rtt_start = 0;
+    } else if ((c->opts & XT_OPT_TS) && opt->tsecr && (c->backoff || c->srtt == 0 || c->ca_state >= XT_CA_RECOVERY)) {
+        uint32_t ms = xt_now_ms(in->ctx) - opt->tsecr;
+        if ((int32_t)ms >= 0 && ms < 60000)
+            xt_tcp_rtt_sample(c, in->ctx->cfg, ms ? ms * 1000 : xt_u32_max(c->srtt, 1));
+    }
+}
+
+/* Moves SND.UNA to `ack`; the send ring is free up to there. Returns the bytes of sequence space acknowledged. */
+static uint32_t advance(struct xt_in *in, uint32_t ack)
+{
+    struct xt_conn *c = in->c;
+    uint32_t bytes = ack - c->snd_una, data = bytes;
+    if (c->snd_una == c->iss && c->tx_una == 0)
+        data--; /* the SYN */
+    if ((c->cflags & (XT_CF_SHUT | XT_CF_FIN_ACKED)) == XT_CF_SHUT && ack == xt_send_end(c)) {
+        c->cflags |= XT_CF_FIN_ACKED;
+        data--;
+    }
+    if (data > 0) {
+        c->tx_una += data;
+        in->ev |= XT_EV_WRITABLE;
+    }
+    c->snd_una = ack;
+    if (xt_seq_lt(c->snd_sml, ack))
+        c->snd_sml = ack;
+    c->timeouts = 0;
+    c->t_progress_ms = xt_now_ms(in->ctx);
+    c->timer[XT_TIMER_RTO] = ack == c->snd_nxt ? 0 : in->ctx->now_us + xt_tcp_rto(c, in->ctx->cfg);
+    return bytes;
+}
+
+/* SND.WND by the newest segment only (SND.WL1, SND.WL2); one that moves SND.UNA is newest whatever its sequence number:
+ * the window counts from SND.UNA, and the old one counted from there would reach too far. A window that opens ends
+ * probing. */
+static void update_window(struct xt_in *in, bool una_moved)
+{
+    struct xt_conn *c = in->c;
+    if (!una_moved && !xt_seq_lt(c->snd_wl1, in->seq) &&
+        !(c->snd_wl1 == in->seq && xt_seq_le(c->snd_wl2, in->seg->ack)))
+        return;
+    set_send_window(in);
+    c->probes = 0;
+    if (c->snd_wnd == 0 || !(xt_timer_on(c, XT_TIMER_PERSIST) || (c->cflags & XT_CF_PROBE)))
+        return;
+    c->timer[XT_TIMER_PERSIST] = 0;
+    c->backoff = 0;
+    /* The octet that went beyond the window was most likely thrown away. */
+    if ((c->cflags & XT_CF_PROBE) && c->snd_una != c->snd_nxt)
+        c->pending |= XT_PEND_RTX;
+    c->cflags &= ~(uint32_t)XT_CF_PROBE;
+}
+
+/* Our FIN is acknowledged. False when that ends the connection. */
+static bool fin_acked(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    if (c->state != XT_FIN_WAIT1 && c->state != XT_CLOSING && c->state != XT_LAST_ACK)
+        return true;
+    in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_FIN_ACKED);
+    if (c->state == XT_FIN_WAIT2 && (c->cflags & XT_CF_ORPHAN))
+        xt_timer_finwait2_arm(c, in->ctx);
+    return c->state != XT_CLOSED;
+}
+
+/* RFC 5681 section 2: nothing new acknowledged, nothing carried, no news of the window. */
+static bool is_duplicate(const struct xt_in *in, uint32_t old_wnd)
+{
+    const struct xt_conn *c = in->c;
+    return in->seg->ack == c->snd_una && in->seg->len == 0 && !(in->seg->flags & (XT_TH_SYN | XT_TH_FIN)) &&
+           c->snd_una != c->snd_nxt && c->snd_wnd == old_wnd && !(c->cflags & XT_CF_PROBE);
+}
+
+/* Loss detection and recovery after the scoreboard and SND.UNA are up to date. */
+static void recovery(struct xt_in *in, uint32_t bytes, uint32_t old_wnd)
+{
+    struct xt_conn *c = in->c;
+    bool news = false;
+    if (in->seg->opt.nsack && (c->opts & XT_OPT_SACK_OK))
+        news = xt_recovery_sack(in);
+    if (bytes > 0)
+        xt_recovery_acked(in, bytes);
+    else if (c->opts & XT_OPT_SACK_OK ? news : is_duplicate(in, old_wnd))
+        xt_recovery_dup(c, in->ctx);
+}
+
+static bool syn_acked(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    if (xt_seq_le(in->seg->ack, c->snd_una) || xt_seq_gt(in->seg->ack, c->snd_nxt)) {
+        in->ctx->stats->drop_ack++;
+        in->reset = xt_tcp_reset_for(in->seg, in->reply);
+        in->ctx->stats->resets_sent += in->reset;
+        return false;
+    }
+    measure(in);
+    in->ev |= xt_open_established(c, in->ctx, XT_FSM_SYN_ACKED);
+    set_send_window(in);
+    return true;
+}
+
+bool xt_in_check_ack(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    uint32_t ack = in->seg->ack, bytes = 0, old_wnd = c->snd_wnd;
+    if (!(in->flags & XT_TH_ACK)) {
+        in->ctx->stats->drop_no_ack++;
+        return false;
+    }
+    if (c->state == XT_SYN_RECV && !syn_acked(in))
+        return false;
+    if (xt_seq_gt(ack, c->snd_nxt) || xt_seq_lt(ack, c->snd_una - c->snd_wnd_max)) {
+        in->ctx->stats->drop_ack++;
+        in->ev |= xt_window_challenge(c, in->ctx);
+        return false;
+    }
+    if (xt_seq_lt(ack, c->snd_una))
+        return true; /* old, but its text may be new */
+    if (ack != c->snd_una) {
+        measure(in);
+        bytes = advance(in, ack);
+        if (c->n_sacked)
+            xt_range_trim(c->sacked, &c->n_sacked, ack);
+    }
+    update_window(in, bytes > 0);
+    recovery(in, bytes, old_wnd);
+    return bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/tcp/tcp.h"
+
+#define SECOND 1000000ull
+
+void xt_tcp_cfg_default(struct xt_tcp_cfg *cfg)
+{
+    *cfg = (struct xt_tcp_cfg){
+        .msl = 30 * SECOND,
+        .rto_initial = 1 * SECOND,
+        .rto_min = SECOND / 5,
+        .rto_max = 120 * SECOND,
+        .delack = SECOND / 25,
+        .finwait2 = 60 * SECOND,
+        .keep_idle = 7200 * SECOND,
+        .keep_intvl = 75 * SECOND,
+        .keep_cnt = 9,
+        .syn_retries = 6,
+        .synack_retries = 5,
+        .retries = 15,
+        .orphan_retries = 8,
+        .mss = 1460,
+        .quickack = 16,
+        .init_cwnd = 10,
+        .timestamps = 1,
+        .sack = 1,
+        .wscale = 1,
+        .gso_max = 65160,
+    };
+}

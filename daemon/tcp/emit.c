@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/tcp/emit.h"
+
+#include "daemon/tcp/internal.h"
+#include "daemon/tcp/rtt.h"
+#include "daemon/tcp/sack.h"
+
+/* Header, window and options of any segment with an ACK; the acknowledgment it carries is the one that was owed. */
+static void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq, uint8_t flags)
+{
+    out->sport = c->local.port;
+    out->dport = c->remote.port;
+    out->seq = seq;
+    out->ack = flags & XT_TH_ACK ? c->rcv_nxt : 0;
+    out->wnd = xt_window_offer(c, flags & XT_TH_SYN);
+    out->urp = 0;
+    out->flags = flags;
+    out->ecn = 0;
+    out->payload = NULL;
+    out->len = 0;
+    out->gso_size = 0;
+    out->tx_off = 0;
+    out->opt.present = c->opts & XT_OPT_TS;
+    out->opt.nsack = 0;
+    out->opt.tsval = xt_now_ms(ctx);
+    out->opt.tsecr = flags & XT_TH_ACK ? c->ts_recent : 0;
+    if (c->n_ooo || (c->cflags & XT_CF_DSACK))
+        xt_sack_fill(c, ctx->stats, &out->opt);
+    c->last_ack_sent = c->rcv_nxt;
+    c->timer[XT_TIMER_DELACK] = 0;
+    c->pending &= (uint16_t) ~(XT_PEND_ACK | XT_PEND_DUP);
+    c->segs_out++;
+    ctx->stats->segs_out++;
+}
+
+void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out)
+{
+    header(c, ctx, out, c->iss, c->state == XT_SYN_RECV ? XT_TH_SYN | XT_TH_ACK : XT_TH_SYN);
+    out->opt.present = c->opts;
+    out->opt.mss = c->mss_local;
+    out->opt.wscale = c->rcv_wscale;
+    if (!(c->cflags & XT_CF_SYN_RXT)) {
+        c->rtt_start = ctx->now_us;
+        c->rtt_seq = c->iss + 1;
+    } else {
+        ctx->stats->retrans_segs++;
+        c->retrans++;
+    }
+    c->pending &= (uint16_t)~XT_PEND_SYN;
+    c->timer[XT_TIMER_RTO] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
+}
+
+void xt_emit_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq)
+{
+    header(c, ctx, out, seq, XT_TH_ACK);
+    if (c->quick > 0)
+        c->quick--;
+    ctx->stats->acks_sent++;
+}
+
+/* URG from the segment that holds the urgent data's beginning to its end; the pointer gives the first octet that is not
+ * urgent (MUST-62). */
+static void urgent(const struct xt_conn *c, struct xt_seg *out)
+{
+    if (c->tx_urg <= out->tx_off)
+        return;
+    uint64_t ahead = c->tx_urg - out->tx_off;
+    out->flags |= XT_TH_URG;
+    out->urp = (uint16_t)(ahead < 65535 ? ahead : 65535);
+}
+
+static void count(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *out, uint32_t mss, bool again)
+{
+    uint32_t parts = out->gso_size ? (out->len + mss - 1) / mss : 1;
+    c->segs_out += parts - 1;
+    ctx->stats->segs_out += parts - 1;
+    c->bytes_sent += out->len;
+    if (again) {
+        c->bytes_retrans += out->len;
+        c->retrans += parts;
+        ctx->stats->retrans_segs += parts;
+    }
+}
+
+void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq, uint32_t n,
+                  uint32_t mss)
+{
+    uint32_t queued = xt_data_end(c) - seq, end = seq + n;
+    bool again = xt_seq_lt(seq, c->snd_nxt);
+    /* The ACK goes with an answer: this is a dialogue, in which quick ACKs only cost. */
+    if (xt_timer_on(c, XT_TIMER_DELACK) || (c->pending & XT_PEND_ACK))
+        c->quick = 0;
+    if (c->snd_una == c->snd_nxt)
+        c->t_progress_ms = xt_now_ms(ctx);
+    c->snd_nxt = xt_seq_max(c->snd_nxt, end);
+    header(c, ctx, out, seq, XT_TH_ACK);
+    out->tx_off = xt_tx_offset(c, seq);
+    out->len = xt_u32_min(n, queued);
+    out->gso_size = out->len > mss ? (uint16_t)mss : 0;
+    if (out->len > 0 && out->len == queued)
+        out->flags |= XT_TH_PSH;
+    if (n > queued)
+        out->flags |= XT_TH_FIN;
+    if (c->tx_urg)
+        urgent(c, out);
+    if (again) {
+        c->rtt_start = 0; /* Karn */
+    } else if (c->rtt_start == 0) {
+        c->rtt_start = ctx->now_us;
+        c->rtt_seq = end;
+    }
+    if (!xt_timer_on(c, XT_TIMER_RTO) || seq == c->snd_una)
+        c->timer[XT_TIMER_RTO] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
+    c->t_snd_ms = xt_now_ms(ctx);
+    count(c, ctx, out, mss, again);
+}

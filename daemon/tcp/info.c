@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/tcp/internal.h"
+#include "daemon/tcp/range.h"
+#include "daemon/tcp/rtt.h"
+
+static void flight(const struct xt_conn *c, struct xt_tcp_info *out)
+{
+    uint32_t left, right;
+    out->unacked = c->snd_nxt - c->snd_una;
+    out->sacked = xt_range_bytes(c->sacked, c->n_sacked, c->snd_una, c->snd_nxt);
+    out->lost = xt_recovery_next(c, &left, &right) ? right - left : 0;
+    out->retrans = c->retrans;
+}
+
+void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_tcp_info *out)
+{
+    uint32_t now = xt_now_ms(ctx);
+    *out = (struct xt_tcp_info){
+        .state = c->state,
+        .snd_wscale = c->snd_wscale,
+        .rcv_wscale = c->rcv_wscale,
+        .ca_state = c->ca_state,
+        .options = c->opts,
+        .backoff = c->backoff,
+        .probes = c->probes,
+        .snd_mss = c->mss_eff,
+        .rcv_mss = c->rcv_mss,
+        .rto = (uint32_t)xt_tcp_rto(c, ctx->cfg),
+        .ato = (uint32_t)ctx->cfg->delack,
+        .srtt = c->srtt,
+        .rttvar = c->rttvar,
+        .min_rtt = c->min_rtt,
+        .cwnd = c->cwnd,
+        .ssthresh = c->ssthresh,
+        .snd_wnd = c->snd_wnd,
+        .rcv_wnd = xt_rcv_wnd(c),
+        .last_data_sent_ms = now - c->t_snd_ms,
+        .last_data_recv_ms = now - c->data_rcv_ms,
+        .last_ack_recv_ms = now - c->t_rcv_ms,
+        .bytes_sent = c->bytes_sent,
+        .bytes_retrans = c->bytes_retrans,
+        .bytes_acked = c->tx_una,
+        .bytes_received = c->rx_head,
+        .segs_out = c->segs_out,
+        .segs_in = c->segs_in,
+    };
+    flight(c, out);
+}

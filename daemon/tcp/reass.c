@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Payload to its place: in order or not, it goes once from the packet into the receive ring. Ranges beyond RCV.NXT are
+ * remembered and reported (RFC 2018, RFC 2883). */
+#include "daemon/tcp/internal.h"
+#include "daemon/tcp/range.h"
+#include "daemon/tcp/sack.h"
+
+/* Copies to stream offset `off`; the caller has checked the room. */
+static void ring_put(const struct xt_in *in, uint64_t off, const uint8_t *from, uint32_t len)
+{
+    uint32_t size = in->c->rx_size, at = (uint32_t)off & (size - 1);
+    uint32_t first = xt_u32_min(len, size - at);
+    memcpy(in->ctx->rx + at, from, first);
+    if (first < len)
+        memcpy(in->ctx->rx, from + first, len - first);
+}
+
+/* Bytes of ring from RCV.NXT on that may be written. */
+static uint32_t room(const struct xt_in *in)
+{
+    return in->ctx->rx && in->c->rx_size ? xt_rcv_space(in->c) : 0;
+}
+
+/* RCV.NXT reached the first ranges: they are in order now. */
+static void join(struct xt_conn *c)
+{
+    uint32_t nxt = c->rcv_nxt;
+    for (unsigned i = 0; i < c->n_ooo && xt_seq_le(c->ooo[i].left, nxt); i++)
+        nxt = xt_seq_max(nxt, c->ooo[i].right);
+    xt_range_trim(c->ooo, &c->n_ooo, nxt);
+    c->rx_head += nxt - c->rcv_nxt;
+    c->rcv_nxt = nxt;
+}
+
+static void in_order(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    uint32_t n = xt_u32_min(in->len, room(in));
+    if (n < in->len) {
+        in->ctx->stats->drop_no_room++;
+        c->pending |= XT_PEND_ACK;
+    }
+    if (n == 0)
+        return;
+    ring_put(in, c->rx_head, in->payload, n);
+    c->rx_head += n;
+    c->rcv_nxt += n;
+    in->ev |= XT_EV_READABLE;
+    if (c->n_ooo) {
+        /* At once when a segment fills all or part of a hole (RFC 5681 section 4.2). */
+        join(c);
+        c->pending |= XT_PEND_ACK;
+    }
+    xt_window_ack_data(c, in->ctx, n, in->seg->gso_size);
+}
+
+static void out_of_order(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    uint32_t gap = in->seq - c->rcv_nxt, space = room(in);
+    c->pending |= XT_PEND_DUP;
+    in->ev |= XT_EV_ACK_NOW;
+    if (gap >= space) {
+        in->ctx->stats->drop_no_room++;
+        return;
+    }
+    uint32_t n = xt_u32_min(in->len, space - gap);
+    uint32_t right = in->seq + n;
+    if (xt_range_covers(c->ooo, c->n_ooo, in->seq, right))
+        xt_sack_duplicate(c, in->seq, right);
+    else if (xt_range_add(c->ooo, &c->n_ooo, XT_OOO_MAX, in->seq, right) < 0) {
+        in->ctx->stats->drop_ooo_full++;
+        return;
+    } else {
+        ring_put(in, c->rx_head + gap, in->payload, n);
+        in->ctx->stats->ooo_segs++;
+    }
+    xt_sack_touch(c, in->seq);
+}
+
+void xt_in_text(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    if (in->len == 0)
+        return;
+    if ((c->state != XT_ESTABLISHED && c->state != XT_FIN_WAIT1 && c->state != XT_FIN_WAIT2) ||
+        ((c->cflags & XT_CF_FIN_SEEN) && xt_seq_gt(in->seq + in->len, c->rcv_fin))) {
+        in->ctx->stats->drop_after_fin++;
+        return;
+    }
+    if (c->cflags & XT_CF_ORPHAN) {
+        /* Nobody will read it: tell the peer (RFC 9293 section 3.6.1, RFC 2525 section 2.17). */
+        xt_reset_make(c, in->ctx, in->reply);
+        in->reset = true;
+        in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_ABORT);
+        return;
+    }
+    c->data_rcv_ms = xt_now_ms(in->ctx);
+    if (in->seq == c->rcv_nxt)
+        in_order(in);
+    else
+        out_of_order(in);
+}

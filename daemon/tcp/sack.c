@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/tcp/sack.h"
+
+#include <string.h>
+
+#include "daemon/tcp/internal.h"
+#include "daemon/tcp/range.h"
+
+#define RECENT (sizeof((struct xt_conn *)0)->sack_recent / sizeof(uint32_t))
+
+void xt_sack_touch(struct xt_conn *c, uint32_t seq)
+{
+    int range = xt_range_find(c->ooo, c->n_ooo, seq);
+    if (range < 0 || !(c->opts & XT_OPT_SACK_OK))
+        return;
+    /* Older entries of the same range, and of ranges that are gone, make room. */
+    uint32_t keep[RECENT];
+    unsigned n = 0;
+    keep[n++] = seq;
+    for (unsigned i = 0; i < c->n_recent && n < RECENT; i++) {
+        int r = xt_range_find(c->ooo, c->n_ooo, c->sack_recent[i]);
+        if (r >= 0 && r != range)
+            keep[n++] = c->sack_recent[i];
+    }
+    memcpy(c->sack_recent, keep, n * sizeof *keep);
+    c->n_recent = (uint8_t)n;
+}
+
+void xt_sack_duplicate(struct xt_conn *c, uint32_t left, uint32_t right)
+{
+    if (!(c->opts & XT_OPT_SACK_OK))
+        return;
+    c->dsack = (struct xt_range){left, right};
+    c->cflags |= XT_CF_DSACK;
+}
+
+static unsigned max_blocks(const struct xt_conn *c)
+{
+    return c->opts & XT_OPT_TS ? XT_SACK_MAX - 1 : XT_SACK_MAX;
+}
+
+unsigned xt_sack_optlen(const struct xt_conn *c)
+{
+    if (!(c->opts & XT_OPT_SACK_OK))
+        return 0;
+    unsigned n = xt_u32_min(c->n_ooo + ((c->cflags & XT_CF_DSACK) != 0), max_blocks(c));
+    return n ? 4 + 8 * n : 0;
+}
+
+void xt_sack_fill(struct xt_conn *c, struct xt_tcp_stats *stats, struct xt_tcp_opts *opt)
+{
+    if (!(c->opts & XT_OPT_SACK_OK))
+        return;
+    unsigned n = 0, max = max_blocks(c);
+    uint32_t shown = 0; /* bit for each range already there */
+    if (c->cflags & XT_CF_DSACK) {
+        opt->sack[n++] = (struct xt_sack_block){c->dsack.left, c->dsack.right};
+        c->cflags &= ~(uint32_t)XT_CF_DSACK;
+        stats->dsacks_out++;
+    }
+    for (unsigned i = 0; i < c->n_recent && n < max && c->n_ooo > 0; i++) {
+        int r = xt_range_find(c->ooo, c->n_ooo, c->sack_recent[i]);
+        if (r < 0 || (shown & 1u << r))
+            continue;
+        shown |= 1u << r;
+        opt->sack[n++] = (struct xt_sack_block){c->ooo[r].left, c->ooo[r].right};
+    }
+    for (unsigned r = c->n_ooo; r-- > 0 && n < max;)
+        if (!(shown & 1u << r))
+            opt->sack[n++] = (struct xt_sack_block){c->ooo[r].left, c->ooo[r].right};
+    opt->nsack = (uint8_t)n;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SEGMENT ARRIVES, SYN-SENT state (RFC 9293 section 3.10.7.3). */
+#include "daemon/tcp/internal.h"
+#include "daemon/tcp/rtt.h"
+
+/* Our SYN is acknowledged: ESTABLISHED. */
+static void connected(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    c->snd_una = in->seg->ack;
+    if (c->rtt_start)
+        xt_tcp_rtt_sample(c, in->ctx->cfg, (uint32_t)(in->ctx->now_us - c->rtt_start));
+    c->rtt_start = 0;
+    in->ev |= xt_open_established(c, in->ctx, XT_FSM_RCV_SYN_ACK);
+    c->pending |= XT_PEND_ACK;
+    in->flags &= (uint8_t)~XT_TH_SYN;
+    in->seq++;
+    uint32_t wnd = xt_rcv_wnd(c);
+    if (in->len > wnd) {
+        in->len = wnd;
+        in->flags &= (uint8_t)~XT_TH_FIN;
+        in->ctx->stats->trim_window++;
+    }
+    xt_in_rest(in);
+}
+
+/* Both ends opened at once: answer with SYN+ACK, the same SYN again (MUST-10). */
+static void simultaneous(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_RCV_SYN);
+    c->timer[XT_TIMER_RTO] = 0;
+    c->rtt_start = 0;
+    c->timeouts = 0;
+    c->pending |= XT_PEND_SYN;
+}
+
+void xt_in_syn_sent(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    bool ack = in->flags & XT_TH_ACK;
+    /* first: the ACK bit. Nothing but the SYN is out, so only ISS + 1 acknowledges anything. */
+    if (ack && in->seg->ack != c->snd_nxt) {
+        in->ctx->stats->drop_ack++;
+        in->reset = xt_tcp_reset_for(in->seg, in->reply);
+        in->ctx->stats->resets_sent += in->reset;
+        return;
+    }
+    /* second: the RST bit */
+    if (in->flags & XT_TH_RST) {
+        if (!ack) {
+            in->ctx->stats->drop_rst++;
+            return;
+        }
+        in->ctx->stats->resets_received++;
+        c->err = ECONNREFUSED;
+        in->ev |= XT_EV_ERROR | xt_fsm_post(c, in->ctx, XT_FSM_RCV_RST);
+        return;
+    }
+    /* fourth: the SYN bit */
+    if (!(in->flags & XT_TH_SYN)) {
+        in->ctx->stats->drop_syn_sent++;
+        return;
+    }
+    c->t_rcv_ms = xt_now_ms(in->ctx);
+    xt_open_negotiate(c, in->ctx, in->seg);
+    if (ack)
+        connected(in);
+    else
+        simultaneous(in);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The application's calls: SEND, RECEIVE, CLOSE, options (RFC 9293 sections 3.10.2 to 3.10.4). */
+#include "daemon/tcp/internal.h"
+
+uint32_t xt_tcp_wrote(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint64_t tx_head, bool urgent)
+{
+    (void)ctx;
+    if (c->cflags & XT_CF_SHUT)
+        return 0; /* the FIN's sequence number is fixed */
+    c->tx_head = tx_head;
+    if (urgent)
+        c->tx_urg = tx_head;
+    return 0;
+}
+
+uint32_t xt_tcp_consumed(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint64_t rx_tail)
+{
+    (void)ctx;
+    c->rx_tail = rx_tail;
+    if ((c->state == XT_ESTABLISHED || c->state == XT_FIN_WAIT1 || c->state == XT_FIN_WAIT2) && xt_window_update_due(c))
+        c->pending |= XT_PEND_ACK;
+    return 0;
+}
+
+uint32_t xt_tcp_shutdown(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    if ((c->cflags & XT_CF_SHUT) || c->state < XT_SYN_SENT)
+        return 0;
+    c->cflags |= XT_CF_SHUT;
+    c->timer[XT_TIMER_CORK] = 0;
+    /* Before ESTABLISHED it waits for that. */
+    if (c->state == XT_ESTABLISHED || c->state == XT_CLOSE_WAIT)
+        return xt_fsm_post(c, ctx, XT_FSM_CLOSE);
+    return 0;
+}
+
+uint32_t xt_tcp_close(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    if (c->state == XT_CLOSED)
+        return 0;
+    c->cflags |= XT_CF_ORPHAN;
+    if (c->state == XT_LISTEN || c->state == XT_SYN_SENT)
+        return xt_fsm_post(c, ctx, XT_FSM_CLOSE);
+    if (c->rx_tail != c->rx_head && c->state != XT_TIME_WAIT) {
+        /* The reset leaves by xt_tcp_output(), and the next xt_tcp_timer() reports CLOSED. */
+        c->pending = XT_PEND_RST;
+        return 0;
+    }
+    uint32_t ev = xt_tcp_shutdown(c, ctx);
+    if (c->state == XT_FIN_WAIT2)
+        xt_timer_finwait2_arm(c, ctx);
+    return ev;
+}
+
+uint32_t xt_tcp_options_changed(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    if (!c->opt.cork) {
+        c->timer[XT_TIMER_CORK] = 0;
+        c->cflags &= ~(uint32_t)XT_CF_CORK_DUE;
+    }
+    if (c->opt.quickack && xt_timer_on(c, XT_TIMER_DELACK))
+        c->pending |= XT_PEND_ACK;
+    if (!c->opt.keepalive || !xt_timer_on(c, XT_TIMER_KEEP) || c->keep_probes == 0)
+        xt_timer_keep_arm(c, ctx);
+    return 0;
+}

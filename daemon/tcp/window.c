@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The receiving side's decisions: what window to offer (silly-window avoidance, RFC 9293 section 3.8.6.2.2) and when to
+ * acknowledge (section 3.8.6.3, RFC 5961 section 7). */
+#include "daemon/tcp/internal.h"
+
+/* The least growth of the right edge worth telling (MUST-39). */
+static uint32_t worth(const struct xt_conn *c)
+{
+    uint32_t half = (c->rx_size ? c->rx_size : XT_RING_DEFAULT) / 2;
+    return xt_u32_min(half, c->mss_local);
+}
+
+/* The value of the window field; moves rcv_adv, which never goes back (SHLD-14). */
+uint16_t xt_window_offer(struct xt_conn *c, bool syn)
+{
+    uint32_t cur = xt_rcv_wnd(c), space = xt_rcv_space(c), wnd = space;
+    if (wnd < cur + worth(c))
+        wnd = cur;
+    if (syn) {
+        wnd = xt_u32_min(space, 65535);
+        c->rcv_adv = xt_seq_max(c->rcv_adv, c->rcv_nxt + wnd);
+        return (uint16_t)wnd;
+    }
+    uint32_t field = wnd >> c->rcv_wscale;
+    /* Rounding down would take back what was offered before: round up when the ring has room for that. */
+    if ((field << c->rcv_wscale) < cur && ((field + 1) << c->rcv_wscale) <= space)
+        field++;
+    field = xt_u32_min(field, 65535);
+    c->rcv_adv = xt_seq_max(c->rcv_adv, c->rcv_nxt + (field << c->rcv_wscale));
+    return (uint16_t)field;
+}
+
+/* The reader made room: is a window update of its own worth a segment? When the window has at least doubled since it was
+ * last offered, by at least a segment; ACKs of data carry smaller steps. */
+bool xt_window_update_due(const struct xt_conn *c)
+{
+    uint32_t cur = xt_rcv_wnd(c), space = xt_u32_min(xt_rcv_space(c), 65535u << c->rcv_wscale);
+    return space >= 2 * cur && space >= cur + worth(c);
+}
+
+void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t len, uint16_t gso_size)
+{
+    uint32_t segment = gso_size ? gso_size : len;
+    if (segment > c->rcv_mss && segment <= c->mss_local)
+        c->rcv_mss = (uint16_t)segment;
+    /* Two full segments by bytes, so that coalesced ones count for what they carry (SHLD-19). */
+    if (len > c->mss_local || c->rcv_nxt - c->last_ack_sent >= 2u * c->rcv_mss || c->quick > 0 || c->opt.quickack ||
+        ctx->cfg->delack == 0)
+        c->pending |= XT_PEND_ACK;
+    else if (!xt_timer_on(c, XT_TIMER_DELACK))
+        c->timer[XT_TIMER_DELACK] = ctx->now_us + ctx->cfg->delack;
+}
+
+uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    uint32_t now = xt_now_ms(ctx);
+    if (c->n_challenge == 0 || now - c->challenge_ms >= 1000) {
+        c->challenge_ms = now;
+        c->n_challenge = 0;
+    }
+    if (c->n_challenge >= XT_CHALLENGES_PER_S) {
+        ctx->stats->challenge_limited++;
+        return 0;
+    }
+    c->n_challenge++;
+    ctx->stats->challenge_acks++;
+    c->pending |= XT_PEND_DUP;
+    return XT_EV_ACK_NOW;
+}

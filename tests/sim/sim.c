@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The TCP core against itself over a simulated network, one run for each seed. A seed that fails is run once more with a
+ * trace of its segments, timers and states.
+ *
+ *   sim [first-seed [count]]   or by environment: XT_SIM_SEED, XT_SIM_SEEDS; default: 1,000 seeds from 1 on
+ *   sim --trace SEED           one seed with its trace */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/net.h"
+
+static uint64_t number(const char *arg, const char *env, uint64_t otherwise)
+{
+    const char *s = arg ? arg : getenv(env);
+    return s && *s ? strtoull(s, NULL, 0) : otherwise;
+}
+
+struct totals {
+    uint64_t segs, bytes, lost, reordered, duplicated, corrupted, queue_drops;
+};
+
+static void add(struct totals *t, const struct net *n)
+{
+    t->segs += n->segs_sent;
+    t->bytes += n->bytes_moved;
+    for (int i = 0; i < 2; i++) {
+        t->lost += n->link[i].lost;
+        t->reordered += n->link[i].reordered;
+        t->duplicated += n->link[i].duplicated;
+        t->corrupted += n->link[i].corrupted;
+        t->queue_drops += n->link[i].queue_drops;
+    }
+}
+
+static void report(struct net *n, uint64_t seed, bool traced)
+{
+    printf("FAILED seed %llu: %s\n", (unsigned long long)seed, n->failure);
+    if (traced)
+        return;
+    params_print(&n->p);
+    net_run(n, seed, true);
+    printf("FAILED seed %llu: %s\nrun again with: sim --trace %llu\n", (unsigned long long)seed, n->failure,
+           (unsigned long long)seed);
+}
+
+static int run_traced(uint64_t seed)
+{
+    struct net *n = calloc(1, sizeof *n);
+    if (!n)
+        return 2;
+    params_from_seed(&n->p, seed);
+    params_print(&n->p);
+    bool ok = net_run(n, seed, true);
+    printf("seed %llu: %s\n", (unsigned long long)seed, ok ? "passed" : n->failure);
+    free(n);
+    return !ok;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && !strcmp(argv[1], "--trace"))
+        return run_traced(strtoull(argv[2], NULL, 0));
+    uint64_t first = number(argc > 1 ? argv[1] : NULL, "XT_SIM_SEED", 1);
+    uint64_t count = number(argc > 2 ? argv[2] : NULL, "XT_SIM_SEEDS", 1000), failed = 0;
+    struct totals t = {0};
+    struct net *n = calloc(1, sizeof *n);
+    if (!n)
+        return 2;
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        bool ok = net_run(n, seed, false);
+        add(&t, n);
+        if (!ok)
+            report(n, seed, failed++ > 0); /* one trace is enough to start with */
+    }
+    free(n);
+    printf(
+        "seeds %llu to %llu: %llu failed; %llu segments, %llu bytes read; lost %llu, queue drops %llu, reordered %llu, "
+        "duplicated %llu, corrupted %llu\n",
+        (unsigned long long)first, (unsigned long long)(first + count - 1), (unsigned long long)failed,
+        (unsigned long long)t.segs, (unsigned long long)t.bytes, (unsigned long long)t.lost,
+        (unsigned long long)t.queue_drops, (unsigned long long)t.reordered, (unsigned long long)t.duplicated,
+        (unsigned long long)t.corrupted);
+    return failed || !count;
+}
