@@ -38,7 +38,7 @@ sys.exit(not both(socket.create_connection((sys.argv[1], 5001))))
 # The kernel's TCP through a bad line: all data comes, and the line was bad.
 bad_line() (
     . "$lib"
-    xt_net_up_relay bad --loss 10 --reorder 20 --dup 10 --corrupt 10 --delay 1ms --jitter 500us --seed 42 ||
+    xt_net_up_relay bad --loss 1% --reorder 20 --dup 10 --corrupt 10 --delay 1ms --jitter 500us --seed 42 ||
         fail "no network"
     ip -n "$XT_NS_X" addr add "$XT_ADDR_X/24" dev "$XT_IF_X"
     xt_spawn x "$tmp/server" python3 -u -c "$server" "$XT_ADDR_X"
