@@ -74,6 +74,9 @@ bad_line || rc=1
 cleans_up exit 'exit 3' || rc=1
 cleans_up down 'xt_net_down' || rc=1
 cleans_up term 'wait' TERM || rc=1
+# Under `set -e`, with a process that is gone already and one that has to be killed.
+cleans_up errexit 'set -eu; xt_spawn k /dev/null true; xt_spawn x /dev/null sh -c "trap : TERM; while :; do sleep 1; done"
+    false' || rc=1
 [ $rc = 0 ] && echo ok
 rm -rf "$tmp"
 exit $rc
