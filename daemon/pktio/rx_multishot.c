@@ -8,7 +8,8 @@
 
 #include "daemon/pktio/internal.h"
 
-#define FRAMES_DEFAULT 512
+/* Few, so that the buffers stay in the cache: what finds none waits on the socket's queue. */
+#define FRAMES_DEFAULT 128
 #define FRAMES_MAX 32768
 #define GROUP 0x7874 /* "xt": the buffer group, ours alone on this ring */
 

@@ -26,6 +26,7 @@ static const uint8_t mac_own[6] = {0x02, 0x78, 0x74, 0, 0, 1}, mac_peer[6] = {0x
 
 static uint8_t frame[MAX_LEN];
 static struct virtio_net_hdr vnet;
+static volatile uint64_t sink; /* what was read was read for something */
 
 struct usage {
     uint64_t wall, cpu, softirq;
@@ -251,7 +252,6 @@ void run_rx(struct run *r, const struct xt_netpair *np, enum xt_pktio_rx_mode mo
     struct flood_result sent = {0};
     struct xt_pktio_stats st;
     struct io_uring ring;
-    volatile uint64_t sink = 0;
     uint64_t enters = 0, quiet = 0;
     struct xt_pktio *p;
     struct usage from;
