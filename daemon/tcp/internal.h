@@ -83,6 +83,12 @@ static inline uint32_t xt_snd_acceptable(const struct xt_conn *c)
     return edge;
 }
 
+/* Our SYN is out and not acknowledged: in SYN_RECV, and in FIN_WAIT1 when the application closed that early. */
+static inline bool xt_syn_in_flight(const struct xt_conn *c)
+{
+    return c->snd_una == c->iss && c->tx_una == 0 && c->state >= XT_SYN_RECV;
+}
+
 static inline bool xt_timer_on(const struct xt_conn *c, enum xt_timer t)
 {
     return c->timer[t] != 0;
@@ -127,6 +133,7 @@ uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* open.c */
 void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn);
 void xt_open_set_mss(struct xt_conn *c);
+void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 uint32_t xt_open_established(struct xt_conn *c, const struct xt_tcp_ctx *ctx, enum xt_fsm_event event);
 
 /* timer.c */

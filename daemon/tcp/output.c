@@ -172,6 +172,10 @@ static int send_data(struct out *o)
 {
     struct xt_conn *c = o->c;
     uint32_t left, right;
+    if (xt_syn_in_flight(c)) {
+        c->pending &= (uint16_t) ~(XT_PEND_PROBE | XT_PEND_RTX);
+        return send_new(o);
+    }
     if ((c->pending & XT_PEND_PROBE) && send_probe(o))
         return 1;
     if ((c->pending & XT_PEND_RTX) && send_forced(o))

@@ -36,10 +36,8 @@ static const struct row rows[] = {
     {C_SHUTDOWN, XT_TIME_WAIT, XT_TIME_WAIT, 0, 0},
     {C_CLOSE, XT_LISTEN, XT_CLOSED, 0, XT_EV_CLOSED},
     {C_CLOSE, XT_SYN_SENT, XT_CLOSED, 0, XT_EV_CLOSED},
-    /* Section 3.10.4 allows a FIN at once when nothing is queued; a peer that has not got our SYN+ACK yet could make nothing
-     * of it, so it waits for ESTABLISHED in any case. */
-    {C_CLOSE, XT_SYN_RECV, XT_SYN_RECV, 0, 0},
-    {C_SHUTDOWN, XT_SYN_RECV, XT_SYN_RECV, 0, 0},
+    {C_CLOSE, XT_SYN_RECV, XT_FIN_WAIT1, ACK_FIN, 0},
+    {C_SHUTDOWN, XT_SYN_RECV, XT_FIN_WAIT1, ACK_FIN, 0},
     {C_CLOSE, XT_ESTABLISHED, XT_FIN_WAIT1, ACK_FIN, 0},
     {C_CLOSE, XT_FIN_WAIT1, XT_FIN_WAIT1, 0, 0},
     {C_CLOSE, XT_FIN_WAIT2, XT_FIN_WAIT2, 0, 0},
