@@ -172,6 +172,10 @@ static int send_data(struct out *o)
 {
     struct xt_conn *c = o->c;
     uint32_t left, right;
+    if (xt_syn_in_flight(c)) {
+        c->pending &= (uint16_t) ~(XT_PEND_PROBE | XT_PEND_RTX);
+        return send_new(o);
+    }
     if ((c->pending & XT_PEND_PROBE) && send_probe(o))
         return 1;
     if ((c->pending & XT_PEND_RTX) && send_forced(o))
@@ -222,7 +226,7 @@ static int send_special(struct out *o)
     else if (c->pending & XT_PEND_SYN)
         xt_emit_syn(c, o->ctx, o->seg);
     else if (c->pending & XT_PEND_DUP)
-        xt_emit_ack(c, o->ctx, o->seg, c->snd_nxt);
+        xt_emit_ack(c, o->ctx, o->seg, xt_snd_acceptable(c));
     else
         return 0;
     return 1;
@@ -244,7 +248,7 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         arm(&o);
     }
     if (c->pending & XT_PEND_ACK) {
-        xt_emit_ack(c, ctx, out, c->snd_nxt);
+        xt_emit_ack(c, ctx, out, xt_snd_acceptable(c));
         return 1;
     }
     if (c->pending & XT_PEND_KEEP) {

@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 
 #include "libclient/preload/preload.h"
-#include "proto/xt_ctl.h"
 
 #define OWN_ROOM 64  /* how far below the descriptor limit the library's own begin */
 #define OWN_MAX 8192 /* but not higher: the kernel's table grows with the highest number, and fork copies it */
@@ -65,12 +64,11 @@ static void configure(void)
 static void complain(void)
 {
     char line[512];
-    const char *path = getenv("XTCP_SOCKET");
     if (complained)
         return;
     complained = true;
-    int n = snprintf(line, sizeof line, "xtcp: no daemon at %s: %s; set XTCP_FALLBACK=kernel to use the kernel's TCP\n",
-                     path && *path ? path : XT_CTL_PATH, xtcp_strerror_attach());
+    int n = snprintf(line, sizeof line, "xtcp: %s; set XTCP_FALLBACK=kernel to use the kernel's TCP\n",
+                     xtcp_strerror_attach());
     if (n >= (int)sizeof line)
         n = sizeof line - 1;
     if (xp_real.write(STDERR_FILENO, line, (size_t)n) < 0)

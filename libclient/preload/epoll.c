@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "libclient/preload/epoll_set.h"
 #include "libclient/preload/preload.h"
@@ -92,8 +93,8 @@ uint64_t xp_epoll_share(int fd)
 static void kick(struct xp_set *s)
 {
     uint64_t one = 1;
-    if (xp_real.write(xtcp_waiter_fd(s->w), &one, sizeof one) < 0)
-        xp_debug("epoll: eventfd %d: %s", xtcp_waiter_fd(s->w), strerror(errno));
+    if (xp_real.write(s->kick, &one, sizeof one) < 0)
+        xp_debug("epoll: eventfd %d: %s", s->kick, strerror(errno));
 }
 
 /* ---- fork: a set used on in a child ---- */
@@ -117,20 +118,6 @@ static void copy_members(int from, int to)
         xp_real.fclose(f);
 }
 
-/* After a fork the kernel's object is shared with the parent, whose waiter it wakes: the child makes a copy of its own. */
-static void set_adopt(struct xp_set *s, int epfd)
-{
-    int cloexec = xp_real.fcntl(epfd, F_GETFD), fresh = xp_real.epoll_create1(EPOLL_CLOEXEC);
-    s->fork_gen = xp_fork_gen;
-    s->w = NULL;
-    s->sleepers = 0;
-    if (fresh < 0)
-        return;
-    copy_members(epfd, fresh);
-    xp_real.dup3(fresh, epfd, cloexec > 0 ? O_CLOEXEC : 0);
-    xp_real.close(fresh);
-}
-
 /* ---- the waiter ---- */
 
 static uint64_t new_tag(const struct xp_set *s)
@@ -141,31 +128,57 @@ static uint64_t new_tag(const struct xp_set *s)
     return x ^ x >> 31;
 }
 
-/* Gives the set a waiter of context `ctx`, wired into the kernel's set. With s->lock held. */
+/* Puts the descriptors that end a sleep into the kernel's set. */
+static int set_wire(struct xp_set *s, int epfd)
+{
+    int fds[3] = {xtcp_waiter_fd(s->w), xtcp_control_fd(xp_ctxs[s->ctx]), s->kick};
+    s->tag = new_tag(s);
+    for (unsigned i = 0; i < 3; i++) {
+        struct epoll_event ev = {.events = i == 1 ? EPOLLET : EPOLLIN | EPOLLET, .data.u64 = s->tag + i};
+        if (xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, fds[i], &ev) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+/* After a fork the kernel's object is shared with the parent, whose waiter it wakes: the child makes a copy of its own. The
+ * waiter itself is the child's by now (see xtcp_fork_child). */
+static int set_adopt(struct xp_set *s, int epfd)
+{
+    int cloexec = xp_real.fcntl(epfd, F_GETFD), fresh = xp_real.epoll_create1(EPOLL_CLOEXEC), old = s->kick;
+    s->fork_gen = xp_fork_gen;
+    s->sleepers = 0;
+    if (fresh < 0)
+        return -errno;
+    copy_members(epfd, fresh);
+    xp_real.dup3(fresh, epfd, cloexec > 0 ? O_CLOEXEC : 0);
+    xp_real.close(fresh);
+    if (!s->w)
+        return 0;
+    s->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    xp_take(old);
+    xp_real.close(old);
+    xp_set_all_ready(s);
+    return set_wire(s, epfd);
+}
+
+/* Gives the set a waiter of context `ctx`. With s->lock held. */
 static int set_watch(struct xp_set *s, int epfd, unsigned ctx)
 {
     struct xtcp_waiter *w;
-    struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
-    int rc;
-    if (s->fork_gen != xp_fork_gen)
-        set_adopt(s, epfd);
-    if (s->w && s->ctx == ctx)
-        return 0;
+    int rc = s->fork_gen != xp_fork_gen ? set_adopt(s, epfd) : 0;
+    if (rc < 0 || (s->w && s->ctx == ctx))
+        return rc;
     rc = xtcp_waiter_new(xp_ctxs[ctx], &w);
     if (rc < 0)
         return rc == -ENOBUFS ? -ENOSPC : rc;
-    s->tag = new_tag(s);
-    ev.data.u64 = s->tag;
-    if (xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, xtcp_waiter_fd(w), &ev) < 0) {
-        rc = -errno;
-        xtcp_waiter_free(w);
-        return rc;
-    }
-    ev = (struct epoll_event){.events = EPOLLET, .data.u64 = s->tag + 1};
-    xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, xtcp_control_fd(xp_ctxs[ctx]), &ev);
+    if (s->kick < 0)
+        s->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    else
+        xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, s->kick, NULL);
     /* A waiter of a daemon that has gone is left alone: some thread may be asleep on it. */
     xp_set_use_waiter(s, w, ctx);
-    return 0;
+    return set_wire(s, epfd);
 }
 
 static int descriptor_of(const struct xp_set *s)
@@ -209,6 +222,15 @@ void xp_sets_moved(int fd, uint64_t w)
     pthread_mutex_unlock(&sets_lock);
 }
 
+static void drop_waiter(struct xp_set *s)
+{
+    xtcp_waiter_free(s->w);
+    xp_take(s->kick);
+    xp_real.close(s->kick);
+    s->w = NULL;
+    s->kick = -1;
+}
+
 void xp_epoll_closed(uint64_t w)
 {
     struct xp_set *s = set_of(w);
@@ -216,15 +238,15 @@ void xp_epoll_closed(uint64_t w)
         return;
     pthread_mutex_lock(&sets_lock);
     pthread_mutex_lock(&s->lock);
+    if (s->fork_gen != xp_fork_gen)
+        s->sleepers = 0; /* they were the parent's threads */
     if (--s->fds == 0) {
         xp_set_clear(s);
-        if (s->w && s->fork_gen == xp_fork_gen && s->sleepers == 0)
-            xtcp_waiter_free(s->w);
-        else if (s->w && s->fork_gen == xp_fork_gen)
-            kick(s);
-        if (s->sleepers == 0)
-            s->w = NULL;
         s->life++;
+        if (s->w && s->sleepers == 0)
+            drop_waiter(s);
+        else if (s->w)
+            kick(s); /* the last of them drops it */
     }
     pthread_mutex_unlock(&s->lock);
     pthread_mutex_unlock(&sets_lock);
@@ -349,10 +371,11 @@ static int drop_own(struct xp_set *s, struct epoll_event *evs, int r)
     int n = 0;
     for (int i = 0; i < r; i++) {
         if (evs[i].data.u64 == s->tag + 1) {
+            xtcp_check(xp_ctxs[s->ctx]);
             pthread_mutex_lock(&s->lock);
             xp_set_all_ready(s);
             pthread_mutex_unlock(&s->lock);
-        } else if (evs[i].data.u64 != s->tag) {
+        } else if (evs[i].data.u64 - s->tag > 2) {
             evs[n++] = evs[i];
         }
     }
@@ -396,8 +419,7 @@ static void woken(struct xp_set *s, unsigned life)
         if (s->sleepers && xtcp_waiter_prepare(s->w))
             kick(s);
     } else if (s->sleepers == 0 && s->w) {
-        xtcp_waiter_free(s->w);
-        s->w = NULL;
+        drop_waiter(s);
     }
     pthread_mutex_unlock(&s->lock);
 }

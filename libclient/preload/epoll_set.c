@@ -13,6 +13,7 @@ void xp_set_init(struct xp_set *s)
     pthread_mutex_init(&s->lock, NULL);
     s->life = life;
     s->ready_tail = &s->ready;
+    s->kick = -1;
 }
 
 static bool is_xtcp(const struct xp_item *it)
@@ -64,10 +65,9 @@ struct xp_item *xp_set_find(const struct xp_set *s, int fd)
     return (uint32_t)fd < s->fd_cap ? s->by_fd[fd] : NULL;
 }
 
-/* A waiter made before a fork is the parent's: it is not touched from the child. */
-static bool waiter_is_mine(const struct xp_set *s, uint64_t word)
+static bool waiter_serves(const struct xp_set *s, uint64_t word)
 {
-    return s->w && s->fork_gen == xp_fork_gen && s->ctx == xp_ctxno(word);
+    return s->w && s->ctx == xp_ctxno(word);
 }
 
 static int link_sock(struct xp_set *s, struct xp_item *it)
@@ -79,7 +79,7 @@ static int link_sock(struct xp_set *s, struct xp_item *it)
     it->same_sock = s->by_sock[sock];
     s->by_sock[sock] = it;
     s->nxtcp++;
-    if (waiter_is_mine(s, it->word))
+    if (waiter_serves(s, it->word))
         xtcp_waiter_sub(s->w, (int)sock);
     enqueue(s, it);
     return 0;
@@ -93,7 +93,7 @@ static void unlink_sock(struct xp_set *s, struct xp_item *it)
         p = &(*p)->same_sock;
     *p = it->same_sock;
     s->nxtcp--;
-    if (!s->by_sock[sock] && waiter_is_mine(s, it->word))
+    if (!s->by_sock[sock] && waiter_serves(s, it->word))
         xtcp_waiter_unsub(s->w, (int)sock);
     dequeue(s, it);
 }

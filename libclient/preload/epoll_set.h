@@ -35,7 +35,8 @@ struct xp_set {
     struct xtcp_waiter *w; /* NULL until the first xtcp socket comes */
     unsigned ctx;          /* of the waiter */
     unsigned sleepers;     /* threads in epoll_wait */
-    uint64_t tag;          /* data of the waiter's eventfd in the kernel's set; tag + 1: control descriptor */
+    int kick;              /* an eventfd to wake sleepers with; with the waiter */
+    uint64_t tag;          /* data of the waiter's descriptor in the kernel's set; + 1: control descriptor; + 2: kick */
     bool has_kernel;       /* the kernel's set may hold descriptors of the program */
     unsigned calls;        /* since the kernel's set was looked at */
     int64_t looked_ns;     /* when that was */

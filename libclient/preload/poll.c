@@ -12,7 +12,7 @@
 /* Each thread's own waiter, made when it first sleeps in poll(). */
 static XP_TLS struct {
     struct xtcp_waiter *w;
-    unsigned fork_gen, ctx;
+    unsigned ctx;
     bool busy; /* a signal handler interrupted a poll() and calls poll() itself: it must not share the waiter */
 } mine;
 
@@ -21,7 +21,7 @@ static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
 static void thread_exit(void *arg)
 {
-    if (mine.w && mine.fork_gen == xp_fork_gen && !xp_bystander)
+    if (mine.w && !xp_bystander)
         xtcp_waiter_free(mine.w);
     mine.w = NULL;
 }
@@ -33,14 +33,13 @@ static void make_key(void)
 
 static struct xtcp_waiter *thread_waiter(unsigned ctx)
 {
-    if (mine.w && mine.fork_gen == xp_fork_gen && mine.ctx == ctx)
+    if (mine.w && mine.ctx == ctx)
         return mine.w;
-    if (mine.w && mine.fork_gen == xp_fork_gen)
+    if (mine.w)
         xtcp_waiter_free(mine.w);
     mine.w = NULL;
     if (xtcp_waiter_new(xp_ctxs[ctx], &mine.w) < 0)
         return NULL;
-    mine.fork_gen = xp_fork_gen;
     mine.ctx = ctx;
     pthread_once(&exit_once, make_key);
     pthread_setspecific(exit_key, &mine);
@@ -138,6 +137,8 @@ static int doze(struct job *j, int64_t end, const sigset_t *mask)
     }
     if (!xtcp_waiter_prepare(j->w))
         r = look_kernel(j, 2, left, mask);
+    if (r >= 0 && j->kfds[j->n + 1].revents)
+        xtcp_check(xp_ctxs[j->ctx]);
     xtcp_waiter_done(j->w);
     xtcp_waiter_take(j->w, forget_news, NULL);
     return r;

@@ -23,6 +23,7 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags);
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout);
 int __wrap_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask);
 int __wrap_dup(int fd);
+int __wrap_dup3(int fd, int nfd, int flags);
 int __wrap_fcntl(int fd, int cmd, ...);
 int __wrap_fcntl64(int fd, int cmd, ...);
 
@@ -119,6 +120,11 @@ int __wrap_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, c
 int __wrap_dup(int fd)
 {
     return own(xp_real.dup(fd));
+}
+
+int __wrap_dup3(int fd, int nfd, int flags)
+{
+    return own(xp_real.dup3(fd, nfd, flags));
 }
 
 int __wrap_fcntl(int fd, int cmd, ...)

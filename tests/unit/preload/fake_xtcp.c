@@ -36,6 +36,7 @@ struct xtcp_waiter {
     sem_t taken;
     pthread_t daemon;
     pid_t pid; /* of the process that has the thread */
+    uint64_t subs[MAX_SOCKS / 64];
 };
 
 static struct xtcp the_context;
@@ -82,6 +83,11 @@ void xtcp_detach(struct xtcp *x)
 }
 
 bool xtcp_alive(const struct xtcp *x)
+{
+    return true;
+}
+
+bool xtcp_check(struct xtcp *x)
 {
     return true;
 }
@@ -269,9 +275,8 @@ static void *play_daemon(void *arg)
     return NULL;
 }
 
-int xtcp_waiter_new(struct xtcp *x, struct xtcp_waiter **out)
+static void bring_up(struct xtcp_waiter *w)
 {
-    struct xtcp_waiter *w = calloc(1, sizeof *w);
     sigset_t all, old;
     w->epoll = high(epoll_create1(EPOLL_CLOEXEC));
     w->wake = high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -281,8 +286,26 @@ int xtcp_waiter_new(struct xtcp *x, struct xtcp_waiter **out)
     pthread_sigmask(SIG_BLOCK, &all, &old);
     pthread_create(&w->daemon, NULL, play_daemon, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    *out = w;
+}
+
+int xtcp_waiter_new(struct xtcp *x, struct xtcp_waiter **out)
+{
+    *out = calloc(1, sizeof **out);
+    bring_up(*out);
     return 0;
+}
+
+/* A forked child has no such thread, and shares the epoll object: it starts anew. */
+static void fix(struct xtcp_waiter *w)
+{
+    if (w->pid == getpid())
+        return;
+    close(w->epoll);
+    close(w->wake);
+    bring_up(w);
+    for (int s = 0; s < MAX_SOCKS; s++)
+        if (w->subs[s / 64] >> (s % 64) & 1)
+            xtcp_waiter_sub(w, s);
 }
 
 void xtcp_waiter_free(struct xtcp_waiter *w)
@@ -298,28 +321,35 @@ void xtcp_waiter_free(struct xtcp_waiter *w)
 
 int xtcp_waiter_fd(const struct xtcp_waiter *w)
 {
+    fix((struct xtcp_waiter *)w);
     return w->wake;
 }
 
 void xtcp_waiter_sub(struct xtcp_waiter *w, int s)
 {
     struct epoll_event ev = {.events = ALL_EVENTS, .data.fd = s};
+    fix(w);
+    w->subs[s / 64] |= 1ULL << (s % 64);
     epoll_ctl(w->epoll, EPOLL_CTL_ADD, s, &ev);
 }
 
 void xtcp_waiter_unsub(struct xtcp_waiter *w, int s)
 {
+    fix(w);
+    w->subs[s / 64] &= ~(1ULL << (s % 64));
     epoll_ctl(w->epoll, EPOLL_CTL_DEL, s, NULL);
 }
 
 bool xtcp_waiter_pending(const struct xtcp_waiter *w)
 {
+    fix((struct xtcp_waiter *)w);
     struct pollfd p = {.fd = w->epoll, .events = POLLIN};
     return poll(&p, 1, 0) > 0;
 }
 
 bool xtcp_waiter_prepare(struct xtcp_waiter *w)
 {
+    fix(w);
     atomic_store(&w->sleeping, 1);
     return xtcp_waiter_pending(w);
 }
