@@ -165,9 +165,8 @@ static unsigned receive(struct xt_pktio *p, unsigned n)
     return have;
 }
 
-/* Puts whole super-frames in the place of the `n` of which `big` has the first bytes. The queue has one for each
- * such slot, but where two CPUs receive at once the order may be another, so all is taken from there, the virtio
- * header too. */
+/* Puts whole super-frames in the place of the `n` of which `big` has the first bytes. The kernel queues one for
+ * each such slot, under the lock that gives out the slots, so the order is the same. */
 static void fetch(struct xt_pktio *p, struct xt_frame **big, unsigned n)
 {
     struct rx_ring *r = p->rx;

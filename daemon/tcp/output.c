@@ -217,13 +217,6 @@ static void emit_reset(struct out *o)
     c->timer[XT_TIMER_WAIT] = o->ctx->now_us;
 }
 
-/* SEQ of a segment without data: SND.NXT, but never beyond the peer's window, where its ACK would not be looked at. So
- * stands SND.NXT when a probe is out, or when the peer shrank its window. */
-static uint32_t ack_seq(const struct xt_conn *c)
-{
-    return c->state < XT_ESTABLISHED ? c->snd_nxt : xt_seq_min(c->snd_nxt, c->snd_una + c->snd_wnd);
-}
-
 /* What goes before data. */
 static int send_special(struct out *o)
 {
@@ -233,7 +226,7 @@ static int send_special(struct out *o)
     else if (c->pending & XT_PEND_SYN)
         xt_emit_syn(c, o->ctx, o->seg);
     else if (c->pending & XT_PEND_DUP)
-        xt_emit_ack(c, o->ctx, o->seg, ack_seq(c));
+        xt_emit_ack(c, o->ctx, o->seg, xt_snd_acceptable(c));
     else
         return 0;
     return 1;
@@ -255,7 +248,7 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         arm(&o);
     }
     if (c->pending & XT_PEND_ACK) {
-        xt_emit_ack(c, ctx, out, ack_seq(c));
+        xt_emit_ack(c, ctx, out, xt_snd_acceptable(c));
         return 1;
     }
     if (c->pending & XT_PEND_KEEP) {

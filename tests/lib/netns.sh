@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Throw-away networks for tests and demonstrations; to be sourced by a bash script that runs as root.
+# Throw-away networks for tests and demonstrations; to be sourced by a bash script that runs as root, under `set -eu` or
+# not.
 #
 #   xt_net_up [NAME]         two namespaces joined by a veth pair:
 #                              $XT_NS_K, interface $XT_IF_K, address $XT_ADDR_K/24: the kernel's stack
@@ -134,10 +135,9 @@ xt_gone() {
 }
 
 xt_stop() {
-    kill -TERM "$1" 2>/dev/null
-    xt_wait_for 2 xt_gone "$1" || kill -KILL "$1" 2>/dev/null
+    kill -TERM "$1" 2>/dev/null || :
+    xt_wait_for 2 xt_gone "$1" || kill -KILL "$1" 2>/dev/null || :
     wait "$1" 2>/dev/null || :
-    return 0
 }
 
 xt_wait_for() {
@@ -159,9 +159,9 @@ xt_net_down() {
     for ns in "${XT_NAMESPACES[@]}"; do
         # What a spawned program left behind (daemons that forked away) is in namespaces that are ours alone.
         for pid in $(ip netns pids "$ns" 2>/dev/null); do
-            kill -KILL "$pid" 2>/dev/null
+            kill -KILL "$pid" 2>/dev/null || :
         done
-        ip netns del "$ns"
+        ip netns del "$ns" || :
     done
     XT_NAMESPACES=()
     [ -z "${XT_RELAY_PID:-}" ] || rm -f "/tmp/$XT_NS_R.log"

@@ -38,7 +38,7 @@ sys.exit(not both(socket.create_connection((sys.argv[1], 5001))))
 # The kernel's TCP through a bad line: all data comes, and the line was bad.
 bad_line() (
     . "$lib"
-    xt_net_up_relay bad --loss 10 --reorder 20 --dup 10 --corrupt 10 --delay 1ms --jitter 500us --seed 42 ||
+    xt_net_up_relay bad --loss 1% --reorder 20 --dup 10 --corrupt 10 --delay 1ms --jitter 500us --seed 42 ||
         fail "no network"
     ip -n "$XT_NS_X" addr add "$XT_ADDR_X/24" dev "$XT_IF_X"
     xt_spawn x "$tmp/server" python3 -u -c "$server" "$XT_ADDR_X"
@@ -74,6 +74,9 @@ bad_line || rc=1
 cleans_up exit 'exit 3' || rc=1
 cleans_up down 'xt_net_down' || rc=1
 cleans_up term 'wait' TERM || rc=1
+# Under `set -e`, with a process that is gone already and one that has to be killed.
+cleans_up errexit 'set -eu; xt_spawn k /dev/null true; xt_spawn x /dev/null sh -c "trap : TERM; while :; do sleep 1; done"
+    false' || rc=1
 [ $rc = 0 ] && echo ok
 rm -rf "$tmp"
 exit $rc

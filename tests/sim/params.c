@@ -10,7 +10,7 @@ static void link_params(struct rng *r, struct link_cfg *l, bool clean)
     l->delay = rng_log(r, 20, 100000);
     l->jitter = rng_u64(r) % 2 ? 0 : rng_in(r, 0, clean ? 2000 : 20000);
     l->rate = clean ? rng_log(r, 20000000, 40000000000ull) : rng_log(r, 500000, 40000000000ull);
-    l->queue = clean ? UINT32_MAX : (uint32_t)rng_log(r, 6000, 4000000);
+    l->queue = clean ? UINT32_MAX : (uint32_t)rng_log(r, 20000, 4000000);
     l->reorder_delay = rng_log(r, 10, 50000);
     if (clean)
         return;

@@ -117,8 +117,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench-pktio: %s\n", err);
         return 1;
     }
-    bench_rx(&np, quick ? 100 : 400);
-    bench_tx(&np, quick ? 50 : 200);
-    bench_latency(&np, quick ? 100 : 500);
+    bench_rx(&np, quick ? 40 : 400);
+    bench_tx(&np, quick ? 20 : 200);
+    bench_latency(&np, quick ? 60 : 500);
     return 0;
 }
