@@ -2,7 +2,6 @@
 #include "daemon/tcp/emit.h"
 
 #include "daemon/tcp/internal.h"
-#include "daemon/tcp/rtt.h"
 #include "daemon/tcp/sack.h"
 
 /* Header, window and options of any segment with an ACK; the acknowledgment it carries is the one that was owed. */
@@ -47,7 +46,7 @@ void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg 
         c->retrans++;
     }
     c->pending &= (uint16_t)~XT_PEND_SYN;
-    c->timer[XT_TIMER_RTO] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
+    xt_timer_rto_arm(c, ctx);
 }
 
 void xt_emit_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq)
@@ -112,7 +111,7 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         c->rtt_seq = end;
     }
     if (!xt_timer_on(c, XT_TIMER_RTO) || seq == c->snd_una)
-        c->timer[XT_TIMER_RTO] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
+        xt_timer_rto_arm(c, ctx);
     c->t_snd_ms = xt_now_ms(ctx);
     count(c, ctx, out, mss, again && !probe);
 }

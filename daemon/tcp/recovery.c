@@ -202,13 +202,6 @@ void xt_recovery_acked(struct xt_in *in, uint32_t bytes)
 {
     struct xt_conn *c = in->c;
     switch (c->ca_state) {
-    case XT_CA_DISORDER:
-        c->dupacks = 0;
-        if (!c->n_sacked)
-            c->ca_state = XT_CA_OPEN;
-        else if (lost_edge(c) != c->snd_una)
-            enter_recovery(c, in->ctx);
-        break;
     case XT_CA_RECOVERY:
         acked_in_recovery(c, bytes);
         return;
@@ -220,8 +213,10 @@ void xt_recovery_acked(struct xt_in *in, uint32_t bytes)
             leave_recovery(c);
         break;
     default:
-        if (c->n_sacked)
-            c->ca_state = XT_CA_DISORDER;
+        c->dupacks = 0;
+        c->ca_state = c->n_sacked ? XT_CA_DISORDER : XT_CA_OPEN;
+        if (c->n_sacked && lost_edge(c) != c->snd_una)
+            enter_recovery(c, in->ctx);
     }
     if (c->cflags & XT_CF_CWND_LIM)
         xt_cc_of(c)->acked(c, bytes);
