@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Bytes become segments, clock steps and calls of the user, against one connection in any state. Each byte of the peer's
- * stream is a function of its sequence number, so that whatever is delivered can be checked. */
+ * stream is a function of its sequence number, so that whatever is delivered can be checked.
+ *
+ * With XT_FUZZ_TRACE set in the environment the dialogue is printed. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -15,6 +17,7 @@ struct fuzz {
     struct input in;
     struct ep e;
     struct ep listener;
+    bool opened; /* a dead record is not opened again without xt_tcp_init() */
     uint8_t payload[PAYLOAD_MAX];
 };
 
@@ -28,9 +31,22 @@ static uint8_t own_byte(const void *arg, uint64_t off)
     return (uint8_t)(off * 7);
 }
 
+static void trace(const char *dir, const struct ep *e, const struct xt_seg *s)
+{
+    const struct xt_conn *c = &e->conn;
+    if (!getenv("XT_FUZZ_TRACE"))
+        return;
+    bool out = *dir == '-';
+    fprintf(stderr, "%s %s seq %u ack %u len %u wnd %u nsack %u [%s una %u nxt %u wnd %u, rcv_nxt %u]\n", dir,
+            flags_name(s->flags), s->seq - (out ? c->iss : c->irs), s->ack - (out ? c->irs : c->iss), s->len, s->wnd,
+            s->opt.nsack, xt_state_name(c->state), c->snd_una - c->iss, c->snd_nxt - c->iss, c->snd_wnd,
+            c->rcv_nxt - c->irs);
+}
+
 static void sent(struct ep *e, const struct xt_seg *s)
 {
     uint8_t hdr[XT_TCP_HDR_MAX];
+    trace("->", e, s);
     FUZZ_CHECK(xt_seg_emit(hdr, s) <= XT_TCP_HDR_MAX);
     FUZZ_CHECK(s->opt.nsack <= XT_SACK_MAX);
     if (s->len && !s->gso_size)
@@ -122,6 +138,7 @@ static void input_segment(struct fuzz *f)
 {
     struct xt_seg s, reply;
     segment(f, &s);
+    trace("<-", &f->e, &s);
     if (f->e.conn.state == XT_LISTEN)
         input_listen(f, &s);
     else if (f->e.conn.state == XT_CLOSED)
@@ -199,12 +216,14 @@ static void one_call(struct fuzz *f, uint8_t op)
     enum xt_state s = f->e.conn.state;
     switch (op % 16) {
     case 0:
-        if (s == XT_CLOSED && f->e.conn.iss == 0)
+        if (!f->opened)
             ep_connect(&f->e, in_u32(&f->in));
+        f->opened = true;
         break;
     case 1:
-        if (s == XT_CLOSED && f->e.conn.iss == 0)
+        if (!f->opened)
             ep_listen(&f->e);
+        f->opened = true;
         break;
     case 2:
     case 3:
