@@ -77,6 +77,7 @@ static void count(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct 
     if (again) {
         c->bytes_retrans += out->len;
         c->retrans += parts;
+        c->undo_rtx = (uint16_t)xt_u32_min(c->undo_rtx + parts, UINT16_MAX);
         ctx->stats->retrans_segs += parts;
     }
 }

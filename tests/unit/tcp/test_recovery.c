@@ -156,6 +156,27 @@ Test(recovery, needless_timeout_is_undone)
     pair_free(p);
 }
 
+/* [0, M) comes late, after it was sent again: the peer reports the duplicate, and the reduction is taken back. */
+Test(recovery, reordering_is_undone_and_learnt)
+{
+    struct pair *p = pair_new();
+    script_establish(p, ALL);
+    pair_write(p, 1, 40 * M, false);
+    expect_out(p, 0, 10 * M);
+    sack(p, 0, M, 4 * M, 0, 0);
+    expect_out(p, 0, M);
+    cr_assert_eq(p->e[1].c.cwnd, 5 * M);
+    sack(p, 10 * M, 0, 0, 0, 0);
+    expect_out(p, 10 * M, 5 * M);
+    sack(p, 10 * M, 0, M, 0, 0);
+    cr_assert_eq(p->e[1].stats.undone_recoveries, 1);
+    cr_assert_eq(p->e[1].c.cwnd, 10 * M);
+    expect_out(p, 15 * M, 5 * M);
+    sack(p, 10 * M, 11 * M, 14 * M, 0, 0); /* three segments above are no proof any more */
+    cr_assert_eq(p->e[1].c.ca_state, XT_CA_DISORDER);
+    pair_free(p);
+}
+
 Test(recovery, a_smaller_mtu_sends_again_in_smaller_parts)
 {
     struct pair *p = pair_new();
