@@ -6,7 +6,7 @@
 
 #include "libclient/internal.h"
 
-bool xtcp_check(struct xtcp *x)
+XTCP_API bool xtcp_check(struct xtcp *x)
 {
     struct pollfd p = {.fd = x->ctl};
     int saved = errno;

@@ -116,8 +116,6 @@ int xtcp_call(struct xtcp *x, struct xtcp_cmd *c);
 void xtcp_kick(struct xtcp *x);
 /* The daemon shall look at the socket. */
 void xtcp_mark(struct xtcp *x, int s);
-/* Looks whether the control connection still stands. */
-bool xtcp_check(struct xtcp *x);
 
 /* ---- wait.c ---- */
 

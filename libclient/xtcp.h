@@ -38,6 +38,9 @@ void xtcp_detach(struct xtcp *x);
 /* False once the daemon has gone or has dropped this client: all its sockets are then dead. */
 bool xtcp_alive(const struct xtcp *x);
 
+/* Looks whether the daemon is still there: for when xtcp_control_fd() has reported something. Then as xtcp_alive(). */
+bool xtcp_check(struct xtcp *x);
+
 /* Control descriptor: reports POLLHUP when the daemon goes. For poll sets only. */
 int xtcp_control_fd(const struct xtcp *x);
 

@@ -268,7 +268,7 @@ static const char *placeholder(const struct xt_setting *k)
         [XT_SET_ROUTE] = "NET/LEN,GW", [XT_SET_RANGE] = "LOW-HIGH",   [XT_SET_COUNT] = "N",      [XT_SET_SIZE] = "SIZE",
         [XT_SET_POW2] = "SIZE",        [XT_SET_DURATION] = "TIME",    [XT_SET_BOOL] = "on|off",  [XT_SET_CHOICE] = NULL,
     };
-    return k->type == XT_SET_CHOICE ? k->choices : names[k->type];
+    return k->choices ? k->choices : names[k->type];
 }
 
 void xt_config_help(FILE *f)

@@ -69,7 +69,7 @@ struct xt_setting {
     bool runtime;    /* may change while the daemon runs */
     bool zero_auto;  /* 0 is written "auto" */
     uint64_t min, max;
-    const char *choices; /* names with '|' between */
+    const char *choices; /* names with '|' between; of a text: what --help shows for it, NULL: NAME */
     const char *def;     /* default as text; NULL: none, the key must be set; "": empty */
     const char *help;
 };

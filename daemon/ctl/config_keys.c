@@ -32,7 +32,7 @@ static const struct xt_setting keys[] = {
     {"ports", XT_SET_RANGE, FIELD(ports), .min = 1024, .max = 65535, .def = "32768-60999",
      .help = "ports chosen for connections that ask for none"},
 
-    {"socket", XT_SET_TEXT, FIELD(socket), .def = "/run/xtcp/xtcpd.sock",
+    {"socket", XT_SET_TEXT, FIELD(socket), .choices = "PATH", .def = "/run/xtcp/xtcpd.sock",
      .help = "control socket for programs and xtcpctl"},
     {"admin-group", XT_SET_TEXT, FIELD(admin_group), .def = "", .runtime = true,
      .help = "group whose members may use xtcpctl, beside root"},

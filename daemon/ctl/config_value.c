@@ -57,7 +57,7 @@ static int wrong(char *err, size_t errlen, const char *want)
 static void format_number(const struct xt_setting *k, uint64_t v, char *out, size_t size)
 {
     const struct unit *u = units_of(k);
-    while (u->factor > 1 && v % u->factor)
+    while (u->factor > 1 && (v % u->factor || strcmp(u->name, "m") == 0)) /* "90s" reads better than "1m" beside "M" */
         u++;
     snprintf(out, size, "%" PRIu64 "%s", v / u->factor, v ? u->name : "");
 }

@@ -62,6 +62,8 @@ static void remove_files(const struct xt_config *c)
 {
     char path[sizeof c->socket + 16];
     unlink(c->socket);
+    beside(c, ".keeper", path, sizeof path); /* of a keeper that was killed */
+    unlink(path);
     beside(c, ".lock", path, sizeof path);
     unlink(path);
 }

@@ -49,10 +49,11 @@ struct io_uring_sqe *xt_pktio_sqe(struct xt_pktio *p);
 
 /* Finds the interface and checks that it is Ethernet and up. Returns its index or a negative errno. */
 int xt_pktio_ifindex(const char *ifname, char *err, size_t errlen);
-/* A raw packet socket that receives nothing yet: options and filter set. Takes over cfg->fd when it can still be used.
- * Returns the descriptor or a negative errno. */
+/* A raw packet socket that receives nothing yet: options and filter set. Takes over cfg->fd when it can still be
+ * used. Returns the descriptor or a negative errno. */
 int xt_pktio_socket(const struct xt_pktio_cfg *cfg, char *err, size_t errlen);
-/* Lets frames in: binds to the interface and makes a NIC deliver what is sent to `mac`. Returns 0 or a negative errno. */
+/* Lets frames in: binds to the interface and makes a NIC deliver what is sent to `mac`. Returns 0 or a negative
+ * errno. */
 int xt_pktio_bind(int fd, int ifindex, const struct xt_pktio_cfg *cfg, char *err, size_t errlen);
 
 int xt_pktio_tx_init(struct xt_pktio *p, uint32_t slots);

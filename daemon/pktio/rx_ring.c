@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Receiving through a mapped ring (TPACKET_V2): the softirq copies each frame into a slot and sets the slot's status
  * word; taking frames is reading memory. V2, not V3, since V3 hands over whole blocks, when full or after a time-out
- * of at least a millisecond. */
+ * of at least a millisecond.
+ *
+ * Slots take MTU-sized frames, so that many fit into little memory. Of a super-frame the slot has the first bytes
+ * only; the kernel also queues the whole of it on the socket without a copy (PACKET_COPY_THRESH, TP_STATUS_COPY), and
+ * one recvmmsg() takes all of a burst into buffers that stay in the cache. */
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <poll.h>
@@ -13,20 +17,23 @@
 
 #include "daemon/pktio/internal.h"
 
-#define FRAMES_DEFAULT 504
-#define FRAMES_MAX 65520
-/* Blocks are asked for in one piece: 4 MiB is the most the page allocator has. */
-#define BLOCK_FRAMES 63
+#define FRAMES_DEFAULT 5040
+#define FRAMES_MAX 64260
+#define BLOCK_FRAMES 630 /* in 1 MiB, which the page allocator often has in one piece */
 
-/* A slot: status header and address, then tp_reserve, then the virtio header, then the frame. With 6 bytes of reserve
- * the IP header is 16-byte aligned. The odd 128 bytes keep the slots' headers out of one another's cache sets. */
+/* A slot: status header and address, then tp_reserve, then the virtio header, then the frame. With 6 bytes of
+ * reserve the IP header is 16-byte aligned. Slots are no power of two, so that their headers fall into all sets of
+ * the cache. */
 #define RESERVE 6
-#define SLOT_SIZE (65536 + 128)
-_Static_assert(TPACKET_ALIGN(TPACKET2_HDRLEN + 16) + RESERVE + sizeof(struct virtio_net_hdr) + XT_PKTIO_MAX_FRAME -
-                       XT_PKTIO_ETH_HLEN <=
-                   SLOT_SIZE,
-               "a slot takes the longest frame");
-_Static_assert(SLOT_SIZE % TPACKET_ALIGNMENT == 0 && SLOT_SIZE * (size_t)BLOCK_FRAMES <= 4U << 20, "slot size");
+#define SLOT_SIZE 1664
+#define SLOT_IP (TPACKET_ALIGN(TPACKET2_HDRLEN + 16) + RESERVE + sizeof(struct virtio_net_hdr))
+_Static_assert(SLOT_IP + 1500 <= SLOT_SIZE, "a slot takes a frame of the usual MTU");
+_Static_assert(SLOT_SIZE % TPACKET_ALIGNMENT == 0 && SLOT_SIZE * BLOCK_FRAMES <= 1 << 20, "slot size");
+
+/* Super-frames taken at once: more would push one another out of the cache. */
+#define BIG_MAX 16
+#define BIG_SIZE (65536 + 128)
+_Static_assert(sizeof(struct virtio_net_hdr) + XT_PKTIO_MAX_FRAME < BIG_SIZE, "a buffer takes the longest frame");
 
 struct rx_ring {
     uint8_t *map;
@@ -35,6 +42,9 @@ struct rx_ring {
     uint32_t block, frame; /* next slot to look at */
     uint32_t taken;        /* slots before that one which are not given back yet */
     uint32_t rel_block, rel_frame;
+    uint8_t *big; /* BIG_MAX buffers of BIG_SIZE */
+    struct mmsghdr msg[BIG_MAX];
+    struct iovec iov[BIG_MAX];
 };
 
 static struct tpacket2_hdr *slot(const struct rx_ring *r, uint32_t block, uint32_t frame)
@@ -59,15 +69,26 @@ static void size_ring(struct rx_ring *r, uint32_t frames)
         frames = FRAMES_DEFAULT;
     if (frames > FRAMES_MAX)
         frames = FRAMES_MAX;
-    r->block_frames = frames < BLOCK_FRAMES ? frames : BLOCK_FRAMES;
+    /* The kernel wants no room for one more slot left in a block. */
+    r->block_size = ((frames < BLOCK_FRAMES ? frames : BLOCK_FRAMES) * SLOT_SIZE + page - 1) / page * page;
+    r->block_frames = r->block_size / SLOT_SIZE;
     r->blocks = (frames + r->block_frames - 1) / r->block_frames;
-    r->block_size = (r->block_frames * SLOT_SIZE + page - 1) / page * page;
     r->map_len = (size_t)r->blocks * r->block_size;
+}
+
+static bool make_buffers(struct rx_ring *r)
+{
+    r->big = aligned_alloc(64, (size_t)BIG_MAX * BIG_SIZE);
+    for (uint32_t i = 0; i < BIG_MAX; i++) {
+        r->iov[i] = (struct iovec){r->big + (size_t)i * BIG_SIZE, BIG_SIZE};
+        r->msg[i].msg_hdr = (struct msghdr){.msg_iov = &r->iov[i], .msg_iovlen = 1};
+    }
+    return r->big != NULL;
 }
 
 static int ring_setup(struct xt_pktio *p, uint32_t frames, char *err, size_t errlen)
 {
-    const int version = TPACKET_V2, reserve = RESERVE;
+    const int version = TPACKET_V2, reserve = RESERVE, copy = 1;
     struct rx_ring *r = calloc(1, sizeof *r);
     struct tpacket_req req;
 
@@ -79,21 +100,25 @@ static int ring_setup(struct xt_pktio *p, uint32_t frames, char *err, size_t err
                                .tp_block_nr = r->blocks,
                                .tp_frame_size = SLOT_SIZE,
                                .tp_frame_nr = r->blocks * r->block_frames};
+    if (!make_buffers(r))
+        return xt_pktio_fail(err, errlen, -ENOMEM, "no memory for the receive buffers");
     if (setsockopt(p->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) != 0 ||
+        setsockopt(p->fd, SOL_PACKET, PACKET_COPY_THRESH, &copy, sizeof copy) != 0 ||
         setsockopt(p->fd, SOL_PACKET, PACKET_RESERVE, &reserve, sizeof reserve) != 0 ||
         setsockopt(p->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req) != 0)
-        return xt_pktio_fail(err, errlen, -errno, "a receive ring of %zu MiB: %s", r->map_len >> 20, strerror(errno));
+        return xt_pktio_fail(err, errlen, -errno, "a receive ring of %zu KiB: %s", r->map_len >> 10, strerror(errno));
     r->map = mmap(NULL, r->map_len, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
     if (r->map == MAP_FAILED) {
         r->map = NULL;
-        return xt_pktio_fail(err, errlen, -errno, "mapping the receive ring of %zu MiB: %s", r->map_len >> 20,
+        return xt_pktio_fail(err, errlen, -errno, "mapping the receive ring of %zu KiB: %s", r->map_len >> 10,
                              strerror(errno));
     }
     return 0;
 }
 
-/* Each frame wakes the poll; the kernel then looks whether a slot is still taken, so a frame that was read meanwhile
- * makes no completion. On a ring with IORING_SETUP_DEFER_TASKRUN frames that come while the loop works cost nothing. */
+/* Each frame wakes the poll; the kernel then looks whether a slot is still taken, so a frame that was read
+ * meanwhile makes no completion. On a ring with IORING_SETUP_DEFER_TASKRUN frames that come while the loop works
+ * cost nothing. */
 static void ring_arm(struct xt_pktio *p)
 {
     struct io_uring_sqe *sqe = xt_pktio_sqe(p);
@@ -121,21 +146,68 @@ static void fill(struct xt_frame *f, const struct tpacket2_hdr *h)
         f->vnet.flags |= VIRTIO_NET_HDR_F_DATA_VALID;
 }
 
+/* Takes `n` frames off the socket's queue; fewer when it is empty before. */
+static unsigned receive(struct xt_pktio *p, unsigned n)
+{
+    struct rx_ring *r = p->rx;
+    unsigned have = 0;
+
+    /* MSG_TRUNC: the length is the frame's own. An error that waited, as of a link that went down, is reported
+     * once and comes before the frames. */
+    for (unsigned errors = 0; have < n && errors < 4;) {
+        const int got = recvmmsg(p->fd, r->msg + have, n - have, MSG_DONTWAIT | MSG_TRUNC, NULL);
+
+        if (got < 0 && errno == EAGAIN)
+            break;
+        errors += got < 0;
+        have += got < 0 ? 0 : (unsigned)got;
+    }
+    return have;
+}
+
+/* Puts whole super-frames in the place of the `n` of which `big` has the first bytes. The kernel queues one for
+ * each such slot, under the lock that gives out the slots, so the order is the same. */
+static void fetch(struct xt_pktio *p, struct xt_frame **big, unsigned n)
+{
+    struct rx_ring *r = p->rx;
+    const uint32_t head = sizeof(struct virtio_net_hdr), room = BIG_SIZE - head;
+    const unsigned have = receive(p, n);
+
+    for (unsigned i = 0; i < have; i++) {
+        const uint8_t *b = r->iov[i].iov_base;
+
+        memcpy(&big[i]->vnet, b, head);
+        big[i]->data = b + head;
+        big[i]->wire_len = r->msg[i].msg_len - head;
+        big[i]->len = big[i]->wire_len < room ? big[i]->wire_len : room;
+    }
+    /* The rest stays cut off. What may still wait goes too, so that later slots do not get earlier frames. */
+    while (have < n && recv(p->fd, r->big, 0, MSG_DONTWAIT) >= 0)
+        ;
+}
+
 static unsigned ring_rx(struct xt_pktio *p, struct xt_frame *frames, unsigned n)
 {
     struct rx_ring *r = p->rx;
     const struct tpacket2_hdr *h = slot(r, r->block, r->frame);
-    unsigned i;
+    struct xt_frame *big[BIG_MAX];
+    unsigned i, nbig = 0;
 
     /* The limit keeps a full ring from being read around its end. */
-    for (i = 0; i < n && r->taken < r->blocks * r->block_frames && filled(h); i++) {
+    for (i = 0; i < n && nbig < BIG_MAX && r->taken < r->blocks * r->block_frames && filled(h); i++) {
         fill(&frames[i], h);
-        p->stats.rx_bytes += frames[i].wire_len;
-        p->stats.rx_truncated += frames[i].wire_len > frames[i].len;
+        if ((h->tp_status & TP_STATUS_COPY) != 0)
+            big[nbig++] = &frames[i];
         advance(r, &r->block, &r->frame);
         r->taken++;
         h = slot(r, r->block, r->frame);
         __builtin_prefetch(h);
+    }
+    if (nbig > 0)
+        fetch(p, big, nbig);
+    for (unsigned k = 0; k < i; k++) {
+        p->stats.rx_bytes += frames[k].wire_len;
+        p->stats.rx_truncated += frames[k].wire_len > frames[k].len;
     }
     p->stats.rx_frames += i;
     return i;
@@ -177,6 +249,8 @@ static void ring_teardown(struct xt_pktio *p)
 
     if (r != NULL && r->map != NULL)
         munmap(r->map, r->map_len);
+    if (r != NULL)
+        free(r->big);
     free(r);
     p->rx = NULL;
 }

@@ -50,8 +50,8 @@ int xt_pktio_ifindex(const char *ifname, char *err, size_t errlen)
     return rc != 0 ? rc : index;
 }
 
-/* Lets in ARP and IPv4 to our address or to a group, untagged: the tap sees frames after the VLAN tag was taken off, and
- * a tagged frame belongs to another network. Tag 0 is only a priority (IEEE 802.1Q) and passes. */
+/* Lets in ARP and IPv4 to our address or to a group, untagged: the tap sees frames after the VLAN tag was taken
+ * off, and a tagged frame belongs to another network. Tag 0 is only a priority (IEEE 802.1Q) and passes. */
 static int attach_filter(int fd, const uint8_t mac[6])
 {
     const uint32_t hi = (uint32_t)mac[0] << 24 | (uint32_t)mac[1] << 16 | (uint32_t)mac[2] << 8 | mac[3];
@@ -92,8 +92,8 @@ static int set_options(int fd, const uint8_t mac[6], char *err, size_t errlen)
     const int on = 1;
     int rc;
 
-    /* A socket from a process that died still has its ring. It goes first: the options below are refused with a ring in
-     * place. What waited in it is lost, as on the wire. */
+    /* A socket from a process that died still has its ring. It goes first: the options below are refused with a
+     * ring in place. What waited in it is lost, as on the wire. */
     if (setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &none, sizeof none) != 0)
         return xt_pktio_fail(err, errlen, -errno, "packet socket: its old ring can't be released: %s", strerror(errno));
     if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on) != 0)
@@ -144,7 +144,8 @@ int xt_pktio_socket(const struct xt_pktio_cfg *cfg, char *err, size_t errlen)
     return rc;
 }
 
-/* A NIC delivers only frames to its own address unless told of ours; a driver without room for it gets promiscuous. */
+/* A NIC delivers only frames to its own address unless told of ours; a driver without room for it gets
+ * promiscuous. */
 static int join(int fd, int ifindex, const uint8_t mac[6])
 {
     struct packet_mreq mr = {.mr_ifindex = ifindex, .mr_type = PACKET_MR_UNICAST, .mr_alen = 6};

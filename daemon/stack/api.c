@@ -55,6 +55,21 @@ static int check_remote(const struct xt_stack *s, struct xt_endpoint *remote)
     return remote->port ? 0 : -EADDRNOTAVAIL;
 }
 
+/* The ISS for `flow`, whose end points may still be in TIME_WAIT. Returns 0 or -EADDRINUSE. */
+static int take_flow(struct xt_stack *s, const struct xt_flow *flow, uint32_t *iss)
+{
+    uint32_t old = xt_flowmap_find(&s->flows, flow), floor;
+    *iss = xt_isn(s, flow);
+    if (old == XT_FLOW_NONE)
+        return 0;
+    if (!xt_conn_may_recycle(s, old))
+        return -EADDRINUSE;
+    floor = xt_conn_recycle(s, old);
+    if ((int32_t)(*iss - floor) < 0)
+        *iss = floor;
+    return 0;
+}
+
 int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
                      uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c), void *arg, struct xt_conn **out)
 {
@@ -66,8 +81,9 @@ int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const 
     if (r != 0)
         return r;
     struct xt_flow flow = xt_flow_of(&from, &to);
-    if (xt_flowmap_find(&s->flows, &flow) != XT_FLOW_NONE)
-        return -EADDRINUSE;
+    uint32_t iss;
+    if ((r = take_flow(s, &flow, &iss)) != 0)
+        return r;
     const struct xt_port *p = &s->ports[from.port];
     uint32_t flags = p->binds && !p->alone ? XT_CONN_REUSE : 0;
     if (xt_addr_eq(&to.addr, &from.addr))
@@ -79,7 +95,7 @@ int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const 
         prep(arg, c);
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     *out = c;
-    xt_conn_after(s, c, xt_tcp_connect(c, &ctx, xt_isn(s, &flow)));
+    xt_conn_after(s, c, xt_tcp_connect(c, &ctx, iss));
     return 0;
 }
 

@@ -162,9 +162,9 @@ void xt_arp_use(struct xt_stack *s, uint16_t n)
         request(s, n, e->mac);
 }
 
-void xt_arp_doubt(struct xt_stack *s, uint16_t n)
+void xt_arp_doubt(struct xt_stack *s, uint32_t addr, uint16_t n)
 {
-    if (s->neigh[n].state == XT_NEIGH_REACHABLE)
+    if (s->neigh[n].addr == addr && s->neigh[n].state == XT_NEIGH_REACHABLE)
         s->neigh[n].until = s->now;
 }
 

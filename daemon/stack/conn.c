@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "daemon/base/macros.h"
+#include "daemon/base/time.h"
 #include "daemon/stack/internal.h"
 
 static uint32_t take_index(struct xt_stack *s)
@@ -93,8 +94,11 @@ static void end_listener(struct xt_stack *s, struct xt_conn *l)
     struct xt_port *p = &s->ports[l->local.port];
     if (p->listener == l->index + 1)
         p->listener = 0;
-    while (s->side[l->index].child)
-        xt_stack_abort(s, &s->conns[s->side[l->index].child - 1], s->now);
+    while (s->side[l->index].child) {
+        struct xt_conn *child = &s->conns[s->side[l->index].child - 1];
+        leave_listener(s, child);
+        xt_stack_abort(s, child, s->now);
+    }
 }
 
 static void end(struct xt_stack *s, struct xt_conn *c, uint32_t events)
@@ -133,7 +137,7 @@ static bool tell(struct xt_stack *s, struct xt_conn *c, uint32_t events)
     if (events & XT_EV_ACK_NOW)
         xt_out_conn(s, c);
     if (events & XT_EV_ADVISE)
-        xt_arp_doubt(s, s->side[c->index].neigh);
+        xt_arp_doubt(s, s->side[c->index].nexthop, s->side[c->index].neigh);
     events &= ~(uint32_t)(XT_EV_ACK_NOW | XT_EV_ADVISE);
     if (events)
         s->ops.event(s->ops.arg, c, events);
@@ -172,6 +176,27 @@ void xt_conn_fail(struct xt_stack *s, struct xt_conn *c, int err)
     xt_conn_after(s, c, ev | XT_EV_ERROR | XT_EV_CLOSED);
 }
 
+/* RFC 6191 from the other side: with time stamps, and a second after the end, what is left of the old connection in the
+ * network or at the peer cannot be taken for the new one's. */
+bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i)
+{
+    const struct xt_conn *c = &s->conns[i];
+    return c->state == XT_TIME_WAIT && (c->opts & XT_OPT_TS) &&
+           xt_tcp_deadline(c) + XT_US_PER_S <= s->now + 2 * s->cfg.tcp.msl;
+}
+
+uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i)
+{
+    struct xt_conn *c = &s->conns[i];
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_seg reply;
+    int has_reply;
+    uint32_t floor = c->snd_nxt + 65537; /* beyond any window without scaling that the peer may still remember */
+    s->stats.time_wait_recycled++;
+    xt_conn_after(s, c, xt_tcp_abort(c, &ctx, &reply, &has_reply));
+    return floor;
+}
+
 /* Enters the record of an earlier stack into all that is private. */
 static int revive(struct xt_stack *s, struct xt_conn *c)
 {
@@ -182,7 +207,7 @@ static int revive(struct xt_stack *s, struct xt_conn *c)
         if (xt_flowmap_add(&s->flows, &flow, c->index) != 0)
             return -EPROTO;
         xt_ports_conn_add(s, c);
-        if (c->state == XT_SYN_RECV && c->listener < s->hdr->high_water)
+        if (c->state == XT_SYN_RECV && c->listener < s->hdr->high_water && s->conns[c->listener].state == XT_LISTEN)
             xt_conn_adopt_child(s, c, c->listener);
     }
     xt_conn_after(s, c, 0);

@@ -158,6 +158,10 @@ void xt_conn_fail(struct xt_stack *s, struct xt_conn *c, int err);
 /* Puts the connection on the ready list unless it is on a list. */
 void xt_conn_ready(struct xt_stack *s, struct xt_conn *c);
 struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c);
+/* Ends the TIME_WAIT of `i` in favour of an own connect between the same end points; returns the lowest ISS for that. */
+uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i);
+/* May that be done? */
+bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i);
 /* Rebuilds what is private from the records of an earlier stack. */
 int xt_conn_rebuild(struct xt_stack *s);
 void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener);
@@ -207,8 +211,8 @@ uint16_t xt_arp_resolve(struct xt_stack *s, uint32_t addr);
 void xt_arp_retry(struct xt_stack *s, uint16_t n);
 /* Called when a frame is about to go to `n`: an entry out of date is used, and probed. */
 void xt_arp_use(struct xt_stack *s, uint16_t n);
-/* A connection has doubts about the path through `n`: the next use probes it. */
-void xt_arp_doubt(struct xt_stack *s, uint16_t n);
+/* A connection has doubts about the path through `addr`, last seen as `n`: the next use probes it. */
+void xt_arp_doubt(struct xt_stack *s, uint32_t addr, uint16_t n);
 void xt_arp_timer(struct xt_stack *s, uint16_t n);
 void xt_arp_announce_timer(struct xt_stack *s);
 

@@ -87,29 +87,27 @@ static unsigned payload(const struct xt_stack *s, const struct xt_conn *c, const
     return first < seg->len ? 2 : 1;
 }
 
-enum hop { HOP_OK, HOP_WAIT, HOP_VOID };
+enum hop { HOP_OK, HOP_WAIT, HOP_NO_ROUTE, HOP_NO_NEIGHBOUR };
 
 /* The neighbour that the connection's segments go to; remembered beside the record. */
 static enum hop next_hop(struct xt_stack *s, const struct xt_conn *c, uint16_t *n)
 {
     struct xt_side *d = &s->side[c->index];
     if (d->route_gen != s->route_gen) {
-        if (xt_route_lookup(s, xt_addr_to_v4(&c->remote.addr), &d->nexthop) != 0) {
-            s->stats.drop_no_route++;
-            return HOP_VOID;
-        }
+        if (xt_route_lookup(s, xt_addr_to_v4(&c->remote.addr), &d->nexthop) != 0)
+            return HOP_NO_ROUTE;
         d->route_gen = s->route_gen;
     }
     if (s->neigh[d->neigh].addr != d->nexthop) {
         uint16_t found = xt_arp_resolve(s, d->nexthop);
         if (found == XT_NEIGH_NONE)
-            return HOP_VOID;
+            return HOP_NO_NEIGHBOUR;
         d->neigh = found;
     }
     *n = d->neigh;
     if (s->neigh[*n].state == XT_NEIGH_FAILED) {
         if (c->state != XT_SYN_SENT)
-            return HOP_VOID;
+            return HOP_NO_NEIGHBOUR;
         xt_arp_retry(s, *n);
     }
     return s->neigh[*n].state == XT_NEIGH_INCOMPLETE ? HOP_WAIT : HOP_OK;
@@ -118,6 +116,17 @@ static enum hop next_hop(struct xt_stack *s, const struct xt_conn *c, uint16_t *
 static bool tx_full(const struct xt_stack *s)
 {
     return s->ops.tx_room && s->ops.tx_room(s->ops.arg) == 0;
+}
+
+/* A segment that goes nowhere is a lost packet to the core, whose timers then do what is right. */
+static void count_lost(struct xt_stack *s, enum hop hop)
+{
+    if (hop == HOP_NO_ROUTE)
+        s->stats.drop_no_route++;
+    else if (hop == HOP_NO_NEIGHBOUR)
+        s->stats.drop_no_neighbour++;
+    else
+        s->stats.drop_no_ring++;
 }
 
 /* All that could keep the segment here is asked before the core makes it: what it has made counts as sent. */
@@ -140,8 +149,8 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
     }
     if (!xt_tcp_output(c, &ctx, &seg, 0))
         return XT_SENT_NONE;
-    if (hop == HOP_VOID) {
-        s->stats.drop_no_neighbour++;
+    if (hop != HOP_OK || (seg.len && !s->side[c->index].tx)) {
+        count_lost(s, hop);
         return XT_SENT_ONE;
     }
     if (!local)

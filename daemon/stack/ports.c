@@ -5,6 +5,8 @@
 
 #include "daemon/stack/internal.h"
 
+#define SEARCH 128 /* ports looked at before one in TIME_WAIT is good enough */
+
 static bool is_own(const struct xt_stack *s, const struct xt_addr *a)
 {
     return xt_addr_is_any(a) || (xt_addr_is_v4(a) && xt_addr_to_v4(a) == s->cfg.addr);
@@ -29,31 +31,42 @@ static uint32_t offset_for(struct xt_stack *s, const struct xt_endpoint *local, 
     return (uint32_t)xt_siphash(&s->port_key, &flow, sizeof flow);
 }
 
-static bool is_free(const struct xt_stack *s, uint16_t port, const struct xt_endpoint *local,
-                    const struct xt_endpoint *remote)
+enum { PORT_FREE, PORT_RECYCLE, PORT_BUSY };
+
+static int look(const struct xt_stack *s, uint16_t port, const struct xt_endpoint *local,
+                const struct xt_endpoint *remote)
 {
     const struct xt_port *p = &s->ports[port];
     if (!remote)
-        return may_bind(p, false);
+        return may_bind(p, false) ? PORT_FREE : PORT_BUSY;
     struct xt_endpoint from = {.addr = local->addr, .port = port};
     if (p->binds || p->listener || (port == remote->port && xt_addr_eq(&local->addr, &remote->addr)))
-        return false;
+        return PORT_BUSY;
     struct xt_flow flow = xt_flow_of(&from, remote);
-    return xt_flowmap_find(&s->flows, &flow) == XT_FLOW_NONE;
+    uint32_t i = xt_flowmap_find(&s->flows, &flow);
+    if (i == XT_FLOW_NONE)
+        return PORT_FREE;
+    return xt_conn_may_recycle(s, i) ? PORT_RECYCLE : PORT_BUSY;
 }
 
+/* A port whose TIME_WAIT may be cut short is the second choice, after some search for one that is free. */
 int xt_ports_pick(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote, uint16_t *port)
 {
     uint32_t range = s->cfg.port_max - s->cfg.port_min + 1u, offset = offset_for(s, local, remote);
-    for (uint32_t n = 0; n < range; n++) {
+    uint16_t second = 0;
+    for (uint32_t n = 0; n < range && !(second && n >= SEARCH); n++) {
         uint16_t p = (uint16_t)(s->cfg.port_min + (offset + s->next_port++) % range);
-        if (is_free(s, p, local, remote)) {
+        int found = look(s, p, local, remote);
+        if (found == PORT_FREE) {
             *port = p;
             return 0;
         }
+        if (found == PORT_RECYCLE && !second)
+            second = p;
     }
-    s->stats.ports_exhausted++;
-    return -EADDRNOTAVAIL;
+    *port = second;
+    s->stats.ports_exhausted += !second;
+    return second ? 0 : -EADDRNOTAVAIL;
 }
 
 int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, bool reuse)

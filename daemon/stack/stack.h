@@ -33,7 +33,7 @@ struct xt_stack_cfg {
     uint32_t nroutes;
     uint16_t port_min, port_max; /* ephemeral ports, 32768 to 60999 */
     uint8_t ttl;                 /* 64 */
-    struct xt_tcp_cfg tcp;
+    struct xt_tcp_cfg tcp;       /* tcp.mss: 0 or more than fits: from the MTU */
 };
 
 /* Where the application layer keeps a connection's rings; the stack only uses them. */

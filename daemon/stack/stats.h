@@ -28,6 +28,7 @@
     X(drop_backlog, "dropped: SYN refused by the accept backlog")                  \
     X(drop_no_conns, "dropped: SYN with the connection table full")                \
     X(drop_no_bufs, "payload not taken: no memory for rings")                      \
+    X(drop_no_ring, "not sent: the application has taken the send ring away")      \
     X(drop_tx_full, "not sent: the device was full")                               \
     X(drop_no_route, "not sent: no route")                                         \
     X(drop_no_neighbour, "not sent: the neighbour is not resolved")                \

@@ -7,7 +7,8 @@
 static void set_send_window(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
-    c->snd_wnd = (uint32_t)in->seg->wnd << c->snd_wscale;
+    /* never scaled in a SYN (RFC 7323 section 2.2) */
+    c->snd_wnd = (uint32_t)in->seg->wnd << (in->seg->flags & XT_TH_SYN ? 0 : c->snd_wscale);
     c->snd_wl1 = in->seq;
     c->snd_wl2 = in->seg->ack;
     c->snd_wnd_max = xt_u32_max(c->snd_wnd_max, c->snd_wnd);
@@ -55,11 +56,14 @@ static uint32_t advance(struct xt_in *in, uint32_t ack)
     return bytes;
 }
 
-/* SND.WND by the newest segment only (SND.WL1, SND.WL2). A window that opens ends probing. */
-static void update_window(struct xt_in *in)
+/* SND.WND by the newest segment only (SND.WL1, SND.WL2); one that moves SND.UNA is newest whatever its sequence number:
+ * the window counts from SND.UNA, and the old one counted from there would reach too far. A window that opens ends
+ * probing. */
+static void update_window(struct xt_in *in, bool una_moved)
 {
     struct xt_conn *c = in->c;
-    if (!xt_seq_lt(c->snd_wl1, in->seq) && !(c->snd_wl1 == in->seq && xt_seq_le(c->snd_wl2, in->seg->ack)))
+    if (!una_moved && !xt_seq_lt(c->snd_wl1, in->seq) &&
+        !(c->snd_wl1 == in->seq && xt_seq_le(c->snd_wl2, in->seg->ack)))
         return;
     set_send_window(in);
     c->probes = 0;
@@ -144,7 +148,7 @@ bool xt_in_check_ack(struct xt_in *in)
         if (c->n_sacked)
             xt_range_trim(c->sacked, &c->n_sacked, ack);
     }
-    update_window(in);
+    update_window(in, bytes > 0);
     recovery(in, bytes, old_wnd);
     return bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
 }

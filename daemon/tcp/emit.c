@@ -35,7 +35,7 @@ static void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_se
 
 void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out)
 {
-    header(c, ctx, out, c->iss, c->state == XT_SYN_RECV ? XT_TH_SYN | XT_TH_ACK : XT_TH_SYN);
+    header(c, ctx, out, c->iss, c->state == XT_SYN_SENT ? XT_TH_SYN : XT_TH_SYN | XT_TH_ACK);
     out->opt.present = c->opts;
     out->opt.mss = c->mss_local;
     out->opt.wscale = c->rcv_wscale;
@@ -87,6 +87,8 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
 {
     uint32_t queued = xt_data_end(c) - seq, end = seq + n;
     bool again = xt_seq_lt(seq, c->snd_nxt);
+    /* A probe's octet goes out time and again, and at last with new data: that is no loss. */
+    bool probe = c->snd_nxt - seq == 1 && (n > 1 || (c->cflags & XT_CF_PROBE));
     /* The ACK goes with an answer: this is a dialogue, in which quick ACKs only cost. */
     if (xt_timer_on(c, XT_TIMER_DELACK) || (c->pending & XT_PEND_ACK))
         c->quick = 0;
@@ -112,5 +114,5 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
     if (!xt_timer_on(c, XT_TIMER_RTO) || seq == c->snd_una)
         c->timer[XT_TIMER_RTO] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
     c->t_snd_ms = xt_now_ms(ctx);
-    count(c, ctx, out, mss, again);
+    count(c, ctx, out, mss, again && !probe);
 }

@@ -31,6 +31,7 @@ static const uint8_t table[XT_NSTATES][XT_FSM_NEVENTS] = {
     [XT_SYN_RECV] =
         {
             [XT_FSM_SYN_ACKED] = TO(XT_ESTABLISHED),
+            [XT_FSM_CLOSE] = TO(XT_FIN_WAIT1),
             [XT_FSM_RCV_RST] = TO(XT_CLOSED),
             [XT_FSM_ABORT] = TO(XT_CLOSED),
             [XT_FSM_TIMEOUT] = TO(XT_CLOSED),

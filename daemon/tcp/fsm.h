@@ -14,7 +14,7 @@
     X(RCV_SYN, "receive SYN / send SYN+ACK")           \
     X(RCV_SYN_ACK, "receive SYN+ACK / send ACK")       \
     X(SYN_ACKED, "receive ACK of SYN")                 \
-    X(CLOSE, "close / send FIN after queued data")     \
+    X(CLOSE, "close / send FIN")                       \
     X(RCV_FIN, "receive FIN / send ACK")               \
     X(FIN_ACKED, "receive ACK of FIN")                 \
     X(RCV_RST, "receive RST")                          \

@@ -88,7 +88,7 @@ static bool check_seq(struct xt_in *in)
         in->ctx->stats->drop_rst++;
         return false;
     }
-    if (c->state == XT_SYN_RECV && (in->flags & XT_TH_SYN) && in->seq == c->irs)
+    if ((in->flags & XT_TH_SYN) && in->seq == c->irs && xt_syn_in_flight(c))
         return syn_again(in) && check_seq(in);
     if (wnd == 0 && off == 0 && !(in->flags & XT_TH_SYN)) {
         /* A probe of our closed window: its ACK and URG count all the same (MUST-66). */

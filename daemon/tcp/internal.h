@@ -69,6 +69,26 @@ static inline uint32_t xt_rcv_space(const struct xt_conn *c)
     return used < size ? size - (uint32_t)used : 0;
 }
 
+/* Our SYN is out and not acknowledged: in SYN_RECV, and in FIN_WAIT1 when the application closed that early. */
+static inline bool xt_syn_in_flight(const struct xt_conn *c)
+{
+    return c->snd_una == c->iss && c->tx_una == 0 && c->state >= XT_SYN_RECV;
+}
+
+/* Sequence number for a segment that carries no data: SND.NXT, but not beyond the peer's window. A peer with a closed window
+ * that got an octet of a probe, or lost what was in flight, would find SND.NXT unacceptable and ignore the ACK and window
+ * with it; two ends that do so to each other are stuck. */
+static inline uint32_t xt_snd_acceptable(const struct xt_conn *c)
+{
+    uint32_t edge = c->snd_una + c->snd_wnd;
+    if (c->state < XT_ESTABLISHED || xt_seq_le(c->snd_nxt, edge))
+        return c->snd_nxt;
+    /* A scaled window is rounded down: what was sent by an earlier one may lie that little beyond it. */
+    if (!(c->cflags & XT_CF_PROBE) && c->snd_nxt - edge < 1u << c->snd_wscale)
+        return c->snd_nxt;
+    return edge;
+}
+
 static inline bool xt_timer_on(const struct xt_conn *c, enum xt_timer t)
 {
     return c->timer[t] != 0;
@@ -113,6 +133,7 @@ uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* open.c */
 void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn);
 void xt_open_set_mss(struct xt_conn *c);
+void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 uint32_t xt_open_established(struct xt_conn *c, const struct xt_tcp_ctx *ctx, enum xt_fsm_event event);
 
 /* timer.c */

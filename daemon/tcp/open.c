@@ -132,6 +132,17 @@ uint32_t xt_tcp_accept_syn(struct xt_conn *child, const struct xt_conn *listener
     return ev | xt_fsm_post(child, ctx, XT_FSM_RCV_SYN);
 }
 
+/* Sets up what sending needs. */
+void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    c->quick = ctx->cfg->quickack;
+    c->t_progress_ms = xt_now_ms(ctx);
+    if ((c->cflags & XT_CF_SYN_RXT) && c->srtt == 0 && c->rto < XT_SYN_RTO_US)
+        c->rto = XT_SYN_RTO_US;
+    xt_cc_of(c)->init(c, ctx->cfg);
+    xt_timer_keep_arm(c, ctx);
+}
+
 /* The handshake is complete: `event` leads to ESTABLISHED, and on to FIN_WAIT1 when the application closed its side
  * meanwhile (section 3.10.4: "queue for processing after entering ESTABLISHED state"). */
 uint32_t xt_open_established(struct xt_conn *c, const struct xt_tcp_ctx *ctx, enum xt_fsm_event event)
@@ -140,12 +151,7 @@ uint32_t xt_open_established(struct xt_conn *c, const struct xt_tcp_ctx *ctx, en
     c->timer[XT_TIMER_RTO] = 0;
     c->backoff = c->timeouts = 0;
     c->pending &= (uint16_t)~XT_PEND_SYN;
-    c->quick = ctx->cfg->quickack;
-    c->t_progress_ms = xt_now_ms(ctx);
-    if ((c->cflags & XT_CF_SYN_RXT) && c->srtt == 0 && c->rto < XT_SYN_RTO_US)
-        c->rto = XT_SYN_RTO_US;
-    xt_cc_of(c)->init(c, ctx->cfg);
-    xt_timer_keep_arm(c, ctx);
+    xt_open_ready(c, ctx);
     if (c->cflags & XT_CF_SHUT)
         ev |= xt_fsm_post(c, ctx, XT_FSM_CLOSE);
     return ev;

@@ -93,8 +93,6 @@ static int send_new(struct out *o)
     if (used == 0 && xt_now_ms(o->ctx) - c->t_snd_ms > c->rto / 1000 && c->bytes_sent)
         xt_cc_of(c)->idle(c, o->ctx->cfg);
     uint32_t usable = c->snd_wnd - used, room = cwnd_room(c);
-    if (c->tx_urg > xt_tx_offset(c, seq))
-        o->max = o->mss; /* the urgent pointer of each segment is its own */
     uint32_t n = data ? new_len(o, data, usable, room) : 0;
     bool fin = n == data && (c->cflags & XT_CF_SHUT) && usable > n;
     if (n == 0 && !fin)
@@ -174,6 +172,10 @@ static int send_data(struct out *o)
 {
     struct xt_conn *c = o->c;
     uint32_t left, right;
+    if (xt_syn_in_flight(c)) {
+        c->pending &= (uint16_t) ~(XT_PEND_PROBE | XT_PEND_RTX);
+        return send_new(o);
+    }
     if ((c->pending & XT_PEND_PROBE) && send_probe(o))
         return 1;
     if ((c->pending & XT_PEND_RTX) && send_forced(o))
@@ -224,7 +226,7 @@ static int send_special(struct out *o)
     else if (c->pending & XT_PEND_SYN)
         xt_emit_syn(c, o->ctx, o->seg);
     else if (c->pending & XT_PEND_DUP)
-        xt_emit_ack(c, o->ctx, o->seg, c->snd_nxt);
+        xt_emit_ack(c, o->ctx, o->seg, xt_snd_acceptable(c));
     else
         return 0;
     return 1;
@@ -239,12 +241,14 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         o.mss = c->mss_eff - (c->n_ooo || (c->cflags & XT_CF_DSACK) ? xt_sack_optlen(c) : 0);
         uint32_t max = max_len ? max_len : ctx->cfg->gso_max;
         o.max = max > o.mss ? max - max % o.mss : o.mss;
+        if (c->tx_urg > c->tx_una)
+            o.max = o.mss; /* the urgent pointer of each segment is its own */
         if (send_data(&o))
             return 1;
         arm(&o);
     }
     if (c->pending & XT_PEND_ACK) {
-        xt_emit_ack(c, ctx, out, c->snd_nxt);
+        xt_emit_ack(c, ctx, out, xt_snd_acceptable(c));
         return 1;
     }
     if (c->pending & XT_PEND_KEEP) {

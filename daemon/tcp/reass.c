@@ -86,7 +86,6 @@ void xt_in_text(struct xt_in *in)
     if ((c->state != XT_ESTABLISHED && c->state != XT_FIN_WAIT1 && c->state != XT_FIN_WAIT2) ||
         ((c->cflags & XT_CF_FIN_SEEN) && xt_seq_gt(in->seq + in->len, c->rcv_fin))) {
         in->ctx->stats->drop_after_fin++;
-        c->pending |= XT_PEND_ACK;
         return;
     }
     if (c->cflags & XT_CF_ORPHAN) {

@@ -22,7 +22,7 @@ void xt_reset_make(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct
     *reply = (struct xt_seg){
         .sport = c->local.port,
         .dport = c->remote.port,
-        .seq = c->snd_nxt,
+        .seq = xt_snd_acceptable(c),
         .ack = c->rcv_nxt,
         .flags = XT_TH_RST | XT_TH_ACK,
     };

@@ -49,6 +49,8 @@ unsigned xt_sack_optlen(const struct xt_conn *c)
 
 void xt_sack_fill(struct xt_conn *c, struct xt_tcp_stats *stats, struct xt_tcp_opts *opt)
 {
+    if (!(c->opts & XT_OPT_SACK_OK))
+        return;
     unsigned n = 0, max = max_blocks(c);
     uint32_t shown = 0; /* bit for each range already there */
     if (c->cflags & XT_CF_DSACK) {

@@ -88,7 +88,7 @@ static void probe_instead(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 
 static uint32_t on_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    if (c->state == XT_SYN_SENT || c->state == XT_SYN_RECV)
+    if (c->state == XT_SYN_SENT || xt_syn_in_flight(c))
         return syn_timeout(c, ctx);
     if (c->snd_una == c->snd_nxt)
         return 0;

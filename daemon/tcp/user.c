@@ -28,7 +28,11 @@ uint32_t xt_tcp_shutdown(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return 0;
     c->cflags |= XT_CF_SHUT;
     c->timer[XT_TIMER_CORK] = 0;
-    /* Before ESTABLISHED it waits for that. */
+    if (c->state == XT_SYN_RECV && c->tx_head == 0) {
+        xt_open_ready(c, ctx);
+        return xt_fsm_post(c, ctx, XT_FSM_CLOSE);
+    }
+    /* In SYN_SENT, and with data queued, it waits for ESTABLISHED. */
     if (c->state == XT_ESTABLISHED || c->state == XT_CLOSE_WAIT)
         return xt_fsm_post(c, ctx, XT_FSM_CLOSE);
     return 0;

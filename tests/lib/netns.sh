@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-# Throw-away networks for tests and demonstrations; to be sourced by a bash script that runs as root.
+# Throw-away networks for tests and demonstrations; to be sourced by a bash script that runs as root, under `set -eu` or
+# not.
 #
 #   xt_net_up [NAME]         two namespaces joined by a veth pair:
 #                              $XT_NS_K, interface $XT_IF_K, address $XT_ADDR_K/24: the kernel's stack
-#                              $XT_NS_X, interface $XT_IF_X: for xtcpd, whose own address is to be $XT_ADDR_X. The kernel has only
-#                              $XT_ADDR_AUX/24 there, of another subnet: programs that ask for AI_ADDRCONFIG see an IPv4 host.
+#                              $XT_NS_X, interface $XT_IF_X: for xtcpd, whose own address is to be $XT_ADDR_X. The
+#                              kernel has only $XT_ADDR_AUX/24 there, of another subnet: programs that ask for
+#                              AI_ADDRCONFIG see an IPv4 host.
 #   xt_net_up_relay [NAME] [xt-relay options]
-#                            the same with xt-relay between the two ends, offloads off, so that loss hits MTU-sized frames. The
-#                            relay's program is $XT_RELAY (default: xt-relay in the PATH or beside this file in a build).
-#   xt_net_down              ends what xt_spawn started and removes everything. Also done on exit, INT and TERM.
+#                            the same with xt-relay between the two ends, offloads off, so that loss hits MTU-sized
+#                            frames. The relay's program is $XT_RELAY (default: xt-relay in the PATH or beside this
+#                            file in a build), its process $XT_RELAY_PID, its output in $XT_RELAY_LOG: statistics
+#                            are there after `xt_stop $XT_RELAY_PID`.
+#   xt_net_down              ends what xt_spawn started and removes everything. Also done on exit, INT and TERM:
+#                            a script with traps of its own calls it from there.
 #   xt_in k|x CMD...         runs CMD in a namespace
 #   xt_spawn k|x|- LOG CMD   starts CMD in the background, output to LOG; its process id is in $XT_PID
 #   xt_stop PID              ends one of those: TERM, after 2 s KILL
@@ -89,6 +94,7 @@ xt_net_up_relay() {
     XT_OFFLOAD=off
     xt_new_ns "$XT_NS_K" && xt_new_ns "$XT_NS_X" && xt_new_ns "$XT_NS_R" &&
         xt_link "$XT_NS_K" "$XT_IF_K" "$XT_NS_R" xtr0 && xt_link "$XT_NS_X" "$XT_IF_X" "$XT_NS_R" xtr1 &&
+        xt_no_offload "$XT_NS_R" xtr0 && xt_no_offload "$XT_NS_R" xtr1 &&
         xt_addresses || return
     XT_RELAY_LOG=${XT_RELAY_LOG:-/tmp/$XT_NS_R.log}
     xt_spawn - "$XT_RELAY_LOG" ip netns exec "$XT_NS_R" "$XT_RELAY" "$@" xtr0 xtr1
@@ -129,10 +135,9 @@ xt_gone() {
 }
 
 xt_stop() {
-    kill -TERM "$1" 2>/dev/null
-    xt_wait_for 2 xt_gone "$1" || kill -KILL "$1" 2>/dev/null
-    wait "$1" 2>/dev/null
-    return 0
+    kill -TERM "$1" 2>/dev/null || :
+    xt_wait_for 2 xt_gone "$1" || kill -KILL "$1" 2>/dev/null || :
+    wait "$1" 2>/dev/null || :
 }
 
 xt_wait_for() {
@@ -154,9 +159,9 @@ xt_net_down() {
     for ns in "${XT_NAMESPACES[@]}"; do
         # What a spawned program left behind (daemons that forked away) is in namespaces that are ours alone.
         for pid in $(ip netns pids "$ns" 2>/dev/null); do
-            kill -KILL "$pid" 2>/dev/null
+            kill -KILL "$pid" 2>/dev/null || :
         done
-        ip netns del "$ns"
+        ip netns del "$ns" || :
     done
     XT_NAMESPACES=()
     [ -z "${XT_RELAY_PID:-}" ] || rm -f "/tmp/$XT_NS_R.log"

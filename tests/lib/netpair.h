@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Two private network namespaces joined by a veth pair, for tests and benches that send raw frames. The namespaces have no
- * names: they go when the process goes, however it ends. */
+ * Two private network namespaces joined by a veth pair, for tests and benches that send raw frames. The namespaces
+ * have no names: they go when the process goes, however it ends. */
 #ifndef XT_TESTS_LIB_NETPAIR_H
 #define XT_TESTS_LIB_NETPAIR_H
 
@@ -14,8 +14,9 @@ struct xt_netpair {
     int own, peer; /* namespace descriptors, for xt_netpair_enter() */
 };
 
-/* Moves the calling thread to a new namespace and makes the pair, both ends up, without IPv6. Call it before threads are
- * made. Returns 0; -EPERM when namespaces can't be made here (a reason to skip); else a negative errno. A line in `err`. */
+/* Moves the calling thread to a new namespace and makes the pair, both ends up, without IPv6. Call it before
+ * threads are made. Returns 0; -EPERM when namespaces can't be made here (a reason to skip); else a negative
+ * errno. A line in `err`. */
 int xt_netpair_make(struct xt_netpair *np, unsigned mtu, char *err, size_t errlen);
 
 /* Moves the calling thread; sockets keep the namespace they were made in. Returns 0 or a negative errno. */

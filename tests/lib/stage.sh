@@ -17,7 +17,7 @@ stage_up() {
     case $2 in
     clean) xt_net_up ;;
     captured) XT_OFFLOAD=off && xt_net_up ;;
-    impaired) xt_net_up_relay --loss 1 --reorder 1 --seed "${XT_SEED:-1}" ;;
+    impaired) xt_net_up_relay --loss 1% --reorder 1% --seed "${XT_SEED:-1}" ;;
     *)
         echo "stage_up: no line called '$2'" >&2
         return 2

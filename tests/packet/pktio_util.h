@@ -23,7 +23,8 @@ void bed_free(struct bed *b);
 
 /* Fills `f` (len bytes) with an IPv4 Ethernet frame to bed_mac and a body that depends on `seed`. */
 void frame_fill(uint8_t *f, size_t len, unsigned seed);
-/* The header of a super-frame of TCP over IPv4 with a partial checksum, or of a plain frame up to `mtu` + 14 bytes. */
+/* The header of a super-frame of TCP over IPv4 with a partial checksum, or of a plain frame up to `mtu` + 14
+ * bytes. */
 struct virtio_net_hdr frame_vnet(size_t len);
 
 /* Sends from the peer's end; returns what sendmsg() did. */

@@ -32,7 +32,7 @@ bool app_lossy(const struct net *n)
 struct sim_conn *app_conn(struct net *n, unsigned host)
 {
     struct sim_conn *c = &n->host[host].conn;
-    return c->used && c->app ? c : NULL;
+    return c->used && c->app && c->round == n->round ? c : NULL;
 }
 
 static uint64_t soon(struct net *n, const struct app *a)
@@ -61,7 +61,7 @@ void app_events(struct net *n, struct sim_conn *c, uint32_t ev)
 {
     struct app *a = &n->host[c->host].app;
     log_events(n, c, ev);
-    if (!c->app)
+    if (!c->app || c->round != n->round)
         return;
     if (ev & XT_EV_CONNECTED)
         a->connected = true;
@@ -167,9 +167,14 @@ void app_run(struct net *n, unsigned host)
         return;
     if (a->next_read <= n->now)
         read_some(n, c);
-    if (a->next_write <= n->now && c->ep.conn.state != XT_CLOSED)
+    if (c->ep.conn.state == XT_CLOSED) {
+        a->next_write = NEVER;
+        a->closed = a->eof && !ep_readable(&c->ep);
+        return;
+    }
+    if (a->next_write <= n->now)
         write_some(n, c);
-    if (a->connected && c->ep.conn.state != XT_CLOSED)
+    if (a->connected)
         maybe_end(n, c);
 }
 

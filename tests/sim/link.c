@@ -10,6 +10,7 @@ static struct packet *packet_new(const uint8_t *bytes, size_t len, uint64_t at)
     if (!p)
         abort();
     p->at = at;
+    p->corrupted = false;
     p->len = len;
     memcpy(p->bytes, bytes, len);
     return p;
@@ -28,6 +29,7 @@ static void corrupt(struct link *l, struct packet *p)
 {
     for (uint64_t n = rng_in(l->rng, 1, 3); n; n--)
         p->bytes[rng_u64(l->rng) % p->len] ^= (uint8_t)(1u << rng_in(l->rng, 0, 7));
+    p->corrupted = true;
     l->corrupted++;
 }
 

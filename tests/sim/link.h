@@ -23,6 +23,7 @@ struct packet {
     struct packet *next;
     uint64_t at; /* when it arrives */
     size_t len;
+    bool corrupted;
     uint8_t bytes[];
 };
 

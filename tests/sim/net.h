@@ -78,6 +78,7 @@ struct sim_conn {
     struct ep ep;
     struct net *net;
     unsigned host;
+    unsigned round;
     bool used; /* not CLOSED, or not read to its end yet */
     bool app;  /* the host's application owns it */
     struct watch w;
@@ -100,9 +101,11 @@ struct net {
     unsigned round;      /* the present one, from 0 */
     uint64_t start[2];   /* when the host connects; NEVER when it does not */
     unsigned steps, stuck;
+    bool syn_may_repeat; /* SYNs that cross, or that meet TIME_WAIT, may have to be sent again on a clean link too */
     bool trace;
     char failure[200]; /* empty: none */
     uint64_t segs_sent, bytes_moved;
+    struct xt_tcp_stats stats; /* of all connections of the run */
 };
 
 /* params.c: what a seed means. */

@@ -10,7 +10,7 @@ static void link_params(struct rng *r, struct link_cfg *l, bool clean)
     l->delay = rng_log(r, 20, 100000);
     l->jitter = rng_u64(r) % 2 ? 0 : rng_in(r, 0, clean ? 2000 : 20000);
     l->rate = clean ? rng_log(r, 20000000, 40000000000ull) : rng_log(r, 500000, 40000000000ull);
-    l->queue = clean ? UINT32_MAX : (uint32_t)rng_log(r, 6000, 4000000);
+    l->queue = clean ? UINT32_MAX : (uint32_t)rng_log(r, 20000, 4000000);
     l->reorder_delay = rng_log(r, 10, 50000);
     if (clean)
         return;
@@ -36,7 +36,7 @@ static void tcp_params(struct rng *r, struct xt_tcp_cfg *c)
 static void app_params(struct rng *r, struct app_cfg *a, enum ending ending)
 {
     a->ending = ending;
-    a->to_send = rng_u64(r) % 6 ? (uint32_t)rng_log(r, 1, rng_u64(r) % 8 ? 40000 : STREAM_MAX / 2) : 0;
+    a->to_send = rng_u64(r) % 6 ? (uint32_t)rng_in(r, 1, rng_log(r, 16, rng_u64(r) % 8 ? 100000 : STREAM_MAX)) : 0;
     a->write_max = (uint32_t)rng_log(r, 64, 65536);
     a->read_max = (uint32_t)rng_log(r, 64, 65536);
     a->think = rng_log(r, 1, 20000);

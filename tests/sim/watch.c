@@ -42,6 +42,8 @@ static void check_sack(struct sim_conn *c, const struct xt_seg *s)
     for (int i = 0; i < s->opt.nsack; i++) {
         uint32_t left = s->opt.sack[i].left - (c->ep.conn.irs + 1);
         uint32_t right = s->opt.sack[i].right - (c->ep.conn.irs + 1);
+        if (left < right && (int32_t)left < 0 && !seq_lt(s->ack, s->opt.sack[i].right))
+            continue; /* a duplicate of an earlier connection between these ports, reported by RFC 2883 */
         if (left >= right || right > STREAM_MAX) {
             net_fail(c->net, "host %u sends an empty or far SACK block [%u,%u)", c->host, left, right);
             return;
@@ -77,12 +79,13 @@ static void check_data(struct sim_conn *c, const struct xt_seg *s)
         net_fail(c->net, "host %u sends data before it knows a window", c->host);
     if (!syn && s->len && seq_lt(w->peer_edge + 1, end))
         net_fail(c->net, "host %u sends %u bytes beyond the window", c->host, end - w->peer_edge);
-    bool probe = s->len == 1 && !seq_lt(s->seq, w->peer_edge);
-    if (probe)
+    /* A scaled window is rounded, so that the edge may lie a little to the left of where it was. */
+    bool probe = s->len == 1 && !seq_lt(s->seq + (1u << c->ep.conn.snd_wscale) - 1, w->peer_edge);
+    if (probe || s->seq == end)
         return;
-    if (w->sent_any && xt_seg_seqlen(s) && seq_lt(s->seq, w->max_sent)) {
+    if (w->sent_any && seq_lt(s->seq, w->max_sent)) {
         w->bytes_again += (seq_lt(end, w->max_sent) ? end : w->max_sent) - s->seq;
-        if (c->net->p.clean)
+        if (c->net->p.clean && !(syn && c->net->syn_may_repeat))
             net_fail(c->net, "host %u sends again on a clean link", c->host);
     }
     if (!w->sent_any || seq_lt(w->max_sent, end))
@@ -116,6 +119,9 @@ void watch_delivered(struct sim_conn *c, const struct xt_seg *s)
     struct watch *w = &c->w;
     const struct xt_conn *k = &c->ep.conn;
     if (s->flags & XT_TH_RST || k->state < XT_SYN_SENT || (k->state == XT_SYN_SENT && !(s->flags & XT_TH_SYN)))
+        return;
+    /* Of an earlier connection between these ports. */
+    if ((s->flags & XT_TH_ACK) && (int32_t)(s->ack - k->iss) < 0)
         return;
     uint32_t irs = k->state == XT_SYN_SENT ? s->seq : k->irs;
     uint32_t first = s->seq + (s->flags & XT_TH_SYN ? 1 : 0), off = first - (irs + 1);

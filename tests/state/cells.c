@@ -47,127 +47,127 @@ const char *const grid_kinds[K_KINDS] = {
         .given = true, .next = (state), .events = (ev) \
     }
 
-const struct cell grid_cells[XT_NSTATES][K_KINDS] =
+const struct cell grid_cells[XT_NSTATES][K_KINDS] = {
+    [XT_CLOSED] = /* 3.10.7.1 */
     {
-        [XT_CLOSED] = /* 3.10.7.1 */
+        [K_SYN] = SENDS(XT_CLOSED, XT_TH_RST | XT_TH_ACK, Q_ZERO, A_SEG_END),
+        [K_SYNACK] = RESETS(XT_CLOSED),
+        [K_ACK] = RESETS(XT_CLOSED),
+        [K_DATA] = RESETS(XT_CLOSED),
+        [K_FIN] = RESETS(XT_CLOSED),
+        [K_RST] = QUIET(XT_CLOSED),
+        [K_OUT] = RESETS(XT_CLOSED),
+        [K_OLD] = RESETS(XT_CLOSED),
+    },
+    [XT_LISTEN] = /* 3.10.7.2: RST ignored, then any ACK is bad, then SYN */
+    {
+        [K_SYN] = SENDS(XT_SYN_RECV, XT_TH_SYN | XT_TH_ACK, Q_ISS, A_SEG_END),
+        [K_SYNACK] = RESETS(XT_LISTEN),
+        [K_ACK] = RESETS(XT_LISTEN),
+        [K_DATA] = RESETS(XT_LISTEN),
+        [K_FIN] = RESETS(XT_LISTEN),
+        [K_RST] = QUIET(XT_LISTEN),
+        [K_OUT] = RESETS(XT_LISTEN),
+        [K_OLD] = RESETS(XT_LISTEN),
+    },
+    [XT_SYN_SENT] = /* 3.10.7.3 */
+    {
+        [K_SYN] = SENDS(XT_SYN_RECV, XT_TH_SYN | XT_TH_ACK, Q_ISS, A_SEG_END), /* simultaneous open */
+        [K_SYNACK] = ACKS(XT_ESTABLISHED, XT_EV_CONNECTED),
+        [K_ACK] = QUIET(XT_SYN_SENT), /* fifth: neither SYN nor RST */
+        [K_DATA] = QUIET(XT_SYN_SENT),
+        [K_FIN] = QUIET(XT_SYN_SENT),
+        [K_RST] = ENDS(XT_EV_ERROR, ECONNREFUSED),
+        [K_OUT] = RESETS(XT_SYN_SENT),
+        [K_OLD] = RESETS(XT_SYN_SENT),
+    },
+    [XT_SYN_RECV] = /* 3.10.7.4, of a passive open: back to LISTEN, which here means that the child ends */
+    {
+        [K_SYN] = ENDS(0, 0),
+        [K_SYNACK] = ENDS(0, 0),
+        [K_ACK] = MOVES(XT_ESTABLISHED, XT_EV_CONNECTED),
+        [K_DATA] = ACKS(XT_ESTABLISHED, XT_EV_CONNECTED | XT_EV_READABLE),
+        [K_FIN] = ACKS(XT_CLOSE_WAIT, XT_EV_CONNECTED | XT_EV_PEER_FIN),
+        [K_RST] = ENDS(0, 0),
+        [K_OUT] = CHALLENGE(XT_SYN_RECV),
+        /* Section 3.10.7.4 asks for an ACK; the SYN+ACK is that ACK and more: it had been lost, or is on its way still. */
+        [K_OLD] = {.given = true, .next = XT_SYN_RECV, .flags = XT_TH_SYN | XT_TH_ACK, .seq = Q_ISS, .ack = A_RCV_NXT},
+    },
+    [XT_ESTABLISHED] =
         {
-            [K_SYN] = SENDS(XT_CLOSED, XT_TH_RST | XT_TH_ACK, Q_ZERO, A_SEG_END),
-            [K_SYNACK] = RESETS(XT_CLOSED),
-            [K_ACK] = RESETS(XT_CLOSED),
-            [K_DATA] = RESETS(XT_CLOSED),
-            [K_FIN] = RESETS(XT_CLOSED),
-            [K_RST] = QUIET(XT_CLOSED),
-            [K_OUT] = RESETS(XT_CLOSED),
-            [K_OLD] = RESETS(XT_CLOSED),
-        },
-        [XT_LISTEN] = /* 3.10.7.2: RST ignored, then any ACK is bad, then SYN */
-        {
-            [K_SYN] = SENDS(XT_SYN_RECV, XT_TH_SYN | XT_TH_ACK, Q_ISS, A_SEG_END),
-            [K_SYNACK] = RESETS(XT_LISTEN),
-            [K_ACK] = RESETS(XT_LISTEN),
-            [K_DATA] = RESETS(XT_LISTEN),
-            [K_FIN] = RESETS(XT_LISTEN),
-            [K_RST] = QUIET(XT_LISTEN),
-            [K_OUT] = RESETS(XT_LISTEN),
-            [K_OLD] = RESETS(XT_LISTEN),
-        },
-        [XT_SYN_SENT] = /* 3.10.7.3 */
-        {
-            [K_SYN] = SENDS(XT_SYN_RECV, XT_TH_SYN | XT_TH_ACK, Q_ISS, A_SEG_END), /* simultaneous open */
-            [K_SYNACK] = ACKS(XT_ESTABLISHED, XT_EV_CONNECTED),
-            [K_ACK] = QUIET(XT_SYN_SENT), /* fifth: neither SYN nor RST */
-            [K_DATA] = QUIET(XT_SYN_SENT),
-            [K_FIN] = QUIET(XT_SYN_SENT),
-            [K_RST] = ENDS(XT_EV_ERROR, ECONNREFUSED),
-            [K_OUT] = RESETS(XT_SYN_SENT),
-            [K_OLD] = RESETS(XT_SYN_SENT),
-        },
-        [XT_SYN_RECV] = /* 3.10.7.4, of a passive open: back to LISTEN, which here means that the child ends */
-        {
-            [K_SYN] = ENDS(0, 0),
-            [K_SYNACK] = ENDS(0, 0),
-            [K_ACK] = MOVES(XT_ESTABLISHED, XT_EV_CONNECTED),
-            [K_DATA] = ACKS(XT_ESTABLISHED, XT_EV_CONNECTED | XT_EV_READABLE),
-            [K_FIN] = ACKS(XT_CLOSE_WAIT, XT_EV_CONNECTED | XT_EV_PEER_FIN),
-            [K_RST] = ENDS(0, 0),
-            [K_OUT] = CHALLENGE(XT_SYN_RECV),
-            [K_OLD] = CHALLENGE(XT_SYN_RECV),
-        },
-        [XT_ESTABLISHED] =
-            {
-                [K_SYN] = CHALLENGE(XT_ESTABLISHED),
-                [K_SYNACK] = CHALLENGE(XT_ESTABLISHED),
-                [K_ACK] = QUIET(XT_ESTABLISHED),
-                [K_DATA] = ACKS(XT_ESTABLISHED, XT_EV_READABLE),
-                [K_FIN] = ACKS(XT_CLOSE_WAIT, XT_EV_PEER_FIN),
-                [K_RST] = ENDS(XT_EV_ERROR, ECONNRESET),
-                [K_OUT] = CHALLENGE(XT_ESTABLISHED),
-                [K_OLD] = CHALLENGE(XT_ESTABLISHED),
-            },
-        [XT_CLOSE_WAIT] = /* text after the peer's FIN is ignored */
-        {
-            [K_SYN] = CHALLENGE(XT_CLOSE_WAIT),
-            [K_SYNACK] = CHALLENGE(XT_CLOSE_WAIT),
-            [K_ACK] = QUIET(XT_CLOSE_WAIT),
-            [K_DATA] = QUIET(XT_CLOSE_WAIT),
-            [K_FIN] = CHALLENGE(XT_CLOSE_WAIT),
+            [K_SYN] = CHALLENGE(XT_ESTABLISHED),
+            [K_SYNACK] = CHALLENGE(XT_ESTABLISHED),
+            [K_ACK] = QUIET(XT_ESTABLISHED),
+            [K_DATA] = ACKS(XT_ESTABLISHED, XT_EV_READABLE),
+            [K_FIN] = ACKS(XT_CLOSE_WAIT, XT_EV_PEER_FIN),
             [K_RST] = ENDS(XT_EV_ERROR, ECONNRESET),
-            [K_OUT] = CHALLENGE(XT_CLOSE_WAIT),
-            [K_OLD] = CHALLENGE(XT_CLOSE_WAIT),
+            [K_OUT] = CHALLENGE(XT_ESTABLISHED),
+            [K_OLD] = CHALLENGE(XT_ESTABLISHED),
         },
-        [XT_FIN_WAIT1] =
-            {
-                [K_SYN] = CHALLENGE(XT_FIN_WAIT1),
-                [K_SYNACK] = CHALLENGE(XT_FIN_WAIT1),
-                [K_ACK] = QUIET(XT_FIN_WAIT2),
-                [K_DATA] = ACKS(XT_FIN_WAIT1, XT_EV_READABLE),
-                [K_FIN] = ACKS(XT_CLOSING, XT_EV_PEER_FIN),
-                [K_RST] = ENDS(XT_EV_ERROR, ECONNRESET),
-                [K_OUT] = CHALLENGE(XT_FIN_WAIT1),
-                [K_OLD] = CHALLENGE(XT_FIN_WAIT1),
-            },
-        [XT_CLOSING] =
-            {
-                [K_SYN] = CHALLENGE(XT_CLOSING),
-                [K_SYNACK] = CHALLENGE(XT_CLOSING),
-                [K_ACK] = MOVES(XT_TIME_WAIT, XT_EV_TIME_WAIT),
-                [K_DATA] = QUIET(XT_CLOSING),
-                [K_FIN] = CHALLENGE(XT_CLOSING),
-                [K_RST] = ENDS(0, 0),
-                [K_OUT] = CHALLENGE(XT_CLOSING),
-                [K_OLD] = CHALLENGE(XT_CLOSING),
-            },
-        [XT_LAST_ACK] =
-            {
-                [K_SYN] = CHALLENGE(XT_LAST_ACK),
-                [K_SYNACK] = CHALLENGE(XT_LAST_ACK),
-                [K_ACK] = ENDS(0, 0),
-                [K_DATA] = QUIET(XT_LAST_ACK),
-                [K_FIN] = CHALLENGE(XT_LAST_ACK),
-                [K_RST] = ENDS(0, 0),
-                [K_OUT] = CHALLENGE(XT_LAST_ACK),
-                [K_OLD] = CHALLENGE(XT_LAST_ACK),
-            },
-        [XT_FIN_WAIT2] =
-            {
-                [K_SYN] = CHALLENGE(XT_FIN_WAIT2),
-                [K_SYNACK] = CHALLENGE(XT_FIN_WAIT2),
-                [K_ACK] = QUIET(XT_FIN_WAIT2),
-                [K_DATA] = ACKS(XT_FIN_WAIT2, XT_EV_READABLE),
-                [K_FIN] = ACKS(XT_TIME_WAIT, XT_EV_PEER_FIN | XT_EV_TIME_WAIT),
-                [K_RST] = ENDS(XT_EV_ERROR, ECONNRESET),
-                [K_OUT] = CHALLENGE(XT_FIN_WAIT2),
-                [K_OLD] = CHALLENGE(XT_FIN_WAIT2),
-            },
-        [XT_TIME_WAIT] = /* a new SYN ends it (RFC 6191) and goes to the listener; a reset too, as section 3.10.7.4 says */
+    [XT_CLOSE_WAIT] = /* text after the peer's FIN is ignored */
+    {
+        [K_SYN] = CHALLENGE(XT_CLOSE_WAIT),
+        [K_SYNACK] = CHALLENGE(XT_CLOSE_WAIT),
+        [K_ACK] = QUIET(XT_CLOSE_WAIT),
+        [K_DATA] = QUIET(XT_CLOSE_WAIT),
+        [K_FIN] = CHALLENGE(XT_CLOSE_WAIT),
+        [K_RST] = ENDS(XT_EV_ERROR, ECONNRESET),
+        [K_OUT] = CHALLENGE(XT_CLOSE_WAIT),
+        [K_OLD] = CHALLENGE(XT_CLOSE_WAIT),
+    },
+    [XT_FIN_WAIT1] =
         {
-            [K_SYN] = ENDS(XT_EV_TIME_WAIT, 0),
-            [K_SYNACK] = CHALLENGE(XT_TIME_WAIT),
-            [K_ACK] = QUIET(XT_TIME_WAIT),
-            [K_DATA] = QUIET(XT_TIME_WAIT),
-            [K_FIN] = CHALLENGE(XT_TIME_WAIT),
-            [K_RST] = ENDS(0, 0),
-            [K_OUT] = CHALLENGE(XT_TIME_WAIT),
-            [K_OLD] = CHALLENGE(XT_TIME_WAIT),
+            [K_SYN] = CHALLENGE(XT_FIN_WAIT1),
+            [K_SYNACK] = CHALLENGE(XT_FIN_WAIT1),
+            [K_ACK] = QUIET(XT_FIN_WAIT2),
+            [K_DATA] = ACKS(XT_FIN_WAIT1, XT_EV_READABLE),
+            [K_FIN] = ACKS(XT_CLOSING, XT_EV_PEER_FIN),
+            [K_RST] = ENDS(XT_EV_ERROR, ECONNRESET),
+            [K_OUT] = CHALLENGE(XT_FIN_WAIT1),
+            [K_OLD] = CHALLENGE(XT_FIN_WAIT1),
         },
+    [XT_CLOSING] =
+        {
+            [K_SYN] = CHALLENGE(XT_CLOSING),
+            [K_SYNACK] = CHALLENGE(XT_CLOSING),
+            [K_ACK] = MOVES(XT_TIME_WAIT, XT_EV_TIME_WAIT),
+            [K_DATA] = QUIET(XT_CLOSING),
+            [K_FIN] = CHALLENGE(XT_CLOSING),
+            [K_RST] = ENDS(0, 0),
+            [K_OUT] = CHALLENGE(XT_CLOSING),
+            [K_OLD] = CHALLENGE(XT_CLOSING),
+        },
+    [XT_LAST_ACK] =
+        {
+            [K_SYN] = CHALLENGE(XT_LAST_ACK),
+            [K_SYNACK] = CHALLENGE(XT_LAST_ACK),
+            [K_ACK] = ENDS(0, 0),
+            [K_DATA] = QUIET(XT_LAST_ACK),
+            [K_FIN] = CHALLENGE(XT_LAST_ACK),
+            [K_RST] = ENDS(0, 0),
+            [K_OUT] = CHALLENGE(XT_LAST_ACK),
+            [K_OLD] = CHALLENGE(XT_LAST_ACK),
+        },
+    [XT_FIN_WAIT2] =
+        {
+            [K_SYN] = CHALLENGE(XT_FIN_WAIT2),
+            [K_SYNACK] = CHALLENGE(XT_FIN_WAIT2),
+            [K_ACK] = QUIET(XT_FIN_WAIT2),
+            [K_DATA] = ACKS(XT_FIN_WAIT2, XT_EV_READABLE),
+            [K_FIN] = ACKS(XT_TIME_WAIT, XT_EV_PEER_FIN | XT_EV_TIME_WAIT),
+            [K_RST] = ENDS(XT_EV_ERROR, ECONNRESET),
+            [K_OUT] = CHALLENGE(XT_FIN_WAIT2),
+            [K_OLD] = CHALLENGE(XT_FIN_WAIT2),
+        },
+    [XT_TIME_WAIT] = /* a new SYN ends it (RFC 6191) and goes to the listener; a reset too, as section 3.10.7.4 says */
+    {
+        [K_SYN] = ENDS(XT_EV_TIME_WAIT, 0),
+        [K_SYNACK] = CHALLENGE(XT_TIME_WAIT),
+        [K_ACK] = QUIET(XT_TIME_WAIT),
+        [K_DATA] = QUIET(XT_TIME_WAIT),
+        [K_FIN] = CHALLENGE(XT_TIME_WAIT),
+        [K_RST] = ENDS(0, 0),
+        [K_OUT] = CHALLENGE(XT_TIME_WAIT),
+        [K_OLD] = CHALLENGE(XT_TIME_WAIT),
+    },
 };

@@ -40,11 +40,12 @@ static void graph(FILE *f)
 
 static void document(FILE *f)
 {
-    fprintf(f, "# The TCP states\n\n"
-               "Made from the table in `daemon/tcp/fsm.c` by `tools/states`; a test fails when this file is stale.\n"
-               "What is not listed is no transition: the segment or call is handled within the state.\n\n"
-               "A listener stays in LISTEN: its child takes the way from LISTEN to SYN_RECV. A close before the\n"
-               "handshake is over waits for ESTABLISHED and moves on from there.\n\n## Table\n\n");
+    fprintf(
+        f, "# The TCP states\n\n"
+           "Made from the table in `daemon/tcp/fsm.c` by `tools/states`; a test fails when this file is stale.\n"
+           "What is not listed is no transition: the segment or call is handled within the state.\n\n"
+           "A listener stays in LISTEN: its child takes the way from LISTEN to SYN_RECV. A half-close in\n"
+           "SYN_SENT, or in SYN_RECV with data queued, waits for ESTABLISHED and moves on from there.\n\n## Table\n\n");
     table(f);
     fprintf(f, "\n## Graph\n\nWithout the ways to CLOSED by reset, abort and failure.\n\n");
     graph(f);

@@ -164,8 +164,8 @@ static bool suffers(const struct impair *im, const uint8_t *data, size_t len)
     return im->cfg.all || (len > ETH_HLEN && data[12] == 0x08 && data[13] == 0x00);
 }
 
-/* One bit behind the Ethernet header. A frame whose checksum is still to be filled in would get a right one over the wrong
- * byte: it is lost instead, as the receiver would do with it. */
+/* One bit behind the Ethernet header. A frame whose checksum is still to be filled in would get a right one over
+ * the wrong byte: it is lost instead, as the receiver would do with it. */
 static bool corrupt(struct impair_frame *f, uint64_t r)
 {
     const uint64_t bit = r % ((f->len - ETH_HLEN) * 8ULL);
@@ -180,6 +180,8 @@ void impair_in(struct impair *im, const struct virtio_net_hdr *vnet, const void 
     struct impair_frame *f;
 
     im->stats.in++;
+    if (len > im->stats.longest)
+        im->stats.longest = len;
     f = copy(vnet, data, len);
     if (!suffers(im, data, len)) {
         enqueue(im, f, 0, 0, now);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a bad line does to frames, one direction of it: loss, duplication, corruption, reordering, delay, jitter and a
- * rate limit. Decisions depend only on the seed and on the order of the frames. Times are microseconds, given by the caller. */
+ * rate limit. Decisions depend only on the seed and on the order of the frames. Times are microseconds, given by the
+ * caller. */
 #ifndef XT_TESTS_RELAY_IMPAIR_H
 #define XT_TESTS_RELAY_IMPAIR_H
 
@@ -20,6 +21,7 @@ struct impair_cfg {
 
 struct impair_stats {
     uint64_t in, out, lost, reordered, duplicated, corrupted, overflow;
+    uint64_t longest; /* bytes of the longest frame that came in */
 };
 
 struct impair_frame {

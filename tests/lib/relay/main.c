@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * xt-relay: joins two Ethernet interfaces of one network namespace and treats the frames between them as a bad line would.
- * Turn offloads off at the far ends: else it sees, and loses, super-frames. */
+ * xt-relay: joins two Ethernet interfaces of one network namespace and treats the frames between them as a bad line
+ * would. Turn offloads off at the far ends: else it sees, and loses, super-frames. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -26,7 +26,7 @@ static const char usage[] =
     "xt-relay [OPTIONS] IF_A IF_B\n"
     "Passes frames between two interfaces, both ways, as a bad line would, until it gets SIGINT or SIGTERM.\n"
     "Prints 'ready' when it works and statistics at the end.\n"
-    "  --loss N      of 1000 frames so many are lost (likewise the next three)\n"
+    "  --loss N      of 1000 frames so many are lost, or 1.5% (likewise the next three)\n"
     "  --reorder N   ... are overtaken by one to four later ones\n"
     "  --dup N       ... come twice\n"
     "  --corrupt N   ... have one bit wrong\n"
@@ -97,7 +97,9 @@ static uint64_t count_arg(const char *opt, const char *s)
 
 static uint32_t permille_arg(const char *opt, const char *s)
 {
-    const uint64_t v = count_arg(opt, s);
+    static const char *const names[] = {"", "%", NULL};
+    static const uint64_t factors[] = {1, 10};
+    const uint64_t v = number(opt, s, names, factors);
 
     if (v > 1000)
         die(opt, "more than 1000 of 1000");
@@ -220,10 +222,10 @@ static void report(struct side *s, const struct side *to)
 
     getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &k, &len);
     printf("%s>%s in=%lu out=%lu lost=%lu reordered=%lu duplicated=%lu corrupted=%lu overflow=%lu errors=%lu "
-           "unread=%u\n",
+           "unread=%u longest=%lu\n",
            s->ifname, to->ifname, (unsigned long)st->in, (unsigned long)st->out, (unsigned long)st->lost,
            (unsigned long)st->reordered, (unsigned long)st->duplicated, (unsigned long)st->corrupted,
-           (unsigned long)st->overflow, (unsigned long)s->errors, k.tp_drops);
+           (unsigned long)st->overflow, (unsigned long)s->errors, k.tp_drops, (unsigned long)st->longest);
 }
 
 int main(int argc, char **argv)

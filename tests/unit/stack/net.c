@@ -121,7 +121,7 @@ void host_stop(struct host *h)
 void net_init(struct net *n)
 {
     n->now = 1000000;
-    n->drop = false;
+    n->drop = n->bad = false;
     for (unsigned i = 0; i < 2; i++) {
         host_cfg(&n->h[i], i + 1);
         host_start(&n->h[i], n->now);
@@ -158,6 +158,30 @@ unsigned host_output(struct host *h, uint64_t now)
     return n;
 }
 
+static void hand_over(struct net *n, struct host *to, const struct packet *p)
+{
+    if (!n->drop)
+        xt_stack_input(to->s, p->data, p->len, &p->vnet, n->now);
+}
+
+/* What happens to a frame of host `i`: an ordinary link hands it over. */
+static void carry(struct net *n, unsigned i, const struct packet *p)
+{
+    struct host *from = &n->h[i], *to = &n->h[1 - i];
+    unsigned luck = n->bad && p->data[13] == 0 ? (unsigned)rand_r(&n->seed) % 10 : 9;
+    if (luck == 0)
+        return;
+    if (luck == 1)
+        hand_over(n, to, p);
+    if (luck == 2 && from->count) {
+        struct packet next;
+        host_take(from, &next);
+        hand_over(n, to, &next);
+        free(next.data);
+    }
+    hand_over(n, to, p);
+}
+
 void net_pump(struct net *n)
 {
     struct packet p;
@@ -166,8 +190,7 @@ void net_pump(struct net *n)
         for (unsigned i = 0; i < 2; i++) {
             xt_stack_output(n->h[i].s, n->now);
             while (host_take(&n->h[i], &p)) {
-                if (!n->drop)
-                    xt_stack_input(n->h[1 - i].s, p.data, p.len, &p.vnet, n->now);
+                carry(n, i, &p);
                 free(p.data);
                 moved = true;
             }

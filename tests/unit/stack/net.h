@@ -40,6 +40,8 @@ struct net {
     struct host h[2];
     uint64_t now;
     bool drop; /* frames vanish */
+    bool bad;  /* one of ten IPv4 frames vanishes, one comes twice, one changes place with the next */
+    unsigned seed;
 };
 
 extern const uint8_t test_key[32];

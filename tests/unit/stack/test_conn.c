@@ -2,10 +2,12 @@
  * Whole connections between two stacks: open, transfer, close, TIME_WAIT, refusal, room of the device, restart. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/macros.h"
+#include "daemon/base/rand.h"
 #include "daemon/wire/eth.h"
 #include "tests/unit/stack/net.h"
 
@@ -207,6 +209,66 @@ Test(conn, bind_while_in_time_wait_needs_reuse)
     cr_assert_eq(xt_stack_bind(b->s, &at, false), -EADDRINUSE);
     cr_assert_eq(xt_stack_bind(b->s, &at, true), 0);
     cr_assert_eq(xt_stack_listen(b->s, &at, true, n.now, &l), 0);
+}
+
+/* With all ports of a small range in TIME_WAIT, time stamps let a connect take one, a second after its end. */
+Test(conn, own_connect_recycles_time_wait_when_ports_run_out)
+{
+    struct xt_conn *ca, *cb;
+    int err;
+    host_listen(b, 80, true, n.now);
+    a->cfg.port_min = a->cfg.port_max = 50000;
+    cr_assert_eq(xt_stack_reconfigure(a->s, &a->cfg), 0);
+    open_pair(&ca, &cb);
+    uint32_t last = ca->snd_nxt;
+    cr_assert_null(host_connect(a, 2, 80, n.now, &err));
+    xt_stack_close(a->s, ca, n.now);
+    net_pump(&n);
+    xt_stack_close(b->s, cb, n.now);
+    net_pump(&n);
+    cr_assert_eq(ca->state, XT_TIME_WAIT);
+    cr_assert_null(host_connect(a, 2, 80, n.now, &err), "too early");
+    cr_assert_eq(err, -EADDRNOTAVAIL);
+    net_run(&n, S + 1000);
+    open_pair(&ca, &cb);
+    cr_assert_gt((int32_t)(ca->iss - last), 0);
+    cr_assert_eq(ca->local.port, 50000);
+    cr_assert_eq(xt_stack_stats(a->s)->time_wait_recycled, 1);
+    cr_assert_eq(a->closed, 1);
+    transfer(a, ca, b, cb, 100000);
+}
+
+/* The application may take the rings back at any time; what then cannot be sent is counted, not read. */
+Test(conn, send_ring_taken_away)
+{
+    struct xt_conn *ca, *cb;
+    static uint8_t buf[1000];
+    host_listen(b, 80, true, n.now);
+    open_pair(&ca, &cb);
+    host_write(a, ca, buf, sizeof buf, n.now);
+    xt_stack_set_bufs(a->s, ca, NULL, 0, NULL, 0);
+    net_pump(&n);
+    cr_assert_eq(cb->rx_head, 0);
+    cr_assert_gt(xt_stack_stats(a->s)->drop_no_ring, 0);
+}
+
+/* Loss, and frames that come twice or late, by a printed seed: every byte arrives in its place. */
+Test(conn, transfer_over_a_bad_link)
+{
+    struct xt_conn *ca, *cb;
+    unsigned first = xt_random_u32();
+    printf("bad link seed %u\n", first);
+    for (unsigned i = 0; i < 2; i++) { /* many small frames, so that some are certain to be lost */
+        n.h[i].cfg.tcp.gso_max = 1448;
+        cr_assert_eq(xt_stack_reconfigure(n.h[i].s, &n.h[i].cfg), 0);
+    }
+    host_listen(b, 80, true, n.now);
+    open_pair(&ca, &cb);
+    n.bad = true;
+    n.seed = first;
+    transfer(a, ca, b, cb, 400000);
+    transfer(b, cb, a, ca, 400000);
+    cr_assert_gt(xt_stack_tcp_stats(a->s)->retrans_segs, 0);
 }
 
 /* What the core has made counts as sent: with no room for it, it must not be made. */
