@@ -89,8 +89,6 @@ static inline int xp_sock(uint64_t w)
 /* What poll() says of an xtcp socket now. */
 static inline unsigned xp_mask(uint64_t w)
 {
-    if (!xtcp_alive(xp_x(w)))
-        return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP | POLLERR | POLLHUP;
     return xtcp_mask(xp_x(w), xp_sock(w));
 }
 
