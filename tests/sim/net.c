@@ -105,9 +105,17 @@ static void check_end(struct net *n, const struct sim_conn *c)
                  (unsigned long long)c->ep.stats.retrans_segs);
 }
 
+static void add_stats(struct xt_tcp_stats *sum, const struct xt_tcp_stats *one)
+{
+#define X(name, text) sum->name += one->name;
+    XT_TCP_STATS(X)
+#undef X
+}
+
 static void conn_end(struct net *n, struct sim_conn *c)
 {
     check_end(n, c);
+    add_stats(&n->stats, &c->ep.stats);
     watch_end(c);
     ep_free(&c->ep);
     c->used = false;
