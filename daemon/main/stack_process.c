@@ -196,9 +196,7 @@ static int make_ctl(struct process *p)
     };
     p->listen_fd = -1;
     int rc = xt_ctl_new(&p->ctl, &cc);
-    if (rc == -ENOENT)
-        xt_log_error("there is no group '%s': set admin-group to one that exists", cc.config.admin_group);
-    else if (rc < 0)
+    if (rc < 0)
         xt_log_error("cannot start the control plane: %s", strerror(-rc));
     return rc;
 }

@@ -142,6 +142,9 @@ static int placeholder_new(void)
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
+    /* The wrapped socketpair() has marked both as the library's own: the numbers must not stay so when they are closed. */
+    xp_take(pair[0]);
+    xp_take(pair[1]);
     xp_real.shutdown(pair[0], SHUT_RDWR);
     xp_disown(pair[1]);
     return xp_make_own(pair[0]);
