@@ -148,6 +148,9 @@ bool xt_in_check_ack(struct xt_in *in)
     if (ack != c->snd_una) {
         measure(in);
         bytes = advance(in, ack);
+        /* The peer took the octet of a probe. ACKs sent since began before it (xt_snd_acceptable), and so were not heard. */
+        if (c->cflags & XT_CF_PROBE)
+            c->pending |= XT_PEND_ACK;
         if (c->n_sacked)
             xt_range_trim(c->sacked, &c->n_sacked, ack);
     }

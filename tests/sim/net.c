@@ -287,10 +287,19 @@ static void run_timer(struct net *n, unsigned host)
     after(n, c);
 }
 
+/* Packets of the last connection that outlive it are harmless only while an end is in TIME_WAIT. A reset that they provoke
+ * may end that early (RFC 1337): then the next connection waits until they are gone. */
+static bool quiet(const struct net *n)
+{
+    const struct sim_conn *c = &n->host[1].conn;
+    return (c->used && c->ep.conn.state == XT_TIME_WAIT) || (!n->link[0].head && !n->link[1].head);
+}
+
 /* The next connection between the same ports: the server may still be in TIME_WAIT (RFC 6191). */
 static void maybe_next_round(struct net *n)
 {
-    if (n->round + 1 >= n->p.rounds || n->host[0].conn.used || !n->host[0].app.closed || !n->host[1].app.closed)
+    if (n->round + 1 >= n->p.rounds || n->host[0].conn.used || !n->host[0].app.closed || !n->host[1].app.closed ||
+        !quiet(n))
         return;
     n->round++;
     n->host[0].app = n->host[1].app = (struct app){.next_read = NEVER, .next_write = NEVER};
