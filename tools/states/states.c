@@ -42,7 +42,7 @@ static void document(FILE *f)
 {
     fprintf(
         f, "# The TCP states\n\n"
-           "Made from the table in `daemon/tcp/fsm.c` by `daemon/tcp/states.c`; a test fails when this file is stale.\n"
+           "Made from the table in `daemon/tcp/fsm.c` by `tools/states`; a test fails when this file is stale.\n"
            "What is not listed is no transition: the segment or call is handled within the state.\n\n"
            "A listener stays in LISTEN: its child takes the way from LISTEN to SYN_RECV. A half-close in\n"
            "SYN_SENT, or in SYN_RECV with data queued, waits for ESTABLISHED and moves on from there.\n\n## Table\n\n");
