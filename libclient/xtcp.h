@@ -38,6 +38,9 @@ void xtcp_detach(struct xtcp *x);
 /* False once the daemon has gone or has dropped this client: all its sockets are then dead. */
 bool xtcp_alive(const struct xtcp *x);
 
+/* Looks whether the daemon is still there: for when xtcp_control_fd() has reported something. Then as xtcp_alive(). */
+bool xtcp_check(struct xtcp *x);
+
 /* Control descriptor: reports POLLHUP when the daemon goes. For poll sets only. */
 int xtcp_control_fd(const struct xtcp *x);
 
@@ -102,7 +105,7 @@ unsigned xtcp_mask(struct xtcp *x, int s);
  * News comes for every arrival (so edge triggering can be built on it) and may come in vain. */
 int xtcp_waiter_new(struct xtcp *x, struct xtcp_waiter **out); /* -ENOBUFS: too many */
 void xtcp_waiter_free(struct xtcp_waiter *w);
-int xtcp_waiter_fd(const struct xtcp_waiter *w); /* an eventfd: readable after a wake-up until _done() */
+int xtcp_waiter_fd(const struct xtcp_waiter *w); /* for poll sets only: readable after a wake-up until _done() */
 void xtcp_waiter_sub(struct xtcp_waiter *w, int s);
 void xtcp_waiter_unsub(struct xtcp_waiter *w, int s);
 bool xtcp_waiter_pending(const struct xtcp_waiter *w); /* news waits to be taken: one load */

@@ -10,13 +10,15 @@
  * slot    a socket. Cache line 0 and 1 are written by the daemon, 2 and 3 by the client.
  * proc    a process of the family. Its hold bitmap has a bit for each slot that it has a descriptor for. A socket ends when
  *         no live proc holds it; the daemon looks when the slot is marked dirty or when a process dies.
- * waiter  something that sleeps: a thread in a blocking call or poll, or an epoll set. It has an eventfd, a ready bitmap (slots
- *         with news) and a mailbox for one command at a time.
+ * waiter  something that sleeps: a thread in a blocking call or poll, or an epoll set. It has a wake-up descriptor, a ready
+ *         bitmap (slots with news) and a mailbox for one command at a time. The descriptor is the reading end of a pipe and not
+ *         an eventfd: with an eventfd, a client could fill the counter and clear O_NONBLOCK of the shared description, and the
+ *         daemon's next wake-up would block for ever. A pipe's ends have descriptions of their own.
  * dirty   bitmap of slots that the client wants the daemon to look at: tx_head, rx_tail, urgent mark or holders changed.
  *
  * Doorbells: the client marks dirty (or cmd), then, if xt_global.sleeping is set, writes the session's doorbell eventfd. The
  * daemon publishes to the slot, marks the ready bitmap of each subscribed waiter, then, if waiter.sleeping is set, clears it
- * and writes the waiter's eventfd. Both are Dekker patterns: store, sequentially consistent fence, load of the other's. */
+ * and writes to the waiter's pipe. Both are Dekker patterns: store, sequentially consistent fence, load of the other's. */
 #ifndef XT_SHM_H
 #define XT_SHM_H
 
@@ -55,7 +57,9 @@ struct xt_region {
     uint64_t procs_off, waiters_off, cmd_off, dirty_off, slots_off, hold_off, ready_off, arena_off;
     uint64_t hold_stride, ready_stride; /* bytes from one proc's (waiter's) bitmap to the next's */
     uint64_t size;                      /* of the whole region */
-    uint64_t rsv[2];
+    _Atomic uint32_t waiters_high;      /* one more than the highest waiter ever made */
+    uint32_t rsv0;
+    uint32_t sndbuf, rcvbuf; /* default ring sizes, bytes */
 };
 static_assert(sizeof(struct xt_region) == 128, "xt_region");
 static_assert(offsetof(struct xt_region, procs_off) == 24, "xt_region.procs_off");
@@ -117,7 +121,8 @@ static_assert(sizeof(struct xt_tcp_info_abi) == 152, "xt_tcp_info_abi");
 struct xt_waiter {
     _Atomic uint32_t sleeping; /* set by the client before it sleeps, taken (exchanged with 0) by who wakes it */
     uint32_t proc;             /* owner, written by the daemon */
-    uint32_t rsv0[14];
+    _Atomic uint32_t live;     /* 1 while it belongs to a proc: written by the daemon */
+    uint32_t rsv0[13];
     /* mailbox: the client fills op to data and then stores cmd_seq (release); the daemon answers in result, addr, port and
      * data and then stores done_seq = cmd_seq (release). One command at a time. */
     _Atomic uint32_t cmd_seq;
@@ -178,20 +183,24 @@ struct xt_slot {
     _Atomic uint32_t want;             /* XT_WANT_* */
     _Atomic uint32_t rx_lock, tx_lock; /* 0, or owner proc + 1, bit 31: somebody waits (futex) */
     _Atomic uint64_t subs;             /* bit (waiter % 64) for each waiter that wants events */
-    uint64_t rsv2[2];
-    /* line 3, client, seldom: the open file description's and the library's state; the daemon never reads it */
+    _Atomic uint64_t rx_told;          /* rx_tail when the slot was last marked dirty; the library's own */
+    _Atomic uint64_t urg_read;         /* the urgent mark whose byte was read by MSG_OOB; the library's own */
+    /* line 3, client, seldom: the open file description's and the library's state. The daemon only copies it from a listener to
+     * its children. */
     _Atomic uint32_t oflags;           /* O_NONBLOCK, O_ASYNC */
     uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0: none */
     uint32_t rcvlowat;
     uint32_t reuse;                   /* SO_REUSEADDR as set */
-    uint32_t optval[11];              /* what getsockopt reads back, by enum xt_opt where kept */
+    uint32_t optval[11];              /* what getsockopt reads back, by enum xt_opt */
     struct xt_endpoint local, remote; /* written by the daemon: bound and peer end points */
-    uint8_t rsv3[28];
+    uint32_t optval_more[6];          /* optval, continued from XT_SO_RCVBUF on */
+    uint32_t misc;                    /* options that change nothing but are read back; the library's own */
 };
 static_assert(offsetof(struct xt_slot, rx_head) == 64, "xt_slot line 1");
 static_assert(offsetof(struct xt_slot, tx_head) == 128, "xt_slot line 2");
 static_assert(offsetof(struct xt_slot, oflags) == 192, "xt_slot line 3");
 static_assert(offsetof(struct xt_slot, local) == 256, "xt_slot line 4");
 static_assert(sizeof(struct xt_slot) == 320, "xt_slot");
+static_assert(XT_SO_MAX == 11 + 6, "optval and optval_more");
 
 #endif

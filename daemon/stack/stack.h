@@ -33,7 +33,7 @@ struct xt_stack_cfg {
     uint32_t nroutes;
     uint16_t port_min, port_max; /* ephemeral ports, 32768 to 60999 */
     uint8_t ttl;                 /* 64 */
-    struct xt_tcp_cfg tcp;
+    struct xt_tcp_cfg tcp;       /* tcp.mss: 0 or more than fits: from the MTU */
 };
 
 /* Where the application layer keeps a connection's rings; the stack only uses them. */
@@ -52,14 +52,40 @@ struct xt_stack_ops {
     /* The connection needs its rings now: sets them by xt_stack_set_bufs(). False: no memory, the segment's payload is
      * not taken. Called at the latest when a SYN_RECV child gets its first segment. */
     bool (*need_bufs)(void *arg, struct xt_conn *c);
+    /* How many frames `tx` would take now; NULL: no limit. A segment that the core has produced counts as sent, so output
+     * stops before it makes one that would find no room. */
+    unsigned (*tx_room)(void *arg);
     void *arg;
 };
+
+/* Bits of `flags` in struct xt_conn. The upper half is the application layer's own. */
+enum {
+    XT_CONN_USED = 0x0001,  /* the record is in use; set last when it is made, cleared first when it is freed */
+    XT_CONN_REUSE = 0x0002, /* its port was bound with SO_REUSEADDR */
+    XT_CONN_LOCAL = 0x0004, /* the peer is this stack's own address */
+    XT_CONN_APP_MASK = (int)0xffff0000u,
+};
+
+/* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
+#define XT_STATE_MAGIC 0x54535458u /* "XTST" */
+#define XT_STATE_VERSION 1u
+
+struct xt_state_hdr {
+    uint32_t magic, version;
+    uint32_t max_conns, record_size;
+    uint32_t records_off;
+    uint32_t high_water; /* records from here on were never used */
+    uint64_t rsv[5];
+};
+_Static_assert(sizeof(struct xt_state_hdr) == 64, "xt_state_hdr");
 
 /* Bytes that the state region needs for `max_conns` records, header included. */
 size_t xt_stack_state_size(uint32_t max_conns);
 
-/* Makes a stack over `state` (zero-filled, xt_stack_state_size() bytes, shared memory). `key` seeds all keyed hashes (flows, ISN,
- * ports). Returns 0 or a negative errno. */
+/* Makes a stack over `state` (xt_stack_state_size() bytes, shared memory): zero-filled, or left by a stack of the same layout,
+ * whose records then live on (without rings). `key` seeds all keyed hashes (flows, ISN, ports); a stack that takes over
+ * records should get the key they were made with. Returns 0, -EINVAL (cfg out of range), -EPROTO (`state` has another
+ * layout) or -ENOMEM. */
 int xt_stack_new(struct xt_stack **out, const struct xt_stack_cfg *cfg, const struct xt_stack_ops *ops, void *state,
                  const uint8_t key[32], uint64_t now_us);
 void xt_stack_free(struct xt_stack *s);
@@ -70,6 +96,13 @@ int xt_stack_reconfigure(struct xt_stack *s, const struct xt_stack_cfg *cfg);
 /* One received frame. `vnet` says whether the checksum was verified or is partial (RX side of PACKET_VNET_HDR). */
 void xt_stack_input(struct xt_stack *s, const uint8_t *frame, size_t len, const struct virtio_net_hdr *vnet,
                     uint64_t now_us);
+
+/* Of a frame whose first `have` bytes are at `frame` (all headers, at least) and which is `len` bytes long: the place in a
+ * receive ring where its payload belongs, if that is certain already, and in `*head` how many bytes come before the payload.
+ * NULL: have it whole, for xt_stack_input(). When the payload is in place, xt_stack_input_placed() must come next. */
+uint8_t *xt_stack_place(struct xt_stack *s, const uint8_t *frame, size_t have, size_t len,
+                        const struct virtio_net_hdr *vnet, uint32_t *head);
+void xt_stack_input_placed(struct xt_stack *s, uint64_t now_us);
 
 /* Sends what is due: output of every connection on the ready list, in rounds, until all are idle or `tx` is full.
  * Returns true when work is left (tx was full). */
@@ -124,7 +157,7 @@ unsigned xt_stack_flush_time_wait(struct xt_stack *s, uint64_t now_us);
 struct xt_neigh_info {
     uint32_t addr;
     uint8_t mac[6];
-    uint8_t state; /* 0 free, 1 incomplete, 2 reachable, 3 stale */
+    uint8_t state; /* 0 free, 1 incomplete, 2 reachable, 3 stale, 4 failed */
     uint64_t age_us;
 };
 unsigned xt_stack_neighbours(const struct xt_stack *s, struct xt_neigh_info *out, unsigned n, uint64_t now_us);

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Listeners. An accept queue is a ring of slot indices in the listener's region; any process of the family takes from it by
+ * moving acc_tail. The daemon keeps the same queue privately as a list through the slots, so that it knows what was taken
+ * without reading the ring back. */
+#include <string.h>
+
+#include "daemon/app/internal.h"
+
+static uint32_t ring_entries(const struct xt_pslot *p)
+{
+    return p->tx.size / (uint32_t)sizeof(uint32_t);
+}
+
+static uint32_t ring_size(const struct xt_app *a)
+{
+    uint32_t size = 4096;
+    while (size < a->cfg.somaxconn * sizeof(uint32_t))
+        size *= 2;
+    return size;
+}
+
+bool xt_app_listener_begin(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_slot *sh = &s->slots[i];
+    if (!xt_arena_alloc(&s->arena, ring_size(s->app), &p->tx))
+        return false;
+    p->kind = XT_SLOT_LISTEN;
+    p->acc_first = p->acc_last = XT_NO_PSLOT;
+    p->acc_head = p->acc_tail = p->syn_recv = 0;
+    p->next_listener = s->listeners;
+    s->listeners = i;
+    atomic_store(&sh->acc_tail, 0);
+    atomic_store(&sh->acc_head, 0);
+    sh->tx_off = p->tx.off;
+    sh->tx_size = ring_entries(p);
+    return true;
+}
+
+static uint32_t pop(struct xt_session *s, struct xt_pslot *p)
+{
+    uint32_t q = p->acc_first;
+    p->acc_first = s->ps[q].next;
+    if (p->acc_first == XT_NO_PSLOT)
+        p->acc_last = XT_NO_PSLOT;
+    p->acc_tail++;
+    s->ps[q].queued = false;
+    s->ps[q].next = XT_NO_PSLOT;
+    return q;
+}
+
+bool xt_app_listener_sync(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    if (p->kind != XT_SLOT_LISTEN)
+        return true;
+    /* Acquire: the hold bit that the taker set before it moved acc_tail is visible below. */
+    uint32_t taken = atomic_load_explicit(&s->slots[i].acc_tail, memory_order_acquire) - p->acc_tail;
+    if (taken > p->acc_head - p->acc_tail) {
+        xt_app_liar(s, "acc_tail", i);
+        return false;
+    }
+    s->app->stats.accepts += taken;
+    while (taken--) {
+        uint32_t q = pop(s, p);
+        if (!xt_app_slot_held(s, q))
+            xt_app_slot_release(s, q);
+    }
+    return !s->lied;
+}
+
+static void unlist(struct xt_session *s, uint32_t i)
+{
+    uint32_t *at = &s->listeners;
+    while (*at != XT_NO_PSLOT && *at != i)
+        at = &s->ps[*at].next_listener;
+    if (*at == i)
+        *at = s->ps[i].next_listener;
+}
+
+void xt_app_listener_end(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_slot *sh = &s->slots[i];
+    struct xt_conn *c = xt_app_conn(s, p);
+    if (!s->lied)
+        xt_app_listener_sync(s, i);
+    unlist(s, i);
+    p->kind = XT_SLOT_FRESH;
+    /* What nobody has accepted is reset, as Linux does. */
+    while (p->acc_first != XT_NO_PSLOT) {
+        uint32_t q = pop(s, p);
+        s->ps[q].linger = 0;
+        xt_app_slot_release(s, q);
+    }
+    atomic_store(&sh->acc_head, atomic_load(&sh->acc_tail));
+    sh->tx_size = 0;
+    xt_arena_release(&s->arena, &p->tx);
+    if (c)
+        xt_stack_close(s->app->stack, c, s->app->now_us);
+    p->conn = XT_NO_CONN;
+}
+
+bool xt_app_listener_of(struct xt_app *a, const struct xt_conn *c, struct xt_session **s, uint32_t *i)
+{
+    struct xt_conn *l = c->listener == XT_NO_CONN ? NULL : xt_stack_conn(a->stack, c->listener);
+    if (!l || l->state != XT_LISTEN || l->local.port != c->local.port || !(*s = xt_app_session(a, l->session)))
+        return false;
+    *i = l->slot;
+    return *i < (*s)->max_slots && (*s)->ps[*i].kind == XT_SLOT_LISTEN && (*s)->ps[*i].conn == l->index;
+}
+
+bool xt_app_admit(void *arg, const struct xt_conn *listener)
+{
+    struct xt_app *a = arg;
+    struct xt_session *s = xt_app_session(a, listener->session);
+    if (!s || !xt_app_is_used(s, listener->slot))
+        return false;
+    struct xt_pslot *p = &s->ps[listener->slot];
+    /* Only a look: taken sockets are accounted for outside of the stack's callbacks. */
+    uint32_t queued = p->acc_head - p->acc_tail;
+    uint32_t taken = atomic_load_explicit(&s->slots[listener->slot].acc_tail, memory_order_relaxed) - p->acc_tail;
+    if (taken <= queued)
+        queued -= taken;
+    if (queued + p->syn_recv >= p->backlog) {
+        a->stats.backlog_drops++;
+        return false;
+    }
+    return true;
+}
+
+static void inherit(struct xt_pslot *child, const struct xt_pslot *listener)
+{
+    child->opt = listener->opt;
+    child->linger = listener->linger;
+    child->sndbuf = listener->sndbuf;
+    child->rcvbuf = listener->rcvbuf;
+    child->maxseg = listener->maxseg;
+}
+
+bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
+{
+    struct xt_session *s;
+    uint32_t li, i;
+    if (!xt_app_listener_of(a, c, &s, &li) || s->ended || xt_app_slot_new(s, &i) < 0)
+        return false;
+    inherit(&s->ps[i], &s->ps[li]);
+    if (!xt_app_slot_rings(s, i)) {
+        xt_app_slot_free(s, i);
+        return false;
+    }
+    s->ps[i].queued = s->ps[i].pending = true;
+    s->ps[i].prev_listener = li;
+    /* The library's side of the options: a child begins with its listener's. */
+    struct xt_slot *to = &s->slots[i];
+    const struct xt_slot *from = &s->slots[li];
+    to->rcvtimeo_ms = from->rcvtimeo_ms;
+    to->sndtimeo_ms = from->sndtimeo_ms;
+    to->rcvlowat = from->rcvlowat;
+    to->reuse = from->reuse;
+    to->misc = from->misc;
+    memcpy(to->optval, from->optval, sizeof to->optval);
+    memcpy(to->optval_more, from->optval_more, sizeof to->optval_more);
+    xt_app_slot_attach(s, i, c);
+    return true;
+}
+
+void xt_app_child_new(struct xt_app *a, struct xt_conn *c)
+{
+    struct xt_session *s;
+    uint32_t li;
+    if (c->flags & XT_APP_CF_COUNTED || !xt_app_listener_of(a, c, &s, &li))
+        return;
+    c->flags |= XT_APP_CF_COUNTED;
+    s->ps[li].syn_recv++;
+}
+
+static void uncount(struct xt_app *a, struct xt_conn *c)
+{
+    struct xt_session *s;
+    uint32_t li;
+    bool counted = c->flags & XT_APP_CF_COUNTED;
+    c->flags |= XT_APP_CF_DONE;
+    if (!counted)
+        return;
+    if (xt_app_listener_of(a, c, &s, &li) && s->ps[li].syn_recv)
+        s->ps[li].syn_recv--;
+}
+
+void xt_app_child_lost(struct xt_app *a, struct xt_conn *c)
+{
+    uncount(a, c);
+}
+
+void xt_app_child_ready(struct xt_app *a, struct xt_conn *c)
+{
+    struct xt_session *s;
+    uint32_t li;
+    uncount(a, c);
+    bool ok = xt_app_listener_of(a, c, &s, &li) && (xt_app_owner_of(a, c) || xt_app_child_adopt(a, c));
+    if (ok && s->ps[li].acc_head - s->ps[li].acc_tail >= ring_entries(&s->ps[li]))
+        ok = false;
+    if (!ok) {
+        struct xt_session *own = xt_app_owner_of(a, c);
+        if (own) { /* adopted by a listener that is gone */
+            own->ps[c->slot].orphan = true;
+            own->ps[c->slot].pending = own->ps[c->slot].queued = false;
+        }
+        a->stats.backlog_drops++;
+        xt_app_doom(a, c);
+        return;
+    }
+    struct xt_pslot *l = &s->ps[li], *p = &s->ps[c->slot];
+    uint32_t *ring = (uint32_t *)(void *)(s->base + l->tx.off);
+    ring[l->acc_head++ & (ring_entries(l) - 1)] = c->slot;
+    if (l->acc_last == XT_NO_PSLOT)
+        l->acc_first = c->slot;
+    else
+        s->ps[l->acc_last].next = c->slot;
+    l->acc_last = c->slot;
+    p->pending = false;
+    p->next = XT_NO_PSLOT;
+    xt_app_changed(s, li, true);
+}

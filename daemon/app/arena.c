@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/app/arena.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+void xt_arena_init(struct xt_arena *a, int fd, uint64_t off, uint64_t len, uint64_t *used_bytes)
+{
+    memset(a, 0, sizeof *a);
+    a->fd = fd;
+    a->top = off;
+    a->end = off + len;
+    a->used_bytes = used_bytes;
+}
+
+void xt_arena_fini(struct xt_arena *a)
+{
+    for (unsigned k = 0; k < XT_ARENA_CLASSES; k++)
+        free(a->free[k].off);
+    memset(a->free, 0, sizeof a->free);
+}
+
+static unsigned class_of(uint32_t size)
+{
+    return (unsigned)__builtin_ctz(size) - XT_ARENA_MIN_SHIFT;
+}
+
+/* The hole reads as zeros; its pages are free for others. Failure only means that memory comes back later. */
+static void punch(struct xt_arena *a, uint64_t off, unsigned k)
+{
+    (void)!fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
+                     (off_t)1 << (k + XT_ARENA_MIN_SHIFT));
+}
+
+static bool pop(struct xt_arena *a, unsigned k, uint64_t *off)
+{
+    if (!a->free[k].n)
+        return false;
+    *off = a->free[k].off[--a->free[k].n];
+    if (a->free[k].warm)
+        a->free[k].warm--;
+    return true;
+}
+
+/* Puts an extent on the list of its size. Without memory for the list, the extent is lost to the arena until the region ends. */
+static void push(struct xt_arena *a, unsigned k, uint64_t off, bool warm)
+{
+    if (!warm || a->cold)
+        punch(a, off, k);
+    if (a->free[k].n == a->free[k].cap) {
+        uint32_t cap = a->free[k].cap ? a->free[k].cap * 2 : 16;
+        uint64_t *v = realloc(a->free[k].off, cap * sizeof *v);
+        if (!v)
+            return;
+        a->free[k].off = v;
+        a->free[k].cap = cap;
+    }
+    a->free[k].off[a->free[k].n++] = off;
+    if (!warm || a->cold) {
+        a->free[k].warm = 0;
+    } else if (a->free[k].warm++ == XT_ARENA_WARM) {
+        punch(a, a->free[k].off[a->free[k].n - 1 - XT_ARENA_WARM], k);
+        a->free[k].warm = XT_ARENA_WARM;
+    }
+}
+
+/* Splits the smallest larger free extent. */
+static bool split(struct xt_arena *a, unsigned k, uint64_t *off)
+{
+    unsigned from = k + 1;
+    while (from < XT_ARENA_CLASSES && !a->free[from].n)
+        from++;
+    if (from >= XT_ARENA_CLASSES || !pop(a, from, off))
+        return false;
+    while (from-- > k)
+        push(a, from, *off + (1ULL << (from + XT_ARENA_MIN_SHIFT)), false);
+    return true;
+}
+
+bool xt_arena_alloc(struct xt_arena *a, uint32_t size, struct xt_extent *out)
+{
+    unsigned k = class_of(size);
+    uint64_t off;
+    if (!pop(a, k, &off)) {
+        if (a->end - a->top >= size) {
+            off = a->top;
+            a->top += size;
+        } else if (!split(a, k, &off)) {
+            return false;
+        }
+    }
+    *out = (struct xt_extent){off, size};
+    *a->used_bytes += size;
+    return true;
+}
+
+void xt_arena_release(struct xt_arena *a, struct xt_extent *e)
+{
+    if (!e->size)
+        return;
+    *a->used_bytes -= e->size;
+    push(a, class_of(e->size), e->off, true);
+    *e = (struct xt_extent){0, 0};
+}
+
+void xt_arena_cool(struct xt_arena *a)
+{
+    a->cold = true;
+    for (unsigned k = 0; k < XT_ARENA_CLASSES; k++)
+        for (; a->free[k].warm; a->free[k].warm--)
+            punch(a, a->free[k].off[a->free[k].n - a->free[k].warm], k);
+}

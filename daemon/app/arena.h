@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Ring space of one region: extents of power-of-two sizes. A few freed extents of each size stay populated for the next
+ * socket; the memory of the others goes back to the kernel at once (a hole is punched). Not thread-safe. */
+#ifndef XT_APP_ARENA_H
+#define XT_APP_ARENA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define XT_ARENA_MIN_SHIFT 12
+#define XT_ARENA_MAX_SHIFT 30
+#define XT_ARENA_CLASSES (XT_ARENA_MAX_SHIFT - XT_ARENA_MIN_SHIFT + 1)
+#define XT_ARENA_WARM 8 /* extents of a size kept populated */
+
+struct xt_extent {
+    uint64_t off;  /* from the start of the region */
+    uint32_t size; /* bytes; 0: none */
+};
+
+struct xt_arena {
+    int fd;
+    bool cold;            /* punch everything that is freed: nobody will use it again */
+    uint64_t top, end;    /* never used yet: [top, end) */
+    uint64_t *used_bytes; /* a counter of bytes handed out, shared by all arenas */
+    struct {
+        uint64_t *off;
+        uint32_t n, cap, warm; /* the last `warm` entries are populated */
+    } free[XT_ARENA_CLASSES];
+};
+
+/* Manages bytes [off, off + len) of the memfd `fd` (borrowed); off is a multiple of the page size. */
+void xt_arena_init(struct xt_arena *a, int fd, uint64_t off, uint64_t len, uint64_t *used_bytes);
+void xt_arena_fini(struct xt_arena *a);
+
+/* An extent of `size` bytes (a power of two, 4 KiB to 1 GiB); its contents are undefined. False: no room. */
+bool xt_arena_alloc(struct xt_arena *a, uint32_t size, struct xt_extent *out);
+
+/* Gives an extent back and clears *e; one of size 0 is fine. */
+void xt_arena_release(struct xt_arena *a, struct xt_extent *e);
+
+/* Gives the memory of the extents kept warm back to the kernel, and of all that are freed later. */
+void xt_arena_cool(struct xt_arena *a);
+
+#endif

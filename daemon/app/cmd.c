@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Commands from waiters' mailboxes. Each word of a command is loaded once. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "daemon/app/internal.h"
+
+struct cmd {
+    uint32_t op, slot, proc;
+    uint16_t port;
+    struct xt_addr addr;
+    uint64_t arg[2];
+    struct xt_waiter *box;
+};
+
+static bool may_bind(const struct xt_session *s, uint16_t port)
+{
+    if (port == 0 || port >= 1024)
+        return true;
+    return s->app->cfg.may_bind_low ? s->app->cfg.may_bind_low(s->uid) : s->uid == 0;
+}
+
+static void release_dirty(void *arg, uint32_t i)
+{
+    struct xt_session *s = arg;
+    if (!s->lied)
+        xt_app_slot_dirty(s, i);
+}
+
+/* Looks at all closes that happened before: who closes a listener and binds again at once must find the port free. */
+static void settle_closes(struct xt_app *a)
+{
+    for (uint32_t n = 0; n < a->sessions_high; n++) {
+        struct xt_session *s = a->sessions[n];
+        if (s && !s->ended)
+            xt_bitmap_take_some(s->dirty, s->max_slots, XT_DIRTY_BUDGET, release_dirty, s);
+    }
+    xt_app_publish(a);
+}
+
+static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint *want, bool reuse)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_endpoint local = *want;
+    int rc = xt_stack_bind(s->app->stack, &local, reuse);
+    if (rc == -EADDRINUSE) {
+        settle_closes(s->app);
+        local = *want;
+        rc = xt_stack_bind(s->app->stack, &local, reuse);
+    }
+    if (rc < 0)
+        return rc;
+    p->bound = true;
+    p->reuse = reuse;
+    p->local = local;
+    s->slots[i].local = local;
+    s->slots[i].local.addr = want->addr; /* getsockname shows 0.0.0.0 until there is a connection */
+    return 0;
+}
+
+static int cmd_socket(struct xt_session *s, const struct cmd *c)
+{
+    uint32_t i;
+    int rc = xt_app_slot_new(s, &i);
+    if (rc < 0) {
+        settle_closes(s->app);
+        rc = xt_app_slot_new(s, &i);
+    }
+    if (rc < 0)
+        return rc;
+    s->slots[i].local.addr = s->slots[i].remote.addr = xt_addr_v4(0);
+    atomic_fetch_or(&xt_app_hold(s, c->proc)[i / 64], 1ULL << (i % 64));
+    return (int)i;
+}
+
+static int cmd_bind(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    if (s->ps[i].kind != XT_SLOT_FRESH || s->ps[i].bound)
+        return -EINVAL;
+    if (!may_bind(s, c->port))
+        return -EACCES;
+    struct xt_endpoint local = {.addr = c->addr, .port = c->port};
+    return bind_local(s, i, &local, c->arg[0] != 0);
+}
+
+static uint32_t backlog_of(const struct xt_app *a, uint64_t wanted)
+{
+    if (wanted > a->cfg.somaxconn) /* negative values of listen() are the largest, as on Linux */
+        return a->cfg.somaxconn;
+    return wanted ? (uint32_t)wanted : 1;
+}
+
+static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    struct xt_app *a = s->app;
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_conn *l;
+    if (p->kind != XT_SLOT_FRESH && p->kind != XT_SLOT_LISTEN)
+        return -EINVAL;
+    p->backlog = backlog_of(a, c->arg[0]);
+    if (p->kind == XT_SLOT_LISTEN)
+        return 0;
+    const struct xt_endpoint any = {.addr = xt_addr_v4(0)};
+    int rc = p->bound ? 0 : bind_local(s, i, &any, p->reuse);
+    if (rc < 0)
+        return rc;
+    rc = xt_stack_listen(a->stack, &p->local, p->reuse, a->now_us, &l);
+    if (rc == -EADDRINUSE) {
+        settle_closes(a);
+        rc = xt_stack_listen(a->stack, &p->local, p->reuse, a->now_us, &l);
+    }
+    if (rc < 0)
+        return rc;
+    l->session = s->id;
+    l->slot = i;
+    l->rx_size = p->rcvbuf; /* what a child offers before it has its rings */
+    l->tx_size = p->sndbuf;
+    p->conn = l->index;
+    if (!xt_app_listener_begin(s, i)) {
+        xt_stack_close(a->stack, l, a->now_us);
+        p->conn = XT_NO_CONN;
+        return -ENOBUFS;
+    }
+    xt_app_opts_apply(p, l);
+    s->slots[i].conn = l->index;
+    p->cond = XT_COND_LISTEN;
+    atomic_store(&s->slots[i].state, XT_LISTEN);
+    atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
+    return 0;
+}
+
+/* After a failed connect the socket is as new, but for its options and local end point. */
+static void make_fresh(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_slot *sh = &s->slots[i];
+    p->kind = XT_SLOT_FRESH;
+    p->cond = 0;
+    p->pending_error = 0;
+    p->rx_head = p->rx_tail = p->tx_head = p->tx_tail = p->rx_urg = p->tx_urg = 0;
+    atomic_store(&sh->rx_head, 0);
+    atomic_store(&sh->rx_tail, 0);
+    atomic_store(&sh->tx_head, 0);
+    atomic_store(&sh->tx_tail, 0);
+    atomic_store(&sh->tx_urg, 0);
+    atomic_store(&sh->rx_urg, 0);
+    atomic_store(&sh->rx_told, 0);
+    atomic_store(&sh->urg_read, 0);
+    atomic_store(&sh->so_error, 0);
+    atomic_store(&sh->state, XT_CLOSED);
+    atomic_store_explicit(&sh->cond, 0, memory_order_release);
+}
+
+struct prep {
+    struct xt_session *s;
+    uint32_t slot;
+};
+
+static void prepare_conn(void *arg, struct xt_conn *conn)
+{
+    struct prep *pr = arg;
+    struct xt_pslot *p = &pr->s->ps[pr->slot];
+    p->cond = XT_COND_CONNECTING;
+    xt_app_slot_attach(pr->s, pr->slot, conn);
+}
+
+static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    struct xt_app *a = s->app;
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_conn *conn;
+    if (p->kind == XT_SLOT_CONN)
+        return p->cond & XT_COND_CONNECTING ? -EALREADY : -EISCONN;
+    if (p->kind == XT_SLOT_LISTEN || (p->kind == XT_SLOT_DEAD && p->cond & XT_COND_CONNECTED))
+        return -EISCONN;
+    if (c->port == 0)
+        return -ECONNREFUSED;
+    make_fresh(s, i);
+    if (!xt_app_slot_rings(s, i))
+        return -ENOBUFS;
+    struct xt_endpoint remote = {.addr = c->addr, .port = c->port};
+    if (xt_addr_is_any(&remote.addr)) /* as Linux takes it: this host */
+        remote.addr = xt_addr_v4(xt_stack_cfg(a->stack)->addr);
+    struct xt_endpoint local = {.addr = xt_addr_v4(0)};
+    if (p->bound)
+        local = p->local;
+    struct prep pr = {s, i};
+    int rc = xt_stack_connect(a->stack, &local, &remote, a->now_us, prepare_conn, &pr, &conn);
+    if (rc < 0) {
+        p->conn = XT_NO_CONN;
+        make_fresh(s, i);
+        return rc;
+    }
+    /* At once, not at the flush: the caller looks at them when it has its answer. */
+    s->slots[i].local = conn->local;
+    atomic_store(&s->slots[i].state, XT_SYN_SENT);
+    atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
+    return 0;
+}
+
+static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_app *a = s->app;
+    bool rd = c->arg[0] != SHUT_WR, wr = c->arg[0] != SHUT_RD;
+    if (c->arg[0] > SHUT_RDWR)
+        return -EINVAL;
+    if (p->kind == XT_SLOT_LISTEN) {
+        if (rd) {
+            xt_app_listener_end(s, i);
+            p->cond = 0;
+            xt_app_changed(s, i, true);
+        }
+        return 0;
+    }
+    if (p->kind != XT_SLOT_CONN)
+        return -ENOTCONN;
+    if (p->cond & XT_COND_CONNECTING) { /* Linux disconnects */
+        xt_stack_abort(a->stack, xt_app_conn(s, p), a->now_us);
+        return 0;
+    }
+    if (!xt_app_slot_pull(s, i)) /* the FIN comes after what is queued */
+        return -ECONNABORTED;
+    struct xt_conn *conn = xt_app_conn(s, p);
+    p->cond |= (rd ? XT_COND_RDHUP : 0u) | (wr ? XT_COND_WRSHUT : 0u);
+    if ((p->cond & (XT_COND_RDHUP | XT_COND_WRSHUT)) == (XT_COND_RDHUP | XT_COND_WRSHUT))
+        p->cond |= XT_COND_HUP;
+    if (wr && conn)
+        xt_stack_shutdown(a->stack, conn, a->now_us);
+    atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
+    xt_app_changed(s, i, true);
+    return 0;
+}
+
+static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_conn *conn = xt_app_conn(s, p);
+    struct xt_tcp_info_abi o = {.state = p->kind == XT_SLOT_LISTEN ? XT_LISTEN : XT_CLOSED};
+    if (conn && p->kind == XT_SLOT_CONN) {
+        struct xt_tcp_ctx ctx = {.now_us = s->app->now_us, .cfg = &xt_stack_cfg(s->app->stack)->tcp};
+        struct xt_tcp_info t;
+        xt_tcp_info(conn, &ctx, &t);
+        o = (struct xt_tcp_info_abi){t.state,
+                                     t.ca_state,
+                                     t.options,
+                                     t.snd_wscale,
+                                     t.rcv_wscale,
+                                     t.backoff,
+                                     t.probes,
+                                     t.snd_mss,
+                                     t.rcv_mss,
+                                     t.rto,
+                                     t.ato,
+                                     t.srtt,
+                                     t.rttvar,
+                                     t.min_rtt,
+                                     t.cwnd,
+                                     t.ssthresh,
+                                     t.snd_wnd,
+                                     t.rcv_wnd,
+                                     t.unacked,
+                                     t.sacked,
+                                     t.lost,
+                                     t.retrans,
+                                     t.last_data_sent_ms,
+                                     t.last_data_recv_ms,
+                                     t.last_ack_recv_ms,
+                                     0,
+                                     t.bytes_sent,
+                                     t.bytes_retrans,
+                                     t.bytes_acked,
+                                     t.bytes_received,
+                                     t.segs_out,
+                                     t.segs_in};
+    }
+    memcpy(c->box->data, &o, sizeof o);
+    return 0;
+}
+
+void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c)
+{
+    c->opt = p->opt;
+    if (p->maxseg)
+        c->mss_local = p->maxseg;
+}
+
+static uint32_t ring_size(const struct xt_app *a, uint64_t wanted)
+{
+    uint32_t size = 4096;
+    while (size < wanted && size < a->cfg.bufmax)
+        size *= 2;
+    return size;
+}
+
+/* Options of the core. False: not one of them. */
+static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
+{
+    uint8_t on = v != 0;
+    /* Linux's limits: no client makes a timer longer than the core counts on, or an orphan that stays. */
+    uint32_t max = name == XT_SO_KEEPCNT        ? 127
+                   : name == XT_SO_LINGER2      ? 60
+                   : name == XT_SO_USER_TIMEOUT ? (uint32_t)INT32_MAX
+                                                : 32767;
+    uint32_t n = v > max ? max : (uint32_t)v;
+    switch (name) {
+    case XT_SO_NODELAY:
+        o->nodelay = on;
+        return true;
+    case XT_SO_CORK:
+        o->cork = on;
+        return true;
+    case XT_SO_KEEPALIVE:
+        o->keepalive = on;
+        return true;
+    case XT_SO_KEEPIDLE:
+        o->keep_idle = n;
+        return true;
+    case XT_SO_KEEPINTVL:
+        o->keep_intvl = n;
+        return true;
+    case XT_SO_KEEPCNT:
+        o->keep_cnt = n;
+        return true;
+    case XT_SO_QUICKACK:
+        o->quickack = on;
+        return true;
+    case XT_SO_USER_TIMEOUT:
+        o->user_timeout = n;
+        return true;
+    case XT_SO_LINGER2:
+        o->linger2 = n;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_conn *conn = xt_app_conn(s, p);
+    if (set_core_option(&p->opt, c->arg[0], c->arg[1])) {
+        if (conn) {
+            conn->opt = p->opt;
+            xt_stack_options_changed(s->app->stack, conn, s->app->now_us);
+        }
+        return 0;
+    }
+    switch (c->arg[0]) {
+    case XT_SO_MAXSEG:
+        if (c->arg[1] && (c->arg[1] < 88 || c->arg[1] > 32767))
+            return -EINVAL;
+        p->maxseg = (uint16_t)c->arg[1];
+        return 0;
+    case XT_SO_SNDBUF:
+        p->sndbuf = ring_size(s->app, c->arg[1]);
+        return 0;
+    case XT_SO_RCVBUF:
+        p->rcvbuf = ring_size(s->app, c->arg[1]);
+        return 0;
+    case XT_SO_LINGER:
+        p->linger = (int32_t)(int64_t)c->arg[1];
+        return 0;
+    default: /* kept by the library */
+        return c->arg[0] < XT_SO_MAX ? 0 : -ENOPROTOOPT;
+    }
+}
+
+static int run(struct xt_session *s, const struct cmd *c)
+{
+    static int (*const ops[XT_OP_MAX])(struct xt_session *, uint32_t, const struct cmd *) = {
+        [XT_OP_BIND] = cmd_bind,         [XT_OP_LISTEN] = cmd_listen, [XT_OP_CONNECT] = cmd_connect,
+        [XT_OP_SHUTDOWN] = cmd_shutdown, [XT_OP_SETOPT] = cmd_setopt, [XT_OP_INFO] = cmd_info,
+    };
+    if (c->op == XT_OP_NOP)
+        return 0;
+    if (c->op == XT_OP_SOCKET)
+        return cmd_socket(s, c);
+    if (c->op >= XT_OP_MAX)
+        return -ENOSYS;
+    if (!xt_app_is_used(s, c->slot) || s->ps[c->slot].orphan || s->ps[c->slot].pending)
+        return -EBADF;
+    return ops[c->op](s, c->slot, c);
+}
+
+void xt_app_cmd(struct xt_session *s, uint32_t w)
+{
+    struct xt_pwaiter *pw = &s->pw[w];
+    struct xt_waiter *box = &s->waiters[w];
+    if (s->lied || atomic_load_explicit(&pw->state, memory_order_acquire) != XT_WAITER_LIVE ||
+        !(atomic_load(&s->procs_live) & 1ULL << pw->proc))
+        return;
+    uint32_t seq = atomic_load_explicit(&box->cmd_seq, memory_order_acquire); /* pairs with the client's release */
+    if (seq == pw->cmd_seen)
+        return;
+    pw->cmd_seen = seq;
+    const volatile struct xt_waiter *in = box;
+    struct cmd c = {.op = in->op, .slot = in->slot, .proc = pw->proc, .port = in->port, .box = box};
+    for (unsigned k = 0; k < sizeof c.addr.b; k++)
+        c.addr.b[k] = in->addr.b[k];
+    c.arg[0] = in->arg[0];
+    c.arg[1] = in->arg[1];
+    box->result = run(s, &c);
+    atomic_store_explicit(&box->done_seq, seq, memory_order_release); /* the answer is complete */
+    xt_app_touch(s, w);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From the stack's events to what clients see. An event only changes private copies and puts the slot on a list; the flush
+ * at the end of a batch stores to shared memory and tells the subscribers. */
+#include <stdlib.h>
+
+#include "daemon/app/internal.h"
+
+void xt_app_changed(struct xt_session *s, uint32_t i, bool news)
+{
+    struct xt_app *a = s->app;
+    struct xt_pslot *p = &s->ps[i];
+    p->news |= news;
+    if (p->changed)
+        return;
+    if (a->nchanged == a->cap_changed) {
+        uint32_t cap = a->cap_changed ? a->cap_changed * 2 : 256;
+        struct xt_changed *v = realloc(a->changed, cap * sizeof *v);
+        if (!v)
+            abort(); /* an event that is never published would hang a client */
+        a->changed = v;
+        a->cap_changed = cap;
+    }
+    p->changed = true;
+    a->changed[a->nchanged++] = (struct xt_changed){s, i};
+}
+
+void xt_app_touch(struct xt_session *s, uint32_t waiter)
+{
+    s->touched[waiter / 64] |= 1ULL << (waiter % 64);
+    if (s->in_touched)
+        return;
+    s->in_touched = true;
+    s->app->touched[s->app->ntouched++] = s;
+}
+
+void xt_app_doom(struct xt_app *a, const struct xt_conn *c)
+{
+    if (a->ndoomed == a->cap_doomed) {
+        uint32_t cap = a->cap_doomed ? a->cap_doomed * 2 : 64;
+        void *v = realloc(a->doomed, cap * sizeof *a->doomed);
+        if (!v)
+            return; /* the connection ends by its own timers */
+        a->doomed = v;
+        a->cap_doomed = cap;
+    }
+    a->doomed[a->ndoomed].conn = c->index;
+    a->doomed[a->ndoomed++].gen = c->gen;
+}
+
+void xt_app_run_doomed(struct xt_app *a)
+{
+    for (uint32_t n = 0; n < a->ndoomed; n++) {
+        struct xt_conn *c = xt_stack_conn(a->stack, a->doomed[n].conn);
+        if (c && c->gen == a->doomed[n].gen && c->state != XT_CLOSED)
+            xt_stack_abort(a->stack, c, a->now_us);
+    }
+    a->ndoomed = 0;
+}
+
+/* Copies the stream counters of the record. True when readers have news. */
+static bool take_counters(struct xt_pslot *p, const struct xt_conn *c)
+{
+    bool news = c->rx_head != p->rx_head;
+    p->rx_head = c->rx_head;
+    /* A client may count on this never passing what it has written. */
+    if (c->tx_una > p->tx_tail && c->tx_una <= p->tx_head)
+        p->tx_tail = c->tx_una;
+    return news;
+}
+
+static void both_over(struct xt_pslot *p)
+{
+    if ((p->cond & (XT_COND_RDHUP | XT_COND_WRSHUT)) == (XT_COND_RDHUP | XT_COND_WRSHUT))
+        p->cond |= XT_COND_HUP;
+}
+
+static void take_conditions(struct xt_pslot *p, const struct xt_conn *c, uint32_t ev)
+{
+    if (ev & XT_EV_CONNECTED)
+        p->cond = (p->cond & ~(uint32_t)XT_COND_CONNECTING) | XT_COND_CONNECTED;
+    if (ev & XT_EV_PEER_FIN)
+        p->cond |= XT_COND_RDHUP;
+    if (ev & XT_EV_URGENT) {
+        p->rx_urg = c->rx_urg;
+        p->cond |= XT_COND_URGENT;
+    }
+    if (ev & XT_EV_ERROR)
+        p->pending_error = c->err;
+    if (ev & (XT_EV_ERROR | XT_EV_CLOSED)) {
+        p->cond &= ~(uint32_t)XT_COND_CONNECTING;
+        p->cond |= XT_COND_RDHUP | XT_COND_WRSHUT | (ev & XT_EV_ERROR ? XT_COND_ERROR : 0);
+    }
+    both_over(p);
+}
+
+void xt_app_event(void *arg, struct xt_conn *c, uint32_t ev)
+{
+    struct xt_app *a = arg;
+    bool child = c->listener != XT_NO_CONN && !(c->flags & XT_APP_CF_DONE);
+    if (child && c->state == XT_SYN_RECV)
+        xt_app_child_new(a, c);
+    else if (child && ev & XT_EV_CONNECTED)
+        xt_app_child_ready(a, c);
+    else if (child && ev & XT_EV_CLOSED)
+        xt_app_child_lost(a, c);
+    struct xt_session *s = xt_app_owner_of(a, c);
+    if (!s)
+        return;
+    uint32_t i = c->slot;
+    struct xt_pslot *p = &s->ps[i];
+    if (p->kind == XT_SLOT_CONN) {
+        bool news = take_counters(p, c);
+        take_conditions(p, c, ev);
+        news |= (ev & ~(uint32_t)(XT_EV_WRITABLE | XT_EV_ACK_NOW | XT_EV_READABLE)) != 0;
+        xt_app_changed(s, i, news);
+    }
+    if (ev & XT_EV_CLOSED) { /* the record is gone after this call */
+        p->conn = XT_NO_CONN;
+        if (p->kind == XT_SLOT_CONN)
+            p->kind = XT_SLOT_DEAD;
+        if (p->pending) { /* nobody will ever accept it */
+            p->pending = p->queued = false;
+            p->orphan = true;
+        }
+        xt_app_changed(s, i, true);
+    }
+}
+
+bool xt_app_need_bufs(void *arg, struct xt_conn *c)
+{
+    struct xt_app *a = arg;
+    struct xt_session *s = xt_app_owner_of(a, c);
+    if (!s)
+        return c->listener != XT_NO_CONN && !(c->flags & XT_APP_CF_DONE) && xt_app_child_adopt(a, c);
+    if (!xt_app_slot_rings(s, c->slot))
+        return false;
+    xt_app_slot_attach(s, c->slot, c);
+    return true;
+}
+
+/* Stores private copies to the slot. The order matters to readers that load cond first: whoever sees RDHUP sees the last
+ * rx_head, whoever sees HUP sees so_error. */
+static void store_slot(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_slot *sh = &s->slots[i];
+    struct xt_conn *c = xt_app_conn(s, p);
+    if (c && p->kind == XT_SLOT_CONN) {
+        p->news |= take_counters(p, c);
+        if (sh->snd_mss != c->mss_eff)
+            sh->snd_mss = c->mss_eff;
+    }
+    atomic_store_explicit(&sh->rx_head, p->rx_head, memory_order_release); /* pairs with the reader's acquire */
+    atomic_store_explicit(&sh->tx_tail, p->tx_tail, memory_order_release); /* and the writer's */
+    atomic_store_explicit(&sh->rx_urg, p->rx_urg, memory_order_relaxed);
+    if (p->kind == XT_SLOT_LISTEN)
+        atomic_store_explicit(&sh->acc_head, p->acc_head, memory_order_release); /* pairs with accept's acquire */
+    if (p->pending_error) {
+        atomic_store_explicit(&sh->so_error, p->pending_error, memory_order_relaxed);
+        p->pending_error = 0;
+    }
+    atomic_store_explicit(&sh->state, c ? c->state : XT_CLOSED, memory_order_relaxed);
+    atomic_store_explicit(&sh->cond, p->cond, memory_order_release);
+}
+
+/* Marks the slot in the ready bitmap of every waiter whose number falls on a subscribed bit. */
+static void tell(struct xt_session *s, uint32_t i)
+{
+    uint64_t subs = atomic_load(&s->slots[i].subs);
+    uint32_t high = atomic_load_explicit(&s->waiters_high, memory_order_relaxed);
+    for (; subs; subs &= subs - 1)
+        for (uint32_t w = (uint32_t)__builtin_ctzll(subs); w < high; w += 64)
+            if (atomic_load_explicit(&s->pw[w].state, memory_order_acquire) == XT_WAITER_LIVE) {
+                xt_bitmap_set(xt_app_ready(s, w), i);
+                xt_app_touch(s, w);
+            }
+}
+
+/* A sender that found the ring full is told when a third of it is free, as Linux does (sk_stream_is_writeable). */
+static bool space_wanted(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    uint64_t used = p->tx_head - p->tx_tail;
+    if (!(atomic_load(&s->slots[i].want) & XT_WANT_SPACE) || p->tx.size - used < used / 2)
+        return false;
+    atomic_fetch_and(&s->slots[i].want, ~(uint32_t)XT_WANT_SPACE);
+    return true;
+}
+
+void xt_app_publish(struct xt_app *a)
+{
+    for (uint32_t n = 0; n < a->nchanged; n++)
+        if (xt_app_is_used(a->changed[n].s, a->changed[n].slot))
+            store_slot(a->changed[n].s, a->changed[n].slot);
+    /* Pairs with the fence of a client between subscribing (or asking for space) and looking at the slot. */
+    atomic_thread_fence(memory_order_seq_cst);
+    for (uint32_t n = 0; n < a->nchanged; n++) {
+        struct xt_session *s = a->changed[n].s;
+        uint32_t i = a->changed[n].slot;
+        struct xt_pslot *p = &s->ps[i];
+        bool news = p->news;
+        p->changed = p->news = false;
+        if (!xt_app_is_used(s, i) || (p->orphan && xt_app_slot_reap(s, i)))
+            continue;
+        if (space_wanted(s, i) || news)
+            tell(s, i);
+    }
+    a->nchanged = 0;
+}

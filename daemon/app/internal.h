@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of daemon/app share. Everything here is the daemon's private memory; what clients can write is reached only
+ * through struct xt_session's pointers into the region, is loaded once and checked against the copies in struct xt_pslot. */
+#ifndef XT_APP_INTERNAL_H
+#define XT_APP_INTERNAL_H
+
+#include <pthread.h>
+
+#include "daemon/app/app.h"
+#include "daemon/app/arena.h"
+
+#define XT_DIRTY_BUDGET 2048u /* dirty slots of a session in one round */
+#define XT_CMD_BUDGET 128u    /* commands of a session in one round */
+#define XT_SWEEP_BUDGET 1024u /* slots looked at in one round after a death */
+#define XT_CLOSE_BUDGET 256u  /* sockets closed in one round after a death */
+#define XT_QUEUE_LEN 1024u    /* messages between control thread and data plane, each way */
+#define XT_NO_PSLOT UINT32_MAX
+
+enum xt_slot_kind {
+    XT_SLOT_FREE,
+    XT_SLOT_FRESH, /* made or bound; no connection */
+    XT_SLOT_LISTEN,
+    XT_SLOT_CONN, /* has a connection record */
+    XT_SLOT_DEAD, /* had one; the descriptor, perhaps unread data, are all that is left */
+};
+
+/* The daemon's own side of a slot: private copies of every counter a client can write, and what a client must not. */
+struct xt_pslot {
+    uint8_t kind;          /* enum xt_slot_kind */
+    bool queued;           /* in a listener's accept queue: alive without a holder */
+    bool changed;          /* on the list of slots to publish */
+    bool news;             /* subscribers are to be told at the next flush */
+    bool pending;          /* a child that is not ESTABLISHED yet */
+    bool orphan;           /* released by all; the connection still drains */
+    bool bound;            /* holds a reservation of `local` in the stack */
+    bool reuse;            /* SO_REUSEADDR at bind */
+    bool any_local;        /* bound to the unspecified address */
+    uint32_t conn;         /* index of the record, or XT_NO_CONN */
+    uint32_t cond;         /* XT_COND_* as published */
+    int32_t pending_error; /* so_error to publish */
+    uint32_t gen;
+    uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
+    struct xt_extent rx, tx;
+    struct xt_endpoint local; /* bound end point */
+    struct xt_tcp_sockopt opt;
+    int32_t linger; /* SO_LINGER: -1 off, else seconds */
+    uint32_t sndbuf, rcvbuf;
+    uint16_t maxseg;
+    /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
+    uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
+    uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
+    uint32_t backlog, syn_recv;
+    uint32_t next_listener; /* list of the session's listeners */
+};
+
+enum { XT_WAITER_FREE, XT_WAITER_LIVE };
+
+struct xt_pwaiter {
+    _Atomic uint32_t state; /* FREE to LIVE by [ctl], back by [data] */
+    uint32_t proc;
+    int rfd, wfd; /* wake-up pipe; the client has rfd */
+    uint32_t cmd_seen;
+};
+
+struct xt_session {
+    struct xt_app *app;
+    uint32_t id, index;            /* id: generation << 16 | index + 1 */
+    void (*on_end)(void *session); /* run by [ctl] when nothing uses the session any more */
+    pid_t pid;
+    uid_t uid;
+    char comm[24];
+    int memfd, doorbell;
+
+    uint8_t *base;
+    uint64_t size;
+    struct xt_region *region;
+    struct xt_proc *procs;
+    struct xt_waiter *waiters;
+    struct xt_slot *slots;
+    xt_bitword *cmd, *dirty;
+    uint64_t hold_off, hold_stride, ready_off, ready_stride;
+    uint32_t max_slots;
+
+    _Atomic uint64_t procs_used; /* index taken: set by [ctl], cleared by [data] when nothing of the proc is left */
+    _Atomic uint64_t procs_live; /* its hold bits count: likewise, cleared at its death */
+    _Atomic uint32_t waiters_high;
+    struct xt_pwaiter *pw;
+    uint64_t touched[XT_MAX_WAITERS / 64]; /* waiters to be woken at the next flush */
+    bool in_touched;
+
+    struct xt_pslot *ps;
+    uint64_t *used; /* bitmap: kind != FREE */
+    uint32_t nused, hint;
+    uint32_t listeners; /* first of the list, XT_NO_PSLOT: none */
+    struct xt_arena arena;
+
+    bool sweeping;
+    uint32_t sweep_at;
+    uint64_t reap_mask; /* procs that are being taken apart */
+    bool ended;         /* no proc is left, or the client lied */
+    int lied;           /* errno why it was dropped, 0: it was not */
+};
+
+/* A single-producer, single-consumer queue of messages. */
+struct xt_msgq {
+    struct xt_msg m[XT_QUEUE_LEN];
+    _Atomic uint32_t head, tail;
+};
+
+struct xt_changed {
+    struct xt_session *s;
+    uint32_t slot;
+};
+
+struct xt_app {
+    struct xt_app_cfg cfg;
+    struct xt_global *global;
+    int global_fd;
+    struct xt_stack *stack;
+    uint64_t now_us;
+
+    struct xt_msgq to_data, to_ctl;
+    int data_fd, ctl_fd;
+
+    /* [ctl] */
+    bool *index_used; /* by session index */
+    uint32_t next_gen;
+
+    /* [data] */
+    struct xt_session **sessions; /* by index; NULL: none */
+    uint32_t sessions_high;
+    struct xt_changed *changed;
+    uint32_t nchanged, cap_changed;
+    struct xt_session **touched;
+    uint32_t ntouched;
+    struct {
+        uint32_t conn, gen;
+    } * doomed; /* connections to abort outside of the stack's callbacks */
+    uint32_t ndoomed, cap_doomed;
+    struct xt_msg *returns; /* messages that found the queue to [ctl] full */
+    uint32_t nreturns, cap_returns;
+    void (*bell_add)(void *arg, int fd, uint32_t session);
+    void (*bell_remove)(void *arg, int fd, uint32_t session);
+    void *bell_arg;
+    struct xt_app_stats stats;
+};
+
+/* In the application layer's half of xt_conn.flags: a child that its listener counts as half open, and no more. */
+#define XT_APP_CF_COUNTED 0x10000u
+#define XT_APP_CF_DONE 0x20000u
+
+static inline xt_bitword *xt_app_hold(const struct xt_session *s, uint32_t proc)
+{
+    return (xt_bitword *)(void *)(s->base + s->hold_off + proc * s->hold_stride);
+}
+
+static inline xt_bitword *xt_app_ready(const struct xt_session *s, uint32_t waiter)
+{
+    return (xt_bitword *)(void *)(s->base + s->ready_off + waiter * s->ready_stride);
+}
+
+/* The session with that id, or NULL. */
+struct xt_session *xt_app_session(struct xt_app *a, uint32_t id);
+
+static inline bool xt_app_is_used(const struct xt_session *s, uint32_t i)
+{
+    return i < s->max_slots && s->ps[i].kind != XT_SLOT_FREE;
+}
+
+/* The session of a connection that has a slot, or NULL: a half-open child names its listener's session before it has one. */
+static inline struct xt_session *xt_app_owner_of(struct xt_app *a, const struct xt_conn *c)
+{
+    struct xt_session *s = xt_app_session(a, c->session);
+    return s && xt_app_is_used(s, c->slot) && s->ps[c->slot].conn == c->index ? s : NULL;
+}
+
+/* The connection of a slot, or NULL. */
+static inline struct xt_conn *xt_app_conn(const struct xt_session *s, const struct xt_pslot *p)
+{
+    return p->conn == XT_NO_CONN ? NULL : xt_stack_conn(s->app->stack, p->conn);
+}
+
+/* ---- slot.c: sockets ---- */
+
+/* A new slot of kind FRESH, or -ENOBUFS. */
+int xt_app_slot_new(struct xt_session *s, uint32_t *out);
+/* Gives the slot back: rings, reservation, index. It must have no connection any more. */
+void xt_app_slot_free(struct xt_session *s, uint32_t i);
+/* Rings for a slot: as configured, or smaller when the arena is short of room. False: no memory. */
+bool xt_app_slot_rings(struct xt_session *s, uint32_t i);
+/* Publishes the ring geometry and gives rings to the connection. */
+void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c);
+/* Takes what the client has written since: returns false when it lied (the session is then dropped). */
+bool xt_app_slot_pull(struct xt_session *s, uint32_t i);
+/* A dirty slot: pulls, then ends the socket if nobody holds it. */
+void xt_app_slot_dirty(struct xt_session *s, uint32_t i);
+bool xt_app_slot_held(const struct xt_session *s, uint32_t i);
+/* Nobody holds the socket any more: closes the connection; the slot is freed by xt_app_slot_reap() at the next flush after
+ * the connection needs its rings no more. */
+void xt_app_slot_release(struct xt_session *s, uint32_t i);
+bool xt_app_slot_reap(struct xt_session *s, uint32_t i);
+
+/* ---- accept.c: listeners ---- */
+
+/* Gives the slot its accept ring. False: no room. */
+bool xt_app_listener_begin(struct xt_session *s, uint32_t i);
+/* Takes note of what clients have accepted; sockets that nobody holds then are released. False: the client lied. */
+bool xt_app_listener_sync(struct xt_session *s, uint32_t i);
+/* Ends the accept queue: its connections are aborted. */
+void xt_app_listener_end(struct xt_session *s, uint32_t i);
+/* The listener's session and slot for a passively opened connection; false: it is gone. */
+bool xt_app_listener_of(struct xt_app *a, const struct xt_conn *c, struct xt_session **s, uint32_t *i);
+/* Gives a child that has no slot one of its listener's session. */
+bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c);
+/* A child is ESTABLISHED: puts it into the accept queue. */
+void xt_app_child_ready(struct xt_app *a, struct xt_conn *c);
+/* A child was made in SYN_RECV; dies before it was ESTABLISHED. */
+void xt_app_child_new(struct xt_app *a, struct xt_conn *c);
+void xt_app_child_lost(struct xt_app *a, struct xt_conn *c);
+bool xt_app_admit(void *arg, const struct xt_conn *listener);
+
+/* ---- cmd.c ---- */
+
+void xt_app_cmd(struct xt_session *s, uint32_t waiter);
+/* Copies a slot's options to its connection. */
+void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c);
+
+/* ---- event.c: from the stack to the slots ---- */
+
+void xt_app_event(void *arg, struct xt_conn *c, uint32_t events);
+bool xt_app_need_bufs(void *arg, struct xt_conn *c);
+/* Puts the slot on the list of slots to publish; `news`: its subscribers are told. */
+void xt_app_changed(struct xt_session *s, uint32_t i, bool news);
+/* The waiter is woken at the next flush if it sleeps. */
+void xt_app_touch(struct xt_session *s, uint32_t waiter);
+/* Aborts a connection later, outside of the stack's callbacks. */
+void xt_app_doom(struct xt_app *a, const struct xt_conn *c);
+void xt_app_run_doomed(struct xt_app *a);
+/* Stores what has changed into the slots and marks the ready bitmaps of their subscribers: O(changed slots). */
+void xt_app_publish(struct xt_app *a);
+
+/* ---- session.c, sweep.c: life and death of clients ---- */
+
+void xt_app_session_begin(struct xt_app *a, struct xt_session *s, void (*on_end)(void *));
+void xt_app_proc_gone(struct xt_app *a, struct xt_session *s, uint32_t proc);
+/* Drops a client that lied about `what`: all its connections are aborted. */
+void xt_app_liar(struct xt_session *s, const char *what, uint32_t slot);
+/* A bounded part of what a death leaves to be done. True when there was any. */
+bool xt_app_sweep(struct xt_session *s);
+/* Ended sessions that nothing uses any more go back to [ctl]. */
+void xt_app_sessions_finish(struct xt_app *a);
+void xt_app_return(struct xt_app *a, const struct xt_msg *m);
+
+#endif

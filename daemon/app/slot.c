@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sockets: from a free index to one, what clients write to it, and back. */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/app/internal.h"
+
+#define RING_MIN 16384u /* what a socket gets at least when the arena is short of room */
+
+int xt_app_slot_new(struct xt_session *s, uint32_t *out)
+{
+    uint32_t words = (uint32_t)xt_bitmap_words0(s->max_slots);
+    for (uint32_t n = 0; n < words; n++) {
+        uint32_t w = (s->hint + n) % words;
+        uint32_t i = w * 64 + (uint32_t)(~s->used[w] ? __builtin_ctzll(~s->used[w]) : 64);
+        if (!~s->used[w] || i >= s->max_slots)
+            continue;
+        struct xt_pslot *p = &s->ps[i];
+        struct xt_slot *sh = &s->slots[i];
+        uint32_t gen = p->gen + 1;
+        memset(p, 0, sizeof *p);
+        p->kind = XT_SLOT_FRESH;
+        p->gen = gen;
+        p->conn = XT_NO_CONN;
+        p->linger = -1;
+        p->sndbuf = s->app->cfg.sndbuf;
+        p->rcvbuf = s->app->cfg.rcvbuf;
+        p->next = p->acc_first = p->acc_last = p->next_listener = XT_NO_PSLOT;
+        memset((void *)sh, 0, sizeof *sh);
+        sh->gen = gen;
+        s->used[w] |= 1ULL << (i % 64);
+        s->nused++;
+        s->hint = w;
+        *out = i;
+        return 0;
+    }
+    return -ENOBUFS;
+}
+
+void xt_app_slot_free(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_slot *sh = &s->slots[i];
+    sh->rx_size = sh->tx_size = 0;
+    xt_arena_release(&s->arena, &p->rx);
+    xt_arena_release(&s->arena, &p->tx);
+    if (p->bound)
+        xt_stack_unbind(s->app->stack, &p->local);
+    p->bound = false;
+    p->kind = XT_SLOT_FREE;
+    s->used[i / 64] &= ~(1ULL << (i % 64));
+    s->nused--;
+    if (i / 64 < s->hint)
+        s->hint = i / 64; /* low indices first: fewer pages are touched */
+}
+
+/* As much as wanted, or what there is, down to RING_MIN. */
+static bool ring_alloc(struct xt_session *s, uint32_t want, struct xt_extent *e)
+{
+    for (uint32_t size = want; size >= RING_MIN || size == want; size /= 2)
+        if (xt_arena_alloc(&s->arena, size, e))
+            return true;
+    return false;
+}
+
+bool xt_app_slot_rings(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    if (p->rx.size)
+        return true;
+    if (!ring_alloc(s, p->rcvbuf, &p->rx))
+        return false;
+    if (ring_alloc(s, p->sndbuf, &p->tx))
+        return true;
+    xt_arena_release(&s->arena, &p->rx);
+    return false;
+}
+
+void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_slot *sh = &s->slots[i];
+    p->kind = XT_SLOT_CONN;
+    p->conn = c->index;
+    c->session = s->id;
+    c->slot = i;
+    sh->conn = c->index;
+    sh->local = c->local;
+    sh->remote = c->remote;
+    sh->rx_off = p->rx.off;
+    sh->tx_off = p->tx.off;
+    sh->rx_size = p->rx.size;
+    sh->tx_size = p->tx.size;
+    xt_app_opts_apply(p, c);
+    xt_stack_set_bufs(s->app->stack, c, s->base + p->rx.off, p->rx.size, s->base + p->tx.off, p->tx.size);
+}
+
+bool xt_app_slot_held(const struct xt_session *s, uint32_t i)
+{
+    uint64_t live = atomic_load_explicit(&s->procs_live, memory_order_acquire);
+    for (; live; live &= live - 1)
+        if (atomic_load(&xt_app_hold(s, (uint32_t)__builtin_ctzll(live))[i / 64]) & 1ULL << (i % 64))
+            return true;
+    return false;
+}
+
+/* The consumer's side. False: the client has claimed to have read what never came, or went backwards. */
+static bool pull_rx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh)
+{
+    uint64_t tail = atomic_load_explicit(&sh->rx_tail, memory_order_acquire);
+    if (tail == p->rx_tail)
+        return true;
+    if (tail < p->rx_tail || tail > p->rx_head)
+        return false;
+    p->rx_tail = tail;
+    struct xt_conn *c = xt_app_conn(s, p);
+    if (c)
+        xt_stack_consumed(s->app->stack, c, tail, s->app->now_us);
+    return true;
+}
+
+/* The producer's side. tx_urg is loaded before tx_head, for the client stores them in the other order: a mark is never ahead
+ * of the bytes it belongs to. */
+static bool pull_tx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh)
+{
+    struct xt_stack *st = s->app->stack;
+    uint64_t urg = atomic_load_explicit(&sh->tx_urg, memory_order_acquire);
+    uint64_t head =
+        atomic_load_explicit(&sh->tx_head, memory_order_acquire); /* the ring's bytes up to here are written */
+    struct xt_conn *c = xt_app_conn(s, p);
+    if (head == p->tx_head && urg == p->tx_urg)
+        return true;
+    if (!c) /* what is written to a connection that is over is nobody's */
+        return true;
+    if (head < p->tx_head || head - p->tx_tail > p->tx.size || urg < p->tx_urg || urg > head)
+        return false;
+    bool urgent = urg != p->tx_urg && urg > p->tx_head;
+    p->tx_urg = urg;
+    p->tx_head = head;
+    if (p->cond & XT_COND_WRSHUT)
+        return true;
+    if (urgent)
+        xt_stack_wrote(st, c, urg, true, s->app->now_us);
+    c = xt_app_conn(s, p);
+    if (c && (!urgent || head > urg))
+        xt_stack_wrote(st, c, head, false, s->app->now_us);
+    return true;
+}
+
+bool xt_app_slot_pull(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_slot *sh = &s->slots[i];
+    if (p->kind == XT_SLOT_LISTEN)
+        return xt_app_listener_sync(s, i);
+    if (p->kind != XT_SLOT_CONN)
+        return true;
+    if (!pull_rx(s, p, sh)) {
+        xt_app_liar(s, "rx_tail", i);
+        return false;
+    }
+    if (!pull_tx(s, p, sh)) {
+        xt_app_liar(s, "tx_head", i);
+        return false;
+    }
+    return true;
+}
+
+void xt_app_slot_dirty(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    if (p->kind == XT_SLOT_FREE || p->orphan)
+        return;
+    if (!xt_app_slot_pull(s, i))
+        return;
+    if (p->queued && xt_app_is_used(s, p->prev_listener) && !xt_app_listener_sync(s, p->prev_listener))
+        return;
+    /* Syncing a listener may have released the slot already. */
+    if (p->kind != XT_SLOT_FREE && !p->orphan && !p->queued && !xt_app_slot_held(s, i))
+        xt_app_slot_release(s, i);
+}
+
+void xt_app_slot_release(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_stack *st = s->app->stack;
+    struct xt_conn *c;
+    if (p->kind == XT_SLOT_LISTEN)
+        xt_app_listener_end(s, i);
+    else if (!s->lied && !xt_app_slot_pull(s, i))
+        return; /* the session was dropped; its sweep does the rest */
+    p->orphan = true;
+    if ((c = xt_app_conn(s, p))) {
+        if (p->linger == 0 || s->lied)
+            xt_stack_abort(st, c, s->app->now_us);
+        else
+            xt_stack_close(st, c, s->app->now_us);
+    }
+    xt_app_changed(s, i, false);
+}
+
+/* Is nothing left that the rings are needed for? What is unacknowledged is sent from the ring; what arrives for an orphan is
+ * answered with a reset by the core, ring or not. */
+static bool drained(const struct xt_conn *c)
+{
+    return c->state == XT_TIME_WAIT || c->tx_una == c->tx_head;
+}
+
+bool xt_app_slot_reap(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_conn *c = xt_app_conn(s, p);
+    if (!p->orphan || (c && !drained(c)))
+        return false;
+    if (c) { /* goes on without owner and rings */
+        xt_stack_set_bufs(s->app->stack, c, NULL, 0, NULL, 0);
+        c->session = 0;
+        c->slot = UINT32_MAX;
+        p->conn = XT_NO_CONN;
+    }
+    xt_app_slot_free(s, i);
+    return true;
+}

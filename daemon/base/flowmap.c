@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/base/flowmap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t hash_of(const struct xt_flowmap *m, const struct xt_flow *flow)
+{
+    return (uint32_t)xt_siphash(&m->key, flow, sizeof *flow);
+}
+
+int xt_flowmap_init(struct xt_flowmap *m, uint32_t max, const struct xt_key *key)
+{
+    uint32_t heads = 16;
+    while (heads < max && heads < 1u << 31)
+        heads *= 2;
+    *m = (struct xt_flowmap){.mask = heads - 1, .max = max, .key = *key};
+    m->heads = calloc(heads, sizeof *m->heads);
+    m->entries = calloc(max ? max : 1, sizeof *m->entries);
+    if (m->heads && m->entries)
+        return 0;
+    xt_flowmap_fini(m);
+    return -ENOMEM;
+}
+
+void xt_flowmap_fini(struct xt_flowmap *m)
+{
+    free(m->heads);
+    free(m->entries);
+    m->heads = NULL;
+    m->entries = NULL;
+}
+
+static uint32_t find(const struct xt_flowmap *m, const struct xt_flow *flow, uint32_t hash)
+{
+    for (uint32_t at = m->heads[hash & m->mask]; at; at = m->entries[at - 1].next) {
+        const struct xt_flow_entry *e = &m->entries[at - 1];
+        if (e->hash == hash && memcmp(&e->key, flow, sizeof *flow) == 0)
+            return at - 1;
+    }
+    return XT_FLOW_NONE;
+}
+
+uint32_t xt_flowmap_find(const struct xt_flowmap *m, const struct xt_flow *flow)
+{
+    return find(m, flow, hash_of(m, flow));
+}
+
+int xt_flowmap_add(struct xt_flowmap *m, const struct xt_flow *flow, uint32_t i)
+{
+    struct xt_flow_entry *e = &m->entries[i];
+    uint32_t hash = hash_of(m, flow);
+    if (e->used || find(m, flow, hash) != XT_FLOW_NONE)
+        return -EEXIST;
+    uint32_t *head = &m->heads[hash & m->mask];
+    *e = (struct xt_flow_entry){.key = *flow, .hash = hash, .next = *head, .used = 1};
+    *head = i + 1;
+    m->count++;
+    return 0;
+}
+
+void xt_flowmap_remove(struct xt_flowmap *m, uint32_t i)
+{
+    struct xt_flow_entry *e = &m->entries[i];
+    if (!e->used)
+        return;
+    uint32_t *at = &m->heads[e->hash & m->mask];
+    while (*at != i + 1)
+        at = &m->entries[*at - 1].next;
+    *at = e->next;
+    e->used = 0;
+    m->count--;
+}

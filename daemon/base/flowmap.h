@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From a connection's two end points to its index: a hash table chained through arrays by index. Keyed (SipHash), so that
+ * the network cannot choose collisions. Sized once for the greatest index; pages are touched only as entries come.
+ * Not thread-safe. */
+#ifndef XT_BASE_FLOWMAP_H
+#define XT_BASE_FLOWMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/base/siphash.h"
+#include "proto/xt_addr.h"
+
+#define XT_FLOW_NONE UINT32_MAX
+
+/* No padding: it is hashed and compared as bytes. */
+struct xt_flow {
+    struct xt_addr local, remote;
+    uint16_t lport, rport; /* host byte order */
+};
+_Static_assert(sizeof(struct xt_flow) == 36, "xt_flow");
+
+struct xt_flow_entry {
+    struct xt_flow key;
+    uint32_t hash; /* low half of the key's hash */
+    uint32_t next; /* next index of the chain plus 1; 0: last */
+    uint32_t used;
+};
+
+struct xt_flowmap {
+    uint32_t *heads; /* index plus 1 of a chain's first entry; 0: empty */
+    struct xt_flow_entry *entries;
+    uint32_t mask, max, count;
+    struct xt_key key;
+};
+
+/* Makes a map for indices 0 to max - 1. Returns 0 or -ENOMEM. */
+int xt_flowmap_init(struct xt_flowmap *m, uint32_t max, const struct xt_key *key);
+void xt_flowmap_fini(struct xt_flowmap *m);
+
+/* The index of `flow`, or XT_FLOW_NONE. */
+uint32_t xt_flowmap_find(const struct xt_flowmap *m, const struct xt_flow *flow);
+
+/* Enters `flow` as index `i`. Returns 0, or -EEXIST when the flow or the index is in the map already. */
+int xt_flowmap_add(struct xt_flowmap *m, const struct xt_flow *flow, uint32_t i);
+
+/* Takes index `i` out; nothing happens when it is not in. */
+void xt_flowmap_remove(struct xt_flowmap *m, uint32_t i);
+
+#endif

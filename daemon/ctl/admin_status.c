@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * "status": what runs, where, and how much of it. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/base/time.h"
+#include "daemon/ctl/internal.h"
+
+#define WALK 256 /* records looked at in one turn of the data plane */
+#define NEIGHBOURS 128
+
+struct status {
+    struct xt_job job;
+    bool walking;
+    uint32_t cursor;
+    uint32_t states[XT_NSTATES];
+    struct xt_stack_cfg cfg;
+    struct xt_app_stats app;
+    struct xt_neigh_info neigh[NEIGHBOURS];
+    unsigned nneigh;
+};
+
+static void count_state(void *arg, struct xt_conn *c)
+{
+    struct status *st = arg;
+    if (c->state < XT_NSTATES)
+        st->states[c->state]++;
+}
+
+static void work(struct xt_job *j)
+{
+    struct status *st = (struct status *)j;
+    const struct xt_ctl_cfg *cfg = &j->ctl->cfg;
+    struct xt_stack *s = cfg->host.stack(cfg->host.arg);
+    if (!st->walking) {
+        st->walking = true;
+        st->cfg = *xt_stack_cfg(s);
+        st->app = *xt_app_stats(cfg->app);
+        st->nneigh = xt_stack_neighbours(s, st->neigh, NEIGHBOURS, xt_time_us());
+    }
+    j->more = xt_stack_each(s, &st->cursor, WALK, count_state, st);
+}
+
+static void put_ip(struct xt_msg_out *o, const char *key, uint32_t addr)
+{
+    char text[INET_ADDRSTRLEN];
+    xt_msg_str(o, key, inet_ntop(AF_INET, &addr, text, sizeof text));
+}
+
+static void put_routes(struct xt_msg_out *o, const struct xt_stack_cfg *cfg)
+{
+    xt_msg_array(o, "routes");
+    for (uint32_t i = 0; i < cfg->nroutes; i++) {
+        char dst[INET_ADDRSTRLEN], text[INET_ADDRSTRLEN + 4];
+        inet_ntop(AF_INET, &cfg->routes[i].dst, dst, sizeof dst);
+        snprintf(text, sizeof text, "%s/%d", dst, __builtin_popcount(cfg->routes[i].mask));
+        xt_msg_map(o, NULL);
+        xt_msg_str(o, "to", text);
+        if (cfg->routes[i].gateway)
+            put_ip(o, "gateway", cfg->routes[i].gateway);
+        xt_msg_close(o);
+    }
+    xt_msg_close(o);
+}
+
+static void put_neighbours(struct xt_msg_out *o, const struct status *st)
+{
+    static const char *const names[] = {"free", "incomplete", "reachable", "stale", "failed"};
+    xt_msg_array(o, "neighbours");
+    for (unsigned i = 0; i < st->nneigh; i++) {
+        const struct xt_neigh_info *n = &st->neigh[i];
+        char mac[18];
+        xt_text_mac(n->mac, mac, sizeof mac);
+        xt_msg_map(o, NULL);
+        put_ip(o, "address", n->addr);
+        xt_msg_str(o, "mac", mac);
+        xt_msg_str(o, "state", n->state < sizeof names / sizeof names[0] ? names[n->state] : "?");
+        xt_msg_uint(o, "age_ms", n->age_us / 1000);
+        xt_msg_close(o);
+    }
+    xt_msg_close(o);
+}
+
+static void put_states(struct xt_msg_out *o, const struct status *st)
+{
+    uint64_t total = 0;
+    xt_msg_map(o, "states");
+    for (unsigned i = 0; i < XT_NSTATES; i++) {
+        xt_msg_uint(o, xt_state_name(i), st->states[i]);
+        total += st->states[i];
+    }
+    xt_msg_close(o);
+    xt_msg_uint(o, "connections", total);
+    xt_msg_uint(o, "max_connections", st->cfg.max_conns);
+}
+
+static void reply(struct xt_job *j, struct xt_client *cl)
+{
+    const struct status *st = (struct status *)j;
+    const struct xt_ctl *c = j->ctl;
+    struct xt_msg_out o;
+    char text[64], host[INET_ADDRSTRLEN];
+    xt_client_begin(cl, &o);
+    xt_msg_str(&o, "version", XT_VERSION);
+    xt_msg_uint(&o, "pid", (uint64_t)getpid());
+    xt_msg_uint(&o, "uptime_ms", (xt_time_us() - c->started_us) / 1000);
+    xt_msg_uint(&o, "epoch", c->cfg.epoch);
+    xt_msg_uint(&o, "restarts", c->cfg.restarts);
+    xt_msg_str(&o, "socket", c->cfg.config.socket);
+    xt_msg_str(&o, "interface", c->cfg.config.interface);
+    snprintf(text, sizeof text, "%s/%u", inet_ntop(AF_INET, &st->cfg.addr, host, sizeof host), st->cfg.prefix);
+    xt_msg_str(&o, "address", text);
+    xt_text_mac(st->cfg.mac, text, sizeof text);
+    xt_msg_str(&o, "mac", text);
+    xt_msg_uint(&o, "mtu", st->cfg.mtu);
+    put_routes(&o, &st->cfg);
+    put_neighbours(&o, st);
+    xt_msg_uint(&o, "sessions", st->app.sessions);
+    xt_msg_uint(&o, "control_connections", c->nclients);
+    put_states(&o, st);
+    xt_client_send(cl, &o, NULL, 0);
+}
+
+void xt_admin_status(struct xt_request *r)
+{
+    struct status *st = xt_job_new(r->client->ctl, r->client, sizeof *st, work, reply);
+    if (st)
+        xt_job_start(&st->job);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Programs that attach, and their forks: see proto/xt_ctl.h for the messages. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "daemon/base/log.h"
+#include "daemon/ctl/internal.h"
+
+/* Makes the session and its first proc. It takes part in the data plane once posted. */
+static int make_session(struct xt_client *cl, const char *comm)
+{
+    struct xt_app *app = cl->ctl->cfg.app;
+    struct xt_session *s;
+    int rc = xt_session_new(app, cl->pid, cl->uid, comm, &s);
+    if (rc < 0)
+        return rc;
+    int proc = xt_session_add_proc(s, cl->pid);
+    if (proc < 0) {
+        xt_session_free(s);
+        return proc;
+    }
+    cl->session = s;
+    cl->proc = (uint32_t)proc;
+    struct xt_msg m = {.type = XT_MSG_SESSION, .ptr = s, .done = xt_ctl_session_ended};
+    xt_ctl_post(cl->ctl, &m);
+    return 0;
+}
+
+void xt_attach_attach(struct xt_request *r)
+{
+    struct xt_client *cl = r->client;
+    uint64_t abi;
+    char comm[24];
+    if (cl->session) {
+        xt_client_error(cl, -EISCONN, "this connection is attached already");
+        return;
+    }
+    if (xt_msg_get_uint(r->msg, "abi", &abi) < 0 || xt_msg_get_str(r->msg, "comm", comm, sizeof comm) < 0) {
+        xt_client_error(cl, -EBADMSG, "attach wants \"abi\" and \"comm\"");
+        xt_client_drop(cl, "a malformed attach");
+        return;
+    }
+    if (abi != XT_ABI_VERSION) {
+        xt_client_error(cl, -EPROTONOSUPPORT,
+                        "the library has interface version %llu, xtcpd has %u: install the same release",
+                        (unsigned long long)abi, XT_ABI_VERSION);
+        return;
+    }
+    int rc = make_session(cl, comm);
+    if (rc < 0) {
+        xt_client_error(cl, rc, "cannot make a session: %s", strerror(-rc));
+        return;
+    }
+    int fds[3] = {xt_session_memfd(cl->session), xt_session_doorbell(cl->session), xt_app_global_fd(cl->ctl->cfg.app)};
+    struct xt_msg_out o;
+    xt_client_begin(cl, &o);
+    xt_msg_uint(&o, "abi", XT_ABI_VERSION);
+    xt_msg_uint(&o, "session", xt_session_id(cl->session));
+    xt_msg_uint(&o, "proc", cl->proc);
+    xt_client_send(cl, &o, fds, 3);
+    xt_log_debug("control: pid %d (%s) uid %u attached", cl->pid, comm, cl->uid);
+}
+
+void xt_attach_waiter(struct xt_request *r)
+{
+    struct xt_client *cl = r->client;
+    struct xt_msg_out o;
+    int fd = -1;
+    int index = cl->session ? xt_session_add_waiter(cl->session, cl->proc, &fd) : -ENOTCONN;
+    if (index < 0) {
+        xt_client_error(cl, index, "cannot make a waiter: %s", strerror(-index));
+        return;
+    }
+    xt_client_begin(cl, &o);
+    xt_msg_uint(&o, "waiter", (uint64_t)index);
+    xt_client_send(cl, &o, &fd, 1);
+}
+
+static bool sock_int_is(int fd, int opt, int want)
+{
+    int v;
+    socklen_t len = sizeof v;
+    return getsockopt(fd, SOL_SOCKET, opt, &v, &len) == 0 && v == want;
+}
+
+/* One end of a connected pair, as promised; its other end may be anybody's. */
+static bool is_pair_end(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    return sock_int_is(fd, SO_DOMAIN, AF_UNIX) && sock_int_is(fd, SO_TYPE, SOCK_SEQPACKET) &&
+           getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+void xt_attach_fork(struct xt_request *r)
+{
+    struct xt_client *cl = r->client;
+    if (!cl->session || r->anc->nfds != 1 || !is_pair_end(r->anc->fd[0])) {
+        xt_client_error(cl, -EBADMSG, "fork wants an attached process and one end of a socket pair");
+        xt_client_drop(cl, "a malformed fork");
+        return;
+    }
+    int proc = xt_session_add_proc(cl->session, 0);
+    if (proc < 0) {
+        xt_client_error(cl, proc, "cannot add a process: %s", strerror(-proc));
+        return;
+    }
+    int fd = r->anc->fd[0];
+    r->anc->fd[0] = -1;
+    struct xt_client *child = xt_client_new(cl->ctl, fd, 0, cl->uid, cl->gid);
+    if (!child) {
+        struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = (uint32_t)proc, .ptr = cl->session};
+        xt_ctl_post(cl->ctl, &m);
+        xt_client_error(cl, -ENOBUFS, "too many processes are attached");
+        return;
+    }
+    child->session = cl->session;
+    child->proc = (uint32_t)proc;
+    struct xt_msg_out o;
+    xt_client_begin(cl, &o);
+    xt_msg_uint(&o, "proc", (uint64_t)proc);
+    xt_client_send(cl, &o, NULL, 0);
+}
+
+/* No reply: the child is in the middle of fork(). */
+void xt_attach_hello(struct xt_request *r)
+{
+    struct xt_client *cl = r->client;
+    char comm[24] = "?";
+    xt_msg_get_str(r->msg, "comm", comm, sizeof comm);
+    if (r->anc->has_cred)
+        cl->pid = r->anc->pid;
+    xt_log_debug("control: pid %d (%s) is a fork that attached", cl->pid, comm);
+}

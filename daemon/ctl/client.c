@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A connection to the control socket: its life, its identity and its replies. The socket's open file may be shared with the
+ * client (a fork's end comes from it), so its flags are not trusted: every call says MSG_DONTWAIT. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/base/log.h"
+#include "daemon/ctl/internal.h"
+
+static void on_closed(uv_handle_t *h)
+{
+    struct xt_client *cl = h->data;
+    close(cl->fd);
+    free(cl);
+}
+
+void xt_client_close(struct xt_client *cl)
+{
+    if (cl->closing)
+        return;
+    cl->closing = true;
+    LIST_REMOVE(cl, link);
+    cl->ctl->nclients--;
+    if (cl->job)
+        cl->job->client = NULL;
+    if (cl->session) {
+        struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = cl->proc, .ptr = cl->session};
+        xt_ctl_post(cl->ctl, &m);
+    }
+    uv_close((uv_handle_t *)&cl->poll, on_closed);
+}
+
+void xt_client_drop(struct xt_client *cl, const char *why)
+{
+    if (!cl->closing)
+        xt_log_limited(XT_LOG_WARN, "control: pid %d uid %u is disconnected: %s", cl->pid, cl->uid, why);
+    xt_client_close(cl);
+}
+
+static void on_readable(uv_poll_t *h, int status, int events)
+{
+    struct xt_client *cl = h->data;
+    struct xt_ctl *c = cl->ctl;
+    if (status < 0) {
+        xt_client_close(cl);
+        return;
+    }
+    for (unsigned i = 0; i < XT_CTL_BURST && !cl->closing && !cl->job; i++) {
+        struct xt_msg_anc anc;
+        ssize_t n = xt_msg_recv(cl->fd, c->in, sizeof c->in, &anc, MSG_DONTWAIT);
+        if (n == -EAGAIN)
+            return;
+        if (n == -EMSGSIZE)
+            xt_client_drop(cl, "a message too long");
+        else if (n <= 0)
+            xt_client_close(cl);
+        else
+            xt_request_handle(cl, c->in, (size_t)n, &anc);
+        xt_msg_anc_close(&anc);
+    }
+    if (!cl->closing && cl->job)
+        uv_poll_stop(&cl->poll);
+}
+
+void xt_client_resume(struct xt_client *cl)
+{
+    cl->job = NULL;
+    if (!cl->closing)
+        uv_poll_start(&cl->poll, UV_READABLE, on_readable);
+}
+
+/* One user may not take all places: half of them are left to others. */
+static bool has_room(struct xt_ctl *c, uid_t uid)
+{
+    unsigned limit = 2 * c->cfg.config.max_clients + 64, own = 0;
+    struct xt_client *cl;
+    if (c->nclients >= limit)
+        return uid == 0 && c->nclients < limit + 16;
+    if (uid == 0 || c->nclients < limit / 2)
+        return true;
+    LIST_FOREACH(cl, &c->clients, link)
+    own += cl->uid == uid;
+    return own < limit / 2;
+}
+
+struct xt_client *xt_client_new(struct xt_ctl *c, int fd, pid_t pid, uid_t uid, gid_t gid)
+{
+    int on = 1;
+    struct xt_client *cl = has_room(c, uid) ? calloc(1, sizeof *cl) : NULL;
+    if (!cl || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ||
+        uv_poll_init(&c->loop, &cl->poll, fd) < 0) {
+        xt_log_limited(XT_LOG_WARN, "control: no room for pid %d uid %u", pid, uid);
+        free(cl);
+        close(fd);
+        return NULL;
+    }
+    cl->ctl = c;
+    cl->fd = fd;
+    cl->pid = pid;
+    cl->uid = uid;
+    cl->gid = gid;
+    cl->poll.data = cl;
+    LIST_INSERT_HEAD(&c->clients, cl, link);
+    c->nclients++;
+    uv_poll_start(&cl->poll, UV_READABLE, on_readable);
+    return cl;
+}
+
+/* ---- replies ---- */
+
+void xt_client_begin(struct xt_client *cl, struct xt_msg_out *o)
+{
+    xt_msg_begin(o, cl->ctl->out, sizeof cl->ctl->out);
+    xt_msg_bool(o, "ok", true);
+}
+
+void xt_client_send(struct xt_client *cl, struct xt_msg_out *o, const int *fds, unsigned nfds)
+{
+    if (cl->closing)
+        return;
+    ssize_t n = xt_msg_end(o);
+    if (n < 0) {
+        xt_client_error(cl, (int)n, "the reply does not fit into one message");
+        return;
+    }
+    int rc = xt_msg_send(cl->fd, o->buf, (size_t)n, fds, nfds, MSG_DONTWAIT);
+    if (rc == -EAGAIN)
+        xt_client_drop(cl, "it does not read its replies");
+    else if (rc < 0)
+        xt_client_close(cl);
+}
+
+void xt_client_ok(struct xt_client *cl)
+{
+    struct xt_msg_out o;
+    xt_client_begin(cl, &o);
+    xt_client_send(cl, &o, NULL, 0);
+}
+
+void xt_client_error(struct xt_client *cl, int rc, const char *fmt, ...)
+{
+    char text[512];
+    struct xt_msg_out o;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    xt_msg_begin(&o, cl->ctl->out, sizeof cl->ctl->out);
+    xt_msg_bool(&o, "ok", false);
+    xt_msg_uint(&o, "errno", (uint64_t)-rc);
+    xt_msg_str(&o, "error", text);
+    xt_client_send(cl, &o, NULL, 0);
+}
+
+/* ---- identity ---- */
+
+/* Membership as the kernel recorded it when the peer connected. */
+static bool in_group(const struct xt_client *cl, gid_t group)
+{
+    gid_t groups[1024];
+    socklen_t len = sizeof groups;
+    if (cl->gid == group)
+        return true;
+    if (getsockopt(cl->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+        return false;
+    for (size_t i = 0; i < len / sizeof groups[0]; i++)
+        if (groups[i] == group)
+            return true;
+    return false;
+}
+
+bool xt_client_is_admin(const struct xt_client *cl)
+{
+    gid_t group = cl->ctl->admin_gid;
+    if (cl->session) /* its descriptor is inherited by forks, which may have dropped the rights it was opened with */
+        return false;
+    return cl->uid == 0 || cl->uid == geteuid() || (group != (gid_t)-1 && in_group(cl, group));
+}

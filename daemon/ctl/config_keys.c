@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table of configuration keys. */
+#include <string.h>
+
+#include "daemon/ctl/config.h"
+#include "proto/xt_bitmap.h"
+
+#define FIELD(member) .offset = offsetof(struct xt_config, member), .width = sizeof(((struct xt_config *)0)->member)
+#define US UINT64_C(1)
+#define MS (1000 * US)
+#define SEC (1000 * MS)
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+/* clang-format off */
+static const struct xt_setting keys[] = {
+    {"interface", XT_SET_TEXT, FIELD(interface), .def = NULL,
+     .help = "network interface to send and receive on"},
+    {"address", XT_SET_CIDR, FIELD(address), .min = 1, .max = 31, .def = NULL,
+     .help = "own IPv4 address and prefix length; the kernel must not own it"},
+    {"gateway", XT_SET_IPV4, FIELD(gateway), .def = "none", .runtime = true,
+     .help = "default gateway"},
+    {"route", XT_SET_ROUTE, FIELD(routes), .def = "", .runtime = true,
+     .help = "route NET/LEN,GATEWAY or NET/LEN (on link); may be given again"},
+    {"mac", XT_SET_MAC, FIELD(mac), .def = "auto",
+     .help = "own MAC address; auto: a locally administered one, the same at every start"},
+    {"mtu", XT_SET_COUNT, FIELD(mtu), .min = 576, .max = 65535, .zero_auto = true, .def = "auto", .runtime = true,
+     .help = "largest IP packet to send; auto: the interface's"},
+    {"ttl", XT_SET_COUNT, FIELD(ttl), .min = 1, .max = 255, .def = "64",
+     .help = "time to live of sent packets"},
+    {"ports", XT_SET_RANGE, FIELD(ports), .min = 1024, .max = 65535, .def = "32768-60999",
+     .help = "ports chosen for connections that ask for none"},
+
+    {"socket", XT_SET_TEXT, FIELD(socket), .choices = "PATH", .def = "/run/xtcp/xtcpd.sock",
+     .help = "control socket for programs and xtcpctl"},
+    {"admin-group", XT_SET_TEXT, FIELD(admin_group), .def = "", .runtime = true,
+     .help = "group whose members may use xtcpctl, beside root"},
+    {"max-connections", XT_SET_COUNT, FIELD(max_connections), .min = 16, .max = 1 << 22, .def = "65536",
+     .help = "connections of all programs together, listeners included"},
+    {"max-clients", XT_SET_COUNT, FIELD(max_clients), .min = 1, .max = 65536, .def = "4096",
+     .help = "programs attached at a time; forks count as one with their parent"},
+    {"max-sockets", XT_SET_COUNT, FIELD(max_sockets), .min = 16, .max = XT_BITMAP_MAX, .def = "65536",
+     .help = "sockets of one program and its forks"},
+    {"somaxconn", XT_SET_COUNT, FIELD(somaxconn), .min = 1, .max = 65536, .def = "4096",
+     .help = "limit of a listener's backlog"},
+    {"sndbuf", XT_SET_POW2, FIELD(sndbuf), .min = 4 * KIB, .max = GIB, .def = "1M",
+     .help = "send buffer of a socket"},
+    {"rcvbuf", XT_SET_POW2, FIELD(rcvbuf), .min = 4 * KIB, .max = GIB, .def = "1M",
+     .help = "receive buffer of a socket"},
+    {"bufmax", XT_SET_POW2, FIELD(bufmax), .min = 4 * KIB, .max = GIB, .def = "16M",
+     .help = "limit of what a program may ask for with SO_SNDBUF and SO_RCVBUF"},
+    {"arena", XT_SET_SIZE, FIELD(arena), .min = 16 * MIB, .max = 1024 * GIB, .def = "16G",
+     .help = "address space for the buffers of one program; memory is taken when used"},
+
+    {"spin", XT_SET_DURATION, FIELD(spin), .min = 0, .max = SEC, .def = "50us",
+     .help = "how long the data plane looks for work before it sleeps; 0: never"},
+    {"client-spin", XT_SET_DURATION, FIELD(client_spin), .min = 0, .max = SEC, .def = "20us", .runtime = true,
+     .help = "how long a program's blocking call looks for news before it sleeps"},
+    {"rx-mode", XT_SET_CHOICE, FIELD(rx_mode), .choices = "ring|multishot", .def = "ring",
+     .help = "how frames are received: mapped ring or io_uring receive"},
+    {"rx-frames", XT_SET_COUNT, FIELD(rx_frames), .min = 16, .max = 65536, .zero_auto = true, .def = "auto",
+     .help = "receive slots, each takes a super-frame"},
+    {"tx-frames", XT_SET_COUNT, FIELD(tx_frames), .min = 16, .max = 65536, .zero_auto = true, .def = "auto",
+     .help = "sends in flight"},
+    {"log-level", XT_SET_CHOICE, FIELD(log_level), .choices = "error|warn|info|debug", .def = "info", .runtime = true,
+     .help = "what goes to standard error"},
+
+    {"msl", XT_SET_DURATION, FIELD(tcp.msl), .min = MS, .max = 600 * SEC, .def = "30s", .runtime = true,
+     .help = "maximum segment lifetime; TIME_WAIT lasts two"},
+    {"rto-initial", XT_SET_DURATION, FIELD(tcp.rto_initial), .min = 10 * MS, .max = 60 * SEC, .def = "1s", .runtime = true,
+     .help = "retransmission time-out before the first measurement"},
+    {"rto-min", XT_SET_DURATION, FIELD(tcp.rto_min), .min = MS, .max = 60 * SEC, .def = "200ms", .runtime = true,
+     .help = "least retransmission time-out"},
+    {"rto-max", XT_SET_DURATION, FIELD(tcp.rto_max), .min = SEC, .max = 600 * SEC, .def = "120s", .runtime = true,
+     .help = "greatest retransmission time-out"},
+    {"delack", XT_SET_DURATION, FIELD(tcp.delack), .min = 0, .max = 500 * MS, .def = "40ms", .runtime = true,
+     .help = "how long an acknowledgement may wait for company"},
+    {"quickack", XT_SET_COUNT, FIELD(tcp.quickack), .min = 0, .max = 255, .def = "16", .runtime = true,
+     .help = "segments acknowledged at once at the start of a connection; 0: plain delayed ACK"},
+    {"fin-timeout", XT_SET_DURATION, FIELD(tcp.finwait2), .min = MS, .max = 3600 * SEC, .def = "60s", .runtime = true,
+     .help = "time in FIN_WAIT2 of a connection that no program holds"},
+    {"keepalive-time", XT_SET_DURATION, FIELD(tcp.keep_idle), .min = SEC, .max = 32767 * SEC, .def = "2h", .runtime = true,
+     .help = "silence before the first keep-alive probe"},
+    {"keepalive-interval", XT_SET_DURATION, FIELD(tcp.keep_intvl), .min = SEC, .max = 32767 * SEC, .def = "75s", .runtime = true,
+     .help = "time between keep-alive probes"},
+    {"keepalive-probes", XT_SET_COUNT, FIELD(tcp.keep_cnt), .min = 1, .max = 127, .def = "9", .runtime = true,
+     .help = "unanswered keep-alive probes that end a connection"},
+    {"syn-retries", XT_SET_COUNT, FIELD(tcp.syn_retries), .min = 0, .max = 127, .def = "6", .runtime = true,
+     .help = "SYNs sent again before connect fails"},
+    {"synack-retries", XT_SET_COUNT, FIELD(tcp.synack_retries), .min = 0, .max = 127, .def = "5", .runtime = true,
+     .help = "SYN+ACKs sent again before a half-open connection is dropped"},
+    {"retries", XT_SET_COUNT, FIELD(tcp.retries), .min = 1, .max = 127, .def = "15", .runtime = true,
+     .help = "retransmissions of one segment before a connection is given up"},
+    {"orphan-retries", XT_SET_COUNT, FIELD(tcp.orphan_retries), .min = 0, .max = 127, .def = "8", .runtime = true,
+     .help = "likewise for a connection that no program holds"},
+    {"init-cwnd", XT_SET_COUNT, FIELD(tcp.init_cwnd), .min = 1, .max = 255, .def = "10", .runtime = true,
+     .help = "initial congestion window, segments"},
+    {"timestamps", XT_SET_BOOL, FIELD(tcp.timestamps), .def = "on", .runtime = true,
+     .help = "TCP time stamps"},
+    {"sack", XT_SET_BOOL, FIELD(tcp.sack), .def = "on", .runtime = true,
+     .help = "selective acknowledgement"},
+    {"wscale", XT_SET_BOOL, FIELD(tcp.wscale), .def = "on", .runtime = true,
+     .help = "window scaling"},
+    {"gso-max", XT_SET_SIZE, FIELD(tcp.gso_max), .min = 0, .max = 65160, .def = "65160", .runtime = true,
+     .help = "payload of a super-segment that the kernel cuts up; 0: none"},
+};
+/* clang-format on */
+
+const struct xt_setting *xt_config_keys(size_t *n)
+{
+    *n = sizeof keys / sizeof keys[0];
+    return keys;
+}
+
+const struct xt_setting *xt_config_key(const char *name)
+{
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}

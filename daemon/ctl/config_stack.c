@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From the configuration to the stack's. */
+#include <string.h>
+
+#include "daemon/ctl/config.h"
+
+/* Only fields that have a key: the others keep the core's own defaults. */
+static void copy_tcp(const struct xt_config *c, struct xt_tcp_cfg *out)
+{
+    size_t n, first = offsetof(struct xt_config, tcp), last = first + sizeof c->tcp;
+    const struct xt_setting *k = xt_config_keys(&n);
+    for (; n--; k++)
+        if (k->offset >= first && k->offset < last)
+            memcpy((char *)out + (k->offset - first), (const char *)c + k->offset, k->width);
+}
+
+void xt_config_stack(const struct xt_config *c, struct xt_stack_cfg *out)
+{
+    memset(out, 0, sizeof *out);
+    memcpy(out->mac, c->mac, sizeof out->mac);
+    out->addr = c->address.addr;
+    out->prefix = c->address.prefix;
+    out->mtu = c->mtu;
+    out->max_conns = c->max_connections;
+    memcpy(out->routes, c->routes, c->nroutes * sizeof c->routes[0]);
+    out->nroutes = c->nroutes;
+    if (c->gateway)
+        out->routes[out->nroutes++] = (struct xt_route){.gateway = c->gateway};
+    out->port_min = c->ports.min;
+    out->port_max = c->ports.max;
+    out->ttl = c->ttl;
+    xt_tcp_cfg_default(&out->tcp);
+    copy_tcp(c, &out->tcp);
+    out->tcp.mss = (uint16_t)(c->mtu - 40); /* IPv4 and TCP headers without options */
+}

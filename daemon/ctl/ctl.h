@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The control plane: a libuv loop on the control socket. Programs attach here; xtcpctl asks here. All of it runs on one thread
+ * (whoever calls xt_ctl_run()); the data plane is reached by messages only. */
+#ifndef XT_CTL_CTL_H
+#define XT_CTL_CTL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "daemon/app/app.h"
+#include "daemon/ctl/config.h"
+
+#define XT_VERSION "0.1.0"
+
+struct xt_ctl;
+
+/* Takes one counter: a group ("device"), a name, its value and what it means. Strings must be constants. */
+typedef void xt_ctl_put(void *put_arg, const char *group, const char *name, uint64_t value, const char *text);
+
+/* What the control plane must know of the data plane. Both functions are called on the data plane and must be short. */
+struct xt_ctl_host {
+    struct xt_stack *(*stack)(void *arg);
+    void (*counters)(void *arg, xt_ctl_put *put, void *put_arg); /* those that no other layer has; may be NULL */
+    void *arg;
+};
+
+struct xt_ctl_cfg {
+    struct xt_app *app;
+    struct xt_ctl_host host;
+    struct xt_config config; /* effective values */
+    int listen_fd;           /* SOCK_SEQPACKET, taken over */
+    uint32_t epoch;          /* counts starts of the stack process */
+    uint32_t restarts;       /* of them, those by this keeper */
+};
+
+/* Returns 0 or a negative errno; `listen_fd` is then closed. */
+int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg);
+
+/* Serves until xt_ctl_stop(), which must be called on the same thread (from a handle of xt_ctl_loop()). */
+void xt_ctl_run(struct xt_ctl *c);
+void xt_ctl_stop(struct xt_ctl *c);
+uv_loop_t *xt_ctl_loop(struct xt_ctl *c);
+
+/* After the data plane has ended. Handles that others put on the loop must be closed already. */
+void xt_ctl_free(struct xt_ctl *c);
+
+/* Takes what may change at run time from `fresh` (a checked configuration) and logs what would need a restart. */
+void xt_ctl_reload(struct xt_ctl *c, const struct xt_config *fresh);
+
+/* Group name to id. Returns 0, or -ENOENT with words in `err`; "" gives (gid_t)-1. Not thread-safe. */
+int xt_ctl_find_group(const char *name, gid_t *out, char *err, size_t errlen);
+
+/* Makes the control socket: directories 0755, the socket 0666 (who may do what is decided for each request). A leftover socket is
+ * replaced: the caller has made sure that nobody serves it. Returns the descriptor or a negative errno with words in `err`. */
+int xt_ctl_listen(const char *path, char *err, size_t errlen);
+
+/* Makes the directories above `path` that are missing, 0755. Returns 0 or a negative errno. */
+int xt_ctl_make_parents(const char *path);
+
+/* True when `fd` is the control socket of that path and the path still leads to it. */
+bool xt_ctl_listens_at(int fd, const char *path);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The keeper: the parent process. It starts the stack process, keeps the descriptors that must outlive it and starts it again when
+ * it dies. It reads nothing that a client or the network can write. Single-threaded; blocks the signals it handles. */
+#ifndef XT_MAIN_KEEPER_H
+#define XT_MAIN_KEEPER_H
+
+#include <stdint.h>
+
+/* Set for the stack process by the keeper, beside those of the fd-store protocol. */
+#define XT_ENV_KEEPER "XTCPD_KEEPER"     /* pid of the keeper */
+#define XT_ENV_RESTARTS "XTCPD_RESTARTS" /* how often it was started before */
+
+/* Exit codes, the stack process's and the keeper's own. */
+enum { XT_EXIT_OK, XT_EXIT_FAILED, XT_EXIT_CONFIG };
+
+struct xt_keeper_cfg {
+    char **argv;              /* of the stack process; argv[0] is its path */
+    const char *notify_path;  /* where the notification socket is made; a leftover is replaced */
+    uint64_t (*now_us)(void); /* monotonic clock */
+    uint64_t stop_us;         /* patience with an orderly stop */
+};
+
+/* Runs until SIGTERM or SIGINT, or until the stack process ends by itself: with 0, or before it was ever ready. SIGHUP is passed on.
+ * A second SIGTERM or SIGINT ends the stack process at once. Returns an exit code. */
+int xt_keeper_run(const struct xt_keeper_cfg *cfg);
+
+#endif

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/main/stack_process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "daemon/base/log.h"
+#include "daemon/base/rand.h"
+#include "daemon/base/time.h"
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/netif.h"
+#include "daemon/main/caps.h"
+#include "daemon/main/counters.h"
+#include "daemon/main/keeper.h"
+#include "daemon/main/kept.h"
+#include "daemon/main/notify.h"
+#include "daemon/main/shard.h"
+
+#define ORPHANS_AT_ONCE 256
+
+struct process {
+    const struct xt_stack_process_cfg *cfg;
+    struct xt_handed handed;
+    struct xt_kept state;
+    int listen_fd; /* until the control plane has it */
+    struct xt_app *app;
+    struct xt_shard *shard;
+    struct xt_ctl *ctl;
+    uv_signal_t term, interrupt, hangup;
+    uint32_t orphan_cursor;
+    unsigned orphans;
+};
+
+/* ---- state ---- */
+
+static int take_state(struct process *p)
+{
+    char err[256];
+    size_t size = xt_stack_state_size(p->cfg->config.max_connections);
+    int fd = xt_handed_take(&p->handed, "state"), rc;
+    if (fd >= 0) {
+        if (xt_kept_open(&p->state, fd, size, err, sizeof err) == 0)
+            return 0;
+        xt_log_warn("%s: starting without it", err);
+    }
+    rc = xt_kept_new(&p->state, size);
+    if (rc < 0) {
+        xt_log_error("no memory for %u connections: %s (lower max-connections)", p->cfg->config.max_connections,
+                     strerror(-rc));
+        return rc;
+    }
+    xt_notify_forget("state");
+    rc = xt_notify_store("state", p->state.fd);
+    if (rc < 0)
+        xt_log_warn("the keeper does not take the state: %s", strerror(-rc));
+    return 0;
+}
+
+/* ---- data plane ---- */
+
+static int make_app(struct process *p)
+{
+    const struct xt_config *c = &p->cfg->config;
+    struct xt_app_cfg ac = {
+        .max_slots = c->max_sockets,
+        .max_sessions = c->max_clients,
+        .arena = c->arena,
+        .sndbuf = c->sndbuf,
+        .rcvbuf = c->rcvbuf,
+        .bufmax = c->bufmax,
+        .somaxconn = c->somaxconn,
+        .spin_us = c->client_spin,
+    };
+    int rc = xt_app_new(&p->app, &ac);
+    if (rc < 0) {
+        xt_log_error("cannot make the application layer: %s", strerror(-rc));
+        return rc;
+    }
+    xt_app_global(p->app)->epoch = p->state.page->epoch;
+    xt_app_global(p->app)->addr_be = c->address.addr;
+    return 0;
+}
+
+static int start_shard(struct process *p, char *err, size_t errlen)
+{
+    const struct xt_config *c = &p->cfg->config;
+    struct xt_shard_cfg sc = {
+        .pktio = {.ifname = c->interface,
+                  .rx_mode = c->rx_mode ? XT_RX_MULTISHOT : XT_RX_RING,
+                  .rx_frames = c->rx_frames,
+                  .tx_frames = c->tx_frames,
+                  .fd = -1},
+        .spin_us = c->spin,
+        .state = p->state.stack,
+    };
+    xt_config_stack(c, &sc.stack);
+    memcpy(sc.pktio.mac, c->mac, sizeof sc.pktio.mac);
+    memcpy(sc.key, p->state.page->key, sizeof sc.key);
+    return xt_shard_start(&p->shard, &sc, p->app, err, errlen);
+}
+
+/* A state whose records this release cannot read is put aside and a new one made. */
+static int start_data_plane(struct process *p)
+{
+    char err[256] = "";
+    int rc = start_shard(p, err, sizeof err);
+    if (rc == -EPROTO) {
+        xt_log_warn("the kept connections have another layout: starting without them");
+        xt_kept_close(&p->state);
+        rc = take_state(p); /* what was handed over is taken already: this makes a new one */
+        if (rc == 0) {
+            xt_app_global(p->app)->epoch = p->state.page->epoch;
+            rc = start_shard(p, err, sizeof err);
+        }
+    }
+    if (rc < 0)
+        xt_log_error("%s", *err ? err : strerror(-rc));
+    return rc;
+}
+
+static void abort_orphan(void *arg, struct xt_conn *c)
+{
+    struct process *p = arg;
+    p->orphans++;
+    xt_stack_abort(xt_shard_stack(p->shard), c, xt_time_us());
+}
+
+/* Records of the last stack process: their programs have got an error, so their peers get a reset. */
+static void end_orphans(void *arg)
+{
+    struct process *p = arg;
+    struct xt_stack *s = xt_shard_stack(p->shard);
+    while (xt_stack_each(s, &p->orphan_cursor, ORPHANS_AT_ONCE, abort_orphan, p))
+        ;
+}
+
+static void orphans_ended(void *arg)
+{
+    struct process *p = arg;
+    if (p->orphans)
+        xt_log_warn("connections of the last stack process that were reset: %u", p->orphans);
+}
+
+/* Before any program can attach: session numbers in old records must not meet new sessions. */
+static int clear_orphans(struct process *p)
+{
+    struct xt_msg m = {.type = XT_MSG_CALL, .ptr = p, .fn = end_orphans, .done = orphans_ended};
+    return p->state.page->epoch > 1 ? xt_app_post(p->app, &m) : 0;
+}
+
+/* ---- control plane ---- */
+
+static struct xt_stack *host_stack(void *arg)
+{
+    return xt_shard_stack(arg);
+}
+
+static int take_listener(struct process *p)
+{
+    const char *path = p->cfg->config.socket;
+    char err[256];
+    int fd = xt_handed_take(&p->handed, "control");
+    if (fd >= 0 && xt_ctl_listens_at(fd, path)) {
+        p->listen_fd = fd;
+        return 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    fd = xt_ctl_listen(path, err, sizeof err);
+    p->listen_fd = fd;
+    if (fd < 0) {
+        xt_log_error("%s", err);
+        return fd;
+    }
+    xt_notify_forget("control");
+    int rc = xt_notify_store("control", fd);
+    if (rc < 0)
+        xt_log_warn("the keeper does not take the control socket: %s", strerror(-rc));
+    return 0;
+}
+
+static int make_ctl(struct process *p)
+{
+    const char *restarts = getenv(XT_ENV_RESTARTS);
+    struct xt_ctl_cfg cc = {
+        .app = p->app,
+        .host = {.stack = host_stack, .counters = xt_main_counters, .arg = p->shard},
+        .config = p->cfg->config,
+        .listen_fd = p->listen_fd,
+        .epoch = p->state.page->epoch,
+        .restarts = restarts ? (uint32_t)strtoul(restarts, NULL, 10) : 0,
+    };
+    p->listen_fd = -1;
+    int rc = xt_ctl_new(&p->ctl, &cc);
+    if (rc < 0)
+        xt_log_error("cannot start the control plane: %s", strerror(-rc));
+    return rc;
+}
+
+static void on_stop(uv_signal_t *h, int sig)
+{
+    struct process *p = h->data;
+    xt_log_info("stopping: %s", strsignal(sig));
+    xt_ctl_stop(p->ctl);
+}
+
+static void on_hangup(uv_signal_t *h, int sig)
+{
+    struct process *p = h->data;
+    struct xt_config fresh;
+    char err[512];
+    const struct xt_stack_process_cfg *c = p->cfg;
+    int rc = xt_config_build(&fresh, c->cmdline, c->argc, c->argv, err, sizeof err);
+    if (rc == 0)
+        rc = xt_config_check(&fresh, err, sizeof err);
+    if (rc == 0)
+        rc = xt_netif_check(&fresh, err, sizeof err);
+    if (rc < 0)
+        xt_log_error("the configuration stays as it is: %s", err);
+    else
+        xt_ctl_reload(p->ctl, &fresh);
+}
+
+static void watch_signal(struct process *p, uv_signal_t *h, int sig, uv_signal_cb cb)
+{
+    h->data = p;
+    uv_signal_init(xt_ctl_loop(p->ctl), h);
+    uv_signal_start(h, cb, sig);
+}
+
+static void serve(struct process *p)
+{
+    const struct xt_config *c = &p->cfg->config;
+    watch_signal(p, &p->term, SIGTERM, on_stop);
+    watch_signal(p, &p->interrupt, SIGINT, on_stop);
+    watch_signal(p, &p->hangup, SIGHUP, on_hangup);
+    xt_log_info("serving on %s, control socket %s, start %u", c->interface, c->socket, p->state.page->epoch);
+    xt_notify("READY=1\nSTATUS=serving");
+    xt_ctl_run(p->ctl);
+    xt_notify("STOPPING=1");
+    uv_close((uv_handle_t *)&p->term, NULL);
+    uv_close((uv_handle_t *)&p->interrupt, NULL);
+    uv_close((uv_handle_t *)&p->hangup, NULL);
+}
+
+/* ---- life ---- */
+
+/* Each client costs several descriptors. */
+static void raise_limits(void)
+{
+    struct rlimit rl;
+    if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+        return;
+    rl.rlim_cur = rl.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &rl);
+}
+
+static void reduce_rights(void)
+{
+#if XT_HAVE_CAPNG
+    if (xt_caps_reduce() < 0)
+        xt_log_warn("the stack process keeps more capabilities than it needs: they cannot be given up");
+#endif
+}
+
+static int run(struct process *p)
+{
+    int rc = xt_handed_read(&p->handed);
+    if (rc == 0)
+        rc = take_state(p);
+    if (rc == 0)
+        rc = take_listener(p);
+    if (rc == 0)
+        reduce_rights(); /* what files and directories wanted is done */
+    if (rc == 0)
+        rc = make_app(p);
+    if (rc == 0)
+        rc = start_data_plane(p);
+    if (rc == 0)
+        rc = clear_orphans(p);
+    if (rc == 0)
+        rc = make_ctl(p);
+    if (rc == 0)
+        serve(p);
+    return rc;
+}
+
+/* The data plane ends first: nothing then uses what the others free. */
+static void tear_down(struct process *p)
+{
+    if (p->shard)
+        xt_shard_stop(p->shard);
+    if (p->ctl)
+        xt_ctl_free(p->ctl);
+    if (p->app)
+        xt_app_free(p->app);
+    if (p->state.page)
+        xt_kept_close(&p->state);
+    if (p->listen_fd >= 0)
+        close(p->listen_fd);
+    xt_handed_free(&p->handed);
+}
+
+int xt_stack_process_run(const struct xt_stack_process_cfg *cfg)
+{
+    struct process *p = calloc(1, sizeof *p);
+    if (!p)
+        return XT_EXIT_FAILED;
+    p->cfg = cfg;
+    p->listen_fd = -1;
+    signal(SIGPIPE, SIG_IGN);
+    raise_limits();
+    int rc = run(p);
+    tear_down(p);
+    free(p);
+    return rc < 0 ? XT_EXIT_FAILED : XT_EXIT_OK;
+}

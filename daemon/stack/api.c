@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the application layer calls: open connections and listeners, and the core's calls on them. */
+#include <errno.h>
+
+#include "daemon/stack/internal.h"
+
+struct xt_conn *xt_stack_conn(struct xt_stack *s, uint32_t index)
+{
+    return index < s->hdr->high_water && (s->conns[index].flags & XT_CONN_USED) ? &s->conns[index] : NULL;
+}
+
+void xt_stack_set_bufs(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size, uint8_t *tx,
+                       uint32_t tx_size)
+{
+    s->side[c->index].rx = rx;
+    s->side[c->index].tx = tx;
+    if (rx_size && tx_size)
+        xt_tcp_set_rings(c, rx_size, tx_size);
+}
+
+struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c)
+{
+    return (struct xt_bufs){.rx = s->side[c->index].rx, .tx = s->side[c->index].tx};
+}
+
+int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, bool reuse, uint64_t now_us,
+                    struct xt_conn **out)
+{
+    struct xt_endpoint at = {.addr = xt_addr_v4(s->cfg.addr), .port = local->port}, any = {.addr = xt_addr_v4(0)};
+    struct xt_port *p = &s->ports[at.port];
+    s->now = now_us;
+    if (p->listener)
+        return -EADDRINUSE;
+    struct xt_conn *c = xt_conn_new(s, &at, &any, reuse ? XT_CONN_REUSE : 0);
+    if (!c)
+        return -ENOBUFS;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    p->listener = c->index + 1;
+    *out = c;
+    xt_conn_after(s, c, xt_tcp_listen(c, &ctx));
+    return 0;
+}
+
+/* The remote end point that is meant: 0.0.0.0 is the own address, as on Linux. */
+static int check_remote(const struct xt_stack *s, struct xt_endpoint *remote)
+{
+    uint32_t hop;
+    if (xt_addr_is_any(&remote->addr))
+        remote->addr = xt_addr_v4(s->cfg.addr);
+    if (!xt_addr_is_v4(&remote->addr))
+        return -ENETUNREACH;
+    uint32_t addr = xt_addr_to_v4(&remote->addr);
+    if (addr != s->cfg.addr && (!xt_ip_is_host(s, addr) || xt_route_lookup(s, addr, &hop) != 0))
+        return -ENETUNREACH;
+    return remote->port ? 0 : -EADDRNOTAVAIL;
+}
+
+/* The ISS for `flow`, whose end points may still be in TIME_WAIT. Returns 0 or -EADDRINUSE. */
+static int take_flow(struct xt_stack *s, const struct xt_flow *flow, uint32_t *iss)
+{
+    uint32_t old = xt_flowmap_find(&s->flows, flow), floor;
+    *iss = xt_isn(s, flow);
+    if (old == XT_FLOW_NONE)
+        return 0;
+    if (!xt_conn_may_recycle(s, old))
+        return -EADDRINUSE;
+    floor = xt_conn_recycle(s, old);
+    if ((int32_t)(*iss - floor) < 0)
+        *iss = floor;
+    return 0;
+}
+
+int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
+                     uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c), void *arg, struct xt_conn **out)
+{
+    struct xt_endpoint to = *remote, from = {.addr = xt_addr_v4(s->cfg.addr), .port = local->port};
+    s->now = now_us;
+    int r = check_remote(s, &to);
+    if (r == 0 && from.port == 0)
+        r = xt_ports_pick(s, &from, &to, &from.port);
+    if (r != 0)
+        return r;
+    struct xt_flow flow = xt_flow_of(&from, &to);
+    uint32_t iss;
+    if ((r = take_flow(s, &flow, &iss)) != 0)
+        return r;
+    const struct xt_port *p = &s->ports[from.port];
+    uint32_t flags = p->binds && !p->alone ? XT_CONN_REUSE : 0;
+    if (xt_addr_eq(&to.addr, &from.addr))
+        flags |= XT_CONN_LOCAL;
+    struct xt_conn *c = xt_conn_new(s, &from, &to, flags);
+    if (!c)
+        return -ENOBUFS;
+    if (prep)
+        prep(arg, c);
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    *out = c;
+    xt_conn_after(s, c, xt_tcp_connect(c, &ctx, iss));
+    return 0;
+}
+
+void xt_stack_wrote(struct xt_stack *s, struct xt_conn *c, uint64_t tx_head, bool urgent, uint64_t now_us)
+{
+    s->now = now_us;
+    if (c->state == XT_CLOSED)
+        return;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    xt_conn_after(s, c, xt_tcp_wrote(c, &ctx, tx_head, urgent));
+}
+
+void xt_stack_consumed(struct xt_stack *s, struct xt_conn *c, uint64_t rx_tail, uint64_t now_us)
+{
+    s->now = now_us;
+    if (c->state == XT_CLOSED)
+        return;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    xt_conn_after(s, c, xt_tcp_consumed(c, &ctx, rx_tail));
+}
+
+void xt_stack_shutdown(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
+{
+    s->now = now_us;
+    if (c->state == XT_CLOSED)
+        return;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    xt_conn_after(s, c, xt_tcp_shutdown(c, &ctx));
+}
+
+void xt_stack_close(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
+{
+    s->now = now_us;
+    if (c->state == XT_CLOSED)
+        return;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    xt_conn_after(s, c, xt_tcp_close(c, &ctx));
+}
+
+void xt_stack_abort(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
+{
+    struct xt_seg reply;
+    int has_reply = 0;
+    s->now = now_us;
+    if (c->state == XT_CLOSED)
+        return;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    uint32_t ev = xt_tcp_abort(c, &ctx, &reply, &has_reply);
+    if (has_reply)
+        xt_out_reply(s, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &reply, NULL);
+    xt_conn_after(s, c, ev);
+}
+
+void xt_stack_options_changed(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
+{
+    s->now = now_us;
+    if (c->state == XT_CLOSED)
+        return;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    xt_conn_after(s, c, xt_tcp_options_changed(c, &ctx));
+}
+
+bool xt_stack_each(struct xt_stack *s, uint32_t *cursor, unsigned max, void (*fn)(void *arg, struct xt_conn *c),
+                   void *arg)
+{
+    for (unsigned n = 0; n < max; (*cursor)++) {
+        if (*cursor >= s->hdr->high_water)
+            return false;
+        if (s->conns[*cursor].flags & XT_CONN_USED) {
+            fn(arg, &s->conns[*cursor]);
+            n++;
+        }
+    }
+    return true;
+}
+
+unsigned xt_stack_flush_time_wait(struct xt_stack *s, uint64_t now_us)
+{
+    unsigned n = 0;
+    s->now = now_us;
+    for (uint32_t i = 0; i < s->hdr->high_water; i++) {
+        struct xt_conn *c = &s->conns[i];
+        struct xt_seg reply;
+        int has_reply;
+        if (!(c->flags & XT_CONN_USED) || c->state != XT_TIME_WAIT)
+            continue;
+        struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+        xt_conn_after(s, c, xt_tcp_abort(c, &ctx, &reply, &has_reply));
+        n++;
+    }
+    return n;
+}

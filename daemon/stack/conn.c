@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The life of a connection's record: made, driven, told of, freed. */
+#include <errno.h>
+
+#include "daemon/base/macros.h"
+#include "daemon/base/time.h"
+#include "daemon/stack/internal.h"
+
+static uint32_t take_index(struct xt_stack *s)
+{
+    if (s->free_head) {
+        uint32_t i = s->free_head - 1;
+        s->free_head = s->side[i].next;
+        return i;
+    }
+    return s->hdr->high_water < s->hdr->max_conns ? s->hdr->high_water++ : XT_NO_CONN;
+}
+
+static void give_index(struct xt_stack *s, uint32_t i)
+{
+    s->side[i] = (struct xt_side){.next = s->free_head};
+    s->free_head = i + 1;
+}
+
+static bool is_listener(const struct xt_conn *c)
+{
+    return c->remote.port == 0;
+}
+
+struct xt_conn *xt_conn_new(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
+                            uint32_t flags)
+{
+    uint32_t i = take_index(s);
+    if (i == XT_NO_CONN)
+        return NULL;
+    struct xt_conn *c = &s->conns[i];
+    uint32_t gen = c->gen + 1;
+    s->side[i] = (struct xt_side){0};
+    xt_tcp_init(c, local, remote, &s->cfg.tcp);
+    c->index = i;
+    c->gen = gen ? gen : 1;
+    c->listener = XT_NO_CONN;
+    c->session = 0;
+    c->slot = UINT32_MAX;
+    c->flags = flags;
+    if (!is_listener(c)) {
+        struct xt_flow flow = xt_flow_of(local, remote);
+        if (xt_flowmap_add(&s->flows, &flow, i) != 0) {
+            c->flags = 0;
+            give_index(s, i);
+            return NULL;
+        }
+        xt_ports_conn_add(s, c);
+    }
+    c->flags = flags | XT_CONN_USED;
+    return c;
+}
+
+struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c)
+{
+    return (struct xt_tcp_ctx){
+        .now_us = s->now, .cfg = &s->cfg.tcp, .stats = &s->tcp_stats, .rx = s->side[c->index].rx};
+}
+
+void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener)
+{
+    struct xt_side *d = &s->side[child->index], *l = &s->side[listener];
+    child->listener = listener;
+    d->sib_prev = 0;
+    d->sib_next = l->child;
+    if (l->child)
+        s->side[l->child - 1].sib_prev = child->index + 1;
+    l->child = child->index + 1;
+}
+
+/* No child of its listener any more: it is open (the application knows it now) or gone. */
+static void leave_listener(struct xt_stack *s, const struct xt_conn *c)
+{
+    struct xt_side *d = &s->side[c->index];
+    if (c->listener == XT_NO_CONN)
+        return;
+    if (d->sib_next)
+        s->side[d->sib_next - 1].sib_prev = d->sib_prev;
+    if (d->sib_prev)
+        s->side[d->sib_prev - 1].sib_next = d->sib_next;
+    else if (s->side[c->listener].child == c->index + 1)
+        s->side[c->listener].child = d->sib_next;
+    d->sib_prev = d->sib_next = 0;
+}
+
+/* Connections that were not open yet end with their listener: nobody would ever accept them. */
+static void end_listener(struct xt_stack *s, struct xt_conn *l)
+{
+    struct xt_port *p = &s->ports[l->local.port];
+    if (p->listener == l->index + 1)
+        p->listener = 0;
+    while (s->side[l->index].child) {
+        struct xt_conn *child = &s->conns[s->side[l->index].child - 1];
+        leave_listener(s, child);
+        xt_stack_abort(s, child, s->now);
+    }
+}
+
+static void end(struct xt_stack *s, struct xt_conn *c, uint32_t events)
+{
+    uint32_t i = c->index;
+    xt_wheel_cancel(&s->wheel, i);
+    xt_list_remove(s, i);
+    if (is_listener(c)) {
+        end_listener(s, c);
+    } else {
+        xt_flowmap_remove(&s->flows, i);
+        xt_ports_conn_remove(s, c);
+        leave_listener(s, c);
+    }
+    s->ops.event(s->ops.arg, c, events);
+    c->flags = 0;
+    give_index(s, i);
+}
+
+void xt_conn_ready(struct xt_stack *s, struct xt_conn *c)
+{
+    if (s->side[c->index].list == XT_LIST_NONE)
+        xt_list_append(s, &s->ready, XT_LIST_READY, c->index);
+}
+
+/* Tells of the events; false when the record is gone, be it by what the application did when told. */
+static bool tell(struct xt_stack *s, struct xt_conn *c, uint32_t events)
+{
+    uint32_t gen = c->gen;
+    if (events & XT_EV_CLOSED) {
+        end(s, c, events & ~(uint32_t)(XT_EV_ACK_NOW | XT_EV_ADVISE));
+        return false;
+    }
+    if (c->listener != XT_NO_CONN && c->state != XT_SYN_RECV)
+        leave_listener(s, c);
+    if (events & XT_EV_ACK_NOW)
+        xt_out_conn(s, c);
+    if (events & XT_EV_ADVISE)
+        xt_arp_doubt(s, s->side[c->index].nexthop, s->side[c->index].neigh);
+    events &= ~(uint32_t)(XT_EV_ACK_NOW | XT_EV_ADVISE);
+    if (events)
+        s->ops.event(s->ops.arg, c, events);
+    return c->gen == gen && (c->flags & XT_CONN_USED);
+}
+
+static bool after(struct xt_stack *s, struct xt_conn *c, uint32_t events, uint64_t earliest)
+{
+    if (!tell(s, c, events))
+        return false;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    uint64_t deadline = xt_tcp_deadline(c);
+    xt_wheel_set(&s->wheel, c->index, XT_MAX(deadline, earliest));
+    if (xt_tcp_wants_output(c, &ctx))
+        xt_conn_ready(s, c);
+    return true;
+}
+
+bool xt_conn_after(struct xt_stack *s, struct xt_conn *c, uint32_t events)
+{
+    return after(s, c, events, 0);
+}
+
+void xt_conn_after_timer(struct xt_stack *s, struct xt_conn *c, uint32_t events)
+{
+    after(s, c, events, s->now + 1);
+}
+
+void xt_conn_fail(struct xt_stack *s, struct xt_conn *c, int err)
+{
+    struct xt_seg reply;
+    int has_reply;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    uint32_t ev = xt_tcp_abort(c, &ctx, &reply, &has_reply);
+    c->err = err;
+    xt_conn_after(s, c, ev | XT_EV_ERROR | XT_EV_CLOSED);
+}
+
+/* RFC 6191 from the other side: with time stamps, and a second after the end, what is left of the old connection in the
+ * network or at the peer cannot be taken for the new one's. */
+bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i)
+{
+    const struct xt_conn *c = &s->conns[i];
+    return c->state == XT_TIME_WAIT && (c->opts & XT_OPT_TS) &&
+           xt_tcp_deadline(c) + XT_US_PER_S <= s->now + 2 * s->cfg.tcp.msl;
+}
+
+uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i)
+{
+    struct xt_conn *c = &s->conns[i];
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_seg reply;
+    int has_reply;
+    uint32_t floor = c->snd_nxt + 65537; /* beyond any window without scaling that the peer may still remember */
+    s->stats.time_wait_recycled++;
+    xt_conn_after(s, c, xt_tcp_abort(c, &ctx, &reply, &has_reply));
+    return floor;
+}
+
+/* Enters the record of an earlier stack into all that is private. */
+static int revive(struct xt_stack *s, struct xt_conn *c)
+{
+    struct xt_flow flow = xt_flow_of(&c->local, &c->remote);
+    if (is_listener(c)) {
+        s->ports[c->local.port].listener = c->index + 1;
+    } else {
+        if (xt_flowmap_add(&s->flows, &flow, c->index) != 0)
+            return -EPROTO;
+        xt_ports_conn_add(s, c);
+        if (c->state == XT_SYN_RECV && c->listener < s->hdr->high_water && s->conns[c->listener].state == XT_LISTEN)
+            xt_conn_adopt_child(s, c, c->listener);
+    }
+    xt_conn_after(s, c, 0);
+    return 0;
+}
+
+int xt_conn_rebuild(struct xt_stack *s)
+{
+    for (uint32_t i = s->hdr->high_water; i-- > 0;) {
+        struct xt_conn *c = &s->conns[i];
+        if (!(c->flags & XT_CONN_USED) || c->state == XT_CLOSED) {
+            c->flags = 0;
+            give_index(s, i);
+            continue;
+        }
+        int r = c->index == i ? revive(s, c) : -EPROTO;
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From a segment to its connection or listener (RFC 9293 section 3.10.7). */
+#include "daemon/stack/internal.h"
+#include "daemon/wire/checksum.h"
+
+static void reset(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *reply, const struct xt_rx *rx)
+{
+    xt_out_reply(s, xt_addr_to_v4(&flow->local), xt_addr_to_v4(&flow->remote), reply, rx->mac);
+}
+
+/* A SYN that the listener takes becomes a connection in SYN_RECV. `floor`: lowest ISS allowed, with `reuse`. */
+static void accept_syn(struct xt_stack *s, struct xt_conn *l, const struct xt_flow *flow, const struct xt_seg *seg,
+                       const struct xt_rx *rx, bool reuse, uint32_t floor)
+{
+    if (!s->ops.admit(s->ops.arg, l)) {
+        s->stats.drop_backlog++;
+        return;
+    }
+    struct xt_endpoint local = {flow->local, flow->lport}, remote = {flow->remote, flow->rport};
+    uint32_t flags = (l->flags & XT_CONN_REUSE) | (rx->mac ? 0u : (uint32_t)XT_CONN_LOCAL);
+    struct xt_conn *c = xt_conn_new(s, &local, &remote, flags);
+    if (!c) {
+        s->stats.drop_no_conns++;
+        return;
+    }
+    uint32_t iss = xt_isn(s, flow);
+    if (reuse && (int32_t)(iss - floor) < 0)
+        iss = floor;
+    if (l->rx_size)
+        xt_tcp_set_rings(c, l->rx_size, l->tx_size);
+    c->session = l->session;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    uint32_t ev = xt_tcp_accept_syn(c, l, &ctx, seg, iss);
+    xt_conn_adopt_child(s, c, l->index);
+    xt_conn_after(s, c, ev);
+}
+
+static void to_listener(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *seg,
+                        const struct xt_rx *rx, bool reuse, uint32_t floor)
+{
+    struct xt_seg reply;
+    uint32_t at = s->ports[flow->lport].listener;
+    if (!at) {
+        s->stats.drop_closed_port++;
+        if (xt_tcp_reset_for(seg, &reply))
+            reset(s, flow, &reply, rx);
+        return;
+    }
+    struct xt_conn *l = &s->conns[at - 1];
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, l);
+    int r = xt_tcp_listen_input(l, &ctx, seg, &reply);
+    if (r > 0) {
+        accept_syn(s, l, flow, seg, rx, reuse, floor);
+        return;
+    }
+    s->stats.drop_listener++;
+    if (r < 0)
+        reset(s, flow, &reply, rx);
+}
+
+/* Rings come late: with the first payload, or when a passive open is about to complete. */
+static void provide_bufs(struct xt_stack *s, struct xt_conn *c, const struct xt_seg *seg)
+{
+    if (s->side[c->index].rx || c->state == XT_TIME_WAIT || (seg->flags & XT_TH_RST))
+        return;
+    if ((seg->len || c->state == XT_SYN_RECV) && !s->ops.need_bufs(s->ops.arg, c))
+        s->stats.drop_no_bufs++;
+}
+
+void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, const struct xt_seg *seg,
+                   const struct xt_rx *rx)
+{
+    struct xt_seg reply;
+    int has_reply = 0;
+    struct xt_conn *c = &s->conns[i];
+    provide_bufs(s, c, seg);
+    bool waited = c->state == XT_TIME_WAIT;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    uint32_t ev = xt_tcp_input(c, &ctx, seg, &reply, &has_reply), floor = c->isn_floor;
+    if (has_reply)
+        reset(s, flow, &reply, rx);
+    const uint32_t reuse = XT_EV_CLOSED | XT_EV_TIME_WAIT;
+    xt_conn_after(s, c, ev);
+    if (waited && (ev & reuse) == reuse) {
+        s->stats.time_wait_reused++;
+        to_listener(s, flow, seg, rx, true, floor);
+    }
+}
+
+void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, size_t len, const struct xt_rx *rx)
+{
+    struct xt_seg seg;
+    if (xt_seg_parse(p, len, &seg) != 0) {
+        s->stats.drop_bad_tcp++;
+        return;
+    }
+    seg.ecn = ip->tos & 3;
+    seg.gso_size = rx->gso_size;
+    struct xt_flow flow = {
+        .local = xt_addr_v4(ip->dst), .remote = xt_addr_v4(ip->src), .lport = seg.dport, .rport = seg.sport};
+    uint32_t i = xt_flowmap_find(&s->flows, &flow);
+    if (i == XT_FLOW_NONE) {
+        to_listener(s, &flow, &seg, rx, false, 0);
+        return;
+    }
+    xt_demux_conn(s, i, &flow, &seg, rx);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The stack as a whole: made over a state region, configured, freed, looked at. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/macros.h"
+#include "daemon/stack/internal.h"
+
+#define RECORDS_OFF XT_ALIGN_UP(sizeof(struct xt_state_hdr), (size_t)64)
+#define IP_TCP_HDR 40u     /* without options: what the MSS leaves out */
+#define IP_TCP_HDR_MAX 80u /* the headers that a super-segment may have */
+#define REASS_MEM (XT_REASS_MAX * 65600u)
+
+size_t xt_stack_state_size(uint32_t max_conns)
+{
+    return RECORDS_OFF + (size_t)max_conns * sizeof(struct xt_conn);
+}
+
+static bool cfg_ok(const struct xt_stack_cfg *c)
+{
+    return c->addr && c->prefix <= 32 && c->mtu >= 576 && c->max_conns && c->max_conns < XT_NO_CONN &&
+           c->nroutes <= XT_MAX_ROUTES && c->port_min && c->port_min <= c->port_max;
+}
+
+/* Takes what can change at run time; the MSS and super-segments are bounded by the MTU and the length of a datagram. */
+static int configure(struct xt_stack *s, const struct xt_stack_cfg *cfg)
+{
+    struct xt_stack_cfg old = s->cfg;
+    uint16_t mss = (uint16_t)(cfg->mtu - IP_TCP_HDR);
+    s->cfg = *cfg;
+    if (xt_route_setup(s) != 0) {
+        s->cfg = old;
+        if (old.addr)
+            xt_route_setup(s);
+        return -EINVAL;
+    }
+    s->cfg.ttl = cfg->ttl ? cfg->ttl : 64;
+    s->cfg.tcp.mss = cfg->tcp.mss ? XT_MIN(cfg->tcp.mss, mss) : mss;
+    s->cfg.tcp.gso_max = XT_MIN(cfg->tcp.gso_max, 65535 - IP_TCP_HDR_MAX);
+    return 0;
+}
+
+int xt_stack_reconfigure(struct xt_stack *s, const struct xt_stack_cfg *cfg)
+{
+    if (!cfg_ok(cfg) || memcmp(cfg->mac, s->cfg.mac, 6) != 0 || cfg->addr != s->cfg.addr ||
+        cfg->prefix != s->cfg.prefix || cfg->max_conns != s->cfg.max_conns)
+        return -EINVAL;
+    return configure(s, cfg);
+}
+
+/* One key for each use, so that what the network sees of one tells nothing of another. */
+static struct xt_key derive(const uint8_t key[32], const char *label)
+{
+    struct xt_key half, out;
+    for (unsigned i = 0; i < 2; i++) {
+        memcpy(half.b, key + 16 * i, 16);
+        uint64_t h = xt_siphash(&half, label, strlen(label));
+        memcpy(out.b + 8 * i, &h, 8);
+    }
+    return out;
+}
+
+static int init_state(struct xt_stack *s, void *state)
+{
+    struct xt_state_hdr *h = state, want = {.magic = XT_STATE_MAGIC,
+                                            .version = XT_STATE_VERSION,
+                                            .max_conns = s->cfg.max_conns,
+                                            .record_size = sizeof(struct xt_conn),
+                                            .records_off = RECORDS_OFF};
+    if (h->magic == 0)
+        *h = want;
+    if (memcmp(h, &want, offsetof(struct xt_state_hdr, high_water)) != 0 || h->high_water > h->max_conns)
+        return -EPROTO;
+    s->hdr = h;
+    s->conns = (struct xt_conn *)((uint8_t *)state + RECORDS_OFF);
+    return 0;
+}
+
+static int init_tables(struct xt_stack *s, const uint8_t key[32])
+{
+    struct xt_key flow_key = derive(key, "flows");
+    s->isn_key = derive(key, "isn");
+    s->port_key = derive(key, "ports");
+    s->neigh_key = derive(key, "neighbours");
+    s->scratch_size = 65536;
+    s->side = calloc(s->cfg.max_conns, sizeof *s->side);
+    s->ports = calloc(65536, sizeof *s->ports);
+    s->reass_mem = calloc(1, REASS_MEM);
+    s->local = calloc(1, XT_LOCAL_QUEUE);
+    s->scratch = calloc(XT_SCRATCH_SLOTS + 1, s->scratch_size);
+    if (!s->side || !s->ports || !s->reass_mem || !s->local || !s->scratch)
+        return -ENOMEM;
+    s->build = s->scratch + (size_t)XT_SCRATCH_SLOTS * s->scratch_size;
+    if (xt_flowmap_init(&s->flows, s->cfg.max_conns, &flow_key) != 0 ||
+        xt_wheel_init(&s->wheel, s->cfg.max_conns, s->now) != 0 || xt_wheel_init(&s->misc, XT_TIMER_COUNT, s->now) != 0)
+        return -ENOMEM;
+    xt_wheel_set(&s->misc, XT_TIMER_ANNOUNCE, 0);
+    return 0;
+}
+
+int xt_stack_new(struct xt_stack **out, const struct xt_stack_cfg *cfg, const struct xt_stack_ops *ops, void *state,
+                 const uint8_t key[32], uint64_t now_us)
+{
+    if (!cfg_ok(cfg))
+        return -EINVAL;
+    struct xt_stack *s = calloc(1, sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    s->ops = *ops;
+    s->now = now_us;
+    int r = configure(s, cfg);
+    if (r == 0)
+        r = init_state(s, state);
+    if (r == 0)
+        r = init_tables(s, key);
+    if (r == 0)
+        r = xt_conn_rebuild(s);
+    if (r != 0) {
+        xt_stack_free(s);
+        return r;
+    }
+    *out = s;
+    return 0;
+}
+
+void xt_stack_free(struct xt_stack *s)
+{
+    if (!s)
+        return;
+    xt_flowmap_fini(&s->flows);
+    xt_wheel_fini(&s->wheel);
+    xt_wheel_fini(&s->misc);
+    free(s->side);
+    free(s->ports);
+    free(s->reass_mem);
+    free(s->local);
+    free(s->scratch);
+    free(s);
+}
+
+unsigned xt_stack_neighbours(const struct xt_stack *s, struct xt_neigh_info *out, unsigned n, uint64_t now_us)
+{
+    unsigned k = 0;
+    for (unsigned i = 0; i < XT_NEIGH_MAX && k < n; i++) {
+        const struct xt_neigh *e = &s->neigh[i];
+        if (e->state == XT_NEIGH_FREE)
+            continue;
+        bool aged = e->state == XT_NEIGH_REACHABLE && now_us >= e->until;
+        out[k] = (struct xt_neigh_info){
+            .addr = e->addr, .state = aged ? XT_NEIGH_STALE : e->state, .age_us = now_us - e->since};
+        memcpy(out[k++].mac, e->mac, 6);
+    }
+    return k;
+}
+
+const struct xt_stack_stats *xt_stack_stats(const struct xt_stack *s)
+{
+    return &s->stats;
+}
+
+const struct xt_tcp_stats *xt_stack_tcp_stats(const struct xt_stack *s)
+{
+    return &s->tcp_stats;
+}
+
+const struct xt_stack_cfg *xt_stack_cfg(const struct xt_stack *s)
+{
+    return &s->cfg;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of the stack share. Nothing here is for other layers. */
+#ifndef XT_STACK_INTERNAL_H
+#define XT_STACK_INTERNAL_H
+
+#include "daemon/base/flowmap.h"
+#include "daemon/base/siphash.h"
+#include "daemon/base/wheel.h"
+#include "daemon/stack/stack.h"
+#include "daemon/wire/icmp.h"
+#include "daemon/wire/ipv4.h"
+
+#define XT_NEIGH_MAX 1024u
+#define XT_NEIGH_NONE UINT16_MAX
+#define XT_REASS_MAX 16u          /* datagrams in the making */
+#define XT_REASS_RANGES 64u       /* pieces of one of them that do not touch */
+#define XT_LOCAL_QUEUE (1u << 20) /* bytes */
+#define XT_SCRATCH_SLOTS 64u
+
+/* Indices of the wheel for all that is not a connection. */
+enum {
+    XT_TIMER_REASS = XT_NEIGH_MAX,
+    XT_TIMER_ANNOUNCE = XT_TIMER_REASS + XT_REASS_MAX,
+    XT_TIMER_COUNT,
+};
+
+/* A list of connections, linked by index through struct xt_side. Zero is the empty list. */
+struct xt_list {
+    uint32_t head, tail; /* index plus 1 */
+};
+
+/* On which list a connection is: at most one. Neighbour n's waiters are list XT_LIST_NEIGH + n. */
+enum { XT_LIST_NONE, XT_LIST_READY, XT_LIST_NEIGH };
+
+/* What the stack keeps beside each record; private, rebuilt at start. Zero is the initial value. */
+struct xt_side {
+    uint8_t *rx, *tx;
+    uint32_t prev, next;         /* list links, index plus 1; of a free record, `next` is the free list */
+    uint32_t sib_prev, sib_next; /* SYN_RECV children of one listener, index plus 1 */
+    uint32_t child;              /* of a listener: the first of them */
+    uint32_t nexthop, route_gen; /* route found, valid while route_gen is the stack's */
+    uint16_t list;               /* XT_LIST_* */
+    uint16_t neigh;              /* where `nexthop` was last seen in the neighbour table */
+};
+
+enum { XT_NEIGH_FREE, XT_NEIGH_INCOMPLETE, XT_NEIGH_REACHABLE, XT_NEIGH_STALE, XT_NEIGH_FAILED };
+
+struct xt_neigh {
+    uint32_t addr; /* network byte order */
+    uint8_t mac[6];
+    uint8_t state;
+    uint8_t tries;  /* requests sent since the last answer; of a stale entry not 0: being probed */
+    uint16_t chain; /* next of the hash chain plus 1 */
+    uint64_t since; /* last confirmed */
+    uint64_t until; /* reachable until then */
+    uint64_t used;  /* last looked up */
+    struct xt_list waiters;
+};
+
+/* One TCP port of our address. */
+struct xt_port {
+    uint32_t listener;    /* index plus 1; 0: none */
+    uint32_t binds;       /* reservations by xt_stack_bind() */
+    uint32_t conns;       /* connections, TIME_WAIT included, listeners not */
+    uint32_t conns_alone; /* those of them without SO_REUSEADDR */
+    bool alone;           /* the reservation was made without SO_REUSEADDR; there is one only then */
+};
+
+struct xt_hop {
+    uint32_t dst, mask, gateway; /* network byte order */
+};
+
+struct xt_reass {
+    uint32_t src; /* 0: slot is free */
+    uint16_t id;
+    uint8_t proto;
+    bool have_first, have_last;
+    uint8_t mac[6]; /* where the first fragment came from */
+    uint8_t hdr_len;
+    uint16_t nranges;
+    uint32_t have, total; /* payload bytes here; all, once the last fragment is here */
+    uint64_t started;
+    struct xt_range ranges[XT_REASS_RANGES]; /* sorted, not touching; offsets into the payload */
+    uint8_t *buf;                            /* room for the header, then the payload */
+};
+
+/* How a packet came. */
+struct xt_rx {
+    const uint8_t *mac; /* link-layer source; NULL: from our own address */
+    bool trusted;       /* the transport checksum needs no look */
+    bool group;         /* in a broadcast or multicast frame */
+    uint16_t gso_size;
+};
+
+/* A segment whose payload is being put into its place (place.c). */
+struct xt_placed {
+    struct xt_flow flow;
+    struct xt_seg seg;
+    uint32_t conn;
+    uint8_t mac[6];
+};
+
+struct xt_stack {
+    struct xt_stack_cfg cfg;
+    struct xt_stack_ops ops;
+    uint64_t now;
+    struct xt_placed placed;
+
+    struct xt_state_hdr *hdr; /* the state region */
+    struct xt_conn *conns;
+    struct xt_side *side;
+    uint32_t free_head; /* index plus 1 */
+    struct xt_list ready;
+    struct xt_flowmap flows;
+    struct xt_wheel wheel; /* of connections */
+    struct xt_wheel misc;  /* XT_TIMER_* */
+    struct xt_tcp_stats tcp_stats;
+    struct xt_stack_stats stats;
+
+    struct xt_key isn_key, port_key;
+    struct xt_port *ports; /* 65536 */
+    uint32_t next_port;
+
+    struct xt_hop hops[XT_MAX_ROUTES + 1]; /* longest prefix first */
+    uint32_t nhops, route_gen;
+
+    struct xt_neigh neigh[XT_NEIGH_MAX];
+    uint16_t neigh_heads[XT_NEIGH_MAX]; /* hash table: index plus 1 */
+    uint32_t neigh_hand;                /* where the search for an entry to replace goes on */
+    struct xt_key neigh_key;
+    uint64_t defended; /* when our address was last defended, 0: never */
+    unsigned announced;
+
+    struct xt_reass reass[XT_REASS_MAX];
+    uint8_t *reass_mem;
+
+    uint8_t *local;                  /* queue of packets to ourselves */
+    uint32_t local_head, local_tail; /* byte places of the next to take and to put */
+    uint32_t local_count;
+
+    uint8_t *scratch; /* payload of frames made here, which must stay until sent */
+    uint32_t scratch_size, scratch_next;
+    uint8_t *build; /* 64 KiB, where ICMP messages are made */
+    uint16_t ip_id;
+    uint32_t icmp_tokens;
+    uint64_t icmp_filled; /* up to when tokens were given; 0 at first: the bucket starts full */
+};
+
+/* ---- list.c ---- */
+void xt_list_append(struct xt_stack *s, struct xt_list *l, uint16_t id, uint32_t i);
+void xt_list_prepend(struct xt_stack *s, struct xt_list *l, uint16_t id, uint32_t i);
+/* Takes connection `i` off the list that it is on, if any. */
+void xt_list_remove(struct xt_stack *s, uint32_t i);
+
+/* ---- conn.c ---- */
+/* A record, CLOSED, between the end points, in the flow table (unless it is a listener: remote port 0). NULL: none is free, or the
+ * flow exists. */
+struct xt_conn *xt_conn_new(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
+                            uint32_t flags);
+/* After each call of the core: tells the application of `events`, re-arms the timer, queues for output. Returns false when
+ * the record is gone. */
+bool xt_conn_after(struct xt_stack *s, struct xt_conn *c, uint32_t events);
+/* As xt_conn_after() when the timer must not come due again at this very time. */
+void xt_conn_after_timer(struct xt_stack *s, struct xt_conn *c, uint32_t events);
+/* Ends a connection that could not reach its peer: `err` for the application, no reset. */
+void xt_conn_fail(struct xt_stack *s, struct xt_conn *c, int err);
+/* Puts the connection on the ready list unless it is on a list. */
+void xt_conn_ready(struct xt_stack *s, struct xt_conn *c);
+struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c);
+/* Ends the TIME_WAIT of `i` in favour of an own connect between the same end points; returns the lowest ISS for that. */
+uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i);
+/* May that be done? */
+bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i);
+/* Rebuilds what is private from the records of an earlier stack. */
+int xt_conn_rebuild(struct xt_stack *s);
+void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener);
+
+/* ---- demux.c ---- */
+void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, size_t len, const struct xt_rx *rx);
+/* A segment for the connection with index `i`. */
+void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, const struct xt_seg *seg,
+                   const struct xt_rx *rx);
+static inline struct xt_flow xt_flow_of(const struct xt_endpoint *local, const struct xt_endpoint *remote)
+{
+    return (struct xt_flow){.local = local->addr, .remote = remote->addr, .lport = local->port, .rport = remote->port};
+}
+
+/* ---- input.c ---- */
+void xt_ip_input(struct xt_stack *s, const uint8_t *p, size_t len, const struct xt_rx *rx);
+bool xt_ip_is_host(const struct xt_stack *s, uint32_t addr);
+
+/* ---- output.c ---- */
+/* The result of trying to send one segment of a connection. */
+enum xt_sent { XT_SENT_ONE, XT_SENT_NONE, XT_SENT_WAITS, XT_SENT_FULL, XT_SENT_LOCAL_FULL };
+enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c);
+/* A segment without payload that belongs to no output queue (a reset). To `mac`, or when NULL to whom the route names. */
+void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct xt_seg *seg, const uint8_t *mac);
+/* An IPv4 packet of another protocol, cut into fragments when it is larger than the MTU. */
+void xt_out_ip(struct xt_stack *s, const uint8_t *mac, uint32_t dst, uint8_t proto, const uint8_t *p, size_t len);
+/* One frame to the device, counted. */
+void xt_out_frame(struct xt_stack *s, const struct virtio_net_hdr *vnet, const void *hdr, size_t hdrlen,
+                  const struct iovec *iov, unsigned niov);
+
+/* ---- local.c ---- */
+bool xt_local_room(const struct xt_stack *s, size_t len);
+/* Queues a packet of the pieces; the caller has asked for room. */
+void xt_local_put(struct xt_stack *s, const void *hdr, size_t hdrlen, const struct iovec *iov, unsigned niov);
+/* Handles what is queued now (not what that puts there); returns whether there was anything. */
+bool xt_local_run(struct xt_stack *s);
+
+/* ---- route.c ---- */
+int xt_route_setup(struct xt_stack *s);
+/* Next hop towards `dst` (network byte order). Returns 0 or -ENETUNREACH. */
+int xt_route_lookup(const struct xt_stack *s, uint32_t dst, uint32_t *nexthop);
+/* `addr` is on the link. */
+bool xt_route_on_link(const struct xt_stack *s, uint32_t addr);
+
+/* ---- arp.c ---- */
+void xt_arp_input(struct xt_stack *s, const uint8_t *p, size_t len);
+/* The entry of `addr`, asked for when it is new; XT_NEIGH_NONE when the table is full of busy ones. */
+uint16_t xt_arp_resolve(struct xt_stack *s, uint32_t addr);
+/* Starts over an entry whose resolution failed. */
+void xt_arp_retry(struct xt_stack *s, uint16_t n);
+/* Called when a frame is about to go to `n`: an entry out of date is used, and probed. */
+void xt_arp_use(struct xt_stack *s, uint16_t n);
+/* A connection has doubts about the path through `addr`, last seen as `n`: the next use probes it. */
+void xt_arp_doubt(struct xt_stack *s, uint32_t addr, uint16_t n);
+void xt_arp_timer(struct xt_stack *s, uint16_t n);
+void xt_arp_announce_timer(struct xt_stack *s);
+
+/* ---- reass.c ---- */
+/* A fragment. Returns the whole packet (`*out_len` bytes, valid until the next call) when it was the last one missing, else NULL. */
+const uint8_t *xt_reass_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, const struct xt_rx *rx,
+                              size_t *out_len);
+void xt_reass_timer(struct xt_stack *s, unsigned slot);
+
+/* ---- icmp.c ---- */
+void xt_icmp_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, size_t len, const struct xt_rx *rx);
+/* Answers the packet `pkt` with an error, where RFC 1122 section 3.2.2 allows it and the rate limit too. */
+void xt_icmp_error(struct xt_stack *s, uint8_t type, uint8_t code, const uint8_t *pkt, size_t len,
+                   const struct xt_rx *rx);
+
+/* ---- ports.c ---- */
+int xt_ports_pick(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
+                  uint16_t *port);
+void xt_ports_conn_add(struct xt_stack *s, const struct xt_conn *c);
+void xt_ports_conn_remove(struct xt_stack *s, const struct xt_conn *c);
+
+/* ---- isn.c ---- */
+uint32_t xt_isn(const struct xt_stack *s, const struct xt_flow *flow);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A segment on its way down: one buffer for the headers of all layers, payload straight from the send ring. The device
+ * finishes the checksum and cuts super-segments (virtio_net_hdr). */
+#include <string.h>
+
+#include "daemon/base/be.h"
+#include "daemon/base/macros.h"
+#include "daemon/stack/internal.h"
+#include "daemon/wire/checksum.h"
+#include "daemon/wire/eth.h"
+
+#define L4_OFF (XT_ETH_HDR_LEN + XT_IPV4_HDR_LEN)
+#define HDR_INLINE 256 /* what `tx` copies */
+#define PASSES 64      /* local turns of one xt_stack_output() */
+
+struct frame {
+    struct virtio_net_hdr vnet;
+    uint8_t hdr[HDR_INLINE];
+    size_t len; /* of hdr */
+};
+
+void xt_out_frame(struct xt_stack *s, const struct virtio_net_hdr *vnet, const void *hdr, size_t hdrlen,
+                  const struct iovec *iov, unsigned niov)
+{
+    if (s->ops.tx(s->ops.arg, vnet, hdr, hdrlen, iov, niov) == 0)
+        s->stats.frames_out++;
+    else
+        s->stats.drop_tx_full++;
+}
+
+static void put_eth(const struct xt_stack *s, uint8_t *p, const uint8_t *mac)
+{
+    struct xt_eth eth = {.type = XT_ETH_TYPE_IPV4};
+    memcpy(eth.dst, mac, 6);
+    memcpy(eth.src, s->cfg.mac, 6);
+    xt_eth_emit(p, &eth);
+}
+
+/* Headers of a TCP segment, without the Ethernet addresses; the checksum is that of the pseudo-header. */
+static void build(struct xt_stack *s, struct frame *f, uint32_t src, uint32_t dst, const struct xt_seg *seg)
+{
+    size_t thl = xt_seg_emit(f->hdr + L4_OFF, seg);
+    uint16_t tcp_len = (uint16_t)(thl + seg->len);
+    bool super = seg->gso_size && seg->len > seg->gso_size;
+    struct xt_ipv4 ip = {.tos = seg->ecn & 3,
+                         .ttl = s->cfg.ttl,
+                         .proto = XT_IPPROTO_TCP,
+                         .id = s->ip_id,
+                         .total_len = (uint16_t)(XT_IPV4_HDR_LEN + tcp_len),
+                         .df = true,
+                         .src = src,
+                         .dst = dst};
+    s->ip_id += super ? (uint16_t)((seg->len + seg->gso_size - 1u) / seg->gso_size) : 1;
+    xt_ipv4_emit(f->hdr + XT_ETH_HDR_LEN, &ip);
+    xt_be16_store(f->hdr + L4_OFF + 16, xt_csum_pseudo4(src, dst, XT_IPPROTO_TCP, tcp_len));
+    f->len = L4_OFF + thl;
+    f->vnet = (struct virtio_net_hdr){
+        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = L4_OFF, .csum_offset = 16, .hdr_len = (uint16_t)f->len};
+    if (super) {
+        f->vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+        f->vnet.gso_size = seg->gso_size;
+        s->stats.super_out++;
+    }
+}
+
+/* To `mac`, or to ourselves when it is NULL. */
+static void send_built(struct xt_stack *s, struct frame *f, const uint8_t *mac, const struct iovec *iov, unsigned niov)
+{
+    if (mac) {
+        put_eth(s, f->hdr, mac);
+        xt_out_frame(s, &f->vnet, f->hdr, f->len, iov, niov);
+    } else {
+        xt_local_put(s, f->hdr + XT_ETH_HDR_LEN, f->len - XT_ETH_HDR_LEN, iov, niov);
+    }
+}
+
+/* The payload's place in the send ring, in one or two pieces. */
+static unsigned payload(const struct xt_stack *s, const struct xt_conn *c, const struct xt_seg *seg,
+                        struct iovec iov[2])
+{
+    if (!seg->len)
+        return 0;
+    uint8_t *tx = s->side[c->index].tx;
+    uint32_t off = (uint32_t)(seg->tx_off & (c->tx_size - 1)), first = XT_MIN(seg->len, c->tx_size - off);
+    iov[0] = (struct iovec){tx + off, first};
+    iov[1] = (struct iovec){tx, seg->len - first};
+    return first < seg->len ? 2 : 1;
+}
+
+enum hop { HOP_OK, HOP_WAIT, HOP_NO_ROUTE, HOP_NO_NEIGHBOUR };
+
+/* The neighbour that the connection's segments go to; remembered beside the record. */
+static enum hop next_hop(struct xt_stack *s, const struct xt_conn *c, uint16_t *n)
+{
+    struct xt_side *d = &s->side[c->index];
+    if (d->route_gen != s->route_gen) {
+        if (xt_route_lookup(s, xt_addr_to_v4(&c->remote.addr), &d->nexthop) != 0)
+            return HOP_NO_ROUTE;
+        d->route_gen = s->route_gen;
+    }
+    if (s->neigh[d->neigh].addr != d->nexthop) {
+        uint16_t found = xt_arp_resolve(s, d->nexthop);
+        if (found == XT_NEIGH_NONE)
+            return HOP_NO_NEIGHBOUR;
+        d->neigh = found;
+    }
+    *n = d->neigh;
+    if (s->neigh[*n].state == XT_NEIGH_FAILED) {
+        if (c->state != XT_SYN_SENT)
+            return HOP_NO_NEIGHBOUR;
+        xt_arp_retry(s, *n);
+    }
+    return s->neigh[*n].state == XT_NEIGH_INCOMPLETE ? HOP_WAIT : HOP_OK;
+}
+
+static bool tx_full(const struct xt_stack *s)
+{
+    return s->ops.tx_room && s->ops.tx_room(s->ops.arg) == 0;
+}
+
+/* A segment that goes nowhere is a lost packet to the core, whose timers then do what is right. */
+static void count_lost(struct xt_stack *s, enum hop hop)
+{
+    if (hop == HOP_NO_ROUTE)
+        s->stats.drop_no_route++;
+    else if (hop == HOP_NO_NEIGHBOUR)
+        s->stats.drop_no_neighbour++;
+    else
+        s->stats.drop_no_ring++;
+}
+
+/* All that could keep the segment here is asked before the core makes it: what it has made counts as sent. */
+enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
+{
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_seg seg;
+    struct frame f;
+    struct iovec iov[2];
+    enum hop hop = HOP_OK;
+    uint16_t n = 0;
+    bool local = c->flags & XT_CONN_LOCAL;
+
+    if (local ? !xt_local_room(s, HDR_INLINE + s->cfg.tcp.gso_max) : tx_full(s))
+        return local ? XT_SENT_LOCAL_FULL : XT_SENT_FULL;
+    if (!local && (hop = next_hop(s, c, &n)) == HOP_WAIT) {
+        xt_list_remove(s, c->index);
+        xt_list_append(s, &s->neigh[n].waiters, (uint16_t)(XT_LIST_NEIGH + n), c->index);
+        return XT_SENT_WAITS;
+    }
+    if (!xt_tcp_output(c, &ctx, &seg, 0))
+        return XT_SENT_NONE;
+    if (hop != HOP_OK || (seg.len && !s->side[c->index].tx)) {
+        count_lost(s, hop);
+        return XT_SENT_ONE;
+    }
+    if (!local)
+        xt_arp_use(s, n);
+    build(s, &f, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &seg);
+    send_built(s, &f, local ? NULL : s->neigh[n].mac, iov, payload(s, c, &seg, iov));
+    return XT_SENT_ONE;
+}
+
+/* Where a segment without a connection goes when no received frame tells: false and counted when that is not known now. */
+static bool reply_hop(struct xt_stack *s, uint32_t dst, const uint8_t **mac)
+{
+    uint32_t hop;
+    if (xt_route_lookup(s, dst, &hop) != 0) {
+        s->stats.drop_no_route++;
+        return false;
+    }
+    uint16_t n = xt_arp_resolve(s, hop);
+    if (n == XT_NEIGH_NONE || (s->neigh[n].state != XT_NEIGH_REACHABLE && s->neigh[n].state != XT_NEIGH_STALE)) {
+        s->stats.drop_no_neighbour++;
+        return false;
+    }
+    xt_arp_use(s, n);
+    *mac = s->neigh[n].mac;
+    return true;
+}
+
+void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct xt_seg *seg, const uint8_t *mac)
+{
+    struct frame f;
+    if (dst == s->cfg.addr) {
+        if (!xt_local_room(s, HDR_INLINE)) {
+            s->stats.drop_local_full++;
+            return;
+        }
+        mac = NULL;
+    } else if (!mac && !reply_hop(s, dst, &mac)) {
+        return;
+    }
+    build(s, &f, src, dst, seg);
+    send_built(s, &f, mac, NULL, 0);
+}
+
+/* One fragment or whole packet; a payload that `tx` would not copy goes to a place that outlives this call. */
+static void out_ip_one(struct xt_stack *s, const uint8_t *mac, const struct xt_ipv4 *ip, const uint8_t *p, size_t len)
+{
+    static const struct virtio_net_hdr plain;
+    uint8_t hdr[HDR_INLINE];
+    put_eth(s, hdr, mac);
+    xt_ipv4_emit(hdr + XT_ETH_HDR_LEN, ip);
+    if (L4_OFF + len <= sizeof hdr) {
+        memcpy(hdr + L4_OFF, p, len);
+        xt_out_frame(s, &plain, hdr, L4_OFF + len, NULL, 0);
+        return;
+    }
+    struct iovec iov = {s->scratch + (size_t)(s->scratch_next++ % XT_SCRATCH_SLOTS) * s->scratch_size, len};
+    memcpy(iov.iov_base, p, len);
+    xt_out_frame(s, &plain, hdr, L4_OFF, &iov, 1);
+}
+
+void xt_out_ip(struct xt_stack *s, const uint8_t *mac, uint32_t dst, uint8_t proto, const uint8_t *p, size_t len)
+{
+    size_t room = s->cfg.mtu - XT_IPV4_HDR_LEN, piece = len <= room ? len : room / 8 * 8;
+    uint16_t id = s->ip_id++;
+    if (!mac || len > 65535 - XT_IPV4_HDR_LEN)
+        return;
+    for (size_t off = 0; off < len; off += piece) {
+        size_t n = XT_MIN(piece, len - off);
+        struct xt_ipv4 ip = {.ttl = s->cfg.ttl,
+                             .proto = proto,
+                             .id = id,
+                             .total_len = (uint16_t)(XT_IPV4_HDR_LEN + n),
+                             .frag_off = (uint16_t)off,
+                             .mf = off + n < len,
+                             .src = s->cfg.addr,
+                             .dst = dst};
+        out_ip_one(s, mac, &ip, p + off, n);
+    }
+}
+
+/* One segment for each ready connection in turn. True when the device is full; `*local` when the local queue is. */
+static bool rounds(struct xt_stack *s, bool *local)
+{
+    *local = false;
+    while (s->ready.head && !*local) {
+        uint32_t i = s->ready.head - 1;
+        struct xt_conn *c = &s->conns[i];
+        xt_list_remove(s, i);
+        enum xt_sent r = xt_out_conn(s, c);
+        if (r == XT_SENT_FULL) {
+            xt_list_prepend(s, &s->ready, XT_LIST_READY, i);
+            return true;
+        }
+        struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+        *local = r == XT_SENT_LOCAL_FULL;
+        if (*local || (r == XT_SENT_ONE && xt_tcp_wants_output(c, &ctx)))
+            xt_conn_ready(s, c);
+        xt_wheel_set(&s->wheel, i, xt_tcp_deadline(c));
+    }
+    return false;
+}
+
+bool xt_stack_output(struct xt_stack *s, uint64_t now_us)
+{
+    bool local_full;
+    s->now = now_us;
+    for (unsigned pass = 0; pass < PASSES; pass++) {
+        bool full = rounds(s, &local_full);
+        bool moved = xt_local_run(s);
+        if (full)
+            return true;
+        if (!moved && !s->ready.head)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Listening and accepting. The accept ring is filled by the daemon; a process takes an entry by moving acc_tail, having said
+ * before that it holds the socket: at no instant does an accepted socket look abandoned. */
+#include <fcntl.h>
+
+#include "libclient/internal.h"
+
+XTCP_API int xtcp_listen(struct xtcp *x, int s, int backlog)
+{
+    struct xtcp_cmd c = {.op = XT_OP_LISTEN, .slot = s, .arg = {(uint64_t)(uint32_t)backlog}};
+    return xtcp_slot(x, s) ? xtcp_call(x, &c) : -EBADF;
+}
+
+static bool acceptable(struct xt_slot *sl, void *unused)
+{
+    return !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_LISTEN) ||
+           atomic_load_explicit(&sl->acc_head, memory_order_acquire) !=
+               atomic_load_explicit(&sl->acc_tail, memory_order_relaxed);
+}
+
+/* Takes one entry under the listener's lock: so no other thread of this process can want the same hold bit at the same time.
+ * Returns the socket, -EAGAIN or -EINVAL. */
+static int take(struct xtcp *x, struct xt_slot *sl)
+{
+    for (;;) {
+        uint32_t tail = atomic_load(&sl->acc_tail);
+        uint32_t head = atomic_load_explicit(&sl->acc_head, memory_order_acquire); /* the entry is written */
+        if (!(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_LISTEN))
+            return -EINVAL;
+        if (head == tail || !sl->tx_size)
+            return -EAGAIN;
+        const uint32_t *ring = (const uint32_t *)(const void *)(x->base + sl->tx_off);
+        uint32_t c = ring[tail & (sl->tx_size - 1)];
+        if (c >= x->max_slots)
+            return -ECONNABORTED;
+        uint64_t bit = 1ULL << (c % 64);
+        atomic_fetch_or(&x->hold[c / 64], bit);
+        if (atomic_compare_exchange_strong(&sl->acc_tail, &tail, tail + 1)) {
+            atomic_fetch_or(&x->known[c / 64], bit);
+            return (int)c;
+        }
+        if (!(atomic_load(&x->known[c / 64]) & bit))
+            atomic_fetch_and(&x->hold[c / 64], ~bit);
+    }
+}
+
+XTCP_API int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen, int flags)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return -EBADF;
+    uint64_t deadline = xtcp_deadline(sl->rcvtimeo_ms);
+    for (;;) {
+        int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->rx_lock) : -ECONNABORTED;
+        if (rc < 0)
+            return rc;
+        int c = take(x, sl);
+        xtcp_unlock(&sl->rx_lock);
+        if (c >= 0) {
+            xt_bitmap_set(x->dirty, (uint32_t)s); /* for its books: no reason to wake it */
+            atomic_store(&x->slots[c].oflags, flags & SOCK_NONBLOCK ? (uint32_t)O_NONBLOCK : 0);
+            xtcp_to_sockaddr(&x->slots[c].remote, addr, alen);
+            return c;
+        }
+        if (c != -EAGAIN || !xtcp_blocking(sl, 0))
+            return c;
+        rc = xtcp_wait(x, s, acceptable, NULL, deadline);
+        if (rc < 0)
+            return rc;
+    }
+}

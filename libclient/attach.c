@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A context: the handshake on the control socket (proto/xt_ctl.h), the mappings, and their end. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "libclient/internal.h"
+#include "proto/xt_ctl.h"
+#include "proto/xt_msg.h"
+
+static __thread char last_error[256];
+
+static int fail(int rc, const char *fmt, const char *what)
+{
+    snprintf(last_error, sizeof last_error, fmt, what, strerror(-rc));
+    return rc;
+}
+
+XTCP_API const char *xtcp_strerror_attach(void)
+{
+    return last_error;
+}
+
+int xtcp_fd_high(int fd)
+{
+    struct rlimit rl;
+    int from = 1 << 14; /* the kernel's table grows with the highest number, so not at the very end of a large limit */
+    if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < (rlim_t)from + 64)
+        from = rl.rlim_cur > 128 ? (int)rl.rlim_cur - 64 : 0;
+    if (fd < 0 || fd >= from)
+        return fd;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, from);
+    if (high < 0)
+        return fd;
+    close(fd);
+    return high;
+}
+
+void xtcp_comm(char out[24])
+{
+    char name[16] = "";
+    prctl(PR_GET_NAME, name);
+    memset(out, 0, 24);
+    memcpy(out, name, sizeof name);
+}
+
+/* ---- requests ---- */
+
+/* Sends one request and reads its reply. Returns 0 with `*in` over `buf`, or a negative errno; words of a refusal go to
+ * last_error. */
+static int exchange(int ctl, const struct xt_msg_out *out, int send_fd, uint8_t *buf, size_t size, struct xt_msg_in *in,
+                    struct xt_msg_anc *anc)
+{
+    memset(anc, 0, sizeof *anc);
+    int rc = xt_msg_send(ctl, out->buf, out->len, &send_fd, send_fd >= 0, 0);
+    if (rc < 0)
+        return rc;
+    ssize_t n = xt_msg_recv(ctl, buf, size, anc, 0);
+    if (n <= 0)
+        return n < 0 ? (int)n : -ECONNRESET;
+    bool ok = false;
+    uint64_t err = EPROTO;
+    if (xt_msg_parse(in, buf, (size_t)n) < 0 || xt_msg_get_bool(in, "ok", &ok) < 0)
+        rc = -EPROTO;
+    if (rc == 0 && !ok) {
+        char words[200] = "refused";
+        xt_msg_get_uint(in, "errno", &err);
+        xt_msg_get_str(in, "error", words, sizeof words);
+        rc = err && err < 4096 ? -(int)err : -EPROTO;
+        fail(rc, "%s", words);
+    }
+    if (rc < 0)
+        xt_msg_anc_close(anc);
+    return rc;
+}
+
+static int request(struct xtcp *x, const struct xt_msg_out *out, const char *key, int send_fd, int *got_fd)
+{
+    uint8_t buf[1024];
+    struct xt_msg_in in;
+    struct xt_msg_anc anc;
+    uint64_t v = 0;
+    int rc = exchange(x->ctl, out, send_fd, buf, sizeof buf, &in, &anc);
+    if (rc == -ECONNRESET || rc == -EPIPE || rc == -ENOTCONN) {
+        atomic_store(&x->lost, true);
+        return -ECONNABORTED;
+    }
+    if (rc < 0)
+        return rc;
+    if (xt_msg_get_uint(&in, key, &v) < 0 || v > INT32_MAX || (got_fd && anc.nfds != 1)) {
+        xt_msg_anc_close(&anc);
+        return -EPROTO;
+    }
+    if (got_fd)
+        *got_fd = anc.fd[0];
+    else
+        xt_msg_anc_close(&anc);
+    return (int)v;
+}
+
+int xtcp_request(struct xtcp *x, const char *op, const char *key, int send_fd, int *got_fd)
+{
+    uint8_t buf[64];
+    struct xt_msg_out out;
+    xt_msg_begin(&out, buf, sizeof buf);
+    xt_msg_str(&out, "op", op);
+    xt_msg_end(&out);
+    /* A signal handler that makes a request while this thread is in one would wait for ever. */
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = xtcp_lock(x, &x->ctl_lock);
+    if (rc == 0) {
+        rc = request(x, &out, key, send_fd, got_fd);
+        xtcp_unlock(&x->ctl_lock);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return rc;
+}
+
+/* ---- attach ---- */
+
+static int open_control(const char *path, int *out)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof un.sun_path)
+        return -ENAMETOOLONG;
+    strcpy(un.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    while (connect(fd, (const struct sockaddr *)&un, sizeof un) < 0) {
+        if (errno == EINTR)
+            continue;
+        int rc = -errno;
+        close(fd);
+        return rc;
+    }
+    *out = xtcp_fd_high(fd);
+    return 0;
+}
+
+/* Maps a sparse region. Under mlockall(MCL_FUTURE) a plain mapping would populate all of it: so it is made inaccessible first,
+ * which is never populated, then unlocked, then opened. */
+static void *map_sparse(size_t size, int prot, int flags, int fd)
+{
+    void *p = mmap(NULL, size, PROT_NONE, flags | MAP_NORESERVE, fd, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    munlock(p, size);
+    if (mprotect(p, size, prot) < 0) {
+        munmap(p, size);
+        return NULL;
+    }
+    madvise(p, size, MADV_DONTDUMP);
+    return p;
+}
+
+static size_t own_size(uint32_t max_slots)
+{
+    return sizeof(struct xtcp) + (XT_MAX_WAITERS + 1) * xt_bitmap_words0(max_slots) * sizeof(uint64_t);
+}
+
+static bool header_is_sane(const struct xt_region *r, uint64_t size)
+{
+    return r->magic == XT_REGION_MAGIC && r->abi == XT_ABI_VERSION && r->size == size && r->max_slots > 0 &&
+           r->max_slots <= XT_BITMAP_MAX && r->max_procs <= XT_MAX_PROCS && r->max_waiters <= XT_MAX_WAITERS &&
+           r->arena_off <= size;
+}
+
+static int map_region(int region_fd, int global_fd, struct xtcp **out)
+{
+    off_t size = lseek(region_fd, 0, SEEK_END);
+    if (size < (off_t)sizeof(struct xt_region))
+        return -EPROTO;
+    uint8_t *base = map_sparse((size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, region_fd);
+    if (!base)
+        return -ENOMEM;
+    const struct xt_region *r = (void *)base;
+    void *global = mmap(NULL, 4096, PROT_READ, MAP_SHARED, global_fd, 0);
+    struct xtcp *x = NULL;
+    int rc = -EPROTO;
+    if (global != MAP_FAILED && header_is_sane(r, (uint64_t)size)) {
+        size_t own = own_size(r->max_slots);
+        x = map_sparse(own, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+        rc = x ? 0 : -ENOMEM;
+    }
+    if (rc < 0) {
+        munmap(base, (size_t)size);
+        if (global != MAP_FAILED)
+            munmap(global, 4096);
+        return rc;
+    }
+    x->base = base;
+    x->size = (size_t)size;
+    x->own_size = own_size(r->max_slots);
+    x->region = (void *)base;
+    x->global = global;
+    x->slots = (void *)(base + r->slots_off);
+    x->boxes = (void *)(base + r->waiters_off);
+    x->cmd = (void *)(base + r->cmd_off);
+    x->dirty = (void *)(base + r->dirty_off);
+    x->max_slots = r->max_slots;
+    x->known = (void *)(x + 1);
+    x->child_ctl = -1;
+    *out = x;
+    return 0;
+}
+
+static void name_proc(struct xtcp *x)
+{
+    struct xt_proc *p = (struct xt_proc *)(void *)(x->base + x->region->procs_off) + x->proc;
+    p->pid = (uint32_t)getpid();
+    xtcp_comm(p->comm);
+    x->hold = (void *)(x->base + x->region->hold_off + x->proc * x->region->hold_stride);
+}
+
+static int send_attach(int ctl, uint8_t *buf, size_t size, struct xt_msg_in *in, struct xt_msg_anc *anc)
+{
+    uint8_t text[128];
+    char comm[24];
+    struct xt_msg_out out;
+    xtcp_comm(comm);
+    xt_msg_begin(&out, text, sizeof text);
+    xt_msg_str(&out, "op", "attach");
+    xt_msg_uint(&out, "abi", XT_ABI_VERSION);
+    xt_msg_str(&out, "comm", comm);
+    xt_msg_end(&out);
+    last_error[0] = 0;
+    int rc = exchange(ctl, &out, -1, buf, size, in, anc);
+    if (rc < 0 && !last_error[0])
+        return fail(rc, "%s: %s", "the daemon does not answer the attach request");
+    return rc;
+}
+
+static int handshake(int ctl, struct xtcp **out)
+{
+    uint8_t buf[1024];
+    struct xt_msg_in in;
+    struct xt_msg_anc anc;
+    uint64_t session = 0, proc = 0;
+    int rc = send_attach(ctl, buf, sizeof buf, &in, &anc);
+    if (rc < 0)
+        return rc;
+    rc = -EPROTO;
+    if (xt_msg_get_uint(&in, "session", &session) == 0 && xt_msg_get_uint(&in, "proc", &proc) == 0 &&
+        proc < XT_MAX_PROCS && anc.nfds == 3)
+        rc = map_region(anc.fd[0], anc.fd[2], out);
+    if (rc < 0) {
+        xt_msg_anc_close(&anc);
+        return fail(rc, "%s: %s", "cannot map the shared memory");
+    }
+    struct xtcp *x = *out;
+    x->doorbell = xtcp_fd_high(anc.fd[1]);
+    anc.fd[1] = -1;
+    xt_msg_anc_close(&anc);
+    x->ctl = ctl;
+    x->session = (uint32_t)session;
+    x->proc = (uint32_t)proc;
+    name_proc(x);
+    xtcp_waiters_begin(x);
+    return 0;
+}
+
+XTCP_API int xtcp_attach(struct xtcp **out, const char *path)
+{
+    int ctl = -1;
+    const char *env = secure_getenv("XTCP_SOCKET");
+    if (!path)
+        path = env && *env ? env : XT_CTL_PATH;
+    int rc = open_control(path, &ctl);
+    if (rc < 0)
+        return fail(rc, "no xtcpd at %s: %s", path);
+    rc = handshake(ctl, out);
+    if (rc < 0)
+        close(ctl);
+    return rc;
+}
+
+static void unmap(struct xtcp *x)
+{
+    munmap((void *)x->global, 4096);
+    munmap(x->base, x->size);
+    munmap(x, x->own_size);
+}
+
+XTCP_API void xtcp_detach(struct xtcp *x)
+{
+    xtcp_waiters_end(x);
+    close(x->doorbell);
+    close(x->ctl); /* the daemon takes it for the end of this process: all its holds end */
+    unmap(x);
+}
+
+XTCP_API bool xtcp_alive(const struct xtcp *x)
+{
+    return !atomic_load_explicit((_Atomic bool *)&x->lost, memory_order_relaxed) &&
+           !atomic_load_explicit((_Atomic uint32_t *)&x->region->dead, memory_order_relaxed);
+}
+
+XTCP_API int xtcp_control_fd(const struct xtcp *x)
+{
+    return x->ctl;
+}
+
+XTCP_API void xtcp_own_addr(const struct xtcp *x, struct sockaddr_in *out)
+{
+    *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = x->global->addr_be};
+}
+
+/* ---- fork ---- */
+
+int xtcp_become(struct xtcp *x, int ctl, uint32_t proc)
+{
+    uint8_t buf[64];
+    char comm[24];
+    struct xt_msg_out out;
+    close(x->ctl);
+    x->ctl = ctl;
+    x->proc = proc;
+    x->epoch++;
+    atomic_store(&x->ctl_lock, 0);
+    name_proc(x);
+    xtcp_comm(comm);
+    xt_msg_begin(&out, buf, sizeof buf);
+    xt_msg_str(&out, "op", "hello");
+    xt_msg_str(&out, "comm", comm);
+    xt_msg_end(&out);
+    return xt_msg_send(ctl, buf, out.len, NULL, 0, 0);
+}

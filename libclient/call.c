@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Commands through a waiter's mailbox, marks and doorbells. */
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libclient/internal.h"
+
+XTCP_API bool xtcp_check(struct xtcp *x)
+{
+    struct pollfd p = {.fd = x->ctl};
+    int saved = errno;
+    if (!atomic_load(&x->lost) && poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL))
+        atomic_store(&x->lost, true);
+    errno = saved;
+    return xtcp_alive(x);
+}
+
+void xtcp_kick(struct xtcp *x)
+{
+    /* Pairs with the fence in the daemon between raising `sleeping` and its last look at the bitmaps. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!atomic_load_explicit((_Atomic uint32_t *)&x->global->sleeping, memory_order_relaxed))
+        return;
+    int saved = errno;
+    uint64_t one = 1;
+    (void)!write(x->doorbell, &one, sizeof one);
+    errno = saved;
+}
+
+void xtcp_mark(struct xtcp *x, int s)
+{
+    xt_bitmap_set(x->dirty, (uint32_t)s);
+    xtcp_kick(x);
+}
+
+static bool answered(const struct xtcp_waiter *w, uint32_t seq)
+{
+    return atomic_load_explicit(&w->sh->done_seq, memory_order_acquire) == seq;
+}
+
+/* Most answers come within a few microseconds. */
+static bool spin_for_answer(struct xtcp_waiter *w, uint32_t seq)
+{
+    uint64_t end = xtcp_now_ns() + (uint64_t)w->x->global->spin_us * 1000;
+    do {
+        for (unsigned n = 0; n < 32; n++) {
+            if (answered(w, seq))
+                return true;
+            __builtin_ia32_pause();
+        }
+    } while (xtcp_now_ns() < end);
+    return false;
+}
+
+static int wait_for_answer(struct xtcp_waiter *w, uint32_t seq)
+{
+    if (spin_for_answer(w, seq))
+        return 0;
+    while (!answered(w, seq)) {
+        if (!xtcp_alive(w->x))
+            return -ECONNABORTED;
+        atomic_store(&w->sh->sleeping, 1);
+        atomic_thread_fence(memory_order_seq_cst); /* pairs with the daemon's, between done_seq and `sleeping` */
+        if (!answered(w, seq))
+            xtcp_waiter_sleep(w, XTCP_FOREVER);
+        xtcp_waiter_done(w);
+    }
+    return 0;
+}
+
+int xtcp_call(struct xtcp *x, struct xtcp_cmd *c)
+{
+    struct xtcp_waiter *w;
+    int rc = xtcp_waiter_get(x, &w);
+    if (rc < 0)
+        return rc;
+    struct xt_waiter *box = w->sh;
+    uint32_t seq = atomic_load_explicit(&box->cmd_seq, memory_order_relaxed) + 1;
+    box->op = c->op;
+    box->slot = (uint32_t)c->slot;
+    box->addr = c->addr;
+    box->port = c->port;
+    box->arg[0] = c->arg[0];
+    box->arg[1] = c->arg[1];
+    atomic_store_explicit(&box->cmd_seq, seq, memory_order_release); /* pairs with the daemon's acquire */
+    xt_bitmap_set(x->cmd, w->number);
+    xtcp_kick(x);
+    rc = wait_for_answer(w, seq);
+    if (rc == 0) {
+        rc = box->result;
+        if (c->data && rc >= 0)
+            memcpy(c->data, box->data, c->data_len < sizeof box->data ? c->data_len : sizeof box->data);
+    }
+    xtcp_waiter_put(w);
+    return rc;
+}

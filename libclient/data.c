@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bytes: one memory copy for each contiguous piece between the caller's buffers and the rings. */
+#include <limits.h>
+#include <string.h>
+
+#include "libclient/internal.h"
+
+#define CHUNK 65536u /* published at a time, so that the daemon sends while the next is copied */
+#define OOBINLINE(sl) ((sl)->optval_more[XT_SO_OOBINLINE - 11])
+
+/* A place in a caller's vector of buffers. */
+struct cursor {
+    const struct iovec *iov;
+    int n;
+    size_t off; /* in iov[0] */
+};
+
+static size_t total(const struct iovec *iov, int n)
+{
+    size_t sum = 0;
+    for (int i = 0; i < n; i++)
+        if (__builtin_add_overflow(sum, iov[i].iov_len, &sum) || sum > SSIZE_MAX)
+            return SSIZE_MAX;
+    return sum;
+}
+
+/* Copies `len` bytes between ring bytes at stream offset `at` and the cursor, which moves on. A NULL cursor skips. */
+static void copy(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct cursor *c, bool to_ring)
+{
+    while (len) {
+        while (c->off == c->iov->iov_len) {
+            c->iov++;
+            c->off = 0;
+        }
+        size_t pos = at & (size - 1), n = len;
+        n = n < size - pos ? n : size - pos;
+        n = n < c->iov->iov_len - c->off ? n : c->iov->iov_len - c->off;
+        uint8_t *user = (uint8_t *)c->iov->iov_base + c->off;
+        memcpy(to_ring ? ring + pos : user, to_ring ? user : ring + pos, n);
+        at += n;
+        len -= n;
+        c->off += n;
+    }
+}
+
+/* ---- send ---- */
+
+static void publish_tx(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head, bool urgent)
+{
+    atomic_store_explicit(&sl->tx_head, head, memory_order_release); /* the bytes are written: pairs with the daemon */
+    if (urgent)
+        atomic_store_explicit(&sl->tx_urg, head, memory_order_release); /* after tx_head: the daemon loads it first */
+    /* The daemon looks at everything: what was consumed too. */
+    atomic_store_explicit(&sl->rx_told, atomic_load_explicit(&sl->rx_tail, memory_order_relaxed), memory_order_relaxed);
+    xtcp_mark(x, s);
+}
+
+/* Puts as much as there is room for into the ring; the lock is held. */
+static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, bool urgent)
+{
+    size_t done = 0;
+    while (done < len) {
+        uint64_t head = atomic_load_explicit(&sl->tx_head, memory_order_relaxed), room = xtcp_tx_free(sl);
+        size_t n = len - done < CHUNK ? len - done : CHUNK;
+        n = n < room ? n : (size_t)room;
+        if (!n)
+            break;
+        copy(x->base + sl->tx_off, sl->tx_size, head, n, c, true);
+        done += n;
+        publish_tx(x, s, sl, head + n, urgent && done == len);
+    }
+    return done;
+}
+
+/* Why nothing can be sent now: 0 if only room (or the connection) is missing. */
+static int send_error(struct xt_slot *sl)
+{
+    uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
+    int err;
+    if (cond & XT_COND_CONNECTING)
+        return 0;
+    if ((err = xtcp_take_error(sl)))
+        return -err;
+    if (cond & XT_COND_WRSHUT || !(cond & XT_COND_CONNECTED))
+        return -EPIPE;
+    return 0;
+}
+
+static bool can_send(struct xt_slot *sl, void *unused)
+{
+    uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
+    if (cond & XT_COND_CONNECTING)
+        return false;
+    return cond & XT_COND_WRSHUT || atomic_load_explicit(&sl->so_error, memory_order_relaxed) || xtcp_tx_writable(sl);
+}
+
+/* One go with the lock held. Returns bytes, 0 for "no room", or a negative errno. */
+static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, bool urgent)
+{
+    int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->tx_lock) : -ECONNABORTED;
+    if (rc < 0)
+        return rc;
+    rc = send_error(sl);
+    ssize_t n = rc;
+    if (rc == 0 && !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_CONNECTING))
+        n = (ssize_t)fill(x, s, sl, c, len, urgent);
+    xtcp_unlock(&sl->tx_lock);
+    return n;
+}
+
+XTCP_API ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    struct cursor c = {iov, n, 0};
+    size_t len = total(iov, n), done = 0;
+    if (!sl)
+        return -EBADF;
+    uint64_t deadline = xtcp_blocking(sl, flags) ? xtcp_deadline(sl->sndtimeo_ms) : 0;
+    for (;;) {
+        ssize_t r = try_send(x, s, sl, &c, len - done, flags & MSG_OOB);
+        if (r > 0)
+            done += (size_t)r;
+        if (r < 0 || done == len)
+            return done ? (ssize_t)done : r;
+        if (!xtcp_blocking(sl, flags)) {
+            /* Asks for the wake-up, then looks once more: room that came in between must not be missed. */
+            if (can_send(sl, NULL) && r == 0 && !done)
+                continue;
+            return done ? (ssize_t)done : -EAGAIN;
+        }
+        int rc = xtcp_wait(x, s, can_send, NULL, deadline);
+        if (rc < 0)
+            return done ? (ssize_t)done : rc;
+    }
+}
+
+XTCP_API ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, int flags)
+{
+    struct iovec iov = {(void *)buf, len};
+    return xtcp_sendv(x, s, &iov, 1, flags);
+}
+
+/* ---- receive ---- */
+
+/* The place of the urgent byte that is still ahead of the reader, or UINT64_MAX. */
+static uint64_t urgent_at(struct xt_slot *sl, uint64_t tail)
+{
+    uint64_t urg = atomic_load_explicit(&sl->rx_urg, memory_order_acquire);
+    return urg && tail < urg ? urg - 1 : UINT64_MAX;
+}
+
+uint64_t xtcp_rx_avail(struct xt_slot *sl)
+{
+    uint64_t head = atomic_load_explicit(&sl->rx_head, memory_order_acquire);
+    uint64_t tail = atomic_load_explicit(&sl->rx_tail, memory_order_relaxed);
+    if (head <= tail)
+        return 0;
+    return head - tail - (!OOBINLINE(sl) && urgent_at(sl, tail) == tail);
+}
+
+/* Gives ring space back. The daemon is told when that matters to the peer: a quarter of the ring has been freed since the last
+ * time, or the peer may be short of window and two segments are free again, or it may have none at all. Whatever else makes
+ * the daemon look at the slot (sending, above all) tells it too. */
+static void consumed(struct xtcp *x, int s, struct xt_slot *sl, uint64_t tail)
+{
+    uint64_t told = atomic_load_explicit(&sl->rx_told, memory_order_relaxed);
+    uint64_t size = sl->rx_size, freed = tail - told;
+    uint64_t unread = atomic_load_explicit(&sl->rx_head, memory_order_relaxed) - told;
+    uint64_t window = size > unread ? size - unread : 0; /* as the daemon sees it */
+    uint64_t two = 2 * (uint64_t)(sl->snd_mss ? sl->snd_mss : 1460);
+    two = two < size / 4 ? two : size / 4;
+    atomic_store_explicit(&sl->rx_tail, tail, memory_order_release); /* the bytes are copied: they may be overwritten */
+    if (freed < size / 4 && !(window < size / 4 && freed >= two) && window >= two)
+        return;
+    atomic_store_explicit(&sl->rx_told, tail, memory_order_relaxed);
+    xtcp_mark(x, s);
+}
+
+/* What may be read now: from *from on, at most `len` bytes, not across the urgent mark. */
+static size_t readable(struct xt_slot *sl, uint64_t *from, size_t len)
+{
+    uint64_t head = atomic_load_explicit(&sl->rx_head, memory_order_acquire); /* bytes up to here are written */
+    uint64_t tail = atomic_load_explicit(&sl->rx_tail, memory_order_relaxed);
+    uint64_t at = urgent_at(sl, tail), end = head;
+    if (at < head && at > tail)
+        end = at;
+    if (at == tail && !OOBINLINE(sl) && head > tail + 1)
+        tail++; /* out of band: the plain stream goes on behind it */
+    else if (at == tail && !OOBINLINE(sl))
+        return 0;
+    *from = tail;
+    return end - tail < len ? (size_t)(end - tail) : len;
+}
+
+/* Why there is nothing to read: 1 to wait, 0 end of file, or a negative errno. Loads cond before the caller's last look at
+ * rx_head would be too late, so looks again itself. */
+static int nothing_to_read(struct xt_slot *sl)
+{
+    uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
+    int err;
+    if (xtcp_rx_avail(sl)) /* came with, or before, what cond says */
+        return 1;
+    if (!(cond & XT_COND_CONNECTING) && (err = xtcp_take_error(sl)))
+        return -err;
+    if (cond & XT_COND_RDHUP)
+        return 0;
+    return cond & (XT_COND_CONNECTED | XT_COND_CONNECTING) ? 1 : -ENOTCONN;
+}
+
+struct recv_op {
+    struct cursor c;
+    size_t len, done;
+    int flags;
+};
+
+/* One go with the lock held. Returns bytes; 0: none there. */
+static ssize_t try_recv(struct xtcp *x, int s, struct xt_slot *sl, struct recv_op *op)
+{
+    uint64_t from;
+    int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->rx_lock) : -ECONNABORTED;
+    if (rc < 0)
+        return rc;
+    size_t n = readable(sl, &from, op->len - op->done);
+    if (n && !(op->flags & MSG_TRUNC))
+        copy(x->base + sl->rx_off, sl->rx_size, from, n, &op->c, false);
+    if (n && !(op->flags & MSG_PEEK))
+        consumed(x, s, sl, from + n);
+    xtcp_unlock(&sl->rx_lock);
+    return (ssize_t)n;
+}
+
+struct want {
+    uint64_t bytes;
+};
+
+static bool can_recv(struct xt_slot *sl, void *arg)
+{
+    const struct want *w = arg;
+    uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
+    if (atomic_load_explicit(&sl->so_error, memory_order_relaxed) && !(cond & XT_COND_CONNECTING))
+        return true;
+    return cond & XT_COND_RDHUP || xtcp_rx_avail(sl) >= w->bytes;
+}
+
+static ssize_t recv_oob(struct xtcp *x, struct xt_slot *sl, const struct iovec *iov, int n, int flags)
+{
+    uint64_t tail = atomic_load(&sl->rx_tail), at = urgent_at(sl, tail);
+    struct cursor c = {iov, n, 0};
+    if (OOBINLINE(sl) || at == UINT64_MAX || atomic_load(&sl->urg_read) == at + 1)
+        return -EINVAL;
+    if (at >= atomic_load_explicit(&sl->rx_head, memory_order_acquire))
+        return -EAGAIN;
+    if (!total(iov, n))
+        return 0;
+    copy(x->base + sl->rx_off, sl->rx_size, at, 1, &c, false);
+    if (!(flags & MSG_PEEK))
+        atomic_store(&sl->urg_read, at + 1);
+    return 1;
+}
+
+/* Reads until `target` bytes are there, or there will be no more. */
+static ssize_t recv_loop(struct xtcp *x, int s, struct xt_slot *sl, struct recv_op *op, size_t target)
+{
+    bool peek = op->flags & MSG_PEEK;
+    uint64_t deadline = xtcp_blocking(sl, op->flags) ? xtcp_deadline(sl->rcvtimeo_ms) : 0;
+    struct cursor start = op->c;
+    for (;;) {
+        ssize_t n = try_recv(x, s, sl, op);
+        if (n < 0)
+            return op->done ? (ssize_t)op->done : n;
+        op->done += (size_t)n;
+        if (op->done >= target)
+            return (ssize_t)op->done;
+        int why = n ? 1 : nothing_to_read(sl);
+        if (why <= 0)
+            return op->done ? (ssize_t)op->done : why;
+        if (!xtcp_blocking(sl, op->flags)) {
+            if (!n && xtcp_rx_avail(sl))
+                continue;
+            return op->done ? (ssize_t)op->done : -EAGAIN;
+        }
+        /* A peek sees everything again. It cannot wait for more than the ring holds. */
+        struct want w = {peek ? target < sl->rx_size ? target : sl->rx_size : 1};
+        int rc = xtcp_wait(x, s, can_recv, &w, deadline);
+        if (rc < 0 || (peek && op->done && xtcp_rx_avail(sl) <= op->done))
+            return op->done ? (ssize_t)op->done : rc;
+        if (peek) {
+            op->done = 0;
+            op->c = start;
+        }
+    }
+}
+
+XTCP_API ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return -EBADF;
+    if (flags & MSG_OOB)
+        return recv_oob(x, sl, iov, n, flags);
+    struct recv_op op = {.c = {iov, n, 0}, .len = total(iov, n), .flags = flags};
+    size_t target = sl->rcvlowat > 1 ? sl->rcvlowat : 1;
+    if (flags & MSG_WAITALL || target > op.len)
+        target = op.len;
+    if (op.len == 0) {
+        int why = atomic_load(&sl->cond) & (XT_COND_CONNECTED | XT_COND_CONNECTING) ? 0 : nothing_to_read(sl);
+        return why < 0 ? why : 0;
+    }
+    return recv_loop(x, s, sl, &op, target);
+}
+
+XTCP_API ssize_t xtcp_recv(struct xtcp *x, int s, void *buf, size_t len, int flags)
+{
+    struct iovec iov = {buf, len};
+    return xtcp_recvv(x, s, &iov, 1, flags);
+}
+
+/* ---- zero copy ---- */
+
+/* The one or two contiguous pieces of `len` ring bytes from `at` on. */
+static void pieces(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct iovec iov[2])
+{
+    size_t pos = at & (size - 1), first = len < size - pos ? len : size - pos;
+    iov[0] = (struct iovec){ring + pos, first};
+    iov[1] = (struct iovec){ring, len - first};
+}
+
+XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return -EBADF;
+    if (!xtcp_alive(x))
+        return -ECONNABORTED;
+    int rc = send_error(sl);
+    if (rc < 0)
+        return rc;
+    if (!sl->tx_size || !xtcp_tx_free(sl))
+        xtcp_tx_writable(sl); /* asks for the wake-up */
+    uint64_t room = sl->tx_size ? xtcp_tx_free(sl) : 0;
+    if (!room)
+        return 0;
+    pieces(x->base + sl->tx_off, sl->tx_size, atomic_load_explicit(&sl->tx_head, memory_order_relaxed), (size_t)room,
+           iov);
+    return (ssize_t)room;
+}
+
+XTCP_API int xtcp_commit(struct xtcp *x, int s, size_t n)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return -EBADF;
+    if (n > xtcp_tx_free(sl))
+        return -EINVAL;
+    if (n)
+        publish_tx(x, s, sl, atomic_load_explicit(&sl->tx_head, memory_order_relaxed) + n, false);
+    return 0;
+}
+
+XTCP_API ssize_t xtcp_peek(struct xtcp *x, int s, struct iovec iov[2])
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    uint64_t from;
+    if (!sl)
+        return -EBADF;
+    if (!xtcp_alive(x))
+        return -ECONNABORTED;
+    size_t n = readable(sl, &from, SIZE_MAX);
+    if (!n) {
+        int why = nothing_to_read(sl);
+        if (why <= 0)
+            return why ? why : -ESHUTDOWN;
+        n = readable(sl, &from, SIZE_MAX);
+        if (!n)
+            return 0;
+    }
+    pieces(x->base + sl->rx_off, sl->rx_size, from, n, iov);
+    return (ssize_t)n;
+}
+
+XTCP_API int xtcp_consume(struct xtcp *x, int s, size_t n)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    uint64_t from;
+    if (!sl)
+        return -EBADF;
+    if (n > readable(sl, &from, SIZE_MAX))
+        return -EINVAL;
+    if (n)
+        consumed(x, s, sl, from + n);
+    return 0;
+}
+
+/* ---- how much ---- */
+
+XTCP_API int xtcp_inq(struct xtcp *x, int s)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    uint64_t from;
+    if (!sl)
+        return -EBADF;
+    if (atomic_load(&sl->cond) & XT_COND_LISTEN)
+        return -EINVAL;
+    return (int)readable(sl, &from, INT_MAX);
+}
+
+XTCP_API int xtcp_outq(struct xtcp *x, int s)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return -EBADF;
+    if (atomic_load(&sl->cond) & XT_COND_LISTEN)
+        return -EINVAL;
+    return (int)(atomic_load(&sl->tx_head) - atomic_load(&sl->tx_tail));
+}
+
+XTCP_API bool xtcp_at_mark(struct xtcp *x, int s)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return false;
+    uint64_t tail = atomic_load(&sl->rx_tail);
+    return urgent_at(sl, tail) == tail;
+}

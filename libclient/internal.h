@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of libxtcp share. No call on a socket allocates: a context is one sparse mapping with room for all waiters. */
+#ifndef XTCP_INTERNAL_H
+#define XTCP_INTERNAL_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "libclient/xtcp.h"
+#include "proto/xt_shm.h"
+
+#define XTCP_API __attribute__((visibility("default")))
+#define XTCP_WAITER_WORDS (XT_MAX_WAITERS / 64)
+#define XTCP_FOREVER UINT64_MAX
+
+struct xtcp_waiter {
+    struct xtcp *x;
+    struct xt_waiter *sh;
+    xt_bitword *ready;
+    _Atomic uint64_t *subs; /* sockets subscribed to, to subscribe again after a fork */
+    uint32_t number;        /* the daemon's */
+    uint32_t local;         /* place in xtcp.waiters */
+    uint32_t epoch;         /* xtcp.epoch when it was made: an older one belongs to the parent */
+    int fd;
+    uint32_t owed;      /* wake-up bytes announced but not read yet */
+    bool user;          /* made by xtcp_waiter_new() */
+    uint8_t spin_score; /* 0 to 15: how well spinning has paid lately */
+    uint8_t spin_skip;
+};
+
+struct xtcp {
+    int ctl, doorbell;
+    uint32_t serial; /* tells contexts apart that had the same address */
+    uint32_t epoch;  /* counts forks */
+    uint32_t session, proc;
+    _Atomic bool lost; /* the control connection has ended */
+
+    uint8_t *base;
+    size_t size, own_size; /* of the region, of this mapping */
+    struct xt_region *region;
+    const struct xt_global *global;
+    struct xt_slot *slots;
+    struct xt_waiter *boxes;
+    xt_bitword *cmd, *dirty, *hold;
+    uint32_t max_slots;
+
+    _Atomic uint32_t ctl_lock;
+    int child_ctl, child_proc; /* between fork_prepare and fork_parent or fork_child; -1: none */
+
+    /* Sockets that this process knows it has. The hold bitmap may say more for a moment (a thread between two steps while another
+     * forks); a child keeps what is in both. */
+    _Atomic uint64_t *known;
+    _Atomic uint64_t made[XTCP_WAITER_WORDS]; /* entries of `waiters` in use */
+    _Atomic uint64_t idle[XTCP_WAITER_WORDS]; /* of these, threads' waiters that no thread has now */
+    struct xtcp_waiter waiters[XT_MAX_WAITERS];
+};
+
+/* ---- socket.c ---- */
+
+/* The slot of a socket that this process holds, or NULL. */
+static inline struct xt_slot *xtcp_slot(const struct xtcp *x, int s)
+{
+    if ((uint32_t)s >= x->max_slots ||
+        !(atomic_load_explicit(&x->hold[(uint32_t)s / 64], memory_order_relaxed) & 1ULL << (s % 64)))
+        return NULL;
+    return &x->slots[s];
+}
+
+static inline bool xtcp_blocking(const struct xt_slot *sl, int flags)
+{
+    return !(flags & MSG_DONTWAIT) &&
+           !(atomic_load_explicit(&sl->oflags, memory_order_relaxed) & 04000 /* O_NONBLOCK */);
+}
+
+int xtcp_to_sockaddr(const struct xt_endpoint *ep, struct sockaddr *sa, socklen_t *len);
+
+/* Bytes of send ring that are free. */
+static inline uint64_t xtcp_tx_free(struct xt_slot *sl)
+{
+    uint64_t used = atomic_load_explicit(&sl->tx_head, memory_order_relaxed) -
+                    atomic_load_explicit(&sl->tx_tail, memory_order_acquire);
+    return used > sl->tx_size ? 0 : sl->tx_size - used;
+}
+
+/* Linux calls a socket writable when a third of its buffer is free. Asks for the wake-up when it is not. */
+bool xtcp_tx_writable(struct xt_slot *sl);
+
+/* Unread bytes that a plain receive would return, as of now. */
+uint64_t xtcp_rx_avail(struct xt_slot *sl);
+
+/* Takes the pending error: positive errno, or 0. */
+static inline int xtcp_take_error(struct xt_slot *sl)
+{
+    return atomic_load_explicit(&sl->so_error, memory_order_relaxed) ? atomic_exchange(&sl->so_error, 0) : 0;
+}
+
+/* ---- call.c: commands and doorbells ---- */
+
+struct xtcp_cmd {
+    uint32_t op;
+    int slot;
+    struct xt_addr addr;
+    uint16_t port;
+    uint64_t arg[2];
+    void *data; /* XT_OP_INFO: the answer */
+    size_t data_len;
+};
+
+/* Runs a command; waits for the answer whatever signals come. Returns its result or a negative errno. */
+int xtcp_call(struct xtcp *x, struct xtcp_cmd *c);
+/* Wakes the data plane if it sleeps. Called after a mark was set (sequentially consistent). */
+void xtcp_kick(struct xtcp *x);
+/* The daemon shall look at the socket. */
+void xtcp_mark(struct xtcp *x, int s);
+
+/* ---- wait.c ---- */
+
+/* This thread's waiter, for the time of one call; never the same for two nested calls (signal handlers). */
+int xtcp_waiter_get(struct xtcp *x, struct xtcp_waiter **out);
+void xtcp_waiter_put(struct xtcp_waiter *w);
+/* Sleeps until woken, until the daemon goes, a signal comes (-EINTR) or CLOCK_MONOTONIC passes `deadline` ns (-EAGAIN). */
+int xtcp_waiter_sleep(struct xtcp_waiter *w, uint64_t deadline);
+/* Waits until ready(sl, arg) on the socket. Returns 0, -EINTR, -EAGAIN (deadline), -ECONNABORTED or what xtcp_waiter_get() says. */
+int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg), void *arg, uint64_t deadline);
+uint64_t xtcp_now_ns(void);
+/* The deadline for a time-out in ms; 0: never. */
+uint64_t xtcp_deadline(uint32_t timeout_ms);
+/* Before the first waiter of a context, after the last one. */
+void xtcp_waiters_begin(struct xtcp *x);
+void xtcp_waiters_end(struct xtcp *x);
+/* The child of a fork has none of its parent's threads, hence waiters. */
+void xtcp_waiters_after_fork(struct xtcp *x);
+
+/* ---- attach.c ---- */
+
+/* One request with its reply on the control connection. `send_fd` -1: none; `*got_fd` NULL: none expected. Returns the number
+ * under `key` in the reply, or a negative errno. */
+int xtcp_request(struct xtcp *x, const char *op, const char *key, int send_fd, int *got_fd);
+/* Moves a descriptor to a high number, out of the way of close-all loops and select(). */
+int xtcp_fd_high(int fd);
+void xtcp_comm(char out[24]);
+
+/* Makes this process, a fork, the daemon's `proc` with control connection `ctl`. */
+int xtcp_become(struct xtcp *x, int ctl, uint32_t proc);
+
+/* ---- lock.c ---- */
+
+/* Locks one direction of a socket for this process. 0; -EAGAIN when this very thread holds it (a signal handler);
+ * -ECONNABORTED when its owner died together with the daemon. */
+int xtcp_lock(struct xtcp *x, _Atomic uint32_t *lock);
+void xtcp_unlock(_Atomic uint32_t *lock);
+
+#endif

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Socket options, with Linux's values and what Linux reads back. Most are kept in the slot; those that the daemon must know
+ * go to it as well. */
+#include <linux/tcp.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "libclient/internal.h"
+
+#ifndef SO_INCOMING_NAPI_ID
+#define SO_INCOMING_NAPI_ID 56
+#endif
+
+#define MAX_BUF (64 << 20)
+
+enum rule {
+    FLAG,    /* 0 or 1, kept in optval, sent to the daemon */
+    NUMBER,  /* min to max, likewise */
+    BIT,     /* a flag of slot.misc, changes nothing */
+    IGNORED, /* taken, never read back as set */
+};
+
+/* Bits of slot.misc. */
+enum {
+    MISC_REUSEPORT = 0x1,
+    MISC_FREEBIND = 0x2,
+    MISC_TRANSPARENT = 0x4,
+    MISC_NO_PORT = 0x8,
+    MISC_BROADCAST = 0x10,
+    MISC_TIMESTAMP = 0x20,
+    MISC_FASTOPEN = 0x40,
+    MISC_FASTOPEN_CONNECT = 0x80,
+    MISC_RECVTOS = 0x100,
+    MISC_RECVTTL = 0x200,
+    MISC_PKTINFO = 0x400,
+    MISC_RECVERR = 0x800,
+    MISC_DONTROUTE = 0x1000,
+};
+
+static const struct option {
+    int level, name;
+    enum rule rule;
+    uint32_t what; /* enum xt_opt, or the bit */
+    int min, max, def;
+} options[] = {
+    {SOL_SOCKET, SO_KEEPALIVE, FLAG, XT_SO_KEEPALIVE, 0, 0, 0},
+    {SOL_SOCKET, SO_OOBINLINE, FLAG, XT_SO_OOBINLINE, 0, 0, 0},
+    {SOL_SOCKET, SO_REUSEPORT, BIT, MISC_REUSEPORT, 0, 0, 0},
+    {SOL_SOCKET, SO_BROADCAST, BIT, MISC_BROADCAST, 0, 0, 0},
+    {SOL_SOCKET, SO_DONTROUTE, BIT, MISC_DONTROUTE, 0, 0, 0},
+    {SOL_SOCKET, SO_TIMESTAMP, BIT, MISC_TIMESTAMP, 0, 0, 0},
+    {SOL_SOCKET, SO_PRIORITY, IGNORED, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_MARK, IGNORED, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_BUSY_POLL, IGNORED, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_BINDTODEVICE, IGNORED, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_INCOMING_CPU, IGNORED, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_INCOMING_NAPI_ID, IGNORED, 0, 0, 0, 0},
+    {IPPROTO_TCP, TCP_NODELAY, FLAG, XT_SO_NODELAY, 0, 0, 0},
+    {IPPROTO_TCP, TCP_CORK, FLAG, XT_SO_CORK, 0, 0, 0},
+    {IPPROTO_TCP, TCP_QUICKACK, FLAG, XT_SO_QUICKACK, 0, 0, 1},
+    {IPPROTO_TCP, TCP_KEEPIDLE, NUMBER, XT_SO_KEEPIDLE, 1, 32767, 7200},
+    {IPPROTO_TCP, TCP_KEEPINTVL, NUMBER, XT_SO_KEEPINTVL, 1, 32767, 75},
+    {IPPROTO_TCP, TCP_KEEPCNT, NUMBER, XT_SO_KEEPCNT, 1, 127, 9},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT, NUMBER, XT_SO_USER_TIMEOUT, 0, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_LINGER2, NUMBER, XT_SO_LINGER2, -1, 60, 60},
+    {IPPROTO_TCP, TCP_DEFER_ACCEPT, NUMBER, XT_SO_DEFER_ACCEPT, 0, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_SYNCNT, IGNORED, 0, 1, 127, 6},
+    {IPPROTO_TCP, TCP_FASTOPEN, BIT, MISC_FASTOPEN, 0, 0, 0},
+    {IPPROTO_TCP, TCP_FASTOPEN_CONNECT, BIT, MISC_FASTOPEN_CONNECT, 0, 0, 0},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, IGNORED, 0, 0, 0, -1},
+    {IPPROTO_TCP, TCP_WINDOW_CLAMP, IGNORED, 0, 0, 0, 0},
+    {IPPROTO_IP, IP_TOS, NUMBER, XT_SO_TOS, 0, 255, 0},
+    {IPPROTO_IP, IP_TTL, NUMBER, XT_SO_TTL, 1, 255, 64},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, BIT, MISC_NO_PORT, 0, 0, 0},
+    {IPPROTO_IP, IP_FREEBIND, BIT, MISC_FREEBIND, 0, 0, 0},
+    {IPPROTO_IP, IP_TRANSPARENT, BIT, MISC_TRANSPARENT, 0, 0, 0},
+    {IPPROTO_IP, IP_RECVTOS, BIT, MISC_RECVTOS, 0, 0, 0},
+    {IPPROTO_IP, IP_RECVTTL, BIT, MISC_RECVTTL, 0, 0, 0},
+    {IPPROTO_IP, IP_PKTINFO, BIT, MISC_PKTINFO, 0, 0, 0},
+    {IPPROTO_IP, IP_RECVERR, BIT, MISC_RECVERR, 0, 0, 0},
+    {IPPROTO_IP, IP_MTU_DISCOVER, IGNORED, 0, 0, 0, IP_PMTUDISC_WANT},
+};
+
+static const struct option *find(int level, int name)
+{
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        if (options[i].level == level && options[i].name == name)
+            return &options[i];
+    return NULL;
+}
+
+/* Where an option's value is kept. 0 means "never set", so values are stored plus one. */
+static uint32_t *place(struct xt_slot *sl, uint32_t opt)
+{
+    return opt < 11 ? &sl->optval[opt] : &sl->optval_more[opt - 11];
+}
+
+static int tell(struct xtcp *x, int s, uint32_t opt, int64_t value)
+{
+    struct xtcp_cmd c = {.op = XT_OP_SETOPT, .slot = s, .arg = {opt, (uint64_t)value}};
+    return xtcp_call(x, &c);
+}
+
+/* ---- options with a shape of their own ---- */
+
+static int set_linger(struct xtcp *x, int s, struct xt_slot *sl, const void *val, socklen_t len)
+{
+    struct linger l;
+    if (len < sizeof l)
+        return -EINVAL;
+    memcpy(&l, val, sizeof l);
+    if (l.l_linger < 0)
+        l.l_linger = INT32_MAX / 1000;
+    *place(sl, XT_SO_LINGER) = l.l_onoff ? (uint32_t)l.l_linger + 1 : 0;
+    return tell(x, s, XT_SO_LINGER, l.l_onoff ? l.l_linger : -1);
+}
+
+static int set_timeout(uint32_t *ms, const void *val, socklen_t len)
+{
+    struct timeval tv;
+    if (len < sizeof tv)
+        return -EINVAL;
+    memcpy(&tv, val, sizeof tv);
+    if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
+        return -EDOM;
+    uint64_t v = tv.tv_sec < 0 ? 1 : (uint64_t)tv.tv_sec * 1000 + (uint64_t)(tv.tv_usec + 999) / 1000;
+    *ms = v > UINT32_MAX ? 0 : (uint32_t)v;
+    return 0;
+}
+
+static int set_buffer(struct xtcp *x, int s, struct xt_slot *sl, uint32_t opt, int value)
+{
+    int least = opt == XT_SO_SNDBUF ? 4608 : 2304;
+    int64_t want = value < 0 || value > MAX_BUF / 2 ? MAX_BUF / 2 : value;
+    int64_t twice = want * 2 < least ? least : want * 2; /* Linux doubles, for its own book-keeping */
+    int rc = tell(x, s, opt, want);
+    if (rc == 0)
+        *place(sl, opt) = (uint32_t)twice;
+    return rc;
+}
+
+static int set_congestion(const void *val, socklen_t len)
+{
+    char name[16] = "";
+    memcpy(name, val, len < sizeof name - 1 ? len : sizeof name - 1);
+    return strcmp(name, "reno") == 0 ? 0 : -ENOENT;
+}
+
+/* True when the option is one of these; *rc is then the answer. */
+static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, int name, const void *val, socklen_t len,
+                        int *rc)
+{
+    int v = 0;
+    memcpy(&v, val, len < sizeof v ? len : sizeof v);
+    if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+        *rc = set_congestion(val, len);
+    else if (level == IPPROTO_TCP && name == TCP_ULP)
+        *rc = -ENOENT;
+    else if (level == SOL_SOCKET && name == SO_LINGER)
+        *rc = set_linger(x, s, sl, val, len);
+    else if (level == SOL_SOCKET && name == SO_RCVTIMEO)
+        *rc = set_timeout(&sl->rcvtimeo_ms, val, len);
+    else if (level == SOL_SOCKET && name == SO_SNDTIMEO)
+        *rc = set_timeout(&sl->sndtimeo_ms, val, len);
+    else if (len < sizeof v)
+        *rc = -EINVAL;
+    else if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_SNDBUFFORCE))
+        *rc = set_buffer(x, s, sl, XT_SO_SNDBUF, v);
+    else if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_RCVBUFFORCE))
+        *rc = set_buffer(x, s, sl, XT_SO_RCVBUF, v);
+    else if (level == SOL_SOCKET && name == SO_REUSEADDR)
+        *rc = (sl->reuse = v != 0, 0);
+    else if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+        *rc = (sl->rcvlowat = v < 0 ? INT32_MAX : v ? (uint32_t)v : 1, 0);
+    else if (level == IPPROTO_TCP && name == TCP_MAXSEG) {
+        *rc = v != 0 && (v < 88 || v > 32767) ? -EINVAL : tell(x, s, XT_SO_MAXSEG, v);
+        if (*rc == 0)
+            *place(sl, XT_SO_MAXSEG) = (uint32_t)v;
+    } else
+        return false;
+    return true;
+}
+
+static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct option *o, int v)
+{
+    int rc = 0;
+    switch (o->rule) {
+    case FLAG:
+    case NUMBER:
+        if (o->rule == FLAG)
+            v = v != 0;
+        else if (v < o->min || v > o->max)
+            return -EINVAL;
+        rc = tell(x, s, o->what, v < 0 ? 0 : v);
+        if (rc == 0)
+            *place(sl, o->what) = o->what == XT_SO_OOBINLINE ? (uint32_t)v : (uint32_t)v + 1;
+        return rc;
+    case BIT:
+        sl->misc = v ? sl->misc | o->what : sl->misc & ~o->what;
+        return 0;
+    case IGNORED:
+        return 0;
+    }
+    return -ENOPROTOOPT;
+}
+
+XTCP_API int xtcp_setsockopt(struct xtcp *x, int s, int level, int name, const void *val, socklen_t len)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    int rc, v = 0;
+    if (!sl)
+        return -EBADF;
+    if (!val && len)
+        return -EFAULT;
+    if (!xtcp_alive(x))
+        return -ECONNABORTED;
+    if (set_special(x, s, sl, level, name, val, len, &rc))
+        return rc;
+    const struct option *o = find(level, name);
+    if (!o)
+        return -ENOPROTOOPT;
+    if (level == IPPROTO_IP && len >= 1 && len < sizeof v)
+        v = *(const uint8_t *)val; /* IP options may be a byte */
+    else if (len < sizeof v && o->rule != IGNORED)
+        return -EINVAL;
+    else
+        memcpy(&v, val, len < sizeof v ? len : sizeof v);
+    return set_listed(x, s, sl, o, v);
+}
+
+/* ---- reading ---- */
+
+static int give(void *val, socklen_t *len, const void *from, size_t n)
+{
+    n = *len < n ? *len : n;
+    memcpy(val, from, n);
+    *len = (socklen_t)n;
+    return 0;
+}
+
+static int give_int(void *val, socklen_t *len, int v)
+{
+    return give(val, len, &v, sizeof v);
+}
+
+static int give_timeout(void *val, socklen_t *len, uint32_t ms)
+{
+    struct timeval tv = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
+    return give(val, len, &tv, sizeof tv);
+}
+
+static int ask_info(struct xtcp *x, int s, struct xt_tcp_info_abi *a)
+{
+    struct xtcp_cmd c = {.op = XT_OP_INFO, .slot = s, .data = a, .data_len = sizeof *a};
+    return xtcp_call(x, &c);
+}
+
+/* Linux's numbers of the states. */
+static uint8_t linux_state(uint32_t state)
+{
+    static const uint8_t numbers[XT_NSTATES] = {
+        [XT_CLOSED] = 7,      [XT_LISTEN] = 10,    [XT_SYN_SENT] = 2,  [XT_SYN_RECV] = 3,
+        [XT_ESTABLISHED] = 1, [XT_CLOSE_WAIT] = 8, [XT_FIN_WAIT1] = 4, [XT_CLOSING] = 11,
+        [XT_LAST_ACK] = 9,    [XT_FIN_WAIT2] = 5,  [XT_TIME_WAIT] = 6,
+    };
+    return state < XT_NSTATES ? numbers[state] : 7;
+}
+
+static int get_info(struct xtcp *x, int s, void *val, socklen_t *len)
+{
+    struct xt_tcp_info_abi a;
+    int rc = ask_info(x, s, &a);
+    if (rc < 0)
+        return rc;
+    uint32_t mss = a.snd_mss ? a.snd_mss : 536;
+    struct tcp_info t = {.tcpi_state = linux_state(a.state), .tcpi_ca_state = (uint8_t)a.ca_state};
+    t.tcpi_options = (uint8_t)a.options;
+    t.tcpi_snd_wscale = a.snd_wscale & 15;
+    t.tcpi_rcv_wscale = a.rcv_wscale & 15;
+    t.tcpi_backoff = (uint8_t)a.backoff;
+    t.tcpi_probes = (uint8_t)a.probes;
+    t.tcpi_rto = a.rto;
+    t.tcpi_ato = a.ato;
+    t.tcpi_snd_mss = a.snd_mss;
+    t.tcpi_rcv_mss = a.rcv_mss;
+    t.tcpi_unacked = (a.unacked + mss - 1) / mss;
+    t.tcpi_sacked = (a.sacked + mss - 1) / mss;
+    t.tcpi_lost = (a.lost + mss - 1) / mss;
+    t.tcpi_total_retrans = a.retrans;
+    t.tcpi_last_data_sent = a.last_data_sent_ms;
+    t.tcpi_last_data_recv = a.last_data_recv_ms;
+    t.tcpi_last_ack_recv = a.last_ack_recv_ms;
+    t.tcpi_rtt = a.srtt;
+    t.tcpi_rttvar = a.rttvar;
+    t.tcpi_min_rtt = a.min_rtt;
+    t.tcpi_snd_ssthresh = a.ssthresh / mss;
+    t.tcpi_snd_cwnd = a.cwnd / mss;
+    t.tcpi_advmss = a.rcv_mss;
+    t.tcpi_rcv_space = a.rcv_wnd;
+    t.tcpi_snd_wnd = a.snd_wnd;
+    t.tcpi_bytes_sent = a.bytes_sent;
+    t.tcpi_bytes_retrans = a.bytes_retrans;
+    t.tcpi_bytes_acked = a.bytes_acked;
+    t.tcpi_bytes_received = a.bytes_received;
+    t.tcpi_segs_out = (uint32_t)a.segs_out;
+    t.tcpi_segs_in = (uint32_t)a.segs_in;
+    return give(val, len, &t, sizeof t);
+}
+
+static int get_maxseg(struct xtcp *x, int s, struct xt_slot *sl, void *val, socklen_t *len)
+{
+    struct xt_tcp_info_abi a;
+    int rc = ask_info(x, s, &a);
+    if (rc < 0)
+        return rc;
+    uint32_t set = *place(sl, XT_SO_MAXSEG);
+    return give_int(val, len, (int)(a.state != XT_CLOSED && a.snd_mss ? a.snd_mss : set ? set : 536));
+}
+
+static int get_buffer(struct xtcp *x, struct xt_slot *sl, uint32_t opt, void *val, socklen_t *len)
+{
+    uint32_t v = *place(sl, opt), def = opt == XT_SO_SNDBUF ? x->region->sndbuf : x->region->rcvbuf;
+    return give_int(val, len, (int)(v ? v : 2 * def));
+}
+
+static int get_socket(struct xtcp *x, struct xt_slot *sl, int name, void *val, socklen_t *len)
+{
+    uint32_t l = *place(sl, XT_SO_LINGER);
+    struct linger linger = {.l_onoff = l != 0, .l_linger = l ? (int)(l - 1) : 0};
+    switch (name) {
+    case SO_ERROR:
+        return give_int(val, len, xtcp_take_error(sl));
+    case SO_TYPE:
+        return give_int(val, len, SOCK_STREAM);
+    case SO_PROTOCOL:
+        return give_int(val, len, IPPROTO_TCP);
+    case SO_DOMAIN:
+        return give_int(val, len, AF_INET);
+    case SO_ACCEPTCONN:
+        return give_int(val, len, (atomic_load(&sl->cond) & XT_COND_LISTEN) != 0);
+    case SO_REUSEADDR:
+        return give_int(val, len, sl->reuse != 0);
+    case SO_LINGER:
+        return give(val, len, &linger, sizeof linger);
+    case SO_RCVTIMEO:
+        return give_timeout(val, len, sl->rcvtimeo_ms);
+    case SO_SNDTIMEO:
+        return give_timeout(val, len, sl->sndtimeo_ms);
+    case SO_RCVLOWAT:
+        return give_int(val, len, sl->rcvlowat ? (int)sl->rcvlowat : 1);
+    case SO_SNDLOWAT:
+        return give_int(val, len, 1);
+    case SO_SNDBUF:
+        return get_buffer(x, sl, XT_SO_SNDBUF, val, len);
+    case SO_RCVBUF:
+        return get_buffer(x, sl, XT_SO_RCVBUF, val, len);
+    case SO_BINDTODEVICE:
+        *len = 0;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+static int get_listed(struct xt_slot *sl, const struct option *o, void *val, socklen_t *len)
+{
+    if (o->rule == BIT)
+        return give_int(val, len, (sl->misc & o->what) != 0);
+    if (o->rule == IGNORED)
+        return give_int(val, len, o->def);
+    uint32_t v = *place(sl, o->what);
+    if (o->what == XT_SO_OOBINLINE)
+        return give_int(val, len, (int)v);
+    return give_int(val, len, v ? (int)(v - 1) : o->def);
+}
+
+XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *val, socklen_t *len)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return -EBADF;
+    if (!val || !len)
+        return -EFAULT;
+    if ((int)*len < 0)
+        return -EINVAL;
+    if (level == IPPROTO_TCP) {
+        if (name == TCP_INFO)
+            return get_info(x, s, val, len);
+        if (name == TCP_MAXSEG)
+            return get_maxseg(x, s, sl, val, len);
+        if (name == TCP_CONGESTION)
+            return give(val, len, "reno\0\0\0\0\0\0\0\0\0\0\0", 16);
+        if (name == TCP_ULP)
+            return give(val, len, "", 0);
+    }
+    if (level == SOL_SOCKET && name == SO_ERROR && !xtcp_alive(x))
+        return give_int(val, len, ECONNABORTED);
+    if (level == SOL_SOCKET) {
+        int rc = get_socket(x, sl, name, val, len);
+        if (rc != -ENOPROTOOPT)
+            return rc;
+    }
+    const struct option *o = find(level, name);
+    return o ? get_listed(sl, o, val, len) : -ENOPROTOOPT;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Attachment to the daemon, the library's own descriptors, and what fork() means for them. */
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "libclient/preload/preload.h"
+
+#define OWN_ROOM 64  /* how far below the descriptor limit the library's own begin */
+#define OWN_MAX 8192 /* but not higher: the kernel's table grows with the highest number, and fork copies it */
+
+struct xtcp *xp_ctxs[XP_CTXS];
+bool xp_bystander;
+unsigned xp_fork_gen;
+struct xp_ports xp_kernel_ports;
+
+static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic int current = -1; /* index of the context in use */
+static unsigned used;            /* contexts made so far */
+static _Atomic int placeholder = -1;
+static bool configured, debug, fallback, complained;
+static int fork_ready; /* result of the last xtcp_fork_prepare() */
+
+void xp_debug(const char *fmt, ...)
+{
+    char line[256];
+    int saved = errno;
+    va_list ap;
+    if (!debug)
+        return;
+    int n = snprintf(line, sizeof line, "xtcp: [%d] ", (int)getpid());
+    va_start(ap, fmt);
+    n += vsnprintf(line + n, sizeof line - (size_t)n - 1, fmt, ap);
+    va_end(ap);
+    if (n > (int)sizeof line - 2)
+        n = sizeof line - 2;
+    line[n++] = '\n';
+    if (xp_real.write(STDERR_FILENO, line, (size_t)n) < 0)
+        debug = false;
+    errno = saved;
+}
+
+static void configure(void)
+{
+    const char *s;
+    if (configured)
+        return;
+    configured = true;
+    s = getenv("XTCP_LOG");
+    debug = s && strcmp(s, "debug") == 0;
+    s = getenv("XTCP_FALLBACK");
+    fallback = s && strcmp(s, "kernel") == 0;
+    s = getenv("XTCP_PORTS_KERNEL");
+    if (s && !xp_ports_parse(&xp_kernel_ports, s)) {
+        static const char msg[] = "xtcp: XTCP_PORTS_KERNEL is not a list of ports such as 22,8000-8100\n";
+        if (xp_real.write(STDERR_FILENO, msg, sizeof msg - 1) < 0)
+            return;
+    }
+}
+
+static void complain(void)
+{
+    char line[512];
+    if (complained)
+        return;
+    complained = true;
+    int n = snprintf(line, sizeof line, "xtcp: %s; set XTCP_FALLBACK=kernel to use the kernel's TCP\n",
+                     xtcp_strerror_attach());
+    if (n >= (int)sizeof line)
+        n = sizeof line - 1;
+    if (xp_real.write(STDERR_FILENO, line, (size_t)n) < 0)
+        complained = false;
+}
+
+static int attach_locked(void)
+{
+    static bool forks_watched;
+    struct xtcp *x;
+    int i = atomic_load(&current), rc;
+    if (i >= 0 && xtcp_alive(xp_ctxs[i]))
+        return i;
+    configure();
+    rc = used < XP_CTXS ? xtcp_attach(&x, NULL) : -ENOSPC;
+    if (rc < 0) {
+        xp_debug("attach: %s", xtcp_strerror_attach());
+        if (fallback)
+            return -EAGAIN;
+        complain();
+        return -ENETDOWN;
+    }
+    if (!forks_watched)
+        pthread_atfork(xp_fork_prepare, xp_fork_parent, xp_fork_child);
+    forks_watched = true;
+    xp_ctxs[used] = x;
+    atomic_store(&current, (int)used);
+    xp_debug("attached");
+    return (int)used++;
+}
+
+int xp_attach(void)
+{
+    int i = atomic_load(&current);
+    if (__builtin_expect(i >= 0 && xtcp_alive(xp_ctxs[i]), 1))
+        return i;
+    pthread_mutex_lock(&attach_lock);
+    i = attach_locked();
+    pthread_mutex_unlock(&attach_lock);
+    return i;
+}
+
+void xp_disown(int fd)
+{
+    xp_take(fd);
+    xp_real.close(fd);
+}
+
+int xp_make_own(int fd)
+{
+    struct rlimit lim;
+    int high = -1;
+    if (fd < 0)
+        return fd;
+    if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur > 2 * OWN_ROOM) {
+        int base = (int)(lim.rlim_cur < OWN_MAX ? lim.rlim_cur : OWN_MAX) - OWN_ROOM;
+        high = xp_real.fcntl(fd, F_DUPFD_CLOEXEC, base);
+        if (high < 0)
+            high = xp_real.fcntl(fd, F_DUPFD_CLOEXEC, base / 2);
+    }
+    if (high >= 0) {
+        xp_disown(fd);
+        fd = high;
+    }
+    xp_put(fd, xp_word(XP_OWN, 0, 0, 0));
+    return fd;
+}
+
+static int placeholder_new(void)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    /* The wrapped socketpair() has marked both as the library's own: the numbers must not stay so when they are closed. */
+    xp_take(pair[0]);
+    xp_take(pair[1]);
+    xp_real.shutdown(pair[0], SHUT_RDWR);
+    xp_disown(pair[1]);
+    return xp_make_own(pair[0]);
+}
+
+static int placeholder_copy(int src, int fd, bool cloexec)
+{
+    if (fd < 0)
+        return xp_real.fcntl(src, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+    return xp_real.dup3(src, fd, cloexec ? O_CLOEXEC : 0);
+}
+
+int xp_placeholder(int fd, bool cloexec)
+{
+    int src = atomic_load(&placeholder);
+    int r = src < 0 ? -1 : placeholder_copy(src, fd, cloexec);
+    if (r >= 0)
+        return r;
+    if (src >= 0 && errno != EBADF)
+        return -errno;
+    /* None yet, or something closed it behind our back. */
+    pthread_mutex_lock(&attach_lock);
+    if (atomic_load(&placeholder) == src)
+        atomic_store(&placeholder, placeholder_new());
+    src = atomic_load(&placeholder);
+    pthread_mutex_unlock(&attach_lock);
+    if (src < 0)
+        return src;
+    r = placeholder_copy(src, fd, cloexec);
+    return r < 0 ? -errno : r;
+}
+
+void xp_fork_prepare(void)
+{
+    int i = atomic_load(&current);
+    if (xp_bystander)
+        return;
+    pthread_mutex_lock(&attach_lock);
+    xp_sets_lock();
+    fork_ready = i >= 0 ? xtcp_fork_prepare(xp_ctxs[i]) : 0;
+}
+
+void xp_fork_parent(void)
+{
+    int i = atomic_load(&current);
+    if (xp_bystander)
+        return;
+    if (i >= 0 && fork_ready == 0)
+        xtcp_fork_parent(xp_ctxs[i]);
+    xp_sets_unlock();
+    pthread_mutex_unlock(&attach_lock);
+}
+
+void xp_fork_child(void)
+{
+    int i = atomic_load(&current);
+    if (xp_bystander)
+        return;
+    xp_fork_gen++;
+    xp_sets_unlock();
+    pthread_mutex_unlock(&attach_lock);
+    if (i < 0)
+        return;
+    if (fork_ready == 0) {
+        xtcp_fork_child(xp_ctxs[i]);
+    } else {
+        xp_debug("fork: %s; this process has no xtcp sockets", strerror(-fork_ready));
+        xp_bystander = true;
+    }
+}
+
+void xp_sigpipe(void)
+{
+    pthread_kill(pthread_self(), SIGPIPE);
+}
+
+__attribute__((constructor)) static void xp_begin(void)
+{
+    xp_real_init();
+}

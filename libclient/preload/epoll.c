@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The epoll calls. An epoll descriptor is a real one and the kernel serves its own descriptors in it; a set of xtcp
+ * sockets is added beside it when the first one comes, and the set's waiter is then one more member of the kernel's. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "libclient/preload/epoll_set.h"
+#include "libclient/preload/preload.h"
+
+#define MAX_SETS 4096
+#define LOOK_CALLS 16  /* the kernel's share is looked at at least once in so many calls ... */
+#define LOOK_NS 100000 /* ... or after this time, however busy the xtcp sockets are */
+
+/* Memory of sets is used again but never given back, so that a thread which still waits in a closed one finds a lock. */
+static struct xp_set *sets[MAX_SETS];
+static _Atomic unsigned nsets;
+static pthread_mutex_t sets_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void xp_sets_lock(void)
+{
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++)
+        pthread_mutex_lock(&sets[i]->lock);
+}
+
+void xp_sets_unlock(void)
+{
+    for (unsigned i = 0; i < nsets; i++)
+        pthread_mutex_unlock(&sets[i]->lock);
+    pthread_mutex_unlock(&sets_lock);
+}
+
+static struct xp_set *set_of(uint64_t w)
+{
+    return xp_kind(w) == XP_EPOLL && xp_value(w) && !xp_bystander ? sets[xp_value(w) - 1] : NULL;
+}
+
+/* A set not in use, with sets_lock held; its index or -ENOMEM. */
+static int set_alloc(void)
+{
+    unsigned i;
+    for (i = 0; i < nsets; i++)
+        if (sets[i]->fds == 0 && sets[i]->sleepers == 0)
+            break;
+    if (i == MAX_SETS)
+        return -ENOMEM;
+    if (i == nsets) {
+        sets[i] = calloc(1, sizeof *sets[i]);
+        if (!sets[i])
+            return -ENOMEM;
+    }
+    xp_set_init(sets[i]);
+    sets[i]->fork_gen = xp_fork_gen;
+    sets[i]->fds = 1;
+    if (i == nsets)
+        nsets++;
+    return (int)i;
+}
+
+/* The set behind an epoll descriptor, made when there is none. NULL: no memory. */
+static struct xp_set *set_make(int epfd)
+{
+    uint64_t w;
+    int i = -1;
+    pthread_mutex_lock(&sets_lock);
+    w = xp_get(epfd);
+    if (xp_kind(w) != XP_EPOLL || xp_value(w) == 0) {
+        i = set_alloc();
+        if (i >= 0) {
+            /* One that we have not seen being made may hold anything already. */
+            sets[i]->has_kernel = xp_kind(w) != XP_EPOLL || (xp_flags(w) & XP_F_HASKERN);
+            w = xp_word(XP_EPOLL, 0, xp_flags(w), (uint32_t)i + 1);
+            xp_put(epfd, w);
+        }
+    }
+    pthread_mutex_unlock(&sets_lock);
+    return set_of(w);
+}
+
+uint64_t xp_epoll_share(int fd)
+{
+    struct xp_set *s = set_make(fd);
+    if (!s)
+        return 0;
+    pthread_mutex_lock(&s->lock);
+    s->fds++;
+    pthread_mutex_unlock(&s->lock);
+    return xp_get(fd);
+}
+
+static void kick(struct xp_set *s)
+{
+    uint64_t one = 1;
+    if (xp_real.write(s->kick, &one, sizeof one) < 0)
+        xp_debug("epoll: eventfd %d: %s", s->kick, strerror(errno));
+}
+
+/* ---- fork: a set used on in a child ---- */
+
+/* Copies the kernel's members of `from` that are not the library's own into `to`, as /proc tells them. */
+static void copy_members(int from, int to)
+{
+    char path[64], line[256];
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", from);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f)) {
+        int fd;
+        unsigned events;
+        unsigned long long data;
+        if (sscanf(line, "tfd: %d events: %x data: %llx", &fd, &events, &data) != 3 || xp_kind(xp_get(fd)) == XP_OWN)
+            continue;
+        struct epoll_event ev = {.events = events, .data.u64 = data};
+        xp_real.epoll_ctl(to, EPOLL_CTL_ADD, fd, &ev);
+    }
+    if (f)
+        xp_real.fclose(f);
+}
+
+/* ---- the waiter ---- */
+
+static uint64_t new_tag(const struct xp_set *s)
+{
+    uint64_t x = (uintptr_t)s ^ (uint64_t)getpid() << 32 ^ (uint64_t)xp_now_ns();
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+    return x ^ x >> 31;
+}
+
+/* Puts the descriptors that end a sleep into the kernel's set. */
+static int set_wire(struct xp_set *s, int epfd)
+{
+    int fds[3] = {xtcp_waiter_fd(s->w), xtcp_control_fd(xp_ctxs[s->ctx]), s->kick};
+    s->tag = new_tag(s);
+    for (unsigned i = 0; i < 3; i++) {
+        struct epoll_event ev = {.events = i == 1 ? EPOLLET : EPOLLIN | EPOLLET, .data.u64 = s->tag + i};
+        if (xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, fds[i], &ev) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+/* After a fork the kernel's object is shared with the parent, whose waiter it wakes: the child makes a copy of its own. The
+ * waiter itself is the child's by now (see xtcp_fork_child). */
+static int set_adopt(struct xp_set *s, int epfd)
+{
+    int cloexec = xp_real.fcntl(epfd, F_GETFD), fresh = xp_real.epoll_create1(EPOLL_CLOEXEC), old = s->kick;
+    s->fork_gen = xp_fork_gen;
+    s->sleepers = 0;
+    if (fresh < 0)
+        return -errno;
+    copy_members(epfd, fresh);
+    xp_real.dup3(fresh, epfd, cloexec > 0 ? O_CLOEXEC : 0);
+    xp_real.close(fresh);
+    if (!s->w)
+        return 0;
+    s->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    xp_disown(old);
+    xp_set_all_ready(s);
+    return set_wire(s, epfd);
+}
+
+/* Gives the set a waiter of context `ctx`. With s->lock held. */
+static int set_watch(struct xp_set *s, int epfd, unsigned ctx)
+{
+    struct xtcp_waiter *w;
+    int rc = s->fork_gen != xp_fork_gen ? set_adopt(s, epfd) : 0;
+    if (rc < 0 || (s->w && s->ctx == ctx))
+        return rc;
+    rc = xtcp_waiter_new(xp_ctxs[ctx], &w);
+    if (rc < 0)
+        return rc == -ENOBUFS ? -ENOSPC : rc;
+    if (s->kick < 0)
+        s->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    else
+        xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, s->kick, NULL);
+    /* A waiter of a daemon that has gone is left alone: some thread may be asleep on it. */
+    xp_set_use_waiter(s, w, ctx);
+    return set_wire(s, epfd);
+}
+
+static int descriptor_of(const struct xp_set *s)
+{
+    for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1))
+        if (set_of(xp_get(fd)) == s)
+            return fd;
+    return -1;
+}
+
+/* ---- what the rest of the library tells ---- */
+
+void xp_sets_closed(int fd)
+{
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++) {
+        struct xp_set *s = sets[i];
+        pthread_mutex_lock(&s->lock);
+        if (s->nundecided)
+            s->has_kernel = true; /* it may stay there as a kernel socket */
+        xp_set_del(s, fd);
+        pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&sets_lock);
+}
+
+void xp_sets_moved(int fd, uint64_t w)
+{
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++) {
+        struct xp_set *s = sets[i];
+        int epfd;
+        pthread_mutex_lock(&s->lock);
+        if (xp_set_find(s, fd) && (epfd = descriptor_of(s)) >= 0 && set_watch(s, epfd, xp_ctxno(w)) == 0 &&
+            xp_set_move(s, fd, w) == 0) {
+            xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
+            kick(s);
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&sets_lock);
+}
+
+static void drop_waiter(struct xp_set *s)
+{
+    xtcp_waiter_free(s->w);
+    xp_disown(s->kick);
+    s->w = NULL;
+    s->kick = -1;
+}
+
+void xp_epoll_closed(uint64_t w)
+{
+    struct xp_set *s = set_of(w);
+    if (!s)
+        return;
+    pthread_mutex_lock(&sets_lock);
+    pthread_mutex_lock(&s->lock);
+    if (s->fork_gen != xp_fork_gen)
+        s->sleepers = 0; /* they were the parent's threads */
+    if (--s->fds == 0) {
+        xp_set_clear(s);
+        s->life++;
+        if (s->w && s->sleepers == 0)
+            drop_waiter(s);
+        else if (s->w)
+            kick(s); /* the last of them drops it */
+    }
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&sets_lock);
+}
+
+/* ---- epoll_create, epoll_ctl ---- */
+
+static int created(int epfd)
+{
+    if (epfd >= 0 && (unsigned)epfd < XP_FDS && !xp_bystander)
+        xp_put(epfd, xp_word(XP_EPOLL, 0, 0, 0));
+    return epfd;
+}
+
+XP_EXPORT int epoll_create(int size)
+{
+    return created(xp_real.epoll_create(size));
+}
+
+XP_EXPORT int epoll_create1(int flags)
+{
+    return created(xp_real.epoll_create1(flags));
+}
+
+/* The kernel answers for its descriptors; remembered is only that there are some. */
+static int ctl_kernel(int epfd, uint64_t ew, int op, int fd, struct epoll_event *ev)
+{
+    int rc = xp_real.epoll_ctl(epfd, op, fd, ev);
+    struct xp_set *s;
+    if (rc < 0 || op != EPOLL_CTL_ADD || xp_kind(ew) != XP_EPOLL || (xp_flags(ew) & XP_F_HASKERN))
+        return rc;
+    xp_set_flags(epfd, XP_F_HASKERN);
+    s = set_of(xp_get(epfd));
+    if (s)
+        s->has_kernel = true;
+    return rc;
+}
+
+static int set_ctl(struct xp_set *s, int epfd, int op, int fd, uint64_t w, const struct epoll_event *ev)
+{
+    int rc;
+    switch (op) {
+    case EPOLL_CTL_ADD:
+        rc = xp_kind(w) == XP_XTCP ? set_watch(s, epfd, xp_ctxno(w)) : 0;
+        if (rc == 0)
+            rc = xp_set_add(s, fd, w, ev);
+        xp_set_flags(fd, XP_F_INSET);
+        break;
+    case EPOLL_CTL_MOD:
+        rc = xp_set_mod(s, fd, ev);
+        break;
+    case EPOLL_CTL_DEL:
+        return xp_set_del(s, fd);
+    default:
+        return -EINVAL;
+    }
+    /* Whoever sleeps must look at it; always for the first socket, as nobody counts as a sleeper before it. */
+    if (rc == 0 && s->w && (s->sleepers || s->nxtcp == 1))
+        kick(s);
+    return rc;
+}
+
+/* The kernel serves an undecided socket; the set remembers it for the day it moves. */
+static int ctl_undecided(struct xp_set *s, int epfd, int op, int fd, uint64_t w, struct epoll_event *ev)
+{
+    int rc = xp_real.epoll_ctl(epfd, op, fd, ev) < 0 ? -errno : 0;
+    if (rc == 0)
+        set_ctl(s, epfd, op, fd, w, ev);
+    return rc;
+}
+
+static bool is_epoll(int epfd, int fd)
+{
+    return xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL) == 0 || errno == ENOENT;
+}
+
+XP_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+    uint64_t ew = xp_get(epfd), w = xp_get(fd);
+    struct xp_set *s;
+    int rc;
+    if ((xp_kind(w) != XP_XTCP && xp_kind(w) != XP_UNDECIDED) || xp_bystander)
+        return ctl_kernel(epfd, ew, op, fd, ev);
+    if (xp_kind(ew) != XP_EPOLL && !is_epoll(epfd, fd))
+        return xp_real.epoll_ctl(epfd, op, fd, ev);
+    if (!ev && op != EPOLL_CTL_DEL)
+        return (int)xp_ret(-EFAULT);
+    s = set_make(epfd);
+    if (!s)
+        return (int)xp_ret(-ENOMEM);
+    pthread_mutex_lock(&s->lock);
+    if (xp_kind(w) == XP_XTCP)
+        rc = set_ctl(s, epfd, op, fd, w, ev);
+    else
+        rc = ctl_undecided(s, epfd, op, fd, w, ev);
+    pthread_mutex_unlock(&s->lock);
+    return (int)xp_ret(rc);
+}
+
+/* ---- epoll_wait ---- */
+
+/* What the kernel's set has. Returns how many events, or -errno. */
+static int kernel_events(int epfd, struct epoll_event *evs, int max, const struct timespec *timeout,
+                         const sigset_t *mask)
+{
+    int ms = -1, r;
+    if (timeout && (timeout->tv_nsec % 1000000 == 0 || !xp_real.epoll_pwait2))
+        ms = timeout->tv_sec >= INT_MAX / 1000 ? INT_MAX
+                                               : (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000);
+    if (timeout && ms < 0)
+        r = xp_real.epoll_pwait2(epfd, evs, max, timeout, mask);
+    else if (mask)
+        r = xp_real.epoll_pwait(epfd, evs, max, ms, mask);
+    else
+        r = xp_real.epoll_wait(epfd, evs, max, ms);
+    return r < 0 ? -errno : r;
+}
+
+/* Takes the library's own events out of the kernel's answer; returns how many stay. */
+static int drop_own(struct xp_set *s, struct epoll_event *evs, int r)
+{
+    int n = 0;
+    for (int i = 0; i < r; i++) {
+        if (evs[i].data.u64 == s->tag + 1) {
+            xtcp_check(xp_ctxs[s->ctx]);
+            pthread_mutex_lock(&s->lock);
+            xp_set_all_ready(s);
+            pthread_mutex_unlock(&s->lock);
+        } else if (evs[i].data.u64 - s->tag > 2) {
+            evs[n++] = evs[i];
+        }
+    }
+    return n;
+}
+
+/* Looks at the kernel's share without waiting, when it is its turn or `always`. */
+static int look_kernel(struct xp_set *s, int epfd, struct epoll_event *evs, int max, bool always)
+{
+    static const struct timespec now;
+    int r;
+    if (!s->has_kernel && s->nundecided == 0)
+        return 0;
+    if (!always && ++s->calls < LOOK_CALLS && xp_now_ns() - s->looked_ns < LOOK_NS)
+        return 0;
+    r = kernel_events(epfd, evs, max, &now, NULL);
+    s->calls = 0;
+    s->looked_ns = xp_now_ns();
+    return r < 0 ? r : drop_own(s, evs, r);
+}
+
+static int gather(struct xp_set *s, struct epoll_event *evs, int max)
+{
+    int n;
+    pthread_mutex_lock(&s->lock);
+    xp_set_news(s);
+    n = xp_set_collect(s, evs, max);
+    if (s->ready && s->sleepers)
+        kick(s); /* more than this thread can carry */
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+/* Ends a thread's sleep. What it took from the waiter must not leave other sleepers unwatched. */
+static void woken(struct xp_set *s, unsigned life)
+{
+    pthread_mutex_lock(&s->lock);
+    s->sleepers--;
+    if (s->life == life) {
+        xtcp_waiter_done(s->w);
+        if (s->sleepers && xtcp_waiter_prepare(s->w))
+            kick(s);
+    } else if (s->sleepers == 0 && s->w) {
+        drop_waiter(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+static int sleep_in_kernel(struct xp_set *s, int epfd, struct epoll_event *evs, int max, int64_t end,
+                           const sigset_t *mask)
+{
+    struct timespec ts;
+    unsigned life;
+    int r = 0;
+    pthread_mutex_lock(&s->lock);
+    life = s->life;
+    s->sleepers++;
+    pthread_mutex_unlock(&s->lock);
+    if ((mask || !xtcp_waiter_spin(s->w)) && !xtcp_waiter_prepare(s->w))
+        r = kernel_events(epfd, evs, max, xp_left(end, &ts), mask);
+    woken(s, life);
+    return r < 0 ? r : drop_own(s, evs, r);
+}
+
+static int wait_set(struct xp_set *s, int epfd, struct epoll_event *evs, int max, const struct timespec *timeout,
+                    const sigset_t *mask)
+{
+    int64_t end = xp_deadline(timeout);
+    bool at_once = timeout && timeout->tv_sec == 0 && timeout->tv_nsec == 0;
+    unsigned life = s->life;
+    for (;;) {
+        int k = look_kernel(s, epfd, evs, (max + 1) / 2, false), n;
+        if (k < 0)
+            return k;
+        n = k + gather(s, evs + k, max - k);
+        if (n > 0)
+            return n;
+        if (at_once)
+            return look_kernel(s, epfd, evs, max, true);
+        k = sleep_in_kernel(s, epfd, evs, max, end, mask);
+        if (k < 0)
+            return k;
+        if (s->life != life)
+            return -EBADF;
+        n = k + gather(s, evs + k, max - k);
+        if (n > 0 || (end != INT64_MAX && xp_now_ns() >= end))
+            return n;
+    }
+}
+
+/* A child that inherited the set makes it its own first. */
+static int wait_watched(struct xp_set *s, int epfd, struct epoll_event *evs, int max, const struct timespec *timeout,
+                        const sigset_t *mask)
+{
+    if (s->fork_gen != xp_fork_gen) {
+        pthread_mutex_lock(&s->lock);
+        int rc = set_watch(s, epfd, s->ctx);
+        pthread_mutex_unlock(&s->lock);
+        if (rc < 0)
+            return rc;
+    }
+    return wait_set(s, epfd, evs, max, timeout, mask);
+}
+
+/* A set without xtcp sockets is the kernel's alone; but one may come while a thread sleeps in it. */
+static int wait_any(int epfd, struct epoll_event *evs, int max, const struct timespec *timeout, const sigset_t *mask)
+{
+    int64_t end = xp_deadline(timeout);
+    struct timespec ts;
+    if (max <= 0)
+        return -EINVAL;
+    for (;;) {
+        struct xp_set *s = set_of(xp_get(epfd));
+        int r, n = 0;
+        if (s && s->w)
+            return wait_watched(s, epfd, evs, max, timeout, mask);
+        r = kernel_events(epfd, evs, max, timeout, mask);
+        s = set_of(xp_get(epfd));
+        if (r < 0 || !s || !s->w)
+            return r;
+        n = drop_own(s, evs, r);
+        if (n > 0 || (end != INT64_MAX && xp_now_ns() >= end))
+            return n;
+        timeout = xp_left(end, &ts);
+    }
+}
+
+XP_EXPORT int epoll_pwait2(int epfd, struct epoll_event *evs, int max, const struct timespec *timeout,
+                           const sigset_t *mask)
+{
+    if (xp_kind(xp_get(epfd)) != XP_EPOLL)
+        return xp_real.epoll_pwait2(epfd, evs, max, timeout, mask);
+    return (int)xp_ret(wait_any(epfd, evs, max, timeout, mask));
+}
+
+XP_EXPORT int epoll_pwait(int epfd, struct epoll_event *evs, int max, int timeout, const sigset_t *mask)
+{
+    struct timespec ts = {.tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000L};
+    if (xp_kind(xp_get(epfd)) != XP_EPOLL)
+        return xp_real.epoll_pwait(epfd, evs, max, timeout, mask);
+    return (int)xp_ret(wait_any(epfd, evs, max, timeout < 0 ? NULL : &ts, mask));
+}
+
+XP_EXPORT int epoll_wait(int epfd, struct epoll_event *evs, int max, int timeout)
+{
+    if (xp_kind(xp_get(epfd)) != XP_EPOLL)
+        return xp_real.epoll_wait(epfd, evs, max, timeout);
+    return epoll_pwait(epfd, evs, max, timeout, NULL);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libclient/preload/epoll_set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "libclient/preload/preload.h"
+
+void xp_set_init(struct xp_set *s)
+{
+    unsigned life = s->life + 1;
+    memset(s, 0, sizeof *s);
+    pthread_mutex_init(&s->lock, NULL);
+    s->life = life;
+    s->ready_tail = &s->ready;
+    s->kick = -1;
+}
+
+static bool is_xtcp(const struct xp_item *it)
+{
+    return xp_kind(it->word) == XP_XTCP;
+}
+
+static void enqueue(struct xp_set *s, struct xp_item *it)
+{
+    if (it->link)
+        return;
+    it->next = NULL;
+    it->link = s->ready_tail;
+    *s->ready_tail = it;
+    s->ready_tail = &it->next;
+}
+
+static void dequeue(struct xp_set *s, struct xp_item *it)
+{
+    if (!it->link)
+        return;
+    *it->link = it->next;
+    if (it->next)
+        it->next->link = it->link;
+    else
+        s->ready_tail = it->link;
+    it->link = NULL;
+}
+
+static int grow(struct xp_item ***array, uint32_t *cap, uint32_t index)
+{
+    uint32_t want = *cap ? *cap : 64;
+    struct xp_item **a;
+    if (index < *cap)
+        return 0;
+    while (want <= index)
+        want *= 2;
+    a = realloc(*array, want * sizeof *a);
+    if (!a)
+        return -ENOMEM;
+    memset(a + *cap, 0, (want - *cap) * sizeof *a);
+    *array = a;
+    *cap = want;
+    return 0;
+}
+
+struct xp_item *xp_set_find(const struct xp_set *s, int fd)
+{
+    return (uint32_t)fd < s->fd_cap ? s->by_fd[fd] : NULL;
+}
+
+static bool waiter_serves(const struct xp_set *s, uint64_t word)
+{
+    return s->w && s->ctx == xp_ctxno(word);
+}
+
+static int link_sock(struct xp_set *s, struct xp_item *it)
+{
+    uint32_t sock = xp_value(it->word);
+    int rc = grow(&s->by_sock, &s->sock_cap, sock);
+    if (rc < 0)
+        return rc;
+    it->same_sock = s->by_sock[sock];
+    s->by_sock[sock] = it;
+    s->nxtcp++;
+    if (waiter_serves(s, it->word))
+        xtcp_waiter_sub(s->w, (int)sock);
+    enqueue(s, it);
+    return 0;
+}
+
+static void unlink_sock(struct xp_set *s, struct xp_item *it)
+{
+    uint32_t sock = xp_value(it->word);
+    struct xp_item **p = &s->by_sock[sock];
+    while (*p != it)
+        p = &(*p)->same_sock;
+    *p = it->same_sock;
+    s->nxtcp--;
+    if (!s->by_sock[sock] && waiter_serves(s, it->word))
+        xtcp_waiter_unsub(s->w, (int)sock);
+    dequeue(s, it);
+}
+
+int xp_set_add(struct xp_set *s, int fd, uint64_t word, const struct epoll_event *ev)
+{
+    struct xp_item *it;
+    int rc;
+    if (xp_set_find(s, fd))
+        return -EEXIST;
+    rc = grow(&s->by_fd, &s->fd_cap, (uint32_t)fd);
+    it = rc < 0 ? NULL : calloc(1, sizeof *it);
+    if (!it)
+        return -ENOMEM;
+    *it = (struct xp_item){.fd = fd, .word = word, .events = ev->events, .data = ev->data};
+    if (is_xtcp(it)) {
+        rc = link_sock(s, it);
+        if (rc < 0) {
+            free(it);
+            return rc;
+        }
+    } else {
+        s->nundecided++;
+    }
+    s->by_fd[fd] = it;
+    return 0;
+}
+
+int xp_set_mod(struct xp_set *s, int fd, const struct epoll_event *ev)
+{
+    struct xp_item *it = xp_set_find(s, fd);
+    if (!it)
+        return -ENOENT;
+    it->events = ev->events;
+    it->data = ev->data;
+    it->disarmed = false;
+    if (is_xtcp(it))
+        enqueue(s, it);
+    return 0;
+}
+
+int xp_set_del(struct xp_set *s, int fd)
+{
+    struct xp_item *it = xp_set_find(s, fd);
+    if (!it)
+        return -ENOENT;
+    s->by_fd[fd] = NULL;
+    if (is_xtcp(it))
+        unlink_sock(s, it);
+    else
+        s->nundecided--;
+    free(it);
+    return 0;
+}
+
+int xp_set_move(struct xp_set *s, int fd, uint64_t word)
+{
+    struct xp_item *it = xp_set_find(s, fd);
+    int rc;
+    if (!it || is_xtcp(it))
+        return -ENOENT;
+    it->word = word;
+    rc = link_sock(s, it);
+    if (rc == 0)
+        s->nundecided--;
+    return rc;
+}
+
+void xp_set_clear(struct xp_set *s)
+{
+    for (uint32_t fd = 0; fd < s->fd_cap; fd++)
+        if (s->by_fd[fd])
+            xp_set_del(s, (int)fd);
+    free(s->by_fd);
+    free(s->by_sock);
+    s->by_fd = s->by_sock = NULL;
+    s->fd_cap = s->sock_cap = 0;
+}
+
+static void on_news(void *arg, uint32_t sock)
+{
+    struct xp_set *s = arg;
+    struct xp_item *it = sock < s->sock_cap ? s->by_sock[sock] : NULL;
+    for (; it; it = it->same_sock)
+        if (xp_ctxno(it->word) == s->ctx)
+            enqueue(s, it);
+}
+
+void xp_set_news(struct xp_set *s)
+{
+    if (s->w && xtcp_waiter_pending(s->w))
+        xtcp_waiter_take(s->w, on_news, s);
+}
+
+void xp_set_all_ready(struct xp_set *s)
+{
+    for (uint32_t fd = 0; fd < s->fd_cap; fd++)
+        if (s->by_fd[fd] && is_xtcp(s->by_fd[fd]))
+            enqueue(s, s->by_fd[fd]);
+}
+
+void xp_set_use_waiter(struct xp_set *s, struct xtcp_waiter *w, unsigned ctx)
+{
+    s->w = w;
+    s->ctx = ctx;
+    for (uint32_t sock = 0; sock < s->sock_cap; sock++)
+        for (struct xp_item *it = s->by_sock[sock]; it; it = it->same_sock)
+            if (xp_ctxno(it->word) == ctx)
+                xtcp_waiter_sub(w, (int)sock);
+    xp_set_all_ready(s);
+}
+
+int xp_set_collect(struct xp_set *s, struct epoll_event *evs, int max)
+{
+    int n = 0;
+    struct xp_item *last = NULL; /* the first item put back: everything from there on has been looked at */
+    while (n < max && s->ready && s->ready != last) {
+        struct xp_item *it = s->ready;
+        uint32_t m;
+        dequeue(s, it);
+        if (it->disarmed)
+            continue;
+        m = xp_mask(it->word) & (it->events | EPOLLERR | EPOLLHUP);
+        if (m == 0)
+            continue;
+        evs[n++] = (struct epoll_event){.events = m, .data = it->data};
+        if (it->events & EPOLLONESHOT) {
+            it->disarmed = true;
+        } else if (!(it->events & EPOLLET)) {
+            enqueue(s, it);
+            if (!last)
+                last = it;
+        }
+    }
+    return n;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The xtcp sockets of one epoll set. The kernel's epoll object behind the same descriptor keeps everything else.
+ * Items are found by descriptor (epoll_ctl) and by socket (news). An item is on the ready list from the moment something may
+ * be true of it; collecting computes its mask and, when level-triggered and true, leaves it there, as the kernel does.
+ * No function locks: callers hold set->lock. */
+#ifndef XP_EPOLL_SET_H
+#define XP_EPOLL_SET_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "libclient/xtcp.h"
+
+struct xp_item {
+    struct xp_item *same_sock;    /* next item of the same socket */
+    struct xp_item *next, **link; /* ready list; link is NULL when not on it */
+    int fd;
+    uint64_t word; /* of the descriptor table: an xtcp socket, or undecided (then the kernel's set has it) */
+    uint32_t events;
+    bool disarmed; /* EPOLLONESHOT has fired */
+    epoll_data_t data;
+};
+
+struct xp_set {
+    pthread_mutex_t lock;
+    unsigned life;     /* counts the uses of this memory */
+    unsigned fds;      /* descriptors of it in this process */
+    unsigned fork_gen; /* xp_fork_gen of the process that the waiter and the kernel's object belong to */
+    unsigned nxtcp, nundecided;
+    struct xp_item **by_fd, **by_sock;
+    uint32_t fd_cap, sock_cap;
+    struct xp_item *ready, **ready_tail;
+    struct xtcp_waiter *w; /* NULL until the first xtcp socket comes */
+    unsigned ctx;          /* of the waiter */
+    unsigned sleepers;     /* threads in epoll_wait */
+    int kick;              /* an eventfd to wake sleepers with; with the waiter */
+    uint64_t tag;          /* data of the waiter's descriptor in the kernel's set; + 1: control descriptor; + 2: kick */
+    bool has_kernel;       /* the kernel's set may hold descriptors of the program */
+    unsigned calls;        /* since the kernel's set was looked at */
+    int64_t looked_ns;     /* when that was */
+};
+
+void xp_set_init(struct xp_set *s);
+/* Forgets all items. */
+void xp_set_clear(struct xp_set *s);
+
+struct xp_item *xp_set_find(const struct xp_set *s, int fd);
+/* 0, -EEXIST, -ENOMEM. The item starts on the ready list, so that what is true already is told. */
+int xp_set_add(struct xp_set *s, int fd, uint64_t word, const struct epoll_event *ev);
+/* 0 or -ENOENT. Arms again and tells what is true already. */
+int xp_set_mod(struct xp_set *s, int fd, const struct epoll_event *ev);
+int xp_set_del(struct xp_set *s, int fd);
+/* An undecided item becomes the xtcp socket of `word`. 0, -ENOENT, -ENOMEM. */
+int xp_set_move(struct xp_set *s, int fd, uint64_t word);
+
+/* Takes the waiter's news. */
+void xp_set_news(struct xp_set *s);
+/* Puts every xtcp socket on the ready list: after a fork or when the daemon has gone. */
+void xp_set_all_ready(struct xp_set *s);
+/* Subscribes every xtcp socket with a new waiter of context `ctx`. */
+void xp_set_use_waiter(struct xp_set *s, struct xtcp_waiter *w, unsigned ctx);
+/* Fills at most `max` events; each item at most once. */
+int xp_set_collect(struct xp_set *s, struct epoll_event *evs, int max);
+
+#endif

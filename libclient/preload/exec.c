@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The exec family: a program that is given a fresh environment stays on xtcp. And vfork, whose child may not touch the
+ * parent's memory here. Everything below runs in vfork children too: no allocation but on the stack. */
+#include <alloca.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libclient/preload/preload.h"
+
+#define MAX_KEPT 8
+#define PRELOAD "LD_PRELOAD="
+
+extern char **environ;
+
+/* "LD_PRELOAD=<path of this library>", empty when it was not loaded that way; and our variables as they were at start. */
+static char preload[sizeof PRELOAD + PATH_MAX];
+static char *kept[MAX_KEPT];
+
+__attribute__((constructor)) static void remember_environment(void)
+{
+    Dl_info info;
+    const char *ld = getenv("LD_PRELOAD");
+    unsigned n = 0;
+    if (!ld || !dladdr((void *)remember_environment, &info) || !info.dli_fname || !strstr(ld, info.dli_fname))
+        return;
+    strcpy(preload, PRELOAD);
+    if (!realpath(info.dli_fname, preload + sizeof PRELOAD - 1))
+        preload[0] = '\0';
+    for (char **e = environ; e && *e && n < MAX_KEPT; e++)
+        if (strncmp(*e, "XTCP_", 5) == 0)
+            kept[n++] = strdup(*e);
+}
+
+static char *const *find(char *const *env, const char *assignment)
+{
+    size_t len = strcspn(assignment, "=") + 1;
+    for (; env && *env; env++)
+        if (strncmp(*env, assignment, len) == 0)
+            return env;
+    return NULL;
+}
+
+static bool has_library(const char *assignment)
+{
+    const char *name = strrchr(preload, '/');
+    return name && strstr(assignment, name + 1) != NULL;
+}
+
+static size_t env_count(char *const *env)
+{
+    size_t n = 0;
+    while (env && env[n])
+        n++;
+    return n;
+}
+
+/* Fills `out` (env_count(env) + MAX_KEPT + 2 entries) with env and what it lacks; `line` has room for a longer
+ * LD_PRELOAD. */
+static char **complete(char *const *env, char **out, char *line)
+{
+    char *const *ld = find(env, PRELOAD);
+    size_t n = 0;
+    for (char *const *e = env; e && *e; e++)
+        if (e != ld || has_library(*e))
+            out[n++] = *e;
+    if (!ld) {
+        out[n++] = preload;
+    } else if (!has_library(*ld)) {
+        strcpy(line, preload);
+        strcat(line, ":");
+        strcat(line, *ld + sizeof PRELOAD - 1);
+        out[n++] = line;
+    }
+    for (unsigned i = 0; i < MAX_KEPT && kept[i]; i++)
+        if (!find(env, kept[i]))
+            out[n++] = kept[i];
+    out[n] = NULL;
+    return out;
+}
+
+static size_t line_room(char *const *env)
+{
+    char *const *ld = find(env, PRELOAD);
+    return sizeof preload + (ld ? strlen(*ld) : 0) + 2;
+}
+
+/* The environment to run a program with; lives in the caller's frame. */
+#define ENVIRONMENT(env)          \
+    (!preload[0] ? (char **)(env) \
+                 : complete((env), alloca((env_count(env) + MAX_KEPT + 2) * sizeof(char *)), alloca(line_room(env))))
+
+XP_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+{
+    return xp_real.execve(path, argv, ENVIRONMENT(envp));
+}
+
+XP_EXPORT int execv(const char *path, char *const argv[])
+{
+    return xp_real.execve(path, argv, ENVIRONMENT(environ));
+}
+
+XP_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+    return xp_real.execvpe(file, argv, ENVIRONMENT(envp));
+}
+
+XP_EXPORT int execvp(const char *file, char *const argv[])
+{
+    return xp_real.execvpe(file, argv, ENVIRONMENT(environ));
+}
+
+XP_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
+{
+    return xp_real.fexecve(fd, argv, ENVIRONMENT(envp));
+}
+
+XP_EXPORT int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
+{
+    return xp_real.execveat(dir, path, argv, ENVIRONMENT(envp), flags);
+}
+
+static size_t count_args(va_list ap)
+{
+    size_t n = 1;
+    va_list copy;
+    va_copy(copy, ap);
+    while (va_arg(copy, char *))
+        n++;
+    va_end(copy);
+    return n;
+}
+
+/* argv[0] is `arg`; the rest and the NULL come from the list. */
+static char **take_args(const char *arg, va_list *ap, char **argv)
+{
+    size_t n = 0;
+    argv[n++] = (char *)arg;
+    while (argv[n - 1])
+        argv[n++] = va_arg(*ap, char *);
+    return argv;
+}
+
+#define ARGUMENTS(arg, ap) take_args((arg), &(ap), alloca(((arg) ? count_args(ap) + 1 : 1) * sizeof(char *)))
+
+XP_EXPORT int execl(const char *path, const char *arg, ...)
+{
+    va_list ap;
+    va_start(ap, arg);
+    char **argv = ARGUMENTS(arg, ap);
+    va_end(ap);
+    return xp_real.execve(path, argv, ENVIRONMENT(environ));
+}
+
+XP_EXPORT int execlp(const char *file, const char *arg, ...)
+{
+    va_list ap;
+    va_start(ap, arg);
+    char **argv = ARGUMENTS(arg, ap);
+    va_end(ap);
+    return xp_real.execvpe(file, argv, ENVIRONMENT(environ));
+}
+
+XP_EXPORT int execle(const char *path, const char *arg, ...)
+{
+    va_list ap;
+    va_start(ap, arg);
+    char **argv = ARGUMENTS(arg, ap);
+    char **envp = va_arg(ap, char **);
+    va_end(ap);
+    return xp_real.execve(path, argv, ENVIRONMENT(envp));
+}
+
+XP_EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                          const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+{
+    return xp_real.posix_spawn(pid, path, actions, attr, argv, ENVIRONMENT(envp));
+}
+
+XP_EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                           const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+{
+    return xp_real.posix_spawnp(pid, file, actions, attr, argv, ENVIRONMENT(envp));
+}
+
+/* The child gets a copy of the memory, so that what it closes and duplicates before exec does not change the parent's
+ * table, and it is no process of the family. */
+XP_EXPORT pid_t vfork(void)
+{
+    pid_t pid = _Fork();
+    if (pid == 0)
+        xp_bystander = true;
+    return pid;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Calls on the descriptor itself: close, dup, fcntl, ioctl. */
+#include <linux/close_range.h>
+#include <linux/sockios.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+
+#include "libclient/preload/preload.h"
+
+static void release(int fd, uint64_t w)
+{
+    if (xp_flags(w) & XP_F_INSET)
+        xp_sets_closed(fd);
+    if (xp_kind(w) == XP_EPOLL)
+        xp_epoll_closed(w);
+    if (xp_kind(w) == XP_XTCP && xp_unref(xp_ctxno(w), xp_value(w)))
+        xtcp_close(xp_x(w), xp_sock(w));
+}
+
+void xp_release(int fd)
+{
+    uint64_t w;
+    if (xp_bystander)
+        return;
+    w = xp_take(fd);
+    if (w)
+        release(fd, w);
+}
+
+/* The word goes first: once the kernel's descriptor is closed its number may belong to another thread. */
+XP_EXPORT int close(int fd)
+{
+    uint64_t w = xp_get(fd);
+    if (__builtin_expect(w != 0, 0) && !xp_bystander) {
+        if (xp_kind(w) == XP_OWN)
+            return (int)xp_ret(-EBADF);
+        xp_release(fd);
+    }
+    return xp_real.close(fd);
+}
+XP_ALIAS(close);
+
+void xp_copied(int fd, int nfd)
+{
+    uint64_t w = xp_get(fd);
+    if (nfd < 0 || nfd == fd || xp_bystander)
+        return;
+    switch (xp_kind(w)) {
+    case XP_XTCP:
+        if ((unsigned)nfd < XP_FDS)
+            xp_ref(xp_ctxno(w), xp_value(w));
+        break;
+    case XP_UNDECIDED:
+        xp_set_flags(fd, XP_F_DUPED);
+        w |= XP_F_DUPED;
+        break;
+    case XP_EPOLL:
+        w = xp_epoll_share(fd);
+        break;
+    case XP_KERNEL:
+    case XP_OWN:
+        return;
+    }
+    xp_put(nfd, w & ~(uint64_t)(XP_F_INSET | XP_F_STREAM));
+}
+
+XP_EXPORT int dup(int fd)
+{
+    int nfd = xp_real.dup(fd);
+    if (xp_get(fd))
+        xp_copied(fd, nfd);
+    return nfd;
+}
+XP_ALIAS(dup);
+
+/* dup2 and dup3 close their target silently, and must not touch the library's own. */
+static int dup_onto(int fd, int nfd, int flags, bool is_dup3)
+{
+    uint64_t w = xp_bystander ? 0 : xp_get(nfd);
+    int rc;
+    if (xp_kind(w) == XP_OWN)
+        return (int)xp_ret(-EBADF);
+    if (w && fd != nfd && !(flags & ~O_CLOEXEC) && xp_real.fcntl(fd, F_GETFD) >= 0)
+        xp_release(nfd);
+    rc = is_dup3 ? xp_real.dup3(fd, nfd, flags) : xp_real.dup2(fd, nfd);
+    if (rc >= 0 && xp_get(fd))
+        xp_copied(fd, nfd);
+    return rc;
+}
+
+XP_EXPORT int dup2(int fd, int nfd)
+{
+    return dup_onto(fd, nfd, 0, false);
+}
+
+XP_EXPORT int dup3(int fd, int nfd, int flags)
+{
+    return dup_onto(fd, nfd, flags, true);
+}
+XP_ALIAS(dup3);
+
+static int fcntl_xtcp(int fd, uint64_t w, int cmd, void *arg)
+{
+    switch (cmd) {
+    case F_GETFL:
+        return O_RDWR | (xtcp_get_nonblock(xp_x(w), xp_sock(w)) ? O_NONBLOCK : 0);
+    case F_SETFL:
+        return (int)xp_ret(xtcp_set_nonblock(xp_x(w), xp_sock(w), ((intptr_t)arg & O_NONBLOCK) != 0));
+    default:
+        return xp_real.fcntl(fd, cmd, arg);
+    }
+}
+
+XP_EXPORT int fcntl(int fd, int cmd, ...)
+{
+    uint64_t w;
+    va_list ap;
+    void *arg;
+    int rc;
+    va_start(ap, cmd);
+    arg = va_arg(ap, void *);
+    va_end(ap);
+    rc = xp_is_xtcp(fd, &w) ? fcntl_xtcp(fd, w, cmd, arg) : xp_real.fcntl(fd, cmd, arg);
+    if (w && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
+        xp_copied(fd, rc);
+    return rc;
+}
+XP_ALIAS(fcntl);
+
+XP_EXPORT int fcntl64(int fd, int cmd, ...) __attribute__((alias("fcntl")));
+
+static int put_int(void *arg, int v)
+{
+    if (v < 0)
+        return v;
+    *(int *)arg = v;
+    return 0;
+}
+
+static int ioctl_xtcp(int fd, uint64_t w, unsigned long req, void *arg)
+{
+    struct xtcp *x = xp_x(w);
+    int s = xp_sock(w);
+    switch (req) {
+    case FIONBIO:
+        return (int)xp_ret(xtcp_set_nonblock(x, s, *(int *)arg != 0));
+    case FIONREAD:
+        return (int)xp_ret(put_int(arg, xtcp_inq(x, s)));
+    case SIOCOUTQ:
+        return (int)xp_ret(put_int(arg, xtcp_outq(x, s)));
+    case SIOCATMARK:
+        return (int)xp_ret(put_int(arg, xtcp_at_mark(x, s)));
+    default:
+        /* The placeholder is a socket too: it knows FIOCLEX and the interface requests, and that it is no terminal. */
+        return xp_real.ioctl(fd, req, arg);
+    }
+}
+
+XP_EXPORT int ioctl(int fd, unsigned long req, ...)
+{
+    uint64_t w;
+    va_list ap;
+    void *arg;
+    va_start(ap, req);
+    arg = va_arg(ap, void *);
+    va_end(ap);
+    return xp_is_xtcp(fd, &w) ? ioctl_xtcp(fd, w, req, arg) : xp_real.ioctl(fd, req, arg);
+}
+XP_ALIAS(ioctl);
+
+XP_EXPORT int sockatmark(int fd)
+{
+    int mark;
+    return ioctl(fd, SIOCATMARK, &mark) < 0 ? -1 : mark;
+}
+
+/* Closes the program's descriptors of the range and steps over the library's own. */
+static int close_span(unsigned first, unsigned last, int flags)
+{
+    unsigned start = first;
+    int rc = 0;
+    if (first > last)
+        return (int)xp_ret(-EINVAL);
+    for (int fd = first < XP_FDS ? xp_next((int)first) : -1; fd >= 0 && (unsigned)fd <= last; fd = xp_next(fd + 1)) {
+        if (xp_kind(xp_get(fd)) != XP_OWN) {
+            xp_release(fd);
+            continue;
+        }
+        if ((unsigned)fd > start)
+            rc = xp_real.close_range(start, (unsigned)fd - 1, flags);
+        start = (unsigned)fd + 1;
+    }
+    return rc < 0 || start > last ? rc : xp_real.close_range(start, last, flags);
+}
+
+XP_EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+    if (xp_bystander || (flags & CLOSE_RANGE_CLOEXEC))
+        return xp_real.close_range(first, last, flags);
+    return close_span(first, last, flags);
+}
+XP_ALIAS(close_range);
+
+XP_EXPORT void closefrom(int low)
+{
+    close_range(low < 0 ? 0 : (unsigned)low, ~0u, 0);
+}

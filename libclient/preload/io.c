@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The read and write families. */
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "libclient/preload/preload.h"
+
+/* As the kernel's calls, these are cancellation points. */
+ssize_t xp_recvv(uint64_t w, const struct iovec *iov, int n, int flags)
+{
+    pthread_testcancel();
+    return xtcp_recvv(xp_x(w), xp_sock(w), iov, n, flags);
+}
+
+ssize_t xp_sendv(uint64_t w, const struct iovec *iov, int n, int flags)
+{
+    pthread_testcancel();
+    return xtcp_sendv(xp_x(w), xp_sock(w), iov, n, flags);
+}
+
+static ssize_t recv_ret(uint64_t w, void *buf, size_t len, int flags)
+{
+    struct iovec iov = {.iov_base = buf, .iov_len = len};
+    return xp_ret(xp_recvv(w, &iov, 1, flags));
+}
+
+static ssize_t sendv_ret(uint64_t w, const struct iovec *iov, int n, int flags)
+{
+    ssize_t r = xp_sendv(w, iov, n, flags);
+    if (r == -EPIPE && !(flags & MSG_NOSIGNAL))
+        xp_sigpipe();
+    return xp_ret(r);
+}
+
+static ssize_t send_ret(uint64_t w, const void *buf, size_t len, int flags)
+{
+    struct iovec iov = {.iov_base = (void *)buf, .iov_len = len};
+    return sendv_ret(w, &iov, 1, flags);
+}
+
+XP_EXPORT ssize_t read(int fd, void *buf, size_t len)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.read(fd, buf, len);
+    return recv_ret(w, buf, len, 0);
+}
+XP_ALIAS(read);
+
+XP_EXPORT ssize_t write(int fd, const void *buf, size_t len)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.write(fd, buf, len);
+    return send_ret(w, buf, len, 0);
+}
+XP_ALIAS(write);
+
+XP_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.readv(fd, iov, n);
+    return xp_ret(xp_recvv(w, iov, n, 0));
+}
+XP_ALIAS(readv);
+
+XP_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.writev(fd, iov, n);
+    return sendv_ret(w, iov, n, 0);
+}
+XP_ALIAS(writev);
+
+XP_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.recv(fd, buf, len, flags);
+    return recv_ret(w, buf, len, flags);
+}
+XP_ALIAS(recv);
+
+XP_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.send(fd, buf, len, flags);
+    return send_ret(w, buf, len, flags);
+}
+
+/* A stream has no source address to tell: the length comes back as 0. */
+XP_EXPORT ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr, socklen_t *alen)
+{
+    uint64_t w;
+    ssize_t r;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.recvfrom(fd, buf, len, flags, addr, alen);
+    r = recv_ret(w, buf, len, flags);
+    if (r >= 0 && addr && alen)
+        *alen = 0;
+    return r;
+}
+XP_ALIAS(recvfrom);
+
+/* A destination address on a stream is ignored. */
+XP_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr, socklen_t alen)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.sendto(fd, buf, len, flags, addr, alen);
+    return send_ret(w, buf, len, flags);
+}
+XP_ALIAS(sendto);
+
+static ssize_t recvmsg_ret(uint64_t w, struct msghdr *msg, int flags)
+{
+    ssize_t r = xp_ret(xp_recvv(w, msg->msg_iov, (int)msg->msg_iovlen, flags));
+    if (r >= 0) {
+        msg->msg_namelen = 0;
+        msg->msg_controllen = 0;
+        msg->msg_flags = flags & (MSG_OOB | MSG_CMSG_CLOEXEC);
+    }
+    return r;
+}
+
+XP_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.recvmsg(fd, msg, flags);
+    return recvmsg_ret(w, msg, flags);
+}
+XP_ALIAS(recvmsg);
+
+XP_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.sendmsg(fd, msg, flags);
+    return sendv_ret(w, msg->msg_iov, (int)msg->msg_iovlen, flags);
+}
+XP_ALIAS(sendmsg);
+
+XP_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
+{
+    uint64_t w;
+    unsigned i;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.sendmmsg(fd, v, n, flags);
+    for (i = 0; i < n; i++) {
+        ssize_t r = sendv_ret(w, v[i].msg_hdr.msg_iov, (int)v[i].msg_hdr.msg_iovlen, flags);
+        if (r < 0)
+            return i ? (int)i : -1;
+        v[i].msg_len = (unsigned)r;
+    }
+    return (int)i;
+}
+
+XP_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
+{
+    uint64_t w;
+    unsigned i;
+    int64_t end = xp_deadline(timeout);
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.recvmmsg(fd, v, n, flags, timeout);
+    for (i = 0; i < n; i++) {
+        ssize_t r = recvmsg_ret(w, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
+        if (r < 0)
+            return i ? (int)i : -1;
+        v[i].msg_len = (unsigned)r;
+        if (flags & MSG_WAITFORONE)
+            flags |= MSG_DONTWAIT;
+        if (timeout && xp_now_ns() >= end)
+            return (int)i + 1;
+    }
+    return (int)i;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * poll and select over any mix of xtcp sockets and kernel descriptors. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libclient/preload/preload.h"
+
+#define ON_STACK 128 /* descriptors */
+#define TICK_MS 1    /* how often to look when there is no waiter to sleep on */
+
+/* Each thread's own waiter, made when it first sleeps in poll(). */
+static XP_TLS struct {
+    struct xtcp_waiter *w;
+    unsigned ctx;
+    bool busy; /* a signal handler interrupted a poll() and calls poll() itself: it must not share the waiter */
+} mine;
+
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+
+static void thread_exit(void *arg)
+{
+    if (mine.w && !xp_bystander)
+        xtcp_waiter_free(mine.w);
+    mine.w = NULL;
+}
+
+static void make_key(void)
+{
+    pthread_key_create(&exit_key, thread_exit);
+}
+
+static struct xtcp_waiter *thread_waiter(unsigned ctx)
+{
+    if (mine.w && mine.ctx == ctx)
+        return mine.w;
+    if (mine.w)
+        xtcp_waiter_free(mine.w);
+    mine.w = NULL;
+    if (xtcp_waiter_new(xp_ctxs[ctx], &mine.w) < 0)
+        return NULL;
+    mine.ctx = ctx;
+    pthread_once(&exit_once, make_key);
+    pthread_setspecific(exit_key, &mine);
+    return mine.w;
+}
+
+struct job {
+    struct pollfd *fds;  /* the caller's */
+    struct pollfd *kfds; /* the same for the kernel: n entries with xtcp sockets blanked, then waiter and control */
+    nfds_t n, nkernel;
+    int ctx; /* of a living daemon that serves some of the sockets, or -1 */
+    struct xtcp_waiter *w;
+};
+
+static int look_xtcp(struct job *j)
+{
+    int ready = 0;
+    for (nfds_t i = 0; i < j->n; i++) {
+        struct pollfd *p = &j->fds[i];
+        uint64_t w;
+        if (xp_is_xtcp(p->fd, &w)) {
+            p->revents = (short)(xp_mask(w) & ((unsigned short)p->events | POLLERR | POLLHUP));
+            ready += p->revents != 0;
+        }
+    }
+    return ready;
+}
+
+/* Asks the kernel about its share and copies what it says. Returns how many of these are ready, or -errno. */
+static int look_kernel(struct job *j, nfds_t extra, const struct timespec *timeout, const sigset_t *mask)
+{
+    int r = xp_real.ppoll(j->kfds, j->n + extra, timeout, mask), ready = 0;
+    if (r < 0)
+        return -errno;
+    for (nfds_t i = 0; i < j->n; i++) {
+        uint64_t w;
+        if (xp_is_xtcp(j->fds[i].fd, &w))
+            continue;
+        j->fds[i].revents = j->kfds[i].fd < 0 ? 0 : j->kfds[i].revents;
+        ready += j->fds[i].revents != 0;
+    }
+    return ready;
+}
+
+/* Returns how many are xtcp sockets. */
+static nfds_t split(struct job *j)
+{
+    nfds_t found = 0;
+    j->ctx = -1;
+    for (nfds_t i = 0; i < j->n; i++) {
+        uint64_t w;
+        j->kfds[i] = j->fds[i];
+        if (j->fds[i].fd < 0)
+            continue;
+        if (xp_is_xtcp(j->fds[i].fd, &w)) {
+            j->kfds[i].fd = -1;
+            found++;
+            if (xtcp_alive(xp_x(w)))
+                j->ctx = (int)xp_ctxno(w);
+        } else {
+            j->nkernel++;
+        }
+    }
+    return found;
+}
+
+static void subscribe(struct job *j, void (*fn)(struct xtcp_waiter *w, int s))
+{
+    for (nfds_t i = 0; i < j->n; i++) {
+        uint64_t w;
+        if (xp_is_xtcp(j->fds[i].fd, &w) && (int)xp_ctxno(w) == j->ctx)
+            fn(j->w, xp_sock(w));
+    }
+}
+
+static void forget_news(void *arg, uint32_t s)
+{
+}
+
+static bool passed(int64_t end)
+{
+    return end != INT64_MAX && xp_now_ns() >= end;
+}
+
+/* One sleep: ready kernel descriptors, 0, or -errno. */
+static int doze(struct job *j, int64_t end, const sigset_t *mask)
+{
+    struct timespec ts, tick = {.tv_nsec = TICK_MS * 1000000L};
+    const struct timespec *left = xp_left(end, &ts);
+    int r = 0;
+    if (!j->w) {
+        if (!left || left->tv_sec > 0 || left->tv_nsec > tick.tv_nsec)
+            left = &tick;
+        return look_kernel(j, 0, left, mask);
+    }
+    if (!xtcp_waiter_prepare(j->w))
+        r = look_kernel(j, 2, left, mask);
+    if (r >= 0 && j->kfds[j->n + 1].revents)
+        xtcp_check(xp_ctxs[j->ctx]);
+    xtcp_waiter_done(j->w);
+    xtcp_waiter_take(j->w, forget_news, NULL);
+    return r;
+}
+
+static int sleep_until_ready(struct job *j, int64_t end, const sigset_t *mask)
+{
+    bool spun = false;
+    for (;;) {
+        int ready = look_xtcp(j), r = 0;
+        if (ready == 0 && j->w && !spun && !mask) {
+            spun = true;
+            if (xtcp_waiter_spin(j->w)) {
+                xtcp_waiter_take(j->w, forget_news, NULL);
+                continue;
+            }
+        }
+        if (ready == 0) {
+            r = doze(j, end, mask);
+            if (r < 0)
+                return r;
+            ready = look_xtcp(j);
+        } else if (j->nkernel) {
+            static const struct timespec now;
+            r = look_kernel(j, 0, &now, NULL);
+        }
+        if (ready || r > 0 || passed(end))
+            return ready + (r > 0 ? r : 0);
+    }
+}
+
+static int poll_mixed(struct job *j, const struct timespec *timeout, const sigset_t *mask)
+{
+    static const struct timespec now;
+    int64_t end = xp_deadline(timeout);
+    int ready = look_xtcp(j), r = 0, saved = errno;
+    if (j->nkernel || (mask && ready == 0)) {
+        r = look_kernel(j, 0, &now, ready ? NULL : mask);
+        if (r < 0)
+            return r;
+    } else {
+        for (nfds_t i = 0; i < j->n; i++)
+            if (j->fds[i].fd < 0)
+                j->fds[i].revents = 0;
+    }
+    if (ready + r > 0 || (timeout && timeout->tv_sec == 0 && timeout->tv_nsec == 0))
+        return ready + r;
+    if (j->ctx >= 0 && !mine.busy)
+        j->w = thread_waiter((unsigned)j->ctx);
+    if (j->w) {
+        mine.busy = true;
+        j->kfds[j->n] = (struct pollfd){.fd = xtcp_waiter_fd(j->w), .events = POLLIN};
+        j->kfds[j->n + 1] = (struct pollfd){.fd = xtcp_control_fd(xp_ctxs[j->ctx])};
+        subscribe(j, xtcp_waiter_sub);
+    }
+    ready = sleep_until_ready(j, end, mask);
+    if (j->w) {
+        subscribe(j, xtcp_waiter_unsub);
+        mine.busy = false;
+    }
+    errno = saved;
+    return ready;
+}
+
+static bool any_xtcp(const struct pollfd *fds, nfds_t n)
+{
+    uint64_t w;
+    for (nfds_t i = 0; i < n; i++)
+        if (xp_is_xtcp(fds[i].fd, &w))
+            return true;
+    return false;
+}
+
+int xp_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+    struct pollfd stack[ON_STACK + 2], *kfds = stack;
+    int rc;
+    if (n > ON_STACK) {
+        kfds = malloc((n + 2) * sizeof *kfds);
+        if (!kfds)
+            return -ENOMEM;
+    }
+    struct job j = {.fds = fds, .kfds = kfds, .n = n};
+    split(&j);
+    rc = poll_mixed(&j, timeout, mask);
+    if (kfds != stack)
+        free(kfds);
+    return rc;
+}
+
+int xp_wait_fd(int fd, short events, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+    struct timespec ts = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
+    int rc = xp_poll(&p, 1, timeout_ms > 0 ? &ts : NULL, NULL);
+    return rc < 0 ? rc : rc == 0 ? -EAGAIN : 0;
+}
+
+XP_EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+    struct timespec ts = {.tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000L};
+    if (!any_xtcp(fds, n))
+        return xp_real.poll(fds, n, timeout);
+    return (int)xp_ret(xp_poll(fds, n, timeout < 0 ? NULL : &ts, NULL));
+}
+XP_ALIAS(poll);
+
+XP_EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+    if (!any_xtcp(fds, n))
+        return xp_real.ppoll(fds, n, timeout, mask);
+    return (int)xp_ret(xp_poll(fds, n, timeout, mask));
+}
+XP_ALIAS(ppoll);
+
+/* ---- select ---- */
+
+struct sets {
+    int n;
+    fd_set *in, *out, *ex;
+};
+
+static short wanted(const struct sets *s, int fd)
+{
+    return (short)((s->in && FD_ISSET(fd, s->in) ? POLLIN : 0) | (s->out && FD_ISSET(fd, s->out) ? POLLOUT : 0) |
+                   (s->ex && FD_ISSET(fd, s->ex) ? POLLPRI : 0));
+}
+
+static bool select_any_xtcp(const struct sets *s)
+{
+    uint64_t w;
+    for (int fd = xp_next(0); fd >= 0 && fd < s->n; fd = xp_next(fd + 1))
+        if (xp_is_xtcp(fd, &w) && wanted(s, fd))
+            return true;
+    return false;
+}
+
+static int keep(fd_set *set, int fd, bool on)
+{
+    if (!set || !FD_ISSET(fd, set))
+        return 0;
+    if (!on)
+        FD_CLR(fd, set);
+    return on;
+}
+
+/* Writes the answer into the sets as the kernel maps poll masks to select; returns the number of bits. */
+static int select_answer(struct sets *s, const struct pollfd *fds, nfds_t n)
+{
+    int bits = 0;
+    for (nfds_t i = 0; i < n; i++)
+        if (fds[i].revents & POLLNVAL)
+            return -EBADF;
+    for (nfds_t i = 0; i < n; i++) {
+        int fd = fds[i].fd, r = fds[i].revents;
+        bits += keep(s->in, fd, (r & (POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR)) != 0);
+        bits += keep(s->out, fd, (r & (POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR)) != 0);
+        bits += keep(s->ex, fd, (r & POLLPRI) != 0);
+    }
+    return bits;
+}
+
+static int select_xtcp(struct sets *s, const struct timespec *timeout, const sigset_t *mask)
+{
+    struct pollfd fds[FD_SETSIZE];
+    nfds_t n = 0;
+    int rc;
+    if (s->n < 0)
+        return -EINVAL;
+    for (int fd = 0; fd < s->n && fd < FD_SETSIZE; fd++)
+        if (wanted(s, fd))
+            fds[n++] = (struct pollfd){.fd = fd, .events = wanted(s, fd)};
+    rc = xp_poll(fds, n, timeout, mask);
+    return rc < 0 ? rc : select_answer(s, fds, n);
+}
+
+XP_EXPORT int select(int n, fd_set *in, fd_set *out, fd_set *ex, struct timeval *timeout)
+{
+    struct sets s = {n, in, out, ex};
+    struct timespec ts;
+    int64_t end;
+    int rc;
+    if (!select_any_xtcp(&s))
+        return xp_real.select(n, in, out, ex, timeout);
+    if (timeout)
+        ts = (struct timespec){.tv_sec = timeout->tv_sec, .tv_nsec = timeout->tv_usec * 1000L};
+    end = xp_deadline(timeout ? &ts : NULL);
+    rc = select_xtcp(&s, timeout ? &ts : NULL, NULL);
+    if (timeout && xp_left(end, &ts))
+        *timeout = (struct timeval){.tv_sec = ts.tv_sec, .tv_usec = ts.tv_nsec / 1000};
+    return (int)xp_ret(rc);
+}
+
+XP_EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *ex, const struct timespec *timeout, const sigset_t *mask)
+{
+    struct sets s = {n, in, out, ex};
+    if (!select_any_xtcp(&s))
+        return xp_real.pselect(n, in, out, ex, timeout, mask);
+    return (int)xp_ret(select_xtcp(&s, timeout, mask));
+}

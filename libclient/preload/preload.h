@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Shared by the files of libxtcp-preload.so, which gives unmodified programs xtcp's sockets in place of the kernel's.
+ *
+ * socket() makes a kernel socket ("undecided"). At bind, connect or listen the rules decide: either it stays a kernel
+ * socket for ever, or an xtcp socket takes its options and its descriptor number, which from then on is a placeholder: a
+ * copy of one AF_UNIX stream end that is shut down both ways, so that a write that is not interposed fails with EPIPE
+ * instead of vanishing. */
+#ifndef XP_PRELOAD_H
+#define XP_PRELOAD_H
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "libclient/preload/real.h"
+#include "libclient/preload/rules.h"
+#include "libclient/preload/table.h"
+#include "libclient/xtcp.h"
+
+#define XP_EXPORT __attribute__((visibility("default")))
+#define XP_TLS __thread __attribute__((tls_model("initial-exec")))
+
+/* The interposed functions under a name that only this library has: its files call them so, as the plain names are bound
+ * to the real functions for libxtcp's sake (see wrap.c). XP_ALIAS follows the definition. */
+/* clang-format off */
+#define XP_CALL_LIST(X) \
+    X(close) X(read) X(write) X(readv) X(writev) X(recv) X(recvfrom) X(sendto) X(recvmsg) X(sendmsg) X(accept4) \
+    X(connect) X(bind) X(listen) X(shutdown) X(getsockopt) X(setsockopt) X(getsockname) X(getpeername) X(dup) \
+    X(dup3) X(fcntl) X(ioctl) X(poll) X(ppoll) X(close_range)
+/* clang-format on */
+#define X(name) extern __typeof__(name) xp_call_##name;
+XP_CALL_LIST(X)
+#undef X
+#define XP_ALIAS(name) extern __typeof__(name) xp_call_##name __attribute__((alias(#name)))
+
+/* Turns a negative errno into -1 and errno. */
+static inline long xp_ret(long r)
+{
+    if (r < 0) {
+        errno = (int)-r;
+        return -1;
+    }
+    return r;
+}
+
+/* ---- ctx.c: attachment, fork, log ---- */
+
+extern struct xtcp *xp_ctxs[XP_CTXS];
+/* Set in a child that is not a process of the family (vfork, or a fork the daemon refused): descriptors are then what the
+ * kernel says they are, and nothing that this process does touches the parent's sockets. */
+extern bool xp_bystander;
+extern unsigned xp_fork_gen; /* counts forks on the way from the first process to this one */
+extern struct xp_ports xp_kernel_ports;
+
+/* The context to make new sockets in, attaching when need be; -ENETDOWN after a line on stderr, -EAGAIN when the program shall
+ * have the kernel's socket instead. */
+int xp_attach(void);
+/* Debug line on stderr when XTCP_LOG=debug. Keeps errno. */
+void xp_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Moves a descriptor of the library's own out of the program's way and marks it; returns its new number (or the old). */
+int xp_make_own(int fd);
+/* Closes one of the library's own. */
+void xp_disown(int fd);
+/* Replaces `fd` by a placeholder, or makes one at the lowest free number (fd -1). Returns the descriptor or -errno. */
+int xp_placeholder(int fd, bool cloexec);
+/* What fork() does around the system call, for forks that do not go through libc. */
+void xp_fork_prepare(void);
+void xp_fork_parent(void);
+void xp_fork_child(void);
+void xp_sigpipe(void);
+
+/* True when `fd` is an xtcp socket to be served here; *w is its word. */
+static inline bool xp_is_xtcp(int fd, uint64_t *w)
+{
+    *w = xp_get(fd);
+    return xp_kind(*w) == XP_XTCP && !xp_bystander;
+}
+static inline struct xtcp *xp_x(uint64_t w)
+{
+    return xp_ctxs[xp_ctxno(w)];
+}
+static inline int xp_sock(uint64_t w)
+{
+    return (int)xp_value(w);
+}
+/* What poll() says of an xtcp socket now. */
+static inline unsigned xp_mask(uint64_t w)
+{
+    return xtcp_mask(xp_x(w), xp_sock(w));
+}
+
+/* ---- sock.c ---- */
+
+/* getsockopt for struct timeval options, in ms; 0: none. */
+int xp_timeo_ms(uint64_t w, int name);
+
+/* ---- fdops.c ---- */
+
+/* The program's descriptor is gone or about to be: drops what the table knows, not the kernel's descriptor. */
+void xp_release(int fd);
+/* `nfd` is a new copy of `fd`. */
+void xp_copied(int fd, int nfd);
+
+/* ---- io.c: -errno, no SIGPIPE ---- */
+ssize_t xp_recvv(uint64_t w, const struct iovec *iov, int n, int flags);
+ssize_t xp_sendv(uint64_t w, const struct iovec *iov, int n, int flags);
+
+/* ---- poll.c ---- */
+
+/* poll() over any mix; *timeout counts down; NULL: for ever. -errno. */
+int xp_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask);
+/* Sleeps until `events` are true of one descriptor: 0, -EAGAIN after timeout_ms (0: never), -EINTR. */
+int xp_wait_fd(int fd, short events, int timeout_ms);
+
+/* ---- epoll.c: what the rest tells the sets ---- */
+void xp_sets_closed(int fd);            /* a member is closed, or has become a kernel socket for ever */
+void xp_sets_moved(int fd, uint64_t w); /* an undecided member is about to become the xtcp socket of word w */
+void xp_epoll_closed(uint64_t w);       /* one descriptor of a set is closed */
+uint64_t xp_epoll_share(int fd);        /* the word for a copy of an epoll descriptor */
+void xp_sets_lock(void);
+void xp_sets_unlock(void);
+
+/* ---- time ---- */
+
+static inline int64_t xp_now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+/* The end of a time-out from now on, INT64_MAX for none; and the time left, as ppoll() wants it. */
+static inline int64_t xp_deadline(const struct timespec *timeout)
+{
+    if (!timeout || timeout->tv_sec > 9000000000LL)
+        return INT64_MAX;
+    return xp_now_ns() + timeout->tv_sec * 1000000000LL + timeout->tv_nsec;
+}
+static inline const struct timespec *xp_left(int64_t deadline, struct timespec *ts)
+{
+    int64_t ns;
+    if (deadline == INT64_MAX)
+        return NULL;
+    ns = deadline - xp_now_ns();
+    if (ns < 0)
+        ns = 0;
+    *ts = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    return ts;
+}
+
+#endif

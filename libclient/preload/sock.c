@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Making sockets, deciding whose they are, names and options. */
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "libclient/preload/preload.h"
+
+/* Options that an undecided socket remembers having been given; bit i of its word's value is entry i. */
+static const struct {
+    int level, name;
+} carried[] = {
+    {SOL_SOCKET, SO_REUSEADDR},
+    {SOL_SOCKET, SO_KEEPALIVE},
+    {SOL_SOCKET, SO_LINGER},
+    {SOL_SOCKET, SO_RCVTIMEO},
+    {SOL_SOCKET, SO_SNDTIMEO},
+    {SOL_SOCKET, SO_OOBINLINE},
+    {SOL_SOCKET, SO_RCVLOWAT},
+    {SOL_SOCKET, SO_SNDBUF},
+    {SOL_SOCKET, SO_RCVBUF},
+    {IPPROTO_TCP, TCP_NODELAY},
+    {IPPROTO_TCP, TCP_CORK},
+    {IPPROTO_TCP, TCP_MAXSEG},
+    {IPPROTO_TCP, TCP_KEEPIDLE},
+    {IPPROTO_TCP, TCP_KEEPINTVL},
+    {IPPROTO_TCP, TCP_KEEPCNT},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT},
+    {IPPROTO_TCP, TCP_DEFER_ACCEPT},
+    {IPPROTO_TCP, TCP_LINGER2},
+    {IPPROTO_TCP, TCP_QUICKACK},
+    {IPPROTO_TCP, TCP_CONGESTION},
+    {IPPROTO_IP, IP_TOS},
+    {IPPROTO_IP, IP_TTL},
+    {SOL_SOCKET, SO_REUSEPORT},
+    {SOL_SOCKET, SO_PRIORITY},
+};
+#define NCARRIED (sizeof carried / sizeof carried[0])
+_Static_assert(NCARRIED <= 32, "the set of options fits the word's value");
+
+XP_EXPORT int socket(int domain, int type, int protocol)
+{
+    int fd = xp_real.socket(domain, type, protocol), rc;
+    if (fd < 0 || (domain != AF_INET && domain != AF_INET6) || (type & 0xf) != SOCK_STREAM ||
+        (protocol != 0 && protocol != IPPROTO_TCP) || (unsigned)fd >= XP_FDS || xp_bystander)
+        return fd;
+    rc = xp_attach();
+    if (rc >= 0) {
+        xp_put(fd, xp_word(XP_UNDECIDED, 0, domain == AF_INET6 ? XP_F_INET6 : 0, 0));
+    } else if (rc != -EAGAIN) {
+        xp_real.close(fd);
+        return (int)xp_ret(rc);
+    }
+    return fd;
+}
+
+static void carry_options(int fd, uint64_t w, struct xtcp *x, int s)
+{
+    char val[64];
+    for (unsigned i = 0; i < NCARRIED; i++) {
+        socklen_t len = sizeof val;
+        if (!(xp_value(w) >> i & 1) || xp_real.getsockopt(fd, carried[i].level, carried[i].name, val, &len) < 0)
+            continue;
+        if (carried[i].level == SOL_SOCKET && (carried[i].name == SO_SNDBUF || carried[i].name == SO_RCVBUF)) {
+            int doubled; /* the kernel's answer is twice what was asked for */
+            memcpy(&doubled, val, sizeof doubled);
+            doubled /= 2;
+            memcpy(val, &doubled, sizeof doubled);
+        }
+        int rc = xtcp_setsockopt(x, s, carried[i].level, carried[i].name, val, len);
+        if (rc < 0)
+            xp_debug("fd %d: option %d/%d not carried over: %s", fd, carried[i].level, carried[i].name, strerror(-rc));
+    }
+}
+
+/* Gives descriptor `fd` to the xtcp socket of word `w`. */
+static int put_placeholder(int fd, uint64_t w)
+{
+    int fdflags = xp_real.fcntl(fd, F_GETFD), rc;
+    uint64_t old = xp_get(fd);
+    /* First the word: between the two steps another thread meets the xtcp socket, not a dead descriptor. */
+    xp_ref(xp_ctxno(w), xp_value(w));
+    xp_put(fd, w);
+    if (xp_flags(w) & XP_F_INSET)
+        xp_sets_moved(fd, w);
+    rc = xp_placeholder(fd, fdflags >= 0 && (fdflags & FD_CLOEXEC));
+    if (rc < 0) {
+        xp_unref(xp_ctxno(w), xp_value(w));
+        xp_put(fd, old);
+        return rc;
+    }
+    return 0;
+}
+
+/* Every other descriptor of the same undecided socket follows it. */
+static void move_copies(int fd, ino_t ino, uint64_t w)
+{
+    for (int i = xp_next(0); i >= 0; i = xp_next(i + 1)) {
+        struct stat st;
+        uint64_t other = xp_get(i);
+        if (i == fd || xp_kind(other) != XP_UNDECIDED || !(xp_flags(other) & XP_F_DUPED))
+            continue;
+        if (fstat(i, &st) == 0 && st.st_ino == ino)
+            put_placeholder(i, (w & ~(uint64_t)XP_F_INSET) | (xp_flags(other) & XP_F_INSET));
+    }
+}
+
+/* Turns an undecided socket into an xtcp socket; *w becomes its word. Returns 0 or -errno. */
+static int take_over(int fd, uint64_t *w)
+{
+    struct stat st;
+    uint64_t old = *w;
+    int flags = xp_real.fcntl(fd, F_GETFL), ctx = xp_attach(), s, rc;
+    if (ctx < 0)
+        return -ENETDOWN;
+    s = xtcp_socket(xp_ctxs[ctx]);
+    if (s < 0)
+        return s;
+    carry_options(fd, old, xp_ctxs[ctx], s);
+    if (flags >= 0 && (flags & O_NONBLOCK))
+        xtcp_set_nonblock(xp_ctxs[ctx], s, true);
+    *w = xp_word(XP_XTCP, (unsigned)ctx, xp_flags(old) & (XP_F_INET6 | XP_F_V6ONLY | XP_F_INSET), (uint32_t)s);
+    if ((xp_flags(old) & XP_F_DUPED) && fstat(fd, &st) < 0)
+        st.st_ino = 0;
+    rc = put_placeholder(fd, *w);
+    if (rc < 0) {
+        xtcp_close(xp_ctxs[ctx], s);
+        return rc;
+    }
+    if (xp_flags(old) & XP_F_DUPED)
+        move_copies(fd, st.st_ino, *w);
+    return 0;
+}
+
+/* The socket is the kernel's for ever. */
+static void leave(int fd, uint64_t w, const char *why)
+{
+    xp_debug("fd %d: kernel (%s)", fd, why);
+    if (xp_flags(w) & XP_F_INSET)
+        xp_sets_closed(fd);
+    xp_put(fd, 0);
+}
+
+static void debug_taken(int fd, uint64_t w, const char *what, const struct sockaddr_in *a)
+{
+    uint32_t h = ntohl(a->sin_addr.s_addr);
+    xp_debug("fd %d: xtcp socket %d (%s %u.%u.%u.%u:%u)", fd, xp_sock(w), what, h >> 24, h >> 16 & 255, h >> 8 & 255,
+             h & 255, ntohs(a->sin_port));
+}
+
+static bool bind_is_ours(uint64_t w, const struct sockaddr *addr, socklen_t len, struct sockaddr_in *in)
+{
+    struct sockaddr_in own = {0};
+    int ctx = xp_attach();
+    if (ctx < 0 || (xp_flags(w) & XP_F_V6ONLY) || !xp_addr_v4(addr, len, (xp_flags(w) & XP_F_INET6) != 0, in) ||
+        (addr->sa_family == AF_INET) == ((xp_flags(w) & XP_F_INET6) != 0))
+        return false;
+    xtcp_own_addr(xp_ctxs[ctx], &own);
+    return xp_rule_bind(&xp_kernel_ports, in, own.sin_addr);
+}
+
+XP_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    struct sockaddr_in in;
+    uint64_t w = xp_get(fd);
+    int rc;
+    if (xp_is_xtcp(fd, &w)) {
+        if (!xp_addr_v4(addr, len, (xp_flags(w) & XP_F_INET6) != 0, &in))
+            return (int)xp_ret(addr && len >= sizeof in ? -EAFNOSUPPORT : -EINVAL);
+        return (int)xp_ret(xtcp_bind(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));
+    }
+    if (xp_kind(w) != XP_UNDECIDED || xp_bystander)
+        return xp_real.bind(fd, addr, len);
+    if (!bind_is_ours(w, addr, len, &in)) {
+        rc = xp_real.bind(fd, addr, len);
+        if (rc == 0)
+            leave(fd, w, "bind");
+        return rc;
+    }
+    rc = take_over(fd, &w);
+    if (rc < 0)
+        return (int)xp_ret(rc);
+    debug_taken(fd, w, "bind", &in);
+    return (int)xp_ret(xtcp_bind(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));
+}
+XP_ALIAS(bind);
+
+XP_EXPORT int listen(int fd, int backlog)
+{
+    uint64_t w;
+    int rc;
+    if (xp_is_xtcp(fd, &w))
+        return (int)xp_ret(xtcp_listen(xp_x(w), xp_sock(w), backlog));
+    if (xp_kind(w) != XP_UNDECIDED || xp_bystander)
+        return xp_real.listen(fd, backlog);
+    if (xp_flags(w) & XP_F_V6ONLY) {
+        leave(fd, w, "listen on IPv6 only");
+        return xp_real.listen(fd, backlog);
+    }
+    rc = take_over(fd, &w);
+    if (rc < 0)
+        return (int)xp_ret(rc);
+    xp_debug("fd %d: xtcp socket %d (listen)", fd, xp_sock(w));
+    return (int)xp_ret(xtcp_listen(xp_x(w), xp_sock(w), backlog));
+}
+XP_ALIAS(listen);
+
+XP_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    struct sockaddr_in in;
+    uint64_t w;
+    int rc;
+    if (xp_is_xtcp(fd, &w)) {
+        if (addr && len >= sizeof(sa_family_t) && addr->sa_family == AF_UNSPEC)
+            return (int)xp_ret(xtcp_connect(xp_x(w), xp_sock(w), addr, len));
+        if (!xp_addr_v4(addr, len, false, &in))
+            return (int)xp_ret(addr && len >= sizeof in ? -EAFNOSUPPORT : -EINVAL);
+        return (int)xp_ret(xtcp_connect(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));
+    }
+    if (xp_kind(w) != XP_UNDECIDED || xp_bystander)
+        return xp_real.connect(fd, addr, len);
+    if ((xp_flags(w) & XP_F_V6ONLY) || !xp_addr_v4(addr, len, false, &in) ||
+        (addr->sa_family == AF_INET) == ((xp_flags(w) & XP_F_INET6) != 0) || !xp_rule_connect(&xp_kernel_ports, &in)) {
+        leave(fd, w, "connect");
+        return xp_real.connect(fd, addr, len);
+    }
+    rc = take_over(fd, &w);
+    if (rc < 0)
+        return (int)xp_ret(rc);
+    debug_taken(fd, w, "connect", &in);
+    return (int)xp_ret(xtcp_connect(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));
+}
+XP_ALIAS(connect);
+
+/* accept4() on an xtcp listener. The descriptor is made first when a connection waits: without a free descriptor the
+ * connection stays in the queue, as it does in the kernel. */
+static int accept_xtcp(uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags)
+{
+    struct xtcp *x = xp_x(w);
+    bool cloexec = (flags & SOCK_CLOEXEC) != 0;
+    struct sockaddr_in in = {0};
+    socklen_t len = sizeof in;
+    int fd = -1, s;
+    if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
+        return -EINVAL;
+    if (xtcp_mask(x, xp_sock(w)) & POLLIN) {
+        fd = xp_placeholder(-1, cloexec);
+        if (fd < 0)
+            return fd;
+    }
+    s = xtcp_accept(x, xp_sock(w), (struct sockaddr *)&in, &len, flags & SOCK_NONBLOCK);
+    if (s >= 0 && fd < 0)
+        fd = xp_placeholder(-1, cloexec);
+    if (s >= 0 && fd >= (int)XP_FDS) {
+        xp_real.close(fd);
+        fd = -EMFILE;
+    }
+    if (s < 0 || fd < 0) {
+        if (s >= 0)
+            xtcp_close(x, s);
+        if (fd >= 0)
+            xp_real.close(fd);
+        return s < 0 ? s : fd;
+    }
+    xp_ref(xp_ctxno(w), (uint32_t)s);
+    xp_put(fd, xp_word(XP_XTCP, xp_ctxno(w), xp_flags(w) & XP_F_INET6, (uint32_t)s));
+    xp_addr_out(&in, (xp_flags(w) & XP_F_INET6) != 0, addr, alen);
+    return fd;
+}
+
+XP_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *alen, int flags)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.accept4(fd, addr, alen, flags);
+    return (int)xp_ret(accept_xtcp(w, addr, alen, flags));
+}
+XP_ALIAS(accept4);
+
+XP_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *alen)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.accept(fd, addr, alen);
+    return (int)xp_ret(accept_xtcp(w, addr, alen, 0));
+}
+
+XP_EXPORT int shutdown(int fd, int how)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.shutdown(fd, how);
+    return (int)xp_ret(xtcp_shutdown(xp_x(w), xp_sock(w), how));
+}
+XP_ALIAS(shutdown);
+
+static int name_of(int (*get)(struct xtcp *, int, struct sockaddr *, socklen_t *), uint64_t w, struct sockaddr *addr,
+                   socklen_t *alen)
+{
+    struct sockaddr_in in = {0};
+    socklen_t len = sizeof in;
+    int rc = get(xp_x(w), xp_sock(w), (struct sockaddr *)&in, &len);
+    if (rc < 0)
+        return rc;
+    if (!addr || !alen)
+        return -EFAULT;
+    xp_addr_out(&in, (xp_flags(w) & XP_F_INET6) != 0, addr, alen);
+    return 0;
+}
+
+XP_EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *alen)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.getsockname(fd, addr, alen);
+    return (int)xp_ret(name_of(xtcp_getsockname, w, addr, alen));
+}
+XP_ALIAS(getsockname);
+
+XP_EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *alen)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.getpeername(fd, addr, alen);
+    return (int)xp_ret(name_of(xtcp_getpeername, w, addr, alen));
+}
+XP_ALIAS(getpeername);
+
+static int put_int(int v, void *val, socklen_t *len)
+{
+    if (!val || !len)
+        return -EFAULT;
+    if (*len > sizeof v)
+        *len = sizeof v;
+    memcpy(val, &v, *len);
+    return 0;
+}
+
+/* IPPROTO_IPV6 options: an AF_INET6 socket has them for show, an AF_INET socket must not (programs probe with them). */
+static int get_ipv6_option(uint64_t w, int name, void *val, socklen_t *len)
+{
+    if (!(xp_flags(w) & XP_F_INET6))
+        return -EOPNOTSUPP;
+    return put_int(name == IPV6_V6ONLY ? (xp_flags(w) & XP_F_V6ONLY) != 0 : 0, val, len);
+}
+
+XP_EXPORT int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.getsockopt(fd, level, name, val, len);
+    if (level == IPPROTO_IPV6)
+        return (int)xp_ret(get_ipv6_option(w, name, val, len));
+    if (level == SOL_SOCKET && name == SO_DOMAIN)
+        return (int)xp_ret(put_int(xp_flags(w) & XP_F_INET6 ? AF_INET6 : AF_INET, val, len));
+    return (int)xp_ret(xtcp_getsockopt(xp_x(w), xp_sock(w), level, name, val, len));
+}
+XP_ALIAS(getsockopt);
+
+static void remember_option(int fd, int level, int name, const void *val, socklen_t len)
+{
+    uint64_t w = xp_get(fd);
+    for (unsigned i = 0; i < NCARRIED; i++)
+        if (carried[i].level == level && carried[i].name == name)
+            xp_put(fd, w | 1ULL << (32 + i));
+    if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && len >= sizeof(int)) {
+        int on;
+        memcpy(&on, val, sizeof on);
+        xp_put(fd, on ? w | XP_F_V6ONLY : w & ~(uint64_t)XP_F_V6ONLY);
+    }
+}
+
+XP_EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
+{
+    uint64_t w;
+    int rc;
+    if (xp_is_xtcp(fd, &w)) {
+        if (level == IPPROTO_IPV6)
+            return (int)xp_ret(!(xp_flags(w) & XP_F_INET6) ? -ENOPROTOOPT : name == IPV6_V6ONLY ? -EINVAL : 0);
+        return (int)xp_ret(xtcp_setsockopt(xp_x(w), xp_sock(w), level, name, val, len));
+    }
+    rc = xp_real.setsockopt(fd, level, name, val, len);
+    if (rc == 0 && xp_kind(w) == XP_UNDECIDED)
+        remember_option(fd, level, name, val, len);
+    return rc;
+}
+XP_ALIAS(setsockopt);
+
+int xp_timeo_ms(uint64_t w, int name)
+{
+    struct timeval tv = {0};
+    socklen_t len = sizeof tv;
+    if (xtcp_getsockopt(xp_x(w), xp_sock(w), SOL_SOCKET, name, &tv, &len) < 0)
+        return 0;
+    return (int)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Life of a socket: make, bind, connect, shut down, close; and what it looks like from outside. */
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+
+#include "libclient/internal.h"
+
+/* ---- addresses ---- */
+
+static int from_sockaddr(const struct sockaddr *sa, socklen_t len, struct xtcp_cmd *c)
+{
+    if (!sa || len < sizeof sa->sa_family)
+        return -EINVAL;
+    if (sa->sa_family == AF_INET) {
+        struct sockaddr_in in;
+        if (len < sizeof in)
+            return -EINVAL;
+        memcpy(&in, sa, sizeof in);
+        c->addr = xt_addr_v4(in.sin_addr.s_addr);
+        c->port = ntohs(in.sin_port);
+        return 0;
+    }
+    if (sa->sa_family != AF_INET6)
+        return -EAFNOSUPPORT;
+    struct sockaddr_in6 in6;
+    if (len < offsetof(struct sockaddr_in6, sin6_scope_id))
+        return -EINVAL;
+    memcpy(&in6, sa, len < sizeof in6 ? len : sizeof in6);
+    memcpy(c->addr.b, &in6.sin6_addr, sizeof c->addr.b);
+    c->port = ntohs(in6.sin6_port);
+    if (xt_addr_is_any(&c->addr))
+        c->addr = xt_addr_v4(0);
+    return xt_addr_is_v4(&c->addr) ? 0 : -EAFNOSUPPORT;
+}
+
+int xtcp_to_sockaddr(const struct xt_endpoint *ep, struct sockaddr *sa, socklen_t *len)
+{
+    if (!sa || !len)
+        return sa || len ? -EFAULT : 0;
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(ep->port)};
+    in.sin_addr.s_addr = xt_addr_to_v4(&ep->addr);
+    memcpy(sa, &in, *len < sizeof in ? *len : sizeof in);
+    *len = sizeof in;
+    return 0;
+}
+
+/* ---- life ---- */
+
+static void know(struct xtcp *x, int s)
+{
+    atomic_fetch_or(&x->known[(uint32_t)s / 64], 1ULL << (s % 64));
+}
+
+XTCP_API int xtcp_socket(struct xtcp *x)
+{
+    struct xtcp_cmd c = {.op = XT_OP_SOCKET};
+    int s = xtcp_call(x, &c);
+    if (s >= 0)
+        know(x, s);
+    return s;
+}
+
+XTCP_API int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return -EBADF;
+    struct xtcp_cmd c = {.op = XT_OP_BIND, .slot = s, .arg = {sl->reuse}};
+    int rc = from_sockaddr(addr, alen, &c);
+    return rc < 0 ? rc : xtcp_call(x, &c);
+}
+
+static bool connected(struct xt_slot *sl, void *unused)
+{
+    return !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_CONNECTING);
+}
+
+/* Waits for the outcome of a connect that is under way. */
+static int finish_connect(struct xtcp *x, int s, struct xt_slot *sl)
+{
+    int rc = xtcp_wait(x, s, connected, NULL, xtcp_deadline(sl->sndtimeo_ms));
+    if (rc == -EAGAIN)
+        return -EINPROGRESS;
+    if (rc < 0)
+        return rc;
+    if ((rc = xtcp_take_error(sl)))
+        return -rc;
+    return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : -ECONNABORTED;
+}
+
+XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    struct xtcp_cmd c = {.op = XT_OP_CONNECT, .slot = s};
+    if (!sl)
+        return -EBADF;
+    int rc = from_sockaddr(addr, alen, &c), err;
+    if (rc < 0)
+        return rc;
+    if (!(atomic_load(&sl->cond) & XT_COND_CONNECTING)) {
+        if ((err = xtcp_take_error(sl))) /* of the connect before, which nobody has asked for */
+            return -err;
+        rc = xtcp_call(x, &c);
+        if (rc < 0)
+            return rc;
+        if (!xtcp_blocking(sl, 0))
+            return -EINPROGRESS; /* also when the outcome is known by now: Linux tells it by SO_ERROR only */
+    } else if (!xtcp_blocking(sl, 0)) {
+        return -EALREADY;
+    }
+    return finish_connect(x, s, sl);
+}
+
+XTCP_API int xtcp_shutdown(struct xtcp *x, int s, int how)
+{
+    struct xtcp_cmd c = {.op = XT_OP_SHUTDOWN, .slot = s, .arg = {(uint64_t)(uint32_t)how}};
+    return xtcp_slot(x, s) ? xtcp_call(x, &c) : -EBADF;
+}
+
+/* True when another process of the family has the socket too. */
+static bool shared(struct xtcp *x, int s)
+{
+    for (uint32_t p = 0; p < x->region->max_procs; p++) {
+        const struct xt_proc *pr = (const struct xt_proc *)(void *)(x->base + x->region->procs_off) + p;
+        xt_bitword *hold = (void *)(x->base + x->region->hold_off + p * x->region->hold_stride);
+        if (p != x->proc && atomic_load((_Atomic uint32_t *)&pr->state) != XT_PROC_FREE &&
+            atomic_load(&hold[(uint32_t)s / 64]) & 1ULL << (s % 64))
+            return true;
+    }
+    return false;
+}
+
+static bool drained(struct xt_slot *sl, void *unused)
+{
+    uint32_t state = atomic_load_explicit(&sl->state, memory_order_acquire);
+    return state == XT_CLOSED || state == XT_FIN_WAIT2 || state == XT_TIME_WAIT || atomic_load(&sl->so_error);
+}
+
+/* SO_LINGER with a time: the last close of a blocking socket waits for its data to be acknowledged. */
+static void linger(struct xtcp *x, int s, struct xt_slot *sl)
+{
+    uint32_t seconds = sl->optval_more[XT_SO_LINGER - 11];
+    if (seconds <= 1 || !xtcp_blocking(sl, 0) || !(atomic_load(&sl->cond) & XT_COND_CONNECTED) || shared(x, s))
+        return;
+    struct xtcp_cmd c = {.op = XT_OP_SHUTDOWN, .slot = s, .arg = {SHUT_WR}};
+    if (xtcp_call(x, &c) == 0)
+        xtcp_wait(x, s, drained, NULL, xtcp_deadline((seconds - 1) * 1000));
+}
+
+XTCP_API int xtcp_close(struct xtcp *x, int s)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return -EBADF;
+    linger(x, s, sl);
+    uint64_t bit = 1ULL << (s % 64);
+    atomic_fetch_and(&x->known[(uint32_t)s / 64], ~bit);
+    atomic_fetch_and(&x->hold[(uint32_t)s / 64], ~bit);
+    xtcp_mark(x, s);
+    return 0;
+}
+
+/* ---- what it looks like ---- */
+
+XTCP_API int xtcp_getsockname(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    return sl ? xtcp_to_sockaddr(&sl->local, addr, alen) : -EBADF;
+}
+
+XTCP_API int xtcp_getpeername(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return -EBADF;
+    uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
+    if (!(cond & XT_COND_CONNECTED) || atomic_load(&sl->state) == XT_CLOSED)
+        return -ENOTCONN;
+    return xtcp_to_sockaddr(&sl->remote, addr, alen);
+}
+
+XTCP_API int xtcp_set_nonblock(struct xtcp *x, int s, bool on)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return -EBADF;
+    if (on)
+        atomic_fetch_or(&sl->oflags, (uint32_t)O_NONBLOCK);
+    else
+        atomic_fetch_and(&sl->oflags, ~(uint32_t)O_NONBLOCK);
+    return 0;
+}
+
+XTCP_API bool xtcp_get_nonblock(struct xtcp *x, int s)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    return sl && atomic_load(&sl->oflags) & (uint32_t)O_NONBLOCK;
+}
+
+static bool space(struct xt_slot *sl)
+{
+    uint64_t free = xtcp_tx_free(sl);
+    return sl->tx_size && free >= (sl->tx_size - free) / 2;
+}
+
+bool xtcp_tx_writable(struct xt_slot *sl)
+{
+    if (space(sl))
+        return true;
+    atomic_fetch_or(&sl->want, (uint32_t)XT_WANT_SPACE);
+    /* Pairs with the daemon's fence between tx_tail and its look at `want`. */
+    atomic_thread_fence(memory_order_seq_cst);
+    return space(sl);
+}
+
+static unsigned data_mask(struct xt_slot *sl, uint32_t cond)
+{
+    unsigned m = 0;
+    uint64_t lowat = sl->rcvlowat > 1 ? sl->rcvlowat : 1;
+    if (cond & XT_COND_RDHUP)
+        m |= POLLIN | POLLRDNORM | POLLRDHUP;
+    else if (xtcp_rx_avail(sl) >= lowat)
+        m |= POLLIN | POLLRDNORM;
+    if (cond & XT_COND_HUP)
+        m |= POLLHUP;
+    if (cond & XT_COND_WRSHUT || xtcp_tx_writable(sl))
+        m |= POLLOUT | POLLWRNORM;
+    uint64_t urg = atomic_load_explicit(&sl->rx_urg, memory_order_acquire);
+    if (cond & XT_COND_URGENT && atomic_load(&sl->urg_read) != urg && atomic_load(&sl->rx_tail) < urg)
+        m |= POLLPRI;
+    return m;
+}
+
+XTCP_API unsigned xtcp_mask(struct xtcp *x, int s)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return POLLNVAL;
+    if (!xtcp_alive(x))
+        return POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM;
+    uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
+    unsigned err = atomic_load_explicit(&sl->so_error, memory_order_relaxed) ? POLLERR : 0;
+    if (cond & XT_COND_LISTEN)
+        return atomic_load_explicit(&sl->acc_head, memory_order_acquire) !=
+                       atomic_load_explicit(&sl->acc_tail, memory_order_relaxed)
+                   ? POLLIN | POLLRDNORM
+                   : 0;
+    if (cond & XT_COND_CONNECTING)
+        return err;
+    if (!(cond & (XT_COND_CONNECTED | XT_COND_RDHUP | XT_COND_WRSHUT)))
+        return err | POLLOUT | POLLWRNORM | POLLHUP;
+    return err | data_mask(sl, cond);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Control messages on the socket, with descriptors and credentials. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "proto/xt_msg.h"
+
+int xt_msg_send(int sock, const void *buf, size_t len, const int *fds, unsigned nfds, int flags)
+{
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(XT_MSG_FDS_MAX * sizeof(int))];
+    } control;
+    struct iovec iov = {(void *)buf, len};
+    struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (nfds > XT_MSG_FDS_MAX)
+        return -EINVAL;
+    if (nfds) {
+        memset(&control, 0, sizeof control);
+        mh.msg_control = control.buf;
+        mh.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+        struct cmsghdr *cm = CMSG_FIRSTHDR(&mh);
+        cm->cmsg_level = SOL_SOCKET;
+        cm->cmsg_type = SCM_RIGHTS;
+        cm->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+        memcpy(CMSG_DATA(cm), fds, nfds * sizeof(int));
+    }
+    ssize_t n;
+    do
+        n = sendmsg(sock, &mh, flags | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+/* Descriptors of one control message. False when there are more than `anc` holds; those are closed. */
+static bool take_fds(const struct cmsghdr *cm, struct xt_msg_anc *anc)
+{
+    size_t n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    bool all = true;
+    for (size_t i = 0; i < n; i++) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(cm) + i * sizeof fd, sizeof fd);
+        if (anc->nfds < XT_MSG_FDS_MAX) {
+            anc->fd[anc->nfds++] = fd;
+        } else {
+            close(fd);
+            all = false;
+        }
+    }
+    return all;
+}
+
+static bool take_anc(struct msghdr *mh, struct xt_msg_anc *anc)
+{
+    bool all = true;
+    for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
+        if (cm->cmsg_level != SOL_SOCKET)
+            continue;
+        if (cm->cmsg_type == SCM_RIGHTS) {
+            all = take_fds(cm, anc) && all;
+        } else if (cm->cmsg_type == SCM_CREDENTIALS) {
+            struct ucred cred;
+            memcpy(&cred, CMSG_DATA(cm), sizeof cred);
+            anc->has_cred = true;
+            anc->pid = cred.pid;
+            anc->uid = cred.uid;
+        }
+    }
+    return all;
+}
+
+ssize_t xt_msg_recv(int sock, void *buf, size_t size, struct xt_msg_anc *anc, int flags)
+{
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(XT_MSG_FDS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+    struct iovec iov = {buf, size};
+    struct msghdr mh = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
+    memset(anc, 0, sizeof *anc);
+    ssize_t n;
+    do
+        n = recvmsg(sock, &mh, flags | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    bool all = take_anc(&mh, anc);
+    if (!all || mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+        xt_msg_anc_close(anc);
+        return -EMSGSIZE;
+    }
+    return n;
+}
+
+void xt_msg_anc_close(struct xt_msg_anc *anc)
+{
+    for (unsigned i = 0; i < anc->nfds; i++)
+        if (anc->fd[i] >= 0)
+            close(anc->fd[i]);
+    anc->nfds = 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * apiprobe: what a TCP socket answers in every state a program can bring it to, one line for each check. The output on the
+ * kernel's TCP is the reference; the output under the preload must be the same.
+ *
+ *   apiprobe peer ADDR PORT             the other side: serves one prober, then exits
+ *   apiprobe run ADDR PORT OWN OWNPORT  probes against that peer; OWN is the address the peer reaches us at
+ *
+ * The prober's first connection carries commands, a line each, answered by a line ("ok ..."):
+ *   accept            take the next connection; answers its number
+ *   connect IP PORT   connect to the prober; answers its number
+ *   send N BYTES | oob N | fin N | rst N | close N | read N BYTES | eof N (reads until end of file, answers the count) */
+#ifndef APIPROBE_H
+#define APIPROBE_H
+
+#include <stddef.h>
+
+int probe_peer(const char *addr, int port);
+
+/* ---- for the scenarios ---- */
+
+/* Runs a command at the peer; returns the number of its answer. Ends the program when the peer fails. */
+int peer(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* A connection to the peer, *n: its number there. */
+int dial(int *n);
+/* A listener on OWN, and the peer's connection to it. */
+int listener(void);
+int peer_dials(void);
+/* One line of the result. */
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* "name: IN|OUT": what poll tells now. */
+void say_mask(const char *name, int fd);
+/* "name: 5" or "name: EPIPE". */
+void say_ret(const char *name, long ret);
+/* Waits (seconds at most, for a test that hangs) until poll tells all of `events`. */
+void until(int fd, int events);
+const char *events_text(unsigned events);
+
+/* ---- scenarios, in the files of their kind ---- */
+void probe_states(void);
+void probe_io(void);
+void probe_epoll(void);
+void probe_misc(void);
+
+extern const char *peer_addr, *own_addr;
+extern int peer_port, own_port;
+
+#endif

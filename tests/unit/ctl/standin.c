@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Stands in for the stack process in the keeper's tests: argv[1] says how it behaves, argv[2] names a file that it appends a
+ * line to at each start. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon/main/keeper.h"
+#include "daemon/main/notify.h"
+
+#define STANDIN_PIPE 100 /* held by "outlives" */
+
+static sigset_t stop_set;
+
+static void block_stop(void)
+{
+    sigemptyset(&stop_set);
+    sigaddset(&stop_set, SIGTERM);
+    sigaddset(&stop_set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &stop_set, NULL);
+}
+
+static int wait_signal(void)
+{
+    int sig;
+    sigwait(&stop_set, &sig);
+    return sig;
+}
+
+static int start_number(void)
+{
+    const char *text = getenv(XT_ENV_RESTARTS);
+    return text ? atoi(text) : -1;
+}
+
+static void note(const char *path, const char *line)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || dprintf(fd, "%s\n", line) < 0)
+        _exit(9);
+    close(fd);
+}
+
+/* Counts its lives in a memfd that only the keeper holds between them; dies by SIGKILL until the fourth. */
+static int count_lives(const char *log)
+{
+    struct xt_handed h;
+    char line[64];
+    unsigned lives = 0, handed;
+    if (xt_handed_read(&h) < 0)
+        return 9;
+    int fd = xt_handed_take(&h, "lives");
+    int named = xt_handed_take(&h, "other");
+    handed = h.n;
+    xt_handed_free(&h);
+    if (fd < 0) {
+        fd = memfd_create("lives", MFD_CLOEXEC);
+        xt_notify_store("lives", fd);
+        xt_notify_store("lives", fd); /* the same file again: kept once */
+        xt_notify_store("other", fd);
+        xt_notify("READY=1\nSTATUS=first");
+    } else if (pread(fd, &lives, sizeof lives, 0) != (ssize_t)sizeof lives) {
+        return 9;
+    }
+    lives++;
+    if (pwrite(fd, &lives, sizeof lives, 0) != (ssize_t)sizeof lives)
+        return 9;
+    snprintf(line, sizeof line, "start %d lives %u handed %u other %d", start_number(), lives, handed, named >= 0);
+    note(log, line);
+    if (lives == 2)
+        xt_notify_forget("other");
+    if (lives < 4)
+        kill(getpid(), SIGKILL);
+    kill(getppid(), SIGTERM);
+    return wait_signal() == SIGTERM ? 0 : 9;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3)
+        return 9;
+    const char *how = argv[1], *log = argv[2];
+    block_stop();
+    if (strcmp(how, "lives") == 0)
+        return count_lives(log);
+    note(log, how);
+    if (strcmp(how, "config-error") == 0)
+        return XT_EXIT_CONFIG;
+    if (strcmp(how, "crash-at-once") == 0)
+        abort();
+    if (strcmp(how, "ends-by-itself") == 0)
+        return xt_notify("READY=1") == 0 ? 0 : 9;
+    if (strcmp(how, "reload") == 0) {
+        xt_notify("READY=1");
+        kill(getppid(), SIGHUP);
+        if (wait_signal() != SIGHUP)
+            return 9;
+        kill(getppid(), SIGINT);
+        return wait_signal() == SIGTERM ? 0 : 9;
+    }
+    if (strcmp(how, "stubborn") == 0) {
+        xt_notify("READY=1");
+        kill(getppid(), SIGTERM);
+        wait_signal();
+        kill(getppid(), SIGTERM); /* the second one: the keeper loses patience */
+        for (;;)
+            pause();
+    }
+    if (strcmp(how, "outlives") == 0) { /* its keeper will be killed: it must go too */
+        if (write(STANDIN_PIPE, "", 1) != 1)
+            return 9;
+        for (;;)
+            pause();
+    }
+    return 9;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The keeper, with a stand-in for the stack process: what is kept, when it starts again, how it stops. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/base/log.h"
+#include "daemon/base/time.h"
+#include "daemon/main/backoff.h"
+#include "daemon/main/fdstore.h"
+#include "daemon/main/keeper.h"
+
+#define STANDIN_PIPE 100
+
+static char dir[64], log_path[128], notify_path[128];
+
+static void make_dir(void)
+{
+    strcpy(dir, "/tmp/xtkeeper-XXXXXX");
+    cr_assert(mkdtemp(dir));
+    snprintf(log_path, sizeof log_path, "%s/log", dir);
+    snprintf(notify_path, sizeof notify_path, "%s/notify", dir);
+    xt_log_set_level(XT_LOG_ERROR);
+}
+
+static void remove_dir(void)
+{
+    unlink(log_path);
+    cr_expect_eq(access(notify_path, F_OK), -1, "the notification socket is left behind");
+    unlink(notify_path);
+    cr_expect_eq(rmdir(dir), 0);
+}
+
+/* A clock that runs a thousand times as fast: pauses pass at once, their order stays. */
+static uint64_t fast_clock(void)
+{
+    return xt_time_us() * 1000;
+}
+
+static int keep(const char *how)
+{
+    char *argv[] = {KEEPER_STANDIN, (char *)how, log_path, NULL};
+    struct xt_keeper_cfg cfg = {
+        .argv = argv, .notify_path = notify_path, .now_us = fast_clock, .stop_us = UINT64_MAX / 2};
+    return xt_keeper_run(&cfg);
+}
+
+static const char *log_text(void)
+{
+    static char text[1024];
+    FILE *f = fopen(log_path, "re");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    text[n] = 0;
+    if (f)
+        fclose(f);
+    return text;
+}
+
+Test(keeper, keeps_descriptors_over_restarts, .init = make_dir, .fini = remove_dir)
+{
+    cr_expect_eq(keep("lives"), XT_EXIT_OK);
+    cr_expect_str_eq(log_text(), "start 0 lives 1 handed 0 other 0\n"
+                                 "start 1 lives 2 handed 2 other 1\n"
+                                 "start 2 lives 3 handed 1 other 0\n"
+                                 "start 3 lives 4 handed 1 other 0\n");
+}
+
+Test(keeper, gives_up_when_the_first_start_fails, .init = make_dir, .fini = remove_dir)
+{
+    cr_expect_eq(keep("config-error"), XT_EXIT_CONFIG);
+    cr_expect_eq(keep("crash-at-once"), XT_EXIT_FAILED);
+    cr_expect_str_eq(log_text(), "config-error\ncrash-at-once\n");
+}
+
+Test(keeper, ends_with_a_child_that_ends_by_itself, .init = make_dir, .fini = remove_dir)
+{
+    cr_expect_eq(keep("ends-by-itself"), XT_EXIT_OK);
+    cr_expect_str_eq(log_text(), "ends-by-itself\n");
+}
+
+Test(keeper, passes_on_hangup_and_interrupt, .init = make_dir, .fini = remove_dir)
+{
+    cr_expect_eq(keep("reload"), XT_EXIT_OK);
+}
+
+Test(keeper, second_stop_ends_a_stubborn_child, .init = make_dir, .fini = remove_dir)
+{
+    cr_expect_eq(keep("stubborn"), XT_EXIT_OK);
+}
+
+Test(keeper, program_that_cannot_run, .init = make_dir, .fini = remove_dir)
+{
+    char *argv[] = {"/nonexistent/xtcpd", "config-error", log_path, NULL};
+    struct xt_keeper_cfg cfg = {.argv = argv, .notify_path = "/nonexistent/notify", .now_us = fast_clock};
+    cr_expect_eq(xt_keeper_run(&cfg), XT_EXIT_FAILED);
+}
+
+/* The stand-in holds the writing end of a pipe: a byte tells that it runs, end of file that it is gone. */
+Test(keeper, child_goes_when_the_keeper_is_killed, .init = make_dir)
+{
+    int p[2];
+    char byte;
+    cr_assert_eq(pipe(p), 0);
+    pid_t keeper = fork();
+    if (keeper == 0) {
+        dup2(p[1], STANDIN_PIPE);
+        close(p[0]);
+        close(p[1]);
+        _exit(keep("outlives"));
+    }
+    close(p[1]);
+    cr_assert_eq(read(p[0], &byte, 1), 1);
+    kill(keeper, SIGKILL);
+    cr_expect_eq(read(p[0], &byte, 1), 0);
+    waitpid(keeper, NULL, 0);
+    unlink(notify_path);
+    remove_dir();
+}
+
+/* ---- parts ---- */
+
+Test(backoff, first_at_once_then_doubling_to_the_limit)
+{
+    static const uint64_t want[] = {0, 100000, 200000, 400000, 800000, 1600000, 3200000, 5000000, 5000000};
+    struct xt_backoff b = {0};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
+        cr_expect_eq(xt_backoff_died(&b, 9999999), want[i], "death %zu", i);
+    cr_expect_eq(xt_backoff_died(&b, XT_BACKOFF_CALM_US), 0, "after a long life");
+    cr_expect_eq(xt_backoff_died(&b, 0), XT_BACKOFF_FIRST_US);
+}
+
+Test(fdstore, names)
+{
+    cr_expect(xt_fdstore_name_ok("state"));
+    cr_expect(xt_fdstore_name_ok("client-12.mem_fd"));
+    cr_expect_not(xt_fdstore_name_ok(""));
+    cr_expect_not(xt_fdstore_name_ok("a:b"));
+    cr_expect_not(xt_fdstore_name_ok("a b"));
+    cr_expect_not(xt_fdstore_name_ok("0123456789012345678901234567890123456789012345678901234567890123"));
+}
+
+Test(fdstore, bounds_and_ownership)
+{
+    struct xt_fdstore *s = calloc(1, sizeof *s);
+    int fd = memfd_create("x", MFD_CLOEXEC);
+    cr_expect_eq(xt_fdstore_add(s, "bad:name", dup(fd)), -EINVAL);
+    cr_expect_eq(xt_fdstore_add(s, "a", dup(fd)), 0);
+    cr_expect_eq(xt_fdstore_add(s, "a", dup(fd)), 0);
+    cr_expect_eq(s->n, 1, "the same file under the same name is kept once");
+    cr_expect_eq(xt_fdstore_add(s, "a", memfd_create("y", MFD_CLOEXEC)), 0);
+    cr_expect_eq(xt_fdstore_add(s, "b", dup(fd)), 0);
+    cr_expect_eq(s->n, 3);
+    int kept = s->item[0].fd;
+    cr_expect_eq(xt_fdstore_remove(s, "a"), 2u);
+    cr_expect_eq(fcntl(kept, F_GETFD), -1);
+    cr_expect_str_eq(s->item[0].name, "b");
+    s->n = XT_FDSTORE_MAX;
+    int surplus = memfd_create("z", MFD_CLOEXEC);
+    for (unsigned i = 1; i < s->n; i++)
+        strcpy(s->item[i].name, "filler");
+    cr_expect_eq(xt_fdstore_add(s, "c", surplus), -ENOSPC);
+    cr_expect_eq(fcntl(surplus, F_GETFD), -1, "taken over in every case");
+    s->n = 1;
+    xt_fdstore_clear(s);
+    free(s);
+}

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The control plane with the real application layer and stack, but no device and no second thread: the test takes turns between the
+ * control loop and the data plane until the answer is there. */
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon/base/log.h"
+#include "daemon/ctl/internal.h"
+#include "daemon/ctl/netif.h"
+
+#define TURNS 10000 /* without an answer by then, there will be none */
+#define NOBODY 65534
+
+static struct xt_ctl *ctl;
+static struct xt_app *app;
+static struct xt_stack *stack;
+static void *state;
+static char dir[64];
+static struct xt_config config;
+static uint8_t reply_buf[XT_CTL_MAX];
+static struct xt_msg_in in;
+static struct xt_msg_anc anc;
+
+static int no_tx(void *arg, const struct virtio_net_hdr *vnet, const void *hdr, size_t hdrlen, const struct iovec *iov,
+                 unsigned niov)
+{
+    return 0;
+}
+
+static struct xt_stack *host_stack(void *arg)
+{
+    return stack;
+}
+
+static void host_counters(void *arg, xt_ctl_put *put, void *put_arg)
+{
+    put(put_arg, "device", "rx_frames", 42, "frames received");
+}
+
+static void make_stack(void)
+{
+    struct xt_stack_ops ops = {0};
+    struct xt_stack_cfg sc;
+    uint8_t key[32] = {1};
+    xt_config_stack(&config, &sc);
+    state = calloc(1, xt_stack_state_size(sc.max_conns));
+    xt_app_stack_ops(app, &ops);
+    ops.tx = no_tx;
+    cr_assert_eq(xt_stack_new(&stack, &sc, &ops, state, key, 1000000), 0);
+    xt_app_set_stack(app, stack);
+}
+
+static void setup(void)
+{
+    char err[256];
+    struct xt_app_cfg ac = {.max_slots = 64, .max_sessions = 4, .arena = 1 << 24};
+    xt_log_set_level(XT_LOG_ERROR);
+    strcpy(dir, "/tmp/xtctl-XXXXXX");
+    cr_assert(mkdtemp(dir));
+    xt_config_default(&config);
+    cr_assert_eq(xt_config_set(&config, "address", "10.77.0.2/24", err, sizeof err), 0);
+    strcpy(config.interface, "veth0");
+    snprintf(config.socket, sizeof config.socket, "%s/a/b/sock", dir);
+    xt_netif_derive_mac((const uint8_t[6]){2}, config.address.addr, config.mac);
+    config.mtu = 1500;
+    config.max_connections = 64;
+    cr_assert_eq(xt_app_new(&app, &ac), 0);
+    make_stack();
+    struct xt_ctl_cfg cc = {.app = app,
+                            .host = {.stack = host_stack, .counters = host_counters},
+                            .config = config,
+                            .listen_fd = xt_ctl_listen(config.socket, err, sizeof err),
+                            .epoch = 3,
+                            .restarts = 2};
+    cr_assert_geq(cc.listen_fd, 0, "%s", err);
+    cr_assert_eq(xt_ctl_new(&ctl, &cc), 0);
+}
+
+static void turn(void)
+{
+    uv_run(xt_ctl_loop(ctl), UV_RUN_NOWAIT);
+    xt_app_poll(app, 1000000);
+    xt_app_flush(app);
+}
+
+static void teardown(void)
+{
+    char path[128];
+    for (int i = 0; i < 50; i++)
+        turn();
+    xt_ctl_free(ctl);
+    xt_app_free(app);
+    xt_stack_free(stack);
+    free(state);
+    unlink(config.socket);
+    snprintf(path, sizeof path, "%s/a/b", dir);
+    rmdir(path);
+    snprintf(path, sizeof path, "%s/a", dir);
+    rmdir(path);
+    cr_expect_eq(rmdir(dir), 0);
+}
+
+TestSuite(server, .init = setup, .fini = teardown);
+
+static int dial(void)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    strcpy(sun.sun_path, config.socket);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&sun, sizeof sun), 0);
+    return fd;
+}
+
+/* The next reply on `fd`: its length, 0 at end of file, -EAGAIN when none comes. */
+static ssize_t answer(int fd)
+{
+    for (int i = 0; i < TURNS; i++) {
+        turn();
+        ssize_t n = xt_msg_recv(fd, reply_buf, sizeof reply_buf, &anc, MSG_DONTWAIT);
+        if (n != -EAGAIN) {
+            in.n = 0;
+            if (n > 0)
+                xt_msg_parse(&in, reply_buf, (size_t)n);
+            return n;
+        }
+    }
+    return -EAGAIN;
+}
+
+static void begin(struct xt_msg_out *o, const char *op)
+{
+    static char buf[1024];
+    xt_msg_begin(o, buf, sizeof buf);
+    xt_msg_str(o, "op", op);
+}
+
+static ssize_t ask_with(int fd, struct xt_msg_out *o, const int *fds, unsigned nfds)
+{
+    ssize_t n = xt_msg_end(o);
+    cr_assert_gt(n, 0);
+    cr_assert_eq(xt_msg_send(fd, o->buf, (size_t)n, fds, nfds, 0), 0);
+    return answer(fd);
+}
+
+static ssize_t ask(int fd, const char *op)
+{
+    struct xt_msg_out o;
+    begin(&o, op);
+    return ask_with(fd, &o, NULL, 0);
+}
+
+static bool ok(void)
+{
+    bool b = false;
+    return xt_msg_get_bool(&in, "ok", &b) == 0 && b;
+}
+
+static uint64_t num(const char *key)
+{
+    uint64_t u = UINT64_MAX;
+    xt_msg_get_uint(&in, key, &u);
+    return u;
+}
+
+static int attach(uint64_t abi)
+{
+    struct xt_msg_out o;
+    int fd = dial();
+    begin(&o, "attach");
+    xt_msg_uint(&o, "abi", abi);
+    xt_msg_str(&o, "comm", "test");
+    cr_assert_gt(ask_with(fd, &o, NULL, 0), 0);
+    return fd;
+}
+
+static uint64_t sessions(void)
+{
+    for (int i = 0; i < 200; i++)
+        turn();
+    return xt_app_stats(app)->sessions;
+}
+
+Test(server, attach_gives_three_descriptors)
+{
+    struct stat region;
+    int fd = attach(XT_ABI_VERSION);
+    cr_assert(ok());
+    cr_expect_eq(anc.nfds, 3u);
+    cr_expect_eq(num("abi"), XT_ABI_VERSION);
+    cr_expect_eq(num("proc"), 0u);
+    cr_expect(fstat(anc.fd[0], &region) == 0 && region.st_size > 0);
+    cr_expect(fcntl(anc.fd[0], F_GET_SEALS) & F_SEAL_SHRINK);
+    xt_msg_anc_close(&anc);
+    cr_expect_eq(sessions(), 1u);
+    cr_expect(ask(fd, "attach") > 0 && num("errno") == EISCONN, "once is enough");
+    close(fd);
+    cr_expect_eq(sessions(), 0u, "a closed connection ends the session");
+}
+
+Test(server, another_abi_is_refused_in_words)
+{
+    char why[256] = "";
+    int fd = attach(XT_ABI_VERSION + 7);
+    cr_expect_not(ok());
+    cr_expect_eq(num("errno"), EPROTONOSUPPORT);
+    xt_msg_get_str(&in, "error", why, sizeof why);
+    cr_expect(strstr(why, "8") && strstr(why, "1"), "%s", why);
+    cr_expect_eq(anc.nfds, 0u);
+    cr_expect_eq(sessions(), 0u);
+    close(fd);
+}
+
+Test(server, session_limit)
+{
+    int fd[5];
+    for (int i = 0; i < 5; i++) {
+        fd[i] = attach(XT_ABI_VERSION);
+        cr_expect_eq(ok(), i < 4);
+        if (i == 4)
+            cr_expect_eq(num("errno"), ENOBUFS);
+        xt_msg_anc_close(&anc);
+    }
+    close(fd[0]);
+    cr_expect_eq(sessions(), 3u);
+    int again = attach(XT_ABI_VERSION);
+    cr_expect(ok(), "a place that was left is given again");
+    xt_msg_anc_close(&anc);
+    close(again);
+    for (int i = 1; i < 5; i++)
+        close(fd[i]);
+}
+
+Test(server, waiters)
+{
+    int fd = dial();
+    cr_expect(ask(fd, "waiter") > 0 && num("errno") == ENOTCONN);
+    close(fd);
+    fd = attach(XT_ABI_VERSION);
+    xt_msg_anc_close(&anc);
+    for (uint64_t i = 0; i < 3; i++) {
+        cr_assert_gt(ask(fd, "waiter"), 0);
+        cr_expect(ok() && anc.nfds == 1);
+        xt_msg_anc_close(&anc);
+    }
+    close(fd);
+}
+
+/* The child's connection stands for itself: the session ends with the last of the family. */
+Test(server, fork_joins_the_family)
+{
+    struct xt_msg_out o;
+    int fd = attach(XT_ABI_VERSION), sv[2];
+    xt_msg_anc_close(&anc);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+    begin(&o, "fork");
+    cr_assert_gt(ask_with(fd, &o, &sv[1], 1), 0);
+    cr_expect(ok());
+    cr_expect_eq(num("proc"), 1u);
+    close(sv[1]);
+    close(fd);
+    cr_expect_eq(sessions(), 1u, "the fork is still there");
+    begin(&o, "hello");
+    xt_msg_str(&o, "comm", "child");
+    ssize_t n = xt_msg_end(&o);
+    cr_assert_eq(xt_msg_send(sv[0], o.buf, (size_t)n, NULL, 0, 0), 0);
+    cr_expect(ask(sv[0], "waiter") > 0 && ok(), "hello has no reply: the next one is the waiter's");
+    xt_msg_anc_close(&anc);
+    close(sv[0]);
+    cr_expect_eq(sessions(), 0u);
+}
+
+Test(server, fork_that_lies_is_disconnected)
+{
+    struct xt_msg_out o;
+    int fd = attach(XT_ABI_VERSION), sv[2];
+    xt_msg_anc_close(&anc);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+    begin(&o, "fork");
+    cr_expect(ask_with(fd, &o, &sv[1], 1) > 0 && num("errno") == EBADMSG);
+    cr_expect_leq(answer(fd), 0);
+    cr_expect_eq(sessions(), 0u);
+    close(fd);
+    close(sv[0]);
+    close(sv[1]);
+}
+
+/* A client that makes its end blocking, through a descriptor that it kept, does not stop the control thread. */
+Test(server, blocking_fork_end_does_not_block_us)
+{
+    struct xt_msg_out o;
+    int fd = attach(XT_ABI_VERSION), sv[2];
+    xt_msg_anc_close(&anc);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+    begin(&o, "fork");
+    cr_assert(ask_with(fd, &o, &sv[1], 1) > 0 && ok());
+    fcntl(sv[1], F_SETFL, 0);
+    cr_expect(ask(sv[0], "waiter") > 0 && ok());
+    xt_msg_anc_close(&anc);
+    close(sv[0]);
+    close(sv[1]);
+    close(fd);
+    cr_expect_eq(sessions(), 0u);
+}
+
+Test(server, malformed_gets_an_error_and_the_door)
+{
+    static const char *const bad[] = {"x", "\x90", "\x80", "\x81\xa2op\x90"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        int fd = dial();
+        cr_assert_eq(xt_msg_send(fd, bad[i], strlen(bad[i]), NULL, 0, 0), 0);
+        cr_expect(answer(fd) > 0 && num("errno") == EBADMSG, "case %zu", i);
+        cr_expect_leq(answer(fd), 0, "case %zu", i);
+        close(fd);
+    }
+    int fd = dial();
+    cr_expect(ask(fd, "dance") > 0 && num("errno") == EOPNOTSUPP);
+    cr_expect(ask(fd, "flush-time-wait") > 0 && ok(), "an unknown request is no offence");
+    close(fd);
+}
+
+Test(server, unwanted_descriptors_are_closed)
+{
+    struct xt_msg_out o;
+    int fd = dial(), p[2];
+    char byte;
+    cr_assert_eq(pipe(p), 0);
+    begin(&o, "flush-time-wait");
+    cr_expect(ask_with(fd, &o, &p[1], 1) > 0 && ok());
+    close(p[1]);
+    cr_expect_eq(read(p[0], &byte, 1), 0, "no copy of the writing end is left");
+    close(p[0]);
+    close(fd);
+}
+
+/* One that asks and never reads is dropped rather than waited for. */
+Test(server, client_that_does_not_read)
+{
+    struct xt_msg_out o;
+    int fd = dial(), rc = 0;
+    begin(&o, "config");
+    ssize_t n = xt_msg_end(&o);
+    for (int i = 0; i < TURNS && rc == 0; i++) {
+        rc = xt_msg_send(fd, o.buf, (size_t)n, NULL, 0, MSG_DONTWAIT);
+        if (rc == -EAGAIN)
+            rc = 0;
+        turn();
+    }
+    cr_expect_eq(rc, -EPIPE);
+    close(fd);
+}
+
+Test(server, administration_needs_the_right)
+{
+    int fd = dial();
+    turn();
+    struct xt_client *cl = LIST_FIRST(&ctl->clients);
+    cr_assert(cl);
+    cr_expect(xt_client_is_admin(cl));
+    cl->uid = NOBODY;
+    cl->gid = NOBODY;
+    if (geteuid() != NOBODY)
+        cr_expect(ask(fd, "status") > 0 && num("errno") == EPERM);
+    ctl->admin_gid = NOBODY;
+    cr_expect(ask(fd, "status") > 0 && num("errno") != EPERM, "a member of the group");
+    close(fd);
+}
+
+/* An attached connection is inherited by forks, which may have given up the rights it was opened with. */
+Test(server, attached_connections_do_not_administer)
+{
+    int fd = attach(XT_ABI_VERSION);
+    xt_msg_anc_close(&anc);
+    cr_expect(ask(fd, "status") > 0 && num("errno") == EPERM);
+    close(fd);
+}
+
+Test(server, config_set)
+{
+    static const struct {
+        const char *name, *value;
+        uint64_t err; /* UINT64_MAX: none */
+    } cases[] = {
+        {"socket", "/tmp/other", EBUSY},
+        {"mls", "5s", ENOENT},
+        {"msl", "5", EINVAL},
+        {"gateway", "10.99.0.1", EINVAL},
+    };
+    int fd = dial();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct xt_msg_out o;
+        begin(&o, "config-set");
+        xt_msg_str(&o, "name", cases[i].name);
+        xt_msg_str(&o, "value", cases[i].value);
+        cr_expect_gt(ask_with(fd, &o, NULL, 0), 0);
+        cr_expect_eq(num("errno"), cases[i].err, "%s", cases[i].name);
+    }
+    close(fd);
+}
+
+Test(server, reload_takes_what_may_change)
+{
+    char err[256];
+    struct xt_config fresh = config;
+    cr_assert_eq(xt_config_set(&fresh, "msl", "5s", err, sizeof err), 0);
+    cr_assert_eq(xt_config_set(&fresh, "client-spin", "77us", err, sizeof err), 0);
+    cr_assert_eq(xt_config_set(&fresh, "log-level", "error", err, sizeof err), 0);
+    cr_assert_eq(xt_config_set(&fresh, "ttl", "9", err, sizeof err), 0);
+    xt_ctl_reload(ctl, &fresh);
+    for (int i = 0; i < 50; i++)
+        turn();
+    cr_expect_eq(xt_stack_cfg(stack)->tcp.msl, 5000000u);
+    cr_expect_eq(xt_app_global(app)->spin_us, 77u);
+    cr_expect_eq(xt_stack_cfg(stack)->ttl, 64);
+}
+
+/* ---- connections ---- */
+
+static uint32_t listen_on(uint16_t port)
+{
+    struct xt_endpoint local = {xt_addr_v4(inet_addr("10.77.0.2")), port};
+    struct xt_conn *c;
+    cr_assert_eq(xt_stack_bind(stack, &local, false), 0);
+    cr_assert_eq(xt_stack_listen(stack, &local, false, 1000000, &c), 0);
+    return c->index;
+}
+
+static ssize_t ask_list(int fd, uint64_t states)
+{
+    struct xt_msg_out o;
+    begin(&o, "list");
+    xt_msg_uint(&o, "states", states);
+    return ask_with(fd, &o, NULL, 0);
+}
+
+/* Nested replies are xtcpctl's to read; here the text in them will do. */
+static bool says(ssize_t n, const char *text)
+{
+    return n > 0 && memmem(reply_buf, (size_t)n, text, strlen(text));
+}
+
+Test(server, list_show_and_close)
+{
+    struct xt_msg_out o;
+    int fd = dial();
+    uint32_t id = listen_on(8080);
+    ssize_t n = ask_list(fd, 0);
+    cr_expect(says(n, "LISTEN") && says(n, "10.77.0.2:8080"));
+    n = ask_list(fd, 1u << XT_ESTABLISHED);
+    cr_expect(n > 0 && !says(n, "LISTEN"));
+    n = ask(fd, "status");
+    cr_expect(says(n, "10.77.0.2/24") && says(n, "states"));
+    for (int round = 0; round < 2; round++) {
+        begin(&o, "show");
+        xt_msg_uint(&o, "id", id);
+        n = ask_with(fd, &o, NULL, 0);
+        cr_expect(round == 0 ? says(n, "10.77.0.2:8080") : num("errno") == ENOENT);
+        begin(&o, "close");
+        xt_msg_uint(&o, "id", id);
+        n = ask_with(fd, &o, NULL, 0);
+        cr_expect(round == 0 ? ok() : num("errno") == ENOENT);
+    }
+    begin(&o, "show");
+    xt_msg_uint(&o, "id", 1u << 31);
+    cr_expect(ask_with(fd, &o, NULL, 0) > 0 && num("errno") == ENOENT, "far beyond the table");
+    close(fd);
+}
+
+Test(server, stats_have_every_counter)
+{
+    int fd = dial();
+    ssize_t n = ask(fd, "stats");
+#define X(name, text) cr_expect(says(n, #name) && says(n, text));
+    XT_TCP_STATS(X)
+    XT_STACK_STATS(X)
+#undef X
+    cr_expect(says(n, "rx_frames") && says(n, "liars"));
+    close(fd);
+}
+
+/* The asker goes before the data plane has answered. */
+Test(server, asker_that_leaves)
+{
+    struct xt_msg_out o;
+    int fd = dial();
+    begin(&o, "status");
+    ssize_t n = xt_msg_end(&o);
+    cr_assert_eq(xt_msg_send(fd, o.buf, (size_t)n, NULL, 0, 0), 0);
+    while (LIST_EMPTY(&ctl->jobs))
+        uv_run(xt_ctl_loop(ctl), UV_RUN_NOWAIT);
+    struct xt_client *cl = LIST_FIRST(&ctl->clients);
+    xt_client_close(cl);
+    close(fd);
+    for (int i = 0; i < 50; i++)
+        turn();
+    cr_expect(LIST_EMPTY(&ctl->jobs));
+    cr_expect_eq(ctl->nclients, 0u);
+}
+
+Test(server, groups)
+{
+    char err[256] = "";
+    gid_t gid;
+    cr_expect(xt_ctl_find_group("", &gid, err, sizeof err) == 0 && gid == (gid_t)-1);
+    cr_expect(xt_ctl_find_group("root", &gid, err, sizeof err) == 0 && gid == 0);
+    cr_expect_eq(xt_ctl_find_group("no-such-group", &gid, err, sizeof err), -ENOENT);
+    cr_expect(strstr(err, "no-such-group"), "%s", err);
+}
+
+/* ---- socket ---- */
+
+Test(server, socket_and_its_place)
+{
+    char err[256];
+    struct stat st;
+    cr_expect(stat(config.socket, &st) == 0 && (st.st_mode & 0777) == 0666);
+    cr_expect(xt_ctl_listens_at(ctl->cfg.listen_fd, config.socket));
+    cr_expect_not(xt_ctl_listens_at(ctl->cfg.listen_fd, "/tmp/elsewhere"));
+    cr_expect_not(xt_ctl_listens_at(0, config.socket));
+    cr_expect_eq(xt_ctl_listen("relative", err, sizeof err), -EINVAL);
+    cr_expect_eq(xt_ctl_listen("/etc/passwd", err, sizeof err), -EEXIST);
+    cr_expect_eq(access("/etc/passwd", F_OK), 0);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The flow table against a plain array. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/base/flowmap.h"
+#include "daemon/base/rand.h"
+
+#define N 64
+
+static struct xt_flow flow(unsigned n)
+{
+    return (struct xt_flow){.local = xt_addr_v4(n % 3),
+                            .remote = xt_addr_v4(n % 5),
+                            .lport = (uint16_t)(n % 7),
+                            .rport = (uint16_t)(n / 7)};
+}
+
+Test(flowmap, finds_what_was_added_and_nothing_else)
+{
+    struct xt_key key = {{1}};
+    struct xt_flowmap m;
+    struct xt_flow a = flow(1), b = flow(2);
+    cr_assert_eq(xt_flowmap_init(&m, N, &key), 0);
+    cr_assert_eq(xt_flowmap_add(&m, &a, 3), 0);
+    cr_assert_eq(xt_flowmap_find(&m, &a), 3);
+    cr_assert_eq(xt_flowmap_find(&m, &b), XT_FLOW_NONE);
+    cr_assert_eq(xt_flowmap_add(&m, &a, 4), -EEXIST);
+    cr_assert_eq(xt_flowmap_add(&m, &b, 3), -EEXIST);
+    xt_flowmap_remove(&m, 3);
+    xt_flowmap_remove(&m, 3);
+    cr_assert_eq(xt_flowmap_find(&m, &a), XT_FLOW_NONE);
+    cr_assert_eq(m.count, 0);
+    xt_flowmap_fini(&m);
+}
+
+static uint32_t model_find(const int *model, int f)
+{
+    for (uint32_t i = 0; i < N; i++)
+        if (model[i] == f)
+            return i;
+    return XT_FLOW_NONE;
+}
+
+Test(flowmap, agrees_with_a_plain_array)
+{
+    unsigned first = xt_random_u32(), seed = first;
+    struct xt_key key;
+    struct xt_flowmap m;
+    int model[N];
+    printf("flowmap seed %u\n", first);
+    xt_key_random(&key);
+    xt_flowmap_init(&m, N, &key);
+    for (unsigned i = 0; i < N; i++)
+        model[i] = -1;
+    for (unsigned step = 0; step < 100000; step++) {
+        int f = rand_r(&seed) % 150;
+        uint32_t i = (uint32_t)rand_r(&seed) % N, at = model_find(model, f);
+        struct xt_flow key_f = flow((unsigned)f);
+        cr_assert_eq(xt_flowmap_find(&m, &key_f), at);
+        if (rand_r(&seed) % 2) {
+            bool taken = model[i] != -1 || at != XT_FLOW_NONE;
+            cr_assert_eq(xt_flowmap_add(&m, &key_f, i), taken ? -EEXIST : 0);
+            if (!taken)
+                model[i] = f;
+        } else {
+            xt_flowmap_remove(&m, i);
+            model[i] = -1;
+        }
+    }
+    xt_flowmap_fini(&m);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * xtcpctl: shows and steers xtcpd. */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/xt_ctl.h"
+#include "tools/ctl/ctl.h"
+
+/* Options that a command takes beside --socket and --help. */
+enum { TAKES_JSON = 1, TAKES_ALL = 2, TAKES_LISTENING = 4, TAKES_STATE = 8, TAKES_COMMAND = 16 };
+
+static const struct command {
+    const char *name;
+    unsigned takes;
+    int (*run)(const struct ctl_options *opt, int argc, char **argv);
+    const char *arguments, *help;
+} commands[] = {
+    {"run", TAKES_COMMAND, ctl_cmd_run, "[--] PROGRAM [ARGUMENT]...", "run a program with its TCP connections on xtcp"},
+    {"status", TAKES_JSON, ctl_cmd_status, "", "the daemon, its address, neighbours and connections by state"},
+    {"list", TAKES_JSON | TAKES_ALL | TAKES_LISTENING | TAKES_STATE, ctl_cmd_list, "",
+     "connections: state, queues, end points, program, timer, rtt, cwnd"},
+    {"show", TAKES_JSON, ctl_cmd_show, "ID", "everything about one connection"},
+    {"stats", TAKES_JSON | TAKES_ALL, ctl_cmd_stats, "", "counters with their meaning, every reason to drop included"},
+    {"close", TAKES_JSON, ctl_cmd_close, "ID", "end a connection with a reset"},
+    {"config", TAKES_JSON, ctl_cmd_config, "[set SETTING VALUE]", "settings in effect; change one of those that may"},
+    {"flush-time-wait", TAKES_JSON, ctl_cmd_flush, "", "end all connections in TIME_WAIT"},
+};
+#define NCOMMANDS (sizeof commands / sizeof commands[0])
+
+static const struct {
+    unsigned bit;
+    const char *flag, *help;
+} options[] = {
+    {TAKES_JSON, "--json", "print JSON"},
+    {TAKES_ALL, "-a, --all", "nothing left out: listeners and TIME_WAIT (list), counters at zero (stats)"},
+    {TAKES_LISTENING, "-l, --listening", "listeners only"},
+    {TAKES_STATE, "--state S[,S]...", "only connections in these states"},
+};
+
+int ctl_fail(int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("xtcpctl: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    return code;
+}
+
+static void print_help(void)
+{
+    printf("Usage: xtcpctl [--socket PATH] COMMAND [OPTION]... [ARGUMENT]...\n"
+           "Shows and steers xtcpd, and runs programs on it.\n\n");
+    for (size_t i = 0; i < NCOMMANDS; i++)
+        printf("  %-16s %s\n", commands[i].name, commands[i].help);
+    printf("\n  --socket PATH    the daemon's control socket [$XTCP_SOCKET, " XT_CTL_PATH "]\n"
+           "  --help           this, or with a command: its options\n\n"
+           "Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 no daemon.\n");
+}
+
+static void print_command_help(const struct command *c)
+{
+    printf("Usage: xtcpctl %s%s %s\n%s.\n\n", c->name, c->takes & ~(unsigned)TAKES_COMMAND ? " [OPTION]..." : "",
+           c->arguments, c->help);
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        if (c->takes & options[i].bit)
+            printf("  %-18s %s\n", options[i].flag, options[i].help);
+    printf("  %-18s %s\n", "--socket PATH", "the daemon's control socket [$XTCP_SOCKET, " XT_CTL_PATH "]");
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < NCOMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* The value of "--name=V" or "--name V"; NULL when argv[*i] is another option. */
+static const char *option_value(const char *name, int argc, char **argv, int *i)
+{
+    size_t n = strlen(name);
+    if (strncmp(argv[*i], name, n) != 0)
+        return NULL;
+    if (argv[*i][n] == '=')
+        return argv[*i] + n + 1;
+    if (argv[*i][n] || *i + 1 >= argc)
+        return NULL;
+    return argv[++*i];
+}
+
+static bool is(const char *arg, const char *s, const char *l)
+{
+    return strcmp(arg, s) == 0 || strcmp(arg, l) == 0;
+}
+
+/* Takes argv[*i] if it is an option that `takes` allows. */
+static bool take_option(struct ctl_options *opt, unsigned takes, int argc, char **argv, int *i)
+{
+    const char *v;
+    if ((v = option_value("--socket", argc, argv, i)))
+        opt->socket = v;
+    else if (takes & TAKES_STATE && (v = option_value("--state", argc, argv, i)))
+        opt->state = v;
+    else if (takes & TAKES_JSON && strcmp(argv[*i], "--json") == 0)
+        opt->json = true;
+    else if (takes & TAKES_ALL && is(argv[*i], "-a", "--all"))
+        opt->all = true;
+    else if (takes & TAKES_LISTENING && is(argv[*i], "-l", "--listening"))
+        opt->listening = true;
+    else
+        return false;
+    return true;
+}
+
+static int run_command(const struct command *c, struct ctl_options *opt, int argc, char **argv)
+{
+    int nargs = 0;
+    for (int i = 0; i < argc; i++) {
+        bool option = argv[i][0] == '-' && strcmp(argv[i], "--") != 0;
+        if (!option && c->takes & TAKES_COMMAND) /* the rest is the program's own */
+            return c->run(opt, argc - i, argv + i);
+        if (is(argv[i], "-h", "--help")) {
+            print_command_help(c);
+            return CTL_OK;
+        }
+        if (!option)
+            argv[nargs++] = argv[i];
+        else if (!take_option(opt, c->takes, argc, argv, &i))
+            return ctl_fail(CTL_USAGE, "%s has no option '%s', or it lacks its value: xtcpctl %s --help", c->name,
+                            argv[i], c->name);
+    }
+    return c->run(opt, nargs, argv);
+}
+
+int main(int argc, char **argv)
+{
+    const char *env = getenv("XTCP_SOCKET");
+    struct ctl_options opt = {.socket = env && *env ? env : XT_CTL_PATH};
+    for (int i = 1; i < argc; i++) {
+        if (is(argv[i], "-h", "--help")) {
+            print_help();
+            return CTL_OK;
+        }
+        if (argv[i][0] == '-') {
+            if (!take_option(&opt, TAKES_JSON, argc, argv, &i))
+                return ctl_fail(CTL_USAGE, "there is no option '%s', or it lacks its value: xtcpctl --help", argv[i]);
+            continue;
+        }
+        const struct command *c = find_command(argv[i]);
+        if (!c)
+            return ctl_fail(CTL_USAGE, "there is no command '%s': xtcpctl --help lists them", argv[i]);
+        int rc = run_command(c, &opt, argc - i - 1, argv + i + 1);
+        return fflush(stdout) == 0 ? rc : ctl_fail(CTL_FAILED, "cannot write the output");
+    }
+    print_help();
+    return CTL_USAGE;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * xtcpctl: the commands that ask once and print. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/ctl/ctl.h"
+
+static char request[8192];
+
+static void begin(struct xt_msg_out *o, const char *op)
+{
+    xt_msg_begin(o, request, sizeof request);
+    xt_msg_str(o, "op", op);
+}
+
+static int no_arguments(const char *command, int argc, char **argv)
+{
+    return argc ? ctl_fail(CTL_USAGE, "%s takes no '%s'", command, argv[0]) : CTL_OK;
+}
+
+/* Asks and prints JSON; or hands the reply to `print`. */
+static int ask_and_print(const struct ctl_options *opt, struct xt_msg_out *o,
+                         void (*print)(const struct ctl_options *, json_object *))
+{
+    json_object *reply;
+    int rc = ctl_ask_once(opt, o, &reply);
+    if (rc != CTL_OK)
+        return rc;
+    if (opt->json)
+        ctl_print_json(reply);
+    else
+        print(opt, reply);
+    json_object_put(reply);
+    return CTL_OK;
+}
+
+/* ---- status ---- */
+
+static void print_routes(json_object *reply)
+{
+    json_object *routes = NULL;
+    json_object_object_get_ex(reply, "routes", &routes);
+    for (size_t i = 0; routes && i < json_object_array_length(routes); i++) {
+        json_object *r = json_object_array_get_idx(routes, i);
+        const char *gw = ctl_str(r, "gateway");
+        printf("%-14s%s %s%s\n", i ? "" : "routes", ctl_str(r, "to"), *gw ? "via " : "on link", gw);
+    }
+}
+
+static void print_neighbours(json_object *reply)
+{
+    json_object *all = NULL;
+    char age[24];
+    json_object_object_get_ex(reply, "neighbours", &all);
+    for (size_t i = 0; all && i < json_object_array_length(all); i++) {
+        json_object *n = json_object_array_get_idx(all, i);
+        ctl_duration(ctl_num(n, "age_ms") * 1000, age, sizeof age);
+        printf("%-14s%s at %s, %s for %s\n", i ? "" : "neighbours", ctl_str(n, "address"), ctl_str(n, "mac"),
+               ctl_str(n, "state"), age);
+    }
+}
+
+static void print_states(json_object *reply)
+{
+    json_object *states = NULL;
+    printf("%-14s%s of %s", "connections", ctl_str(reply, "connections"), ctl_str(reply, "max_connections"));
+    if (json_object_object_get_ex(reply, "states", &states)) {
+        const char *sep = ": ";
+        json_object_object_foreach(states, name, count)
+        {
+            if (!json_object_get_uint64(count))
+                continue;
+            printf("%s%" PRIu64 " %s", sep, json_object_get_uint64(count), name);
+            sep = ", ";
+        }
+    }
+    putchar('\n');
+}
+
+static void print_status(const struct ctl_options *opt, json_object *r)
+{
+    char up[24];
+    ctl_duration(ctl_num(r, "uptime_ms") * 1000, up, sizeof up);
+    printf("%-14sxtcpd %s, pid %s, up %s\n", "daemon", ctl_str(r, "version"), ctl_str(r, "pid"), up);
+    printf("%-14s%s by its keeper, epoch %s\n", "restarts", ctl_str(r, "restarts"), ctl_str(r, "epoch"));
+    printf("%-14s%s\n", "socket", ctl_str(r, "socket"));
+    printf("%-14s%s, address %s, mac %s, mtu %s\n", "interface", ctl_str(r, "interface"), ctl_str(r, "address"),
+           ctl_str(r, "mac"), ctl_str(r, "mtu"));
+    print_routes(r);
+    print_neighbours(r);
+    printf("%-14s%s\n", "programs", ctl_str(r, "sessions"));
+    print_states(r);
+}
+
+int ctl_cmd_status(const struct ctl_options *opt, int argc, char **argv)
+{
+    struct xt_msg_out o;
+    int rc = no_arguments("status", argc, argv);
+    begin(&o, "status");
+    return rc != CTL_OK ? rc : ask_and_print(opt, &o, print_status);
+}
+
+/* ---- show, close ---- */
+
+static int put_id(struct xt_msg_out *o, const char *command, int argc, char **argv)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long id = argc == 1 && argv[0][0] >= '0' && argv[0][0] <= '9' ? strtoul(argv[0], &end, 10) : 0;
+    if (!end || *end || errno || id > UINT32_MAX)
+        return ctl_fail(CTL_USAGE, "%s wants the ID of a connection: 'xtcpctl list -a' shows them", command);
+    xt_msg_uint(o, "id", id);
+    return CTL_OK;
+}
+
+static void print_fields(const struct ctl_options *opt, json_object *reply)
+{
+    json_object *fields = NULL;
+    struct ctl_table t = {.cols = 3, .right = "lll"};
+    json_object_object_get_ex(reply, "fields", &fields);
+    for (size_t i = 0; fields && i < json_object_array_length(fields); i++) {
+        json_object *f = json_object_array_get_idx(fields, i);
+        char value[128];
+        if (strcmp(ctl_str(f, "unit"), "us") == 0)
+            ctl_duration(ctl_num(f, "value"), value, sizeof value);
+        else
+            snprintf(value, sizeof value, "%s%s%s", ctl_str(f, "value"), *ctl_str(f, "unit") ? " " : "",
+                     ctl_str(f, "unit"));
+        const char *cells[] = {ctl_str(f, "name"), value, ctl_str(f, "text")};
+        ctl_table_row(&t, cells);
+    }
+    ctl_table_print(&t);
+    ctl_table_free(&t);
+}
+
+int ctl_cmd_show(const struct ctl_options *opt, int argc, char **argv)
+{
+    struct xt_msg_out o;
+    begin(&o, "show");
+    int rc = put_id(&o, "show", argc, argv);
+    return rc != CTL_OK ? rc : ask_and_print(opt, &o, print_fields);
+}
+
+static void print_nothing(const struct ctl_options *opt, json_object *reply)
+{
+}
+
+int ctl_cmd_close(const struct ctl_options *opt, int argc, char **argv)
+{
+    struct xt_msg_out o;
+    begin(&o, "close");
+    int rc = put_id(&o, "close", argc, argv);
+    return rc != CTL_OK ? rc : ask_and_print(opt, &o, print_nothing);
+}
+
+static void print_flushed(const struct ctl_options *opt, json_object *reply)
+{
+    printf("%s connections in TIME_WAIT ended\n", ctl_str(reply, "flushed"));
+}
+
+int ctl_cmd_flush(const struct ctl_options *opt, int argc, char **argv)
+{
+    struct xt_msg_out o;
+    int rc = no_arguments("flush-time-wait", argc, argv);
+    begin(&o, "flush-time-wait");
+    return rc != CTL_OK ? rc : ask_and_print(opt, &o, print_flushed);
+}
+
+/* ---- stats ---- */
+
+static void print_counters(const struct ctl_options *opt, json_object *reply)
+{
+    json_object *all = NULL;
+    struct ctl_table t = {.cols = 3, .right = "lrl"};
+    json_object_object_get_ex(reply, "counters", &all);
+    for (size_t i = 0; all && i < json_object_array_length(all); i++) {
+        json_object *c = json_object_array_get_idx(all, i);
+        char name[96];
+        if (!opt->all && !ctl_num(c, "value"))
+            continue;
+        snprintf(name, sizeof name, "%s.%s", ctl_str(c, "group"), ctl_str(c, "name"));
+        const char *cells[] = {name, ctl_str(c, "value"), ctl_str(c, "text")};
+        ctl_table_row(&t, cells);
+    }
+    ctl_table_print(&t);
+    ctl_table_free(&t);
+}
+
+int ctl_cmd_stats(const struct ctl_options *opt, int argc, char **argv)
+{
+    struct xt_msg_out o;
+    int rc = no_arguments("stats", argc, argv);
+    begin(&o, "stats");
+    return rc != CTL_OK ? rc : ask_and_print(opt, &o, print_counters);
+}
+
+/* ---- config ---- */
+
+static void print_settings(const struct ctl_options *opt, json_object *reply)
+{
+    json_object *all = NULL;
+    struct ctl_table t = {.cols = 4, .right = "llll"};
+    static const char *const head[] = {"SETTING", "VALUE", "CHANGES", "MEANING"};
+    ctl_table_row(&t, head);
+    json_object_object_get_ex(reply, "settings", &all);
+    for (size_t i = 0; all && i < json_object_array_length(all); i++) {
+        json_object *s = json_object_array_get_idx(all, i);
+        const char *cells[] = {ctl_str(s, "name"), ctl_str(s, "value"), ctl_num(s, "runtime") ? "any time" : "at start",
+                               ctl_str(s, "text")};
+        ctl_table_row(&t, cells);
+    }
+    ctl_table_print(&t);
+    ctl_table_free(&t);
+}
+
+int ctl_cmd_config(const struct ctl_options *opt, int argc, char **argv)
+{
+    struct xt_msg_out o;
+    if (argc == 0) {
+        begin(&o, "config");
+        return ask_and_print(opt, &o, print_settings);
+    }
+    if (argc != 3 || strcmp(argv[0], "set") != 0)
+        return ctl_fail(CTL_USAGE, "config takes nothing, or: config set SETTING VALUE");
+    begin(&o, "config-set");
+    xt_msg_str(&o, "name", argv[1]);
+    xt_msg_str(&o, "value", argv[2]);
+    return ask_and_print(opt, &o, print_nothing);
+}
