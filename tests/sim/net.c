@@ -287,8 +287,8 @@ static void run_timer(struct net *n, unsigned host)
     after(n, c);
 }
 
-/* A packet of the last connection that outlives it may end the TIME_WAIT that guards against it (RFC 1337) and then be taken
- * for one of the next connection: that hazard is TCP's own, so the next one begins when they are gone. */
+/* A packet of the last connection that outlives it may end the TIME_WAIT that guards against it (RFC 1337) and then
+ * be taken for one of the next connection: that hazard is TCP's own, so the next one begins when they are gone. */
 static bool quiet(const struct net *n)
 {
     return !n->link[0].head && !n->link[1].head;
@@ -324,8 +324,8 @@ static void step(struct net *n)
     maybe_next_round(n);
 }
 
-/* Nothing is due any more. A reset that was lost on purpose leaves the other side waiting for ever, as TCP does; any other
- * connection that is still there will never end. */
+/* Nothing is due any more. A reset that was lost on purpose leaves the other side waiting for ever, as TCP does; any
+ * other connection that is still there will never end. */
 static bool settle(struct net *n)
 {
     bool ended = true;
