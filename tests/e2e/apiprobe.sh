@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
 stage_up "$1" clean
-PROBE=$BUILD/tests/e2e/apiprobe
+PROBE=$PLAIN/tests/e2e/apiprobe
 
 # probe RUNNER OWN-ADDRESS OUTPUT
 probe() {
@@ -21,7 +21,7 @@ probe() {
 
 own=$ADDR_X
 if [ "${2:-}" = fake ]; then
-    XTCP_ENV=(LD_PRELOAD="$BUILD/tests/unit/preload/libxtcp-preload-fake.so")
+    XTCP_ENV=(LD_PRELOAD="$PLAIN/tests/unit/preload/libxtcp-preload-fake.so")
     own=$ADDR_XK
 else
     xtcpd_start
