@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Fifth step of SEGMENT ARRIVES: the ACK field (RFC 9293 section 3.10.7.4, RFC 5961 section 5). */
 #include "daemon/tcp/internal.h"
-#include "daemon/tcp/range.h"
 #include "daemon/tcp/rtt.h"
 
 static void set_send_window(struct xt_in *in)
@@ -100,19 +99,6 @@ static bool is_duplicate(const struct xt_in *in, uint32_t old_wnd)
            c->snd_una != c->snd_nxt && c->snd_wnd == old_wnd && !(c->cflags & XT_CF_PROBE);
 }
 
-/* Loss detection and recovery after the scoreboard and SND.UNA are up to date. */
-static void recovery(struct xt_in *in, uint32_t bytes, uint32_t old_wnd)
-{
-    struct xt_conn *c = in->c;
-    bool news = false;
-    if (in->seg->opt.nsack && (c->opts & XT_OPT_SACK_OK))
-        news = xt_recovery_sack(in);
-    if (bytes > 0)
-        xt_recovery_acked(in, bytes);
-    else if (c->opts & XT_OPT_SACK_OK ? news : is_duplicate(in, old_wnd))
-        xt_recovery_dup(c, in->ctx);
-}
-
 static bool syn_acked(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
@@ -131,7 +117,7 @@ static bool syn_acked(struct xt_in *in)
 bool xt_in_check_ack(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
-    uint32_t ack = in->seg->ack, bytes = 0, old_wnd = c->snd_wnd;
+    uint32_t ack = in->seg->ack, old_wnd = c->snd_wnd;
     if (!(in->flags & XT_TH_ACK)) {
         in->ctx->stats->drop_no_ack++;
         return false;
@@ -145,16 +131,19 @@ bool xt_in_check_ack(struct xt_in *in)
     }
     if (xt_seq_lt(ack, c->snd_una))
         return true; /* old, but its text may be new */
+    struct xt_ack a;
+    xt_recovery_begin(&a, in);
     if (ack != c->snd_una) {
+        uint32_t una = c->snd_una;
         measure(in);
-        bytes = advance(in, ack);
+        a.bytes = advance(in, ack);
+        xt_recovery_advance(&a, una);
         /* The peer took the octet of a probe. ACKs sent since began before it (xt_snd_acceptable), and so were not heard. */
         if (c->cflags & XT_CF_PROBE)
             c->pending |= XT_PEND_ACK;
-        if (c->n_sacked)
-            xt_range_trim(c->sacked, &c->n_sacked, ack);
     }
-    update_window(in, bytes > 0);
-    recovery(in, bytes, old_wnd);
-    return bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
+    update_window(in, a.bytes > 0);
+    a.dup = a.bytes == 0 && is_duplicate(in, old_wnd);
+    xt_recovery_ack(&a);
+    return a.bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
 }

@@ -25,6 +25,8 @@ void xt_tcp_cfg_default(struct xt_tcp_cfg *cfg)
         .timestamps = 1,
         .sack = 1,
         .wscale = 1,
+        .recovery = XT_RECOVERY_RACK,
+        .tlp_min = 45 * SECOND / 1000,
         .gso_max = 65160,
     };
 }

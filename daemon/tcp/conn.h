@@ -13,8 +13,14 @@
 #include "proto/xt_state.h"
 
 #define XT_NO_CONN UINT32_MAX
-#define XT_OOO_MAX 16    /* out-of-order ranges held in the receive ring */
-#define XT_SACKED_MAX 16 /* SACKed ranges remembered of the send ring */
+#define XT_OOO_MAX 32  /* out-of-order ranges held in the receive ring */
+#define XT_SENT_MAX 40 /* stretches told apart of what is in flight */
+
+/* Loss detection with SACK; without it is NewReno (RFC 6582) always. */
+enum {
+    XT_RECOVERY_RACK, /* by time, with tail loss probes (RFC 8985) */
+    XT_RECOVERY_SACK, /* by the count of what was SACKed above (RFC 6675) */
+};
 
 /* Tunables of the protocol, for all connections of a shard. Times in microseconds unless named otherwise. */
 struct xt_tcp_cfg {
@@ -34,6 +40,8 @@ struct xt_tcp_cfg {
     uint8_t quickack;                 /* 16: segments acknowledged at once at the start; 0: plain delayed ACK */
     uint8_t init_cwnd;                /* 10 segments (RFC 6928) */
     uint8_t timestamps, sack, wscale; /* 1: offer and accept */
+    uint8_t recovery;                 /* XT_RECOVERY_RACK; of connections that open from now on */
+    uint64_t tlp_min;                 /* 45 ms: least time before a tail loss probe; see rack.c */
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 
@@ -50,6 +58,13 @@ struct xt_tcp_sockopt {
 
 struct xt_range {
     uint32_t left, right; /* sequence numbers, [left, right) */
+};
+
+/* A stretch of what was sent, up to `end` (sent.h). */
+struct xt_flight {
+    uint32_t end;
+    uint32_t tick : 29; /* when it left last, in units of 8 us */
+    uint32_t state : 3; /* XT_SENT_* */
 };
 
 /* What TCP_INFO and `xtcpctl list` show. Microseconds, bytes, segments. */
@@ -75,6 +90,8 @@ enum xt_timer {
     XT_TIMER_KEEP,
     XT_TIMER_WAIT, /* TIME_WAIT, FIN_WAIT2 of an orphan, end of a connection whose reset has left */
     XT_TIMER_CORK, /* end of the patience with TCP_CORK */
+    XT_TIMER_REO,  /* RACK's reordering timer: what is missing now counts as lost then */
+    XT_TIMER_PTO,  /* tail loss probe */
     XT_TIMERS
 };
 
@@ -93,6 +110,13 @@ enum {
     XT_CF_CORK_DUE = 0x400,  /* corked long enough */
     XT_CF_RESCUED = 0x1000,  /* the rescue retransmission of this recovery was made (RFC 6675 NextSeg rule 4) */
     XT_CF_RESET = 0x800,     /* the reset has left: CLOSED comes with the next xt_tcp_timer() */
+
+    XT_CF_RACK = 0x100000,       /* rack_* is valid: something was delivered */
+    XT_CF_REORDERED = 0x200000,  /* the path was seen to reorder */
+    XT_CF_TLP = 0x400000,        /* a tail loss probe is out, tlp_end is valid */
+    XT_CF_TLP_AGAIN = 0x800000,  /* and it was data sent before */
+    XT_CF_FRTO = 0x1000000,      /* new data answers the first ACK after a time-out (RFC 5682) */
+    XT_CF_REO_ROUND = 0x2000000, /* reo_round is valid */
 };
 
 /* xt_conn.pending */
@@ -104,6 +128,7 @@ enum {
     XT_PEND_PROBE = 0x10, /* zero-window probe */
     XT_PEND_KEEP = 0x20,  /* keep-alive probe */
     XT_PEND_RST = 0x40,   /* a reset, after which the connection ends */
+    XT_PEND_TLP = 0x400,  /* tail loss probe, whatever cwnd says */
 };
 
 /* xt_conn.ca_state, as Linux numbers them */
@@ -160,7 +185,15 @@ struct xt_conn {
     uint32_t cwnd, ssthresh;
     uint32_t cc_acked;       /* bytes acknowledged towards the next increase of cwnd */
     uint32_t recover;        /* RecoveryPoint (RFC 6675), "recover" (RFC 6582) */
-    uint32_t high_rxt;       /* next sequence number to retransmit: HighRxt + 1 */
+    uint32_t prr_fs;         /* RecoverFS: in flight when recovery began (RFC 6937) */
+    uint32_t prr_delivered;  /* bytes delivered since then */
+    uint32_t prr_out;        /* bytes sent since then */
+    uint32_t rack_tick;      /* when what was sent last of all that was delivered had left (sent.h's ticks) */
+    uint32_t rack_end;       /* its end */
+    uint32_t rack_rtt;       /* and its round-trip time, microseconds */
+    uint32_t rack_fack;      /* highest sequence number delivered */
+    uint32_t reo_round;      /* SND.NXT when the reordering window grew last: no more than once in a round trip */
+    uint32_t tlp_end;        /* SND.NXT after the tail loss probe */
     uint32_t undo_cwnd;      /* before the last recovery or time-out, 0: nothing to undo */
     uint32_t undo_ssthresh;  /* likewise */
     uint32_t rxt_ms;         /* time stamp clock at the last time-out's retransmission (Eifel, RFC 3522) */
@@ -193,15 +226,19 @@ struct xt_conn {
     uint8_t keep_probes;     /* keep-alive probes without an answer */
     uint8_t quick;           /* segments still to be acknowledged at once */
     uint8_t n_challenge;     /* challenge ACKs in the current interval */
-    uint8_t n_ooo, n_sacked; /* valid entries of the sets below */
+    uint8_t n_ooo, n_sent;   /* valid entries of the lists below */
+    uint8_t ooo_acks;        /* duplicate ACKs sent one by one since RCV.NXT moved */
+    uint8_t recovery;        /* XT_RECOVERY_* */
+    uint8_t reo_mult;        /* the reordering window, in quarters of the least round-trip time */
+    uint8_t reo_persist;     /* recoveries until it shrinks again */
     uint8_t n_recent;        /* valid entries of sack_recent */
     uint8_t cc;              /* index into the congestion-control table */
     uint8_t dupthresh;       /* DupThresh: 3, more when the path is seen to reorder */
-    struct xt_range ooo[XT_OOO_MAX];       /* received out of order, sorted, disjoint, above RCV.NXT */
-    struct xt_range sacked[XT_SACKED_MAX]; /* SACKed by the peer, sorted, disjoint, above SND.UNA */
+    struct xt_range ooo[XT_OOO_MAX];    /* received out of order, sorted, disjoint, above RCV.NXT */
+    struct xt_flight sent[XT_SENT_MAX]; /* in flight: neighbours from SND.UNA to SND.NXT; see sent.h */
 };
 
-static_assert(sizeof(struct xt_conn) < 700, "xt_conn stays small: it is what an idle connection costs");
+static_assert(sizeof(struct xt_conn) < 1120, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
 static_assert(offsetof(struct xt_conn, timer) == 136, "xt_conn.timer");

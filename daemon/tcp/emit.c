@@ -114,5 +114,10 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
     if (!xt_timer_on(c, XT_TIMER_RTO) || seq == c->snd_una)
         xt_timer_rto_arm(c, ctx);
     c->t_snd_ms = xt_now_ms(ctx);
+    xt_sent_put(c, seq, end, ctx->now_us);
+    if (c->ca_state == XT_CA_RECOVERY)
+        c->prr_out += n;
+    if (!again)
+        xt_rack_pto_arm(c, ctx);
     count(c, ctx, out, mss, again && !probe);
 }

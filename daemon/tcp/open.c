@@ -18,6 +18,8 @@ void xt_tcp_init(struct xt_conn *c, const struct xt_endpoint *local, const struc
                         (cfg->wscale ? XT_OPT_WSCALE : 0));
     c->rto = (uint32_t)cfg->rto_initial;
     c->dupthresh = 3;
+    c->recovery = cfg->recovery;
+    c->reo_mult = 1;
     c->rcv_mss = XT_MSS_DEFAULT;
 }
 
@@ -50,7 +52,7 @@ static void start(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t iss)
     c->mss_peer = xt_addr_is_v4(&c->remote.addr) ? XT_MSS_DEFAULT : XT_MSS_DEFAULT6;
     c->mss_eff = c->mss_peer;
     c->rcv_wscale = c->opts & XT_OPT_WSCALE ? choose_wscale(c) : 0;
-    c->iss = c->snd_una = c->snd_sml = c->recover = c->high_rxt = iss;
+    c->iss = c->snd_una = c->snd_sml = c->recover = iss;
     c->snd_nxt = iss + 1;
     c->cwnd = c->mss_eff;
     c->ssthresh = XT_CWND_MAX;

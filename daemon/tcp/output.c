@@ -125,7 +125,6 @@ static int send_again(struct out *o, uint32_t left, uint32_t right, bool forced)
         n = xt_u32_min(n, room < o->max ? room - (n > room ? room % o->mss : 0) : o->max);
     }
     xt_emit_data(c, o->ctx, o->seg, left, n, o->mss);
-    c->high_rxt = xt_seq_max(c->high_rxt, left + n);
     return 1;
 }
 
@@ -141,9 +140,9 @@ static int send_forced(struct out *o)
     if (c->snd_nxt - c->snd_una == 1)
         have = xt_send_end(c);
     right = xt_seq_min(right, have);
-    if (c->n_sacked)
-        right = xt_seq_min(right, c->sacked[0].left);
-    c->high_rxt = xt_seq_max(c->high_rxt, c->snd_una);
+    uint32_t left, sacked;
+    if (xt_sent_find(c, XT_SENT_BIT(XT_SENT_SACKED), c->snd_una, &sacked, &left) && sacked != c->snd_una)
+        right = xt_seq_min(right, sacked);
     return send_again(o, c->snd_una, right, true);
 }
 
@@ -168,30 +167,48 @@ static int send_probe(struct out *o)
     return 1;
 }
 
+/* The tail loss probe: new data if there is some that the peer takes, else the last segment again (RFC 8985 section 7.3). */
+static int send_tail_probe(struct out *o)
+{
+    struct xt_conn *c = o->c;
+    c->pending &= (uint16_t)~XT_PEND_TLP;
+    uint32_t edge = c->snd_una + c->snd_wnd, left = c->snd_nxt, n = xt_send_end(c) - left;
+    bool again = n == 0 || !xt_seq_lt(left, edge);
+    if (c->snd_una == c->snd_nxt || xt_seq_gt(left, edge))
+        return 0;
+    if (again) {
+        n = xt_u32_min(c->snd_nxt - c->snd_una, o->mss);
+        left = c->snd_nxt - n;
+    } else {
+        n = xt_u32_min(n, xt_u32_min(o->mss, edge - left));
+        if (n % o->mss)
+            c->snd_sml = left + n;
+    }
+    xt_emit_data(c, o->ctx, o->seg, left, n, o->mss);
+    xt_rack_probe_sent(c, o->ctx, again);
+    return 1;
+}
+
 static int send_data(struct out *o)
 {
     struct xt_conn *c = o->c;
     uint32_t left, right;
     if (xt_syn_in_flight(c)) {
-        c->pending &= (uint16_t) ~(XT_PEND_PROBE | XT_PEND_RTX);
+        c->pending &= (uint16_t) ~(XT_PEND_PROBE | XT_PEND_RTX | XT_PEND_TLP);
         return send_new(o);
     }
     if ((c->pending & XT_PEND_PROBE) && send_probe(o))
         return 1;
     if ((c->pending & XT_PEND_RTX) && send_forced(o))
         return 1;
+    if ((c->pending & XT_PEND_TLP) && send_tail_probe(o))
+        return 1;
     if (xt_recovery_next(c, &left, &right) && send_again(o, left, right, false))
         return 1;
     if (send_new(o))
         return 1;
-    if (c->ca_state == XT_CA_RECOVERY && cwnd_room(c) >= o->mss && xt_recovery_spare(c, &left, &right)) {
-        bool rescue = c->cflags & XT_CF_RESCUED && right == c->snd_nxt;
-        uint32_t high = c->high_rxt;
-        int sent = send_again(o, left, right, true);
-        if (rescue)
-            c->high_rxt = high; /* RescueRxt is not HighRxt */
-        return sent;
-    }
+    if (c->ca_state == XT_CA_RECOVERY && cwnd_room(c) >= o->mss && xt_recovery_spare(c, &left, &right))
+        return send_again(o, left, right, true);
     return 0;
 }
 

@@ -24,6 +24,15 @@
     X(rto_timeouts, "retransmission time-outs")                                            \
     X(undone_recoveries, "fast recoveries found needless by D-SACK and undone (RFC 3708)") \
     X(undone_timeouts, "time-outs found needless by time stamps and undone (RFC 3522)")    \
+    X(rack_lost, "segments found lost by time (RACK, RFC 8985)")                           \
+    X(rack_timer_losses, "times the reordering timer found losses")                        \
+    X(rack_rtx_lost, "retransmissions found lost in their turn")                           \
+    X(reo_wnd_grown, "reordering windows widened after a D-SACK")                          \
+    X(tlp_probes, "tail loss probes sent")                                                 \
+    X(tlp_repairs, "losses that a tail loss probe repaired")                               \
+    X(tlp_needless, "tail loss probes that nothing had been lost for")                     \
+    X(frto_undone, "time-outs found needless by F-RTO and undone (RFC 5682)")              \
+    X(acks_coalesced, "duplicate ACKs that a later one of the same batch made needless")   \
     X(dsacks_in, "duplicates reported by the peer (RFC 2883)")                             \
     X(dsacks_out, "duplicates reported to the peer")                                       \
     X(ooo_segs, "segments received out of order and kept")                                 \

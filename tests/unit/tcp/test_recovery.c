@@ -75,6 +75,7 @@ Test(recovery, limited_transmit_sends_new_data_first)
 Test(recovery, two_holes)
 {
     struct pair *p = pair_new();
+    p->e[1].c.recovery = XT_RECOVERY_SACK;
     script_establish(p, ALL);
     pair_write(p, 1, 10 * M, false);
     expect_out(p, 0, 10 * M);
@@ -116,6 +117,7 @@ Test(recovery, newreno_sends_one_for_each_partial_ack)
 Test(recovery, timeout_goes_back_but_not_over_what_was_sacked)
 {
     struct pair *p = pair_new();
+    p->e[1].c.recovery = XT_RECOVERY_SACK;
     script_establish(p, ALL);
     pair_write(p, 1, 4 * M, false);
     expect_out(p, 0, 4 * M);
@@ -140,6 +142,7 @@ Test(recovery, timeout_goes_back_but_not_over_what_was_sacked)
 Test(recovery, needless_timeout_is_undone)
 {
     struct pair *p = pair_new();
+    p->e[1].c.recovery = XT_RECOVERY_SACK;
     script_establish(p, ALL);
     pair_write(p, 1, 10 * M, false);
     expect_out(p, 0, 10 * M);
@@ -165,7 +168,7 @@ Test(recovery, reordering_is_undone_and_learnt)
     expect_out(p, 0, 10 * M);
     sack(p, 0, M, 4 * M, 0, 0);
     expect_out(p, 0, M);
-    cr_assert_eq(p->e[1].c.cwnd, 5 * M);
+    cr_assert_eq(p->e[1].c.ssthresh, 5 * M);
     sack(p, 10 * M, 0, 0, 0, 0);
     expect_out(p, 10 * M, 5 * M);
     sack(p, 10 * M, 0, M, 0, 0);
