@@ -39,7 +39,8 @@ void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg 
     out->opt.mss = c->mss_local;
     out->opt.wscale = c->rcv_wscale;
     if (!(c->cflags & XT_CF_SYN_RXT)) {
-        c->rtt_start = ctx->now_us;
+        /* A simultaneous open sends it again, as SYN+ACK: what the ACK then answers is not known (Karn). */
+        c->rtt_start = c->segs_out == 1 ? ctx->now_us : 0;
         c->rtt_seq = c->iss + 1;
     } else {
         ctx->stats->retrans_segs++;

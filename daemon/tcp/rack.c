@@ -141,10 +141,11 @@ static bool tail(const struct xt_conn *c)
 }
 
 /* RFC 8985 section 7.2, with two departures that keep a receiver from being probed which only takes its time. The delay of
- * its ACK is allowed for whenever it need not send one at once: for less than two full segments (RFC 9293 section 3.8.6.3),
- * and for a flight that fills the window, when its reader is what holds things up. And the least PTO lies above the 40 ms for
- * which Linux and this stack delay ACKs when the reader is behind: on a fast path twice the round-trip time is no more
- * than what any scheduler takes, and a segment sent needlessly costs more than those few milliseconds. */
+ * its ACK is allowed for whenever it need not send one at once: for less than two full segments (RFC 9293 section
+ * 3.8.6.3), of the size that it assumes before it has seen any, and for a flight that fills the window, when its reader
+ * is what holds things up. And the least PTO lies above the 40 ms for which Linux and this stack delay ACKs when the
+ * reader is behind: on a fast path twice the round-trip time is no more than what any scheduler takes, and a segment
+ * sent needlessly costs more than those few milliseconds. */
 void xt_rack_pto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     c->timer[XT_TIMER_PTO] = 0;
@@ -154,7 +155,7 @@ void xt_rack_pto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     uint64_t pto = c->srtt ? 2ull * c->srtt + TIMER_SLACK_US : SRTT_UNKNOWN_US;
     if (pto < ctx->cfg->tlp_min)
         pto = ctx->cfg->tlp_min;
-    if (flight < 2u * c->mss_eff || flight + c->mss_eff > c->snd_wnd)
+    if (flight < 2u * xt_u32_max(c->mss_eff, XT_MSS_DEFAULT) || flight + c->mss_eff > c->snd_wnd)
         pto += WORST_DELACK_US;
     uint64_t at = ctx->now_us + pto;
     if (xt_timer_on(c, XT_TIMER_RTO) && c->timer[XT_TIMER_RTO] < at)
