@@ -17,12 +17,16 @@ static bool sent_after(uint32_t tick1, uint32_t end1, uint32_t tick2, uint32_t e
     return d > 0 || (d == 0 && xt_seq_gt(end1, end2));
 }
 
-/* Was it the first transmission that arrived, of something sent again (step 2)? Then its time says nothing. */
-static bool ambiguous(const struct xt_ack *a, uint32_t rtt)
+/* Was it the first transmission that arrived, of something sent again (step 2)? Then its time says nothing. In doubt, that
+ * is within a tick, it was not. The echo is asked only about what is acknowledged in order: a receiver does not echo
+ * the time stamp of what it SACKs (RFC 7323 section 4.3). */
+static bool ambiguous(const struct xt_ack *a, uint32_t rtt, uint32_t end)
 {
     const struct xt_tcp_opts *opt = &a->seg->opt;
+    rtt += XT_SENT_TICK_US;
     uint32_t left_ms = (uint32_t)((a->ctx->now_us - rtt) / 1000);
-    if ((a->c->opts & opt->present & XT_OPT_TS) && opt->tsecr && xt_seq_lt(opt->tsecr, left_ms))
+    if ((a->c->opts & opt->present & XT_OPT_TS) && opt->tsecr && xt_seq_le(end, a->seg->ack) &&
+        xt_seq_lt(opt->tsecr, left_ms))
         return true;
     return rtt < a->c->min_rtt;
 }
@@ -42,7 +46,7 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
         c->rack_fack = end;
     }
     uint32_t rtt = (uint32_t)xt_sent_diff(xt_sent_tick(a->ctx->now_us), s->tick);
-    if (!once && ambiguous(a, rtt))
+    if (!once && ambiguous(a, rtt, end))
         return;
     if (first || sent_after(s->tick, end, c->rack_tick, c->rack_end)) {
         c->rack_tick = s->tick;

@@ -43,17 +43,22 @@ static unsigned find(const struct xt_conn *c, uint32_t seq)
     return i;
 }
 
+/* Room for two boundaries more, as far as that can be had. Before the first of them is drawn: it would look like two
+ * neighbours that may be joined. */
+static void reserve(struct xt_conn *c)
+{
+    while (c->n_sent + 2 > XT_SENT_MAX && compact(c))
+        ;
+}
+
 /* Sees to it that a stretch begins at `seq`. False when the list is full: it does not. */
 static bool split(struct xt_conn *c, uint32_t seq)
 {
     unsigned i = find(c, seq);
     if (i == c->n_sent || xt_seq_ge(xt_sent_left(c, i), seq))
         return true;
-    if (c->n_sent == XT_SENT_MAX) {
-        if (!compact(c))
-            return false;
-        i = find(c, seq);
-    }
+    if (c->n_sent == XT_SENT_MAX)
+        return false;
     memmove(&c->sent[i + 1], &c->sent[i], (c->n_sent - i) * sizeof *c->sent);
     c->sent[i].end = seq;
     c->n_sent++;
@@ -90,6 +95,7 @@ void xt_sent_put(struct xt_conn *c, uint32_t left, uint32_t right, uint64_t now_
     uint32_t tick = xt_sent_tick(now_us), end = c->n_sent > 0 ? c->sent[c->n_sent - 1].end : left;
     if (c->n_sent > 0 && xt_seq_lt(left, end)) {
         uint32_t to = xt_seq_min(right, end);
+        reserve(c);
         split(c, left);
         split(c, to);
         unsigned i = find(c, left), j = i;
@@ -135,11 +141,12 @@ void xt_sent_sack(struct xt_conn *c, uint32_t left, uint32_t right, struct xt_se
     for (unsigned i = find(c, left); i < c->n_sent && xt_seq_lt(left, right); i = find(c, left)) {
         uint32_t end = xt_seq_min(c->sent[i].end, right);
         if (c->sent[i].state != XT_SENT_SACKED) {
+            reserve(c);
+            end = xt_seq_min(c->sent[find(c, left)].end, right);
             if (!split(c, left) || !split(c, end))
                 return;
             i = find(c, left);
             struct xt_flight *s = &c->sent[i];
-            end = xt_seq_min(s->end, right);
             news->delivered += end - left;
             news->seen(news, s, end - left, end);
             s->state = XT_SENT_SACKED;
@@ -154,6 +161,7 @@ uint32_t xt_sent_lose(struct xt_conn *c, unsigned states, uint32_t left, uint32_
     uint32_t bytes = 0;
     if (!xt_seq_lt(left, right))
         return 0;
+    reserve(c);
     split(c, left);
     split(c, right);
     for (unsigned i = find(c, left); i < c->n_sent && xt_seq_lt(xt_sent_left(c, i), right); i++) {
