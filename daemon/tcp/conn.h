@@ -41,7 +41,7 @@ struct xt_tcp_cfg {
     uint8_t init_cwnd;                /* 10 segments (RFC 6928) */
     uint8_t timestamps, sack, wscale; /* 1: offer and accept */
     uint8_t recovery;                 /* XT_RECOVERY_RACK; of connections that open from now on */
-    uint64_t tlp_min;                 /* 45 ms: least time before a tail loss probe; see rack.c */
+    uint64_t tlp_min;                 /* 45 ms: least time before a tail loss probe sends old data; see rack.c */
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 

@@ -161,7 +161,9 @@ void xt_rack_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* Sets the timer of the tail loss probe, or stops it where none is due. */
 void xt_rack_pto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 void xt_rack_pto(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
-/* The probe [left, SND.NXT) leaves, with data sent before or with new. */
+/* Will the probe be new data? Else it is the last segment again. */
+bool xt_rack_probe_is_new(const struct xt_conn *c);
+/* The probe up to SND.NXT has left, with data sent before or with new. */
 void xt_rack_probe_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, bool again);
 /* What the ACK means for a probe that is out. */
 void xt_rack_probe_acked(struct xt_ack *a);

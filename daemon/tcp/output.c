@@ -173,7 +173,7 @@ static int send_tail_probe(struct out *o)
     struct xt_conn *c = o->c;
     c->pending &= (uint16_t)~XT_PEND_TLP;
     uint32_t edge = c->snd_una + c->snd_wnd, left = c->snd_nxt, n = xt_send_end(c) - left;
-    bool again = n == 0 || !xt_seq_lt(left, edge);
+    bool again = !xt_rack_probe_is_new(c);
     if (c->snd_una == c->snd_nxt || xt_seq_gt(left, edge))
         return 0;
     if (again) {

@@ -144,12 +144,18 @@ static bool tail(const struct xt_conn *c)
            c->state >= XT_ESTABLISHED && c->snd_una != c->snd_nxt && c->snd_wnd > 0 && !xt_syn_in_flight(c);
 }
 
-/* RFC 8985 section 7.2, with two departures that keep a receiver from being probed which only takes its time. The delay of
- * its ACK is allowed for whenever it need not send one at once: for less than two full segments (RFC 9293 section
+bool xt_rack_probe_is_new(const struct xt_conn *c)
+{
+    uint32_t n = xt_send_end(c) - c->snd_nxt, edge = c->snd_una + c->snd_wnd;
+    return n > 0 && xt_seq_lt(c->snd_nxt, edge) && (n >= c->mss_eff || !c->opt.cork);
+}
+
+/* RFC 8985 section 7.2, with departures that keep a receiver which only takes its time from being sent the same twice. The
+ * delay of its ACK is allowed for whenever it need not send one at once: for less than two full segments (RFC 9293 section
  * 3.8.6.3), of the size that it assumes before it has seen any, and for a flight that fills the window, when its reader
- * is what holds things up. And the least PTO lies above the 40 ms for which Linux and this stack delay ACKs when the
- * reader is behind: on a fast path twice the round-trip time is no more than what any scheduler takes, and a segment
- * sent needlessly costs more than those few milliseconds. */
+ * is what holds things up. And where no full segment waits to be the probe, the least PTO lies above the 40 ms for which
+ * Linux and this stack delay ACKs when the reader is behind: on a fast path twice the round-trip time is no more than what
+ * any scheduler takes, and a segment sent needlessly costs more than those few milliseconds. */
 void xt_rack_pto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     c->timer[XT_TIMER_PTO] = 0;
@@ -157,7 +163,8 @@ void xt_rack_pto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return;
     uint32_t flight = c->snd_nxt - c->snd_una;
     uint64_t pto = c->srtt ? 2ull * c->srtt + TIMER_SLACK_US : SRTT_UNKNOWN_US;
-    if (pto < ctx->cfg->tlp_min)
+    bool full = xt_rack_probe_is_new(c) && xt_send_end(c) - c->snd_nxt >= c->mss_eff;
+    if (!full && pto < ctx->cfg->tlp_min)
         pto = ctx->cfg->tlp_min;
     if (flight < 2u * xt_u32_max(c->mss_eff, XT_MSS_DEFAULT) || flight + c->mss_eff > c->snd_wnd)
         pto += WORST_DELACK_US;
