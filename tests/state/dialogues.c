@@ -354,12 +354,18 @@ static void queued_close(struct dlg *d)
     EXPECT(s->flags & XT_TH_FIN && s->seq + s->len == d->iss + 11);
 }
 
+/* 3.10.4: with nothing queued the FIN goes at once; the SYN is still sent again until it is acknowledged. */
 static void close_in_syn_recv(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_SYN_RECV));
     ep_close(&d->e);
-    from_peer(d, XT_TH_ACK, d->irs + 1, d->iss + 1, 0);
     EXPECT(d->e.conn.state == XT_FIN_WAIT1 && sent(d, XT_TH_FIN | XT_TH_ACK, d->iss + 1, d->irs + 1));
+    dlg_clear(d);
+    EXPECT(next_timer(d) && sent(d, XT_TH_SYN | XT_TH_ACK, d->iss, d->irs + 1));
+    from_peer(d, XT_TH_ACK, d->irs + 1, d->iss + 1, 0);
+    EXPECT(d->e.conn.state == XT_FIN_WAIT1);
+    from_peer(d, XT_TH_ACK, d->irs + 1, d->iss + 2, 0);
+    EXPECT(d->e.conn.state == XT_FIN_WAIT2);
 }
 
 /* After a probe of a closed window SND.NXT lies beyond what the peer accepts: ACKs must stay at its edge. */
@@ -410,7 +416,7 @@ static const struct {
     {"SYN+ACK times out", synack_times_out},
     {"SEND in SYN_SENT is queued", queued_send},
     {"CLOSE in SYN_RECV with data queued", queued_close},
-    {"CLOSE in SYN_RECV waits for ESTABLISHED", close_in_syn_recv},
+    {"CLOSE in SYN_RECV sends its FIN at once", close_in_syn_recv},
     {"zero window: ACKs after a probe stay acceptable", ack_after_probe},
 };
 
