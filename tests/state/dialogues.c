@@ -1,50 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Dialogues beside the grid: the cases of RFC 9293 section 3.10 that depend on more than one segment's kind. */
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "tests/state/dialogue.h"
-#include "tests/state/tap.h"
-
-#define EXPECT(cond)           \
-    do {                       \
-        if (!(cond)) {         \
-            d->failed = #cond; \
-            return;            \
-        }                      \
-    } while (0)
-
-static void from_peer(struct dlg *d, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len)
-{
-    struct xt_seg s = dlg_seg(d, flags, seq, ack, len);
-    dlg_clear(d);
-    dlg_input(d, &s);
-}
-
-static bool sent(const struct dlg *d, uint8_t flags, uint32_t seq, uint32_t ack)
-{
-    const struct xt_seg *s = &d->sent[0];
-    return d->nsent == 1 && s->flags == flags && s->seq == seq && (!(flags & XT_TH_ACK) || s->ack == ack);
-}
-
-/* <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> */
-static bool sent_ack(const struct dlg *d)
-{
-    return sent(d, XT_TH_ACK, dlg_snd_nxt(d), dlg_rcv_nxt(d));
-}
-
-/* Moves the clock to the next deadline and runs the timer; false when none runs. */
-static bool next_timer(struct dlg *d)
-{
-    uint64_t t = xt_tcp_deadline(&d->e.conn);
-    if (t == UINT64_MAX)
-        return false;
-    dlg_clear(d);
-    d->e.now = t > d->e.now ? t : d->e.now;
-    ep_timer(&d->e);
-    return true;
-}
+#include "tests/state/steps.h"
 
 static const enum xt_state synchronised[] = {XT_ESTABLISHED, XT_FIN_WAIT1, XT_FIN_WAIT2, XT_CLOSE_WAIT,
                                              XT_CLOSING,     XT_LAST_ACK,  XT_TIME_WAIT};
@@ -384,10 +342,7 @@ static void ack_after_probe(struct dlg *d)
     EXPECT(sent(d, XT_TH_ACK, d->iss + 1, dlg_rcv_nxt(d)));
 }
 
-static const struct {
-    const char *name;
-    void (*run)(struct dlg *d);
-} dialogues[] = {
+static const struct step_test dialogues[] = {
     {"reset in the window is challenged", reset_in_window},
     {"reset outside the window is dropped", reset_outside_window},
     {"SYN_SENT: reset without a right ACK is dropped", syn_sent_reset_without_ack},
@@ -422,19 +377,5 @@ static const struct {
 
 int main(void)
 {
-    for (unsigned i = 0; i < sizeof dialogues / sizeof *dialogues; i++) {
-        struct dlg d;
-        char text[300];
-        dlg_begin(&d, 5000, 9000);
-        dialogues[i].run(&d);
-        snprintf(text, sizeof text, "%s (state %s, sent %d: %s seq %u ack %u, events %s)",
-                 d.failed  ? d.failed
-                 : d.e.bad ? d.e.bad
-                           : "",
-                 xt_state_name(d.e.conn.state), d.nsent, flags_name(d.sent[0].flags), d.sent[0].seq, d.sent[0].ack,
-                 dlg_events_name(d.e.events));
-        tap_check(!d.failed && !d.e.bad, dialogues[i].name, text);
-        dlg_end(&d);
-    }
-    return tap_end();
+    return run_steps(dialogues, sizeof dialogues / sizeof *dialogues);
 }
