@@ -317,15 +317,13 @@ static int get_maxseg(struct xtcp *x, int s, struct xt_slot *sl, void *val, sock
     return give_int(val, len, (int)(a.state != XT_CLOSED && a.snd_mss ? a.snd_mss : set ? set : 536));
 }
 
-static int get_buffer(struct xt_slot *sl, uint32_t opt, void *val, socklen_t *len)
+static int get_buffer(struct xtcp *x, struct xt_slot *sl, uint32_t opt, void *val, socklen_t *len)
 {
-    uint32_t v = *place(sl, opt), ring = opt == XT_SO_SNDBUF ? sl->tx_size : sl->rx_size;
-    if (atomic_load(&sl->cond) & XT_COND_LISTEN)
-        ring = 0;
-    return give_int(val, len, (int)(v ? v : 2 * (ring ? ring : 1u << 20)));
+    uint32_t v = *place(sl, opt), def = opt == XT_SO_SNDBUF ? x->region->sndbuf : x->region->rcvbuf;
+    return give_int(val, len, (int)(v ? v : 2 * def));
 }
 
-static int get_socket(struct xt_slot *sl, int name, void *val, socklen_t *len)
+static int get_socket(struct xtcp *x, struct xt_slot *sl, int name, void *val, socklen_t *len)
 {
     uint32_t l = *place(sl, XT_SO_LINGER);
     struct linger linger = {.l_onoff = l != 0, .l_linger = l ? (int)(l - 1) : 0};
@@ -353,9 +351,9 @@ static int get_socket(struct xt_slot *sl, int name, void *val, socklen_t *len)
     case SO_SNDLOWAT:
         return give_int(val, len, 1);
     case SO_SNDBUF:
-        return get_buffer(sl, XT_SO_SNDBUF, val, len);
+        return get_buffer(x, sl, XT_SO_SNDBUF, val, len);
     case SO_RCVBUF:
-        return get_buffer(sl, XT_SO_RCVBUF, val, len);
+        return get_buffer(x, sl, XT_SO_RCVBUF, val, len);
     case SO_BINDTODEVICE:
         *len = 0;
         return 0;
@@ -398,7 +396,7 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
     if (level == SOL_SOCKET && name == SO_ERROR && !xtcp_alive(x))
         return give_int(val, len, ECONNABORTED);
     if (level == SOL_SOCKET) {
-        int rc = get_socket(sl, name, val, len);
+        int rc = get_socket(x, sl, name, val, len);
         if (rc != -ENOPROTOOPT)
             return rc;
     }

@@ -105,7 +105,7 @@ XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, so
         if (rc < 0)
             return rc;
         if (!xtcp_blocking(sl, 0))
-            return connected(sl, NULL) ? finish_connect(x, s, sl) : -EINPROGRESS;
+            return -EINPROGRESS; /* also when the outcome is known by now: Linux tells it by SO_ERROR only */
     } else if (!xtcp_blocking(sl, 0)) {
         return -EALREADY;
     }

@@ -59,7 +59,7 @@ struct xt_region {
     uint64_t size;                      /* of the whole region */
     _Atomic uint32_t waiters_high;      /* one more than the highest waiter ever made */
     uint32_t rsv0;
-    uint64_t rsv[1];
+    uint32_t sndbuf, rcvbuf; /* default ring sizes, bytes */
 };
 static_assert(sizeof(struct xt_region) == 128, "xt_region");
 static_assert(offsetof(struct xt_region, procs_off) == 24, "xt_region.procs_off");

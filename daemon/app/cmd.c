@@ -298,7 +298,12 @@ static uint32_t ring_size(const struct xt_app *a, uint64_t wanted)
 static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
 {
     uint8_t on = v != 0;
-    uint32_t n = v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+    /* Linux's limits: no client makes a timer longer than the core counts on, or an orphan that stays. */
+    uint32_t max = name == XT_SO_KEEPCNT        ? 127
+                   : name == XT_SO_LINGER2      ? 60
+                   : name == XT_SO_USER_TIMEOUT ? (uint32_t)INT32_MAX
+                                                : 32767;
+    uint32_t n = v > max ? max : (uint32_t)v;
     switch (name) {
     case XT_SO_NODELAY:
         o->nodelay = on;
@@ -345,6 +350,8 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
     }
     switch (c->arg[0]) {
     case XT_SO_MAXSEG:
+        if (c->arg[1] && (c->arg[1] < 88 || c->arg[1] > 32767))
+            return -EINVAL;
         p->maxseg = (uint16_t)c->arg[1];
         return 0;
     case XT_SO_SNDBUF:

@@ -145,8 +145,11 @@ static void store_slot(struct xt_session *s, uint32_t i)
     struct xt_pslot *p = &s->ps[i];
     struct xt_slot *sh = &s->slots[i];
     struct xt_conn *c = xt_app_conn(s, p);
-    if (c && p->kind == XT_SLOT_CONN)
+    if (c && p->kind == XT_SLOT_CONN) {
         p->news |= take_counters(p, c);
+        if (sh->snd_mss != c->mss_eff)
+            sh->snd_mss = c->mss_eff;
+    }
     atomic_store_explicit(&sh->rx_head, p->rx_head, memory_order_release); /* pairs with the reader's acquire */
     atomic_store_explicit(&sh->tx_tail, p->tx_tail, memory_order_release); /* and the writer's */
     atomic_store_explicit(&sh->rx_urg, p->rx_urg, memory_order_relaxed);

@@ -56,6 +56,8 @@ static void fill_header(struct xt_session *s, const struct layout *l)
     r->hold_stride = l->hold_stride;
     r->ready_stride = l->ready_stride;
     r->size = l->size;
+    r->sndbuf = s->app->cfg.sndbuf;
+    r->rcvbuf = s->app->cfg.rcvbuf;
 }
 
 static void set_pointers(struct xt_session *s, const struct layout *l)

@@ -199,23 +199,25 @@ void xt_app_slot_release(struct xt_session *s, uint32_t i)
     xt_app_changed(s, i, false);
 }
 
-/* A connection in TIME_WAIT needs neither rings nor owner. */
-static void detach_time_wait(struct xt_session *s, struct xt_pslot *p, struct xt_conn *c)
+/* Is nothing left that the rings are needed for? What is unacknowledged is sent from the ring; what arrives for an orphan is
+ * answered with a reset by the core, ring or not. */
+static bool drained(const struct xt_conn *c)
 {
-    xt_stack_set_bufs(s->app->stack, c, NULL, 0, NULL, 0);
-    c->session = 0;
-    c->slot = 0;
-    p->conn = XT_NO_CONN;
+    return c->state == XT_TIME_WAIT || c->tx_una == c->tx_head;
 }
 
 bool xt_app_slot_reap(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
     struct xt_conn *c = xt_app_conn(s, p);
-    if (!p->orphan || (c && c->state != XT_TIME_WAIT))
+    if (!p->orphan || (c && !drained(c)))
         return false;
-    if (c)
-        detach_time_wait(s, p, c);
+    if (c) { /* goes on without owner and rings */
+        xt_stack_set_bufs(s->app->stack, c, NULL, 0, NULL, 0);
+        c->session = 0;
+        c->slot = UINT32_MAX;
+        p->conn = XT_NO_CONN;
+    }
     xt_app_slot_free(s, i);
     return true;
 }

@@ -32,14 +32,16 @@ void xt_admin_config(struct xt_request *r)
 
 /* ---- applying ---- */
 
-int xt_ctl_find_group(const char *name, gid_t *out)
+int xt_ctl_find_group(const char *name, gid_t *out, char *err, size_t errlen)
 {
     *out = (gid_t)-1;
     if (!*name)
         return 0;
     const struct group *g = getgrnam(name);
-    if (!g)
+    if (!g) {
+        snprintf(err, errlen, "there is no group '%s': set admin-group to one that exists", name);
         return -ENOENT;
+    }
     *out = g->gr_gid;
     return 0;
 }
@@ -71,8 +73,9 @@ static void apply(struct xt_ctl *c, struct xt_client *cl)
     const struct xt_config *cfg = &c->cfg.config;
     xt_log_set_level((enum xt_log_level)cfg->log_level);
     __atomic_store_n(&xt_app_global(c->cfg.app)->spin_us, cfg->client_spin, __ATOMIC_RELAXED);
-    if (xt_ctl_find_group(cfg->admin_group, &c->admin_gid) < 0)
-        xt_log_warn("control: there is no group '%s': nobody but root may administer", cfg->admin_group);
+    char err[256];
+    if (xt_ctl_find_group(cfg->admin_group, &c->admin_gid, err, sizeof err) < 0)
+        xt_log_warn("control: %s; nobody but root may administer", err);
     struct reconfigure *rec = xt_job_new(c, cl, sizeof *rec, reconfigure_work, cl ? reconfigure_reply : NULL);
     if (!rec)
         return;
@@ -128,10 +131,8 @@ static int change(struct xt_request *r, struct xt_config *copy)
         rc = xt_config_check(copy, err, sizeof err);
     if (rc == 0) /* an MTU beyond the interface's; "auto" becomes a number */
         rc = xt_netif_check(copy, err, sizeof err);
-    if (rc == 0 && xt_ctl_find_group(copy->admin_group, &unused) < 0) {
-        xt_client_error(r->client, -ENOENT, "there is no group '%s'", copy->admin_group);
-        return -ENOENT;
-    }
+    if (rc == 0)
+        rc = xt_ctl_find_group(copy->admin_group, &unused, err, sizeof err);
     if (rc < 0)
         xt_client_error(r->client, rc, "%s", err);
     else

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uv.h>
 
 #include "daemon/app/app.h"
@@ -47,6 +48,9 @@ void xt_ctl_free(struct xt_ctl *c);
 
 /* Takes what may change at run time from `fresh` (a checked configuration) and logs what would need a restart. */
 void xt_ctl_reload(struct xt_ctl *c, const struct xt_config *fresh);
+
+/* Group name to id. Returns 0, or -ENOENT with words in `err`; "" gives (gid_t)-1. Not thread-safe. */
+int xt_ctl_find_group(const char *name, gid_t *out, char *err, size_t errlen);
 
 /* Makes the control socket: directories 0755, the socket 0666 (who may do what is decided for each request). A leftover socket is
  * replaced: the caller has made sure that nobody serves it. Returns the descriptor or a negative errno with words in `err`. */

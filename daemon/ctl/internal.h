@@ -125,9 +125,4 @@ void xt_job_start(struct xt_job *j);
 void xt_text_endpoint(const struct xt_endpoint *e, char *out, size_t size);
 void xt_text_mac(const uint8_t mac[6], char *out, size_t size);
 
-/* ---- admin_config.c ---- */
-
-/* Group name to id. Returns 0 or -ENOENT; "" gives (gid_t)-1. */
-int xt_ctl_find_group(const char *name, gid_t *out);
-
 #endif

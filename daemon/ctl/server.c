@@ -132,6 +132,7 @@ static int init_loop(struct xt_ctl *c)
 int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
 {
     struct xt_ctl *c = calloc(1, sizeof *c);
+    char err[256];
     int rc = c ? 0 : -ENOMEM;
     if (c) {
         c->cfg = *cfg;
@@ -139,7 +140,7 @@ int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
         LIST_INIT(&c->clients);
         LIST_INIT(&c->jobs);
         STAILQ_INIT(&c->waiting);
-        rc = xt_ctl_find_group(cfg->config.admin_group, &c->admin_gid);
+        rc = xt_ctl_find_group(cfg->config.admin_group, &c->admin_gid, err, sizeof err);
     }
     if (rc == 0)
         rc = init_loop(c);

@@ -62,6 +62,8 @@ static void remove_files(const struct xt_config *c)
 {
     char path[sizeof c->socket + 16];
     unlink(c->socket);
+    beside(c, ".keeper", path, sizeof path); /* of a keeper that was killed */
+    unlink(path);
     beside(c, ".lock", path, sizeof path);
     unlink(path);
 }
@@ -109,6 +111,7 @@ int main(int argc, char **argv)
     struct xt_cmdline cl;
     struct xt_config c;
     char err[512];
+    gid_t unused;
     if (xt_config_scan(&cl, argc, argv, err, sizeof err) < 0)
         return complain(err);
     if (cl.help) {
@@ -125,7 +128,8 @@ int main(int argc, char **argv)
         xt_config_print(&c, stdout);
         return XT_EXIT_OK;
     }
-    if (xt_config_check(&c, err, sizeof err) < 0 || xt_netif_check(&c, err, sizeof err) < 0)
+    if (xt_config_check(&c, err, sizeof err) < 0 || xt_ctl_find_group(c.admin_group, &unused, err, sizeof err) < 0 ||
+        xt_netif_check(&c, err, sizeof err) < 0)
         return complain(err);
     xt_log_set_level((enum xt_log_level)c.log_level);
     return run(&c, &cl, argc, argv);

@@ -126,12 +126,28 @@ static bool reap(struct xt_shard *s)
     return n > 0;
 }
 
+/* A super-frame's payload goes straight to its receive ring when the headers tell which; else the frame is had whole. */
+static void take_frame(struct xt_shard *s, struct xt_frame *f, uint64_t now)
+{
+    if (f->more) {
+        uint32_t head = 0;
+        uint8_t *dst = xt_stack_place(s->stack, f->data, f->len, f->wire_len, &f->vnet, &head);
+        int rc = xt_pktio_fetch(s->pktio, f, head, dst);
+        if (rc > 0)
+            xt_stack_input_placed(s->stack, now);
+        if (rc != 0)
+            return;
+    }
+    if (f->len == f->wire_len) /* the device has counted the others */
+        xt_stack_input(s->stack, f->data, f->len, &f->vnet, now);
+}
+
 static bool receive(struct xt_shard *s, uint64_t now)
 {
     struct xt_frame frames[RX_BURST];
     unsigned n = xt_pktio_rx(s->pktio, frames, RX_BURST);
     for (unsigned i = 0; i < n; i++)
-        xt_stack_input(s->stack, frames[i].data, frames[i].len, &frames[i].vnet, now);
+        take_frame(s, &frames[i], now);
     xt_pktio_rx_release(s->pktio);
     return n > 0;
 }

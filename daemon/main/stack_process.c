@@ -13,6 +13,7 @@
 #include "daemon/base/time.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/netif.h"
+#include "daemon/main/caps.h"
 #include "daemon/main/counters.h"
 #include "daemon/main/keeper.h"
 #include "daemon/main/kept.h"
@@ -25,6 +26,7 @@ struct process {
     const struct xt_stack_process_cfg *cfg;
     struct xt_handed handed;
     struct xt_kept state;
+    int listen_fd; /* until the control plane has it */
     struct xt_app *app;
     struct xt_shard *shard;
     struct xt_ctl *ctl;
@@ -140,7 +142,7 @@ static void orphans_ended(void *arg)
 {
     struct process *p = arg;
     if (p->orphans)
-        xt_log_warn("%u connections of the last stack process were reset", p->orphans);
+        xt_log_warn("connections of the last stack process that were reset: %u", p->orphans);
 }
 
 /* Before any program can attach: session numbers in old records must not meet new sessions. */
@@ -162,11 +164,14 @@ static int take_listener(struct process *p)
     const char *path = p->cfg->config.socket;
     char err[256];
     int fd = xt_handed_take(&p->handed, "control");
-    if (fd >= 0 && xt_ctl_listens_at(fd, path))
-        return fd;
+    if (fd >= 0 && xt_ctl_listens_at(fd, path)) {
+        p->listen_fd = fd;
+        return 0;
+    }
     if (fd >= 0)
         close(fd);
     fd = xt_ctl_listen(path, err, sizeof err);
+    p->listen_fd = fd;
     if (fd < 0) {
         xt_log_error("%s", err);
         return fd;
@@ -175,7 +180,7 @@ static int take_listener(struct process *p)
     int rc = xt_notify_store("control", fd);
     if (rc < 0)
         xt_log_warn("the keeper does not take the control socket: %s", strerror(-rc));
-    return fd;
+    return 0;
 }
 
 static int make_ctl(struct process *p)
@@ -185,16 +190,13 @@ static int make_ctl(struct process *p)
         .app = p->app,
         .host = {.stack = host_stack, .counters = xt_main_counters, .arg = p->shard},
         .config = p->cfg->config,
-        .listen_fd = take_listener(p),
+        .listen_fd = p->listen_fd,
         .epoch = p->state.page->epoch,
         .restarts = restarts ? (uint32_t)strtoul(restarts, NULL, 10) : 0,
     };
-    if (cc.listen_fd < 0)
-        return cc.listen_fd;
+    p->listen_fd = -1;
     int rc = xt_ctl_new(&p->ctl, &cc);
-    if (rc == -ENOENT)
-        xt_log_error("there is no group '%s': set admin-group to one that exists", cc.config.admin_group);
-    else if (rc < 0)
+    if (rc < 0)
         xt_log_error("cannot start the control plane: %s", strerror(-rc));
     return rc;
 }
@@ -257,11 +259,23 @@ static void raise_limits(void)
     setrlimit(RLIMIT_NOFILE, &rl);
 }
 
+static void reduce_rights(void)
+{
+#if XT_HAVE_CAPNG
+    if (xt_caps_reduce() < 0)
+        xt_log_warn("the stack process keeps more capabilities than it needs: they cannot be given up");
+#endif
+}
+
 static int run(struct process *p)
 {
     int rc = xt_handed_read(&p->handed);
     if (rc == 0)
         rc = take_state(p);
+    if (rc == 0)
+        rc = take_listener(p);
+    if (rc == 0)
+        reduce_rights(); /* what files and directories wanted is done */
     if (rc == 0)
         rc = make_app(p);
     if (rc == 0)
@@ -286,6 +300,8 @@ static void tear_down(struct process *p)
         xt_app_free(p->app);
     if (p->state.page)
         xt_kept_close(&p->state);
+    if (p->listen_fd >= 0)
+        close(p->listen_fd);
     xt_handed_free(&p->handed);
 }
 
@@ -295,6 +311,7 @@ int xt_stack_process_run(const struct xt_stack_process_cfg *cfg)
     if (!p)
         return XT_EXIT_FAILED;
     p->cfg = cfg;
+    p->listen_fd = -1;
     signal(SIGPIPE, SIG_IGN);
     raise_limits();
     int rc = run(p);

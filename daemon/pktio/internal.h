@@ -19,6 +19,7 @@ struct xt_rx_backend {
     /* Queues the request that makes the ring tell about frames. */
     void (*arm)(struct xt_pktio *p);
     unsigned (*rx)(struct xt_pktio *p, struct xt_frame *frames, unsigned n);
+    int (*fetch)(struct xt_pktio *p, struct xt_frame *f, uint32_t head, uint8_t *dst); /* NULL: frames are whole */
     void (*release)(struct xt_pktio *p);
     bool (*pending)(const struct xt_pktio *p);
     void (*cqe)(struct xt_pktio *p, const struct io_uring_cqe *cqe);

@@ -107,6 +107,11 @@ unsigned xt_pktio_rx(struct xt_pktio *p, struct xt_frame *frames, unsigned n)
     return p->backend->rx(p, frames, n);
 }
 
+int xt_pktio_fetch(struct xt_pktio *p, struct xt_frame *f, uint32_t head, uint8_t *dst)
+{
+    return p->backend->fetch(p, f, head, dst);
+}
+
 void xt_pktio_rx_release(struct xt_pktio *p)
 {
     p->backend->release(p);

@@ -33,6 +33,7 @@ struct xt_frame {
     uint32_t len;        /* bytes captured */
     uint32_t wire_len;   /* bytes on the wire; more than len: truncated, to be dropped and counted */
     struct virtio_net_hdr vnet;
+    bool more; /* `data` has only the first bytes, at least all headers: xt_pktio_fetch() brings the rest */
 };
 
 struct xt_pktio_stats {
@@ -64,6 +65,13 @@ int xt_pktio_fd(const struct xt_pktio *p);
  * the next xt_pktio_rx(). */
 unsigned xt_pktio_rx(struct xt_pktio *p, struct xt_frame *frames, unsigned n);
 void xt_pktio_rx_release(struct xt_pktio *p);
+
+/* Brings in a frame that has `more`; must be called once for each such frame, in their order. With `dst`, the bytes from `head` on (at most
+ * the headers) go straight there, wire_len - head of them, and `data` keeps the head; without, all go to a buffer of the
+ * device that lasts until the next call.
+ * Returns 1: done as asked. 0: all is in `data` (no `dst`; or frames came in another order and this is another one than announced: what
+ * was written to `dst` is to be disregarded). -ENODATA: the frame is lost (counted as truncated). */
+int xt_pktio_fetch(struct xt_pktio *p, struct xt_frame *f, uint32_t head, uint8_t *dst);
 
 /* True when frames are waiting: for use between "about to sleep" and the wait. */
 bool xt_pktio_rx_pending(const struct xt_pktio *p);

@@ -100,6 +100,7 @@ static unsigned multishot_rx(struct xt_pktio *p, struct xt_frame *frames, unsign
         f->data = b + sizeof f->vnet;
         f->len = a->len - (uint32_t)sizeof f->vnet;
         f->wire_len = f->len + (a->len == BUF_SIZE);
+        f->more = false;
         p->stats.rx_bytes += f->wire_len;
         p->stats.rx_truncated += f->wire_len > f->len;
     }

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/base/macros.h"
 #include "daemon/pktio/internal.h"
 
 #define FRAMES_DEFAULT 5040
@@ -30,10 +31,8 @@
 _Static_assert(SLOT_IP + 1500 <= SLOT_SIZE, "a slot takes a frame of the usual MTU");
 _Static_assert(SLOT_SIZE % TPACKET_ALIGNMENT == 0 && SLOT_SIZE * BLOCK_FRAMES <= 1 << 20, "slot size");
 
-/* Super-frames taken at once: more would push one another out of the cache. */
-#define BIG_MAX 16
 #define BIG_SIZE (65536 + 128)
-_Static_assert(sizeof(struct virtio_net_hdr) + XT_PKTIO_MAX_FRAME < BIG_SIZE, "a buffer takes the longest frame");
+_Static_assert(sizeof(struct virtio_net_hdr) + XT_PKTIO_MAX_FRAME < BIG_SIZE, "the buffer takes the longest frame");
 
 struct rx_ring {
     uint8_t *map;
@@ -42,9 +41,8 @@ struct rx_ring {
     uint32_t block, frame; /* next slot to look at */
     uint32_t taken;        /* slots before that one which are not given back yet */
     uint32_t rel_block, rel_frame;
-    uint8_t *big; /* BIG_MAX buffers of BIG_SIZE */
-    struct mmsghdr msg[BIG_MAX];
-    struct iovec iov[BIG_MAX];
+    uint8_t *big;        /* BIG_SIZE bytes: virtio header and frame */
+    struct iovec iov[3]; /* head, elsewhere, rest */
 };
 
 static struct tpacket2_hdr *slot(const struct rx_ring *r, uint32_t block, uint32_t frame)
@@ -76,16 +74,6 @@ static void size_ring(struct rx_ring *r, uint32_t frames)
     r->map_len = (size_t)r->blocks * r->block_size;
 }
 
-static bool make_buffers(struct rx_ring *r)
-{
-    r->big = aligned_alloc(64, (size_t)BIG_MAX * BIG_SIZE);
-    for (uint32_t i = 0; i < BIG_MAX; i++) {
-        r->iov[i] = (struct iovec){r->big + (size_t)i * BIG_SIZE, BIG_SIZE};
-        r->msg[i].msg_hdr = (struct msghdr){.msg_iov = &r->iov[i], .msg_iovlen = 1};
-    }
-    return r->big != NULL;
-}
-
 static int ring_setup(struct xt_pktio *p, uint32_t frames, char *err, size_t errlen)
 {
     const int version = TPACKET_V2, reserve = RESERVE, copy = 1;
@@ -100,7 +88,8 @@ static int ring_setup(struct xt_pktio *p, uint32_t frames, char *err, size_t err
                                .tp_block_nr = r->blocks,
                                .tp_frame_size = SLOT_SIZE,
                                .tp_frame_nr = r->blocks * r->block_frames};
-    if (!make_buffers(r))
+    r->big = aligned_alloc(64, BIG_SIZE);
+    if (r->big == NULL)
         return xt_pktio_fail(err, errlen, -ENOMEM, "no memory for the receive buffers");
     if (setsockopt(p->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) != 0 ||
         setsockopt(p->fd, SOL_PACKET, PACKET_COPY_THRESH, &copy, sizeof copy) != 0 ||
@@ -140,74 +129,76 @@ static void fill(struct xt_frame *f, const struct tpacket2_hdr *h)
     f->data = (const uint8_t *)h + h->tp_mac;
     f->len = h->tp_snaplen;
     f->wire_len = h->tp_len;
+    f->more = (h->tp_status & TP_STATUS_COPY) != 0;
     memcpy(&f->vnet, f->data - sizeof f->vnet, sizeof f->vnet);
     /* The kernel tells of a checksum that was verified on the way in both, or only here. */
     if ((h->tp_status & TP_STATUS_CSUM_VALID) != 0 && (f->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0)
         f->vnet.flags |= VIRTIO_NET_HDR_F_DATA_VALID;
 }
 
-/* Takes `n` frames off the socket's queue; fewer when it is empty before. */
-static unsigned receive(struct xt_pktio *p, unsigned n)
+/* Takes the next frame off the socket's queue into `r->iov`; its length, or -ENODATA when there is none. MSG_TRUNC: the
+ * length is the frame's own. An error that waited, as of a link that went down, is reported once and before the frames. */
+static int receive(struct xt_pktio *p)
 {
     struct rx_ring *r = p->rx;
-    unsigned have = 0;
+    struct msghdr m = {.msg_iov = r->iov, .msg_iovlen = XT_ARRAY_LEN(r->iov)};
 
-    /* MSG_TRUNC: the length is the frame's own. An error that waited, as of a link that went down, is reported
-     * once and comes before the frames. */
-    for (unsigned errors = 0; have < n && errors < 4;) {
-        const int got = recvmmsg(p->fd, r->msg + have, n - have, MSG_DONTWAIT | MSG_TRUNC, NULL);
+    for (unsigned errors = 0; errors < 4; errors++) {
+        const ssize_t got = recvmsg(p->fd, &m, MSG_DONTWAIT | MSG_TRUNC);
 
-        if (got < 0 && errno == EAGAIN)
+        if (got >= 0)
+            return (int)got;
+        if (errno == EAGAIN)
             break;
-        errors += got < 0;
-        have += got < 0 ? 0 : (unsigned)got;
     }
-    return have;
+    p->stats.rx_truncated++;
+    return -ENODATA;
 }
 
-/* Puts whole super-frames in the place of the `n` of which `big` has the first bytes. The kernel queues one for
- * each such slot, under the lock that gives out the slots, so the order is the same. */
-static void fetch(struct xt_pktio *p, struct xt_frame **big, unsigned n)
+/* The queue has one frame for each slot that was too small, but where two CPUs receive at once the order may be another: then
+ * what was written to `dst` goes back into the buffer, and the frame counts as it is, with its own headers. */
+static int ring_fetch(struct xt_pktio *p, struct xt_frame *f, uint32_t head, uint8_t *dst)
 {
     struct rx_ring *r = p->rx;
-    const uint32_t head = sizeof(struct virtio_net_hdr), room = BIG_SIZE - head;
-    const unsigned have = receive(p, n);
+    const uint32_t vlen = sizeof(struct virtio_net_hdr), body = dst != NULL ? f->wire_len - head : 0;
+    uint8_t *frame = r->big + vlen;
 
-    for (unsigned i = 0; i < have; i++) {
-        const uint8_t *b = r->iov[i].iov_base;
-
-        memcpy(&big[i]->vnet, b, head);
-        big[i]->data = b + head;
-        big[i]->wire_len = r->msg[i].msg_len - head;
-        big[i]->len = big[i]->wire_len < room ? big[i]->wire_len : room;
-    }
-    /* The rest stays cut off. What may still wait goes too, so that later slots do not get earlier frames. */
-    while (have < n && recv(p->fd, r->big, 0, MSG_DONTWAIT) >= 0)
-        ;
+    if (dst == NULL)
+        head = 0;
+    r->iov[0] = (struct iovec){r->big, vlen + head};
+    r->iov[1] = (struct iovec){dst, body};
+    r->iov[2] = (struct iovec){frame + head + body, BIG_SIZE - vlen - head - body};
+    const int got = receive(p);
+    if (got < 0)
+        return got;
+    const uint32_t len = (uint32_t)got - vlen;
+    if (dst != NULL && len == f->wire_len && memcmp(frame, f->data, head) == 0)
+        return 1;
+    if (dst != NULL)
+        memcpy(frame + head, dst, body);
+    memcpy(&f->vnet, r->big, vlen);
+    f->data = frame;
+    f->wire_len = len;
+    f->len = XT_MIN(len, BIG_SIZE - vlen);
+    p->stats.rx_truncated += f->len < len;
+    return 0;
 }
 
 static unsigned ring_rx(struct xt_pktio *p, struct xt_frame *frames, unsigned n)
 {
     struct rx_ring *r = p->rx;
     const struct tpacket2_hdr *h = slot(r, r->block, r->frame);
-    struct xt_frame *big[BIG_MAX];
-    unsigned i, nbig = 0;
+    unsigned i;
 
     /* The limit keeps a full ring from being read around its end. */
-    for (i = 0; i < n && nbig < BIG_MAX && r->taken < r->blocks * r->block_frames && filled(h); i++) {
+    for (i = 0; i < n && r->taken < r->blocks * r->block_frames && filled(h); i++) {
         fill(&frames[i], h);
-        if ((h->tp_status & TP_STATUS_COPY) != 0)
-            big[nbig++] = &frames[i];
+        p->stats.rx_bytes += frames[i].wire_len;
+        p->stats.rx_truncated += frames[i].wire_len > frames[i].len && !frames[i].more;
         advance(r, &r->block, &r->frame);
         r->taken++;
         h = slot(r, r->block, r->frame);
         __builtin_prefetch(h);
-    }
-    if (nbig > 0)
-        fetch(p, big, nbig);
-    for (unsigned k = 0; k < i; k++) {
-        p->stats.rx_bytes += frames[k].wire_len;
-        p->stats.rx_truncated += frames[k].wire_len > frames[k].len;
     }
     p->stats.rx_frames += i;
     return i;
@@ -259,6 +250,7 @@ const struct xt_rx_backend xt_pktio_rx_ring = {
     .setup = ring_setup,
     .arm = ring_arm,
     .rx = ring_rx,
+    .fetch = ring_fetch,
     .release = ring_release,
     .pending = ring_pending,
     .cqe = ring_cqe,

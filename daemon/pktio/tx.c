@@ -69,8 +69,7 @@ void xt_pktio_flush(struct xt_pktio *p)
 
 static struct xt_tx_slot *free_slot(struct xt_pktio *p)
 {
-    if (p->tx_head - p->tx_done == p->nslots)
-        reap(p);
+    reap(p);
     if (p->tx_head - p->tx_done == p->nslots)
         xt_pktio_flush(p);
     return p->tx_head - p->tx_done == p->nslots ? NULL : &p->slots[p->tx_head & (p->nslots - 1)];

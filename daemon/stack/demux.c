@@ -67,10 +67,29 @@ static void provide_bufs(struct xt_stack *s, struct xt_conn *c, const struct xt_
         s->stats.drop_no_bufs++;
 }
 
+void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, const struct xt_seg *seg,
+                   const struct xt_rx *rx)
+{
+    struct xt_seg reply;
+    int has_reply = 0;
+    struct xt_conn *c = &s->conns[i];
+    provide_bufs(s, c, seg);
+    bool waited = c->state == XT_TIME_WAIT;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    uint32_t ev = xt_tcp_input(c, &ctx, seg, &reply, &has_reply), floor = c->isn_floor;
+    if (has_reply)
+        reset(s, flow, &reply, rx);
+    const uint32_t reuse = XT_EV_CLOSED | XT_EV_TIME_WAIT;
+    xt_conn_after(s, c, ev);
+    if (waited && (ev & reuse) == reuse) {
+        s->stats.time_wait_reused++;
+        to_listener(s, flow, seg, rx, true, floor);
+    }
+}
+
 void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, size_t len, const struct xt_rx *rx)
 {
-    struct xt_seg seg, reply;
-    int has_reply = 0;
+    struct xt_seg seg;
     if (xt_seg_parse(p, len, &seg) != 0) {
         s->stats.drop_bad_tcp++;
         return;
@@ -84,17 +103,5 @@ void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t 
         to_listener(s, &flow, &seg, rx, false, 0);
         return;
     }
-    struct xt_conn *c = &s->conns[i];
-    provide_bufs(s, c, &seg);
-    bool waited = c->state == XT_TIME_WAIT;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
-    uint32_t ev = xt_tcp_input(c, &ctx, &seg, &reply, &has_reply), floor = c->isn_floor;
-    if (has_reply)
-        reset(s, &flow, &reply, rx);
-    const uint32_t reuse = XT_EV_CLOSED | XT_EV_TIME_WAIT;
-    xt_conn_after(s, c, ev);
-    if (waited && (ev & reuse) == reuse) {
-        s->stats.time_wait_reused++;
-        to_listener(s, &flow, &seg, rx, true, floor);
-    }
+    xt_demux_conn(s, i, &flow, &seg, rx);
 }

@@ -92,10 +92,19 @@ struct xt_rx {
     uint16_t gso_size;
 };
 
+/* A segment whose payload is being put into its place (place.c). */
+struct xt_placed {
+    struct xt_flow flow;
+    struct xt_seg seg;
+    uint32_t conn;
+    uint8_t mac[6];
+};
+
 struct xt_stack {
     struct xt_stack_cfg cfg;
     struct xt_stack_ops ops;
     uint64_t now;
+    struct xt_placed placed;
 
     struct xt_state_hdr *hdr; /* the state region */
     struct xt_conn *conns;
@@ -168,6 +177,9 @@ void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t lis
 
 /* ---- demux.c ---- */
 void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, size_t len, const struct xt_rx *rx);
+/* A segment for the connection with index `i`. */
+void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, const struct xt_seg *seg,
+                   const struct xt_rx *rx);
 static inline struct xt_flow xt_flow_of(const struct xt_endpoint *local, const struct xt_endpoint *remote)
 {
     return (struct xt_flow){.local = local->addr, .remote = remote->addr, .lport = local->port, .rport = remote->port};

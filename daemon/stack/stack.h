@@ -97,6 +97,13 @@ int xt_stack_reconfigure(struct xt_stack *s, const struct xt_stack_cfg *cfg);
 void xt_stack_input(struct xt_stack *s, const uint8_t *frame, size_t len, const struct virtio_net_hdr *vnet,
                     uint64_t now_us);
 
+/* Of a frame whose first `have` bytes are at `frame` (all headers, at least) and which is `len` bytes long: the place in a
+ * receive ring where its payload belongs, if that is certain already, and in `*head` how many bytes come before the payload.
+ * NULL: have it whole, for xt_stack_input(). When the payload is in place, xt_stack_input_placed() must come next. */
+uint8_t *xt_stack_place(struct xt_stack *s, const uint8_t *frame, size_t have, size_t len,
+                        const struct virtio_net_hdr *vnet, uint32_t *head);
+void xt_stack_input_placed(struct xt_stack *s, uint64_t now_us);
+
 /* Sends what is due: output of every connection on the ready list, in rounds, until all are idle or `tx` is full.
  * Returns true when work is left (tx was full). */
 bool xt_stack_output(struct xt_stack *s, uint64_t now_us);

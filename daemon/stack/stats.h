@@ -10,6 +10,7 @@
     X(frames_in, "frames received")                                                \
     X(frames_out, "frames sent")                                                   \
     X(super_in, "frames received that were larger than the MTU")                   \
+    X(placed_in, "of these, copied from the kernel straight to the receive ring")  \
     X(super_out, "frames sent that are to be segmented")                           \
     X(local_segs, "segments between two sockets of this stack")                    \
     X(drop_short, "dropped: shorter than its headers say")                         \

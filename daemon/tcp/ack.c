@@ -52,7 +52,10 @@ static uint32_t advance(struct xt_in *in, uint32_t ack)
         c->snd_sml = ack;
     c->timeouts = 0;
     c->t_progress_ms = xt_now_ms(in->ctx);
-    c->timer[XT_TIMER_RTO] = ack == c->snd_nxt ? 0 : in->ctx->now_us + xt_tcp_rto(c, in->ctx->cfg);
+    if (ack == c->snd_nxt)
+        c->timer[XT_TIMER_RTO] = 0;
+    else
+        xt_timer_rto_arm(c, in->ctx);
     return bytes;
 }
 
@@ -145,6 +148,9 @@ bool xt_in_check_ack(struct xt_in *in)
     if (ack != c->snd_una) {
         measure(in);
         bytes = advance(in, ack);
+        /* The peer took the octet of a probe. ACKs sent since began before it (xt_snd_acceptable), and so were not heard. */
+        if (c->cflags & XT_CF_PROBE)
+            c->pending |= XT_PEND_ACK;
         if (c->n_sacked)
             xt_range_trim(c->sacked, &c->n_sacked, ack);
     }

@@ -161,7 +161,7 @@ struct xt_conn {
     uint32_t cc_acked;       /* bytes acknowledged towards the next increase of cwnd */
     uint32_t recover;        /* RecoveryPoint (RFC 6675), "recover" (RFC 6582) */
     uint32_t high_rxt;       /* next sequence number to retransmit: HighRxt + 1 */
-    uint32_t undo_cwnd;      /* before the last time-out, 0: nothing to undo */
+    uint32_t undo_cwnd;      /* before the last recovery or time-out, 0: nothing to undo */
     uint32_t undo_ssthresh;  /* likewise */
     uint32_t rxt_ms;         /* time stamp clock at the last time-out's retransmission (Eifel, RFC 3522) */
     uint32_t srtt, rttvar;   /* microseconds; srtt 0: no sample yet */
@@ -184,6 +184,7 @@ struct xt_conn {
     uint16_t mss_eff;        /* Eff.snd.MSS: payload of a full segment, time stamps deducted */
     uint16_t rcv_mss;        /* estimate of the peer's full segment, for delayed ACK */
     uint16_t dupacks;        /* in a row */
+    uint16_t undo_rtx;       /* segments sent again since the last loss and not reported as duplicates; see undo_cwnd */
     uint16_t pending;        /* XT_PEND_*: what output has to send */
     uint8_t opts;            /* XT_OPT_*: offered while SYN_SENT, then in use */
     uint8_t backoff;         /* doublings of the retransmission time-out */

@@ -2,7 +2,6 @@
 #include "daemon/tcp/emit.h"
 
 #include "daemon/tcp/internal.h"
-#include "daemon/tcp/rtt.h"
 #include "daemon/tcp/sack.h"
 
 /* Header, window and options of any segment with an ACK; the acknowledgment it carries is the one that was owed. */
@@ -47,7 +46,7 @@ void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg 
         c->retrans++;
     }
     c->pending &= (uint16_t)~XT_PEND_SYN;
-    c->timer[XT_TIMER_RTO] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
+    xt_timer_rto_arm(c, ctx);
 }
 
 void xt_emit_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq)
@@ -78,6 +77,7 @@ static void count(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct 
     if (again) {
         c->bytes_retrans += out->len;
         c->retrans += parts;
+        c->undo_rtx = (uint16_t)xt_u32_min(c->undo_rtx + parts, UINT16_MAX);
         ctx->stats->retrans_segs += parts;
     }
 }
@@ -112,7 +112,7 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         c->rtt_seq = end;
     }
     if (!xt_timer_on(c, XT_TIMER_RTO) || seq == c->snd_una)
-        c->timer[XT_TIMER_RTO] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
+        xt_timer_rto_arm(c, ctx);
     c->t_snd_ms = xt_now_ms(ctx);
     count(c, ctx, out, mss, again && !probe);
 }

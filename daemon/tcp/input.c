@@ -111,7 +111,8 @@ static bool check_seq(struct xt_in *in)
     return true;
 }
 
-/* RFC 7323 section 4.3 (3): only segments that reach back to the last ACK sent move TS.Recent. */
+/* RFC 7323 section 4.3 (3): only segments that reach back to the last ACK sent move TS.Recent. And only those with a good ACK,
+ * so that blind injection cannot set it ahead and have PAWS drop what the peer sends. */
 static void update_ts_recent(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
@@ -241,11 +242,12 @@ static void synchronised(struct xt_in *in)
         return;
     if (!check_rst(in) || !check_syn(in))
         return;
-    update_ts_recent(in);
     c->t_rcv_ms = xt_now_ms(in->ctx);
     c->keep_probes = 0;
-    if (xt_in_check_ack(in))
-        xt_in_rest(in);
+    if (!xt_in_check_ack(in))
+        return;
+    update_ts_recent(in);
+    xt_in_rest(in);
 }
 
 uint32_t xt_tcp_input(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg, struct xt_seg *reply,

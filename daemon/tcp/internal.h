@@ -137,6 +137,7 @@ void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 uint32_t xt_open_established(struct xt_conn *c, const struct xt_tcp_ctx *ctx, enum xt_fsm_event event);
 
 /* timer.c */
+void xt_timer_rto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 void xt_timer_keep_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 void xt_timer_finwait2_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 uint32_t xt_timer_give_up(struct xt_conn *c, const struct xt_tcp_ctx *ctx, int err);

@@ -202,7 +202,7 @@ static void arm(struct out *o)
     if (xt_timer_on(c, XT_TIMER_RTO) || xt_timer_on(c, XT_TIMER_PERSIST))
         return;
     if (c->snd_una != c->snd_nxt)
-        c->timer[XT_TIMER_RTO] = o->ctx->now_us + xt_tcp_rto(c, o->ctx->cfg);
+        xt_timer_rto_arm(c, o->ctx);
     else if (o->blocked)
         c->timer[XT_TIMER_PERSIST] = o->ctx->now_us + xt_tcp_rto(c, o->ctx->cfg);
 }

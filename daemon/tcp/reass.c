@@ -5,11 +5,23 @@
 #include "daemon/tcp/range.h"
 #include "daemon/tcp/sack.h"
 
-/* Copies to stream offset `off`; the caller has checked the room. */
+uint8_t *xt_tcp_place(const struct xt_conn *c, uint8_t *rx, const struct xt_seg *seg)
+{
+    uint32_t at = (uint32_t)c->rx_head & (c->rx_size - 1);
+    if (!rx || c->state != XT_ESTABLISHED || c->n_ooo || seg->seq != c->rcv_nxt ||
+        (seg->flags & (XT_TH_SYN | XT_TH_FIN | XT_TH_RST | XT_TH_URG | XT_TH_ACK)) != XT_TH_ACK ||
+        seg->len > xt_rcv_space(c) || seg->len > c->rx_size - at)
+        return NULL;
+    return rx + at;
+}
+
+/* Copies to stream offset `off`, unless it is there already (xt_tcp_place); the caller has checked the room. */
 static void ring_put(const struct xt_in *in, uint64_t off, const uint8_t *from, uint32_t len)
 {
     uint32_t size = in->c->rx_size, at = (uint32_t)off & (size - 1);
     uint32_t first = xt_u32_min(len, size - at);
+    if (from == in->ctx->rx + at)
+        return;
     memcpy(in->ctx->rx + at, from, first);
     if (first < len)
         memcpy(in->ctx->rx, from + first, len - first);

@@ -7,18 +7,28 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/range.h"
 
+#define DUPTHRESH 3 /* RFC 5681 section 3.2 */
+
 static bool has_sack(const struct xt_conn *c)
 {
     return c->opts & XT_OPT_SACK_OK;
 }
 
+/* DupThresh; where the path reorders it is more, but a flight that could not show so much shows half of itself. */
+static uint32_t dupthresh(const struct xt_conn *c)
+{
+    if (c->dupthresh == DUPTHRESH)
+        return DUPTHRESH;
+    return xt_u32_min(c->dupthresh, xt_u32_max(DUPTHRESH, (c->snd_nxt - c->snd_una) / c->mss_eff / 2));
+}
+
 /* IsLost() for SACK: DupThresh ranges, or more than (DupThresh - 1) segments, lie above. */
 static uint32_t sack_edge(const struct xt_conn *c)
 {
-    uint32_t bytes = 0;
+    uint32_t bytes = 0, thresh = dupthresh(c);
     for (unsigned i = c->n_sacked; i-- > 0;) {
         bytes += c->sacked[i].right - c->sacked[i].left;
-        if (c->n_sacked - i >= c->dupthresh || bytes > (c->dupthresh - 1u) * c->mss_eff)
+        if (c->n_sacked - i >= thresh || bytes > (thresh - 1) * c->mss_eff)
             return c->sacked[i].left;
     }
     return c->snd_una;
@@ -98,12 +108,14 @@ bool xt_recovery_spare(struct xt_conn *c, uint32_t *left, uint32_t *right)
 
 static void enter_recovery(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
+    c->undo_cwnd = c->cwnd;
+    c->undo_ssthresh = c->ssthresh;
+    c->undo_rtx = 0;
     c->ssthresh = xt_cc_of(c)->ssthresh(c, c->snd_nxt - c->snd_una);
     c->cwnd = c->ssthresh;
     c->cc_acked = 0;
     c->recover = c->snd_nxt;
     c->high_rxt = c->snd_una;
-    c->undo_cwnd = 0;
     c->cflags &= ~(uint32_t)XT_CF_RESCUED;
     c->ca_state = XT_CA_RECOVERY;
     c->pending |= XT_PEND_RTX;
@@ -118,11 +130,29 @@ void xt_recovery_dup(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     if (c->ca_state >= XT_CA_RECOVERY)
         return;
     c->ca_state = XT_CA_DISORDER;
-    if (c->dupacks < c->dupthresh && (!has_sack(c) || lost_edge(c) == c->snd_una))
+    if (c->dupacks < dupthresh(c) && (!has_sack(c) || lost_edge(c) == c->snd_una))
         return;
     /* Without SACK, duplicates up to `recover` may be the echo of a time-out's retransmissions (RFC 6582 section 4). */
     if (has_sack(c) || xt_seq_gt(c->snd_una, c->recover))
         enter_recovery(c, ctx);
+}
+
+/* The peer got what we sent again twice. When that holds for all of it, nothing had been lost: the path reorders. Take the
+ * reduction back and be more patient from now on (RFC 3708 section 2, RFC 4653's idea in small). */
+static void duplicate_reported(struct xt_conn *c, struct xt_tcp_stats *stats, uint32_t bytes)
+{
+    uint32_t segs = (bytes + c->mss_eff - 1) / c->mss_eff;
+    stats->dsacks_in++;
+    if (!c->undo_cwnd || c->ca_state == XT_CA_LOSS || c->undo_rtx == 0)
+        return;
+    c->undo_rtx = (uint16_t)(c->undo_rtx > segs ? c->undo_rtx - segs : 0);
+    if (c->undo_rtx > 0)
+        return;
+    c->cwnd = xt_u32_max(c->cwnd, c->undo_cwnd);
+    c->ssthresh = xt_u32_max(c->ssthresh, c->undo_ssthresh);
+    c->undo_cwnd = 0;
+    c->dupthresh = (uint8_t)xt_u32_min(2u * c->dupthresh, UINT8_MAX);
+    stats->undone_recoveries++;
 }
 
 /* A block that tells of data received twice (RFC 2883 section 4). */
@@ -146,7 +176,7 @@ bool xt_recovery_sack(struct xt_in *in)
         if (!xt_seq_lt(left, right))
             continue;
         if (is_dsack(in, i)) {
-            in->ctx->stats->dsacks_in++;
+            duplicate_reported(c, in->ctx->stats, right - left);
             continue;
         }
         if (xt_seq_le(left, c->snd_una) || xt_seq_gt(right, c->snd_nxt))
@@ -161,7 +191,6 @@ static void leave_recovery(struct xt_conn *c)
 {
     c->ca_state = XT_CA_OPEN;
     c->dupacks = 0;
-    c->undo_cwnd = 0;
 }
 
 /* RFC 6582 section 3.2 step 3 (partial acknowledgment) and its end; RFC 6675 section 5 steps A to C. */
@@ -202,13 +231,6 @@ void xt_recovery_acked(struct xt_in *in, uint32_t bytes)
 {
     struct xt_conn *c = in->c;
     switch (c->ca_state) {
-    case XT_CA_DISORDER:
-        c->dupacks = 0;
-        if (!c->n_sacked)
-            c->ca_state = XT_CA_OPEN;
-        else if (lost_edge(c) != c->snd_una)
-            enter_recovery(c, in->ctx);
-        break;
     case XT_CA_RECOVERY:
         acked_in_recovery(c, bytes);
         return;
@@ -220,8 +242,10 @@ void xt_recovery_acked(struct xt_in *in, uint32_t bytes)
             leave_recovery(c);
         break;
     default:
-        if (c->n_sacked)
-            c->ca_state = XT_CA_DISORDER;
+        c->dupacks = 0;
+        c->ca_state = c->n_sacked ? XT_CA_DISORDER : XT_CA_OPEN;
+        if (c->n_sacked && lost_edge(c) != c->snd_una)
+            enter_recovery(c, in->ctx);
     }
     if (c->cflags & XT_CF_CWND_LIM)
         xt_cc_of(c)->acked(c, bytes);
@@ -229,8 +253,9 @@ void xt_recovery_acked(struct xt_in *in, uint32_t bytes)
 
 void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
+    uint32_t undo_cwnd = c->ca_state == XT_CA_LOSS ? c->undo_cwnd : 0;
     if (c->ca_state != XT_CA_LOSS) {
-        c->undo_cwnd = c->ca_state == XT_CA_RECOVERY ? 0 : c->cwnd;
+        undo_cwnd = c->ca_state == XT_CA_RECOVERY ? 0 : c->cwnd;
         c->undo_ssthresh = c->ssthresh;
         c->rxt_ms = xt_now_ms(ctx);
         c->ssthresh = xt_cc_of(c)->ssthresh(c, xt_u32_min(c->snd_nxt - c->snd_una, c->cwnd));
@@ -240,8 +265,10 @@ void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         c->n_sacked = 0;
     c->cwnd = c->mss_eff;
     c->cc_acked = 0;
+    c->dupthresh = DUPTHRESH;
     c->cflags |= XT_CF_CWND_LIM;
     xt_recovery_resend(c);
+    c->undo_cwnd = undo_cwnd;
 }
 
 void xt_recovery_resend(struct xt_conn *c)
@@ -250,6 +277,8 @@ void xt_recovery_resend(struct xt_conn *c)
     c->recover = c->snd_nxt;
     c->high_rxt = c->snd_una;
     c->dupacks = 0;
+    c->undo_cwnd = 0;
+    c->undo_rtx = 0;
     c->rtt_start = 0;
     c->pending |= XT_PEND_RTX;
 }

@@ -80,6 +80,11 @@ uint32_t xt_tcp_accept_syn(struct xt_conn *child, const struct xt_conn *listener
 uint32_t xt_tcp_input(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg, struct xt_seg *reply,
                       int *reply_len);
 
+/* Where in the receive ring `rx` the payload of `seg` belongs, if it is plain text that is next in order, fits in one piece, and may
+ * be put there before xt_tcp_input() has looked at the segment: nothing beyond RCV.NXT would be overwritten. NULL: let
+ * xt_tcp_input() copy it. A payload pointer that says this place tells xt_tcp_input() that it is there already. */
+uint8_t *xt_tcp_place(const struct xt_conn *c, uint8_t *rx, const struct xt_seg *seg);
+
 /* The reset that answers a segment with no connection (RFC 9293 section 3.10.7.1). Returns false when nothing must be sent
  * (the segment is itself a reset). */
 bool xt_tcp_reset_for(const struct xt_seg *seg, struct xt_seg *reply);

@@ -52,7 +52,7 @@ static void backoff(struct xt_conn *c)
 }
 
 /* The next retransmission, or the end of the user's patience when that comes first. */
-static void arm_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+void xt_timer_rto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint64_t wait = xt_tcp_rto(c, ctx->cfg);
     if (c->opt.user_timeout) {
@@ -73,7 +73,7 @@ static uint32_t syn_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     c->rtt_start = 0;
     c->cflags |= XT_CF_SYN_RXT;
     c->pending |= XT_PEND_SYN;
-    arm_rto(c, ctx);
+    xt_timer_rto_arm(c, ctx);
     return c->timeouts == XT_R1 ? XT_EV_ADVISE : 0;
 }
 
@@ -101,7 +101,7 @@ static uint32_t on_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     c->timeouts++;
     backoff(c);
     xt_recovery_timeout(c, ctx);
-    arm_rto(c, ctx);
+    xt_timer_rto_arm(c, ctx);
     ctx->stats->rto_timeouts++;
     return c->timeouts == XT_R1 ? XT_EV_ADVISE : 0;
 }

@@ -111,6 +111,12 @@ int xp_attach(void)
     return i;
 }
 
+void xp_disown(int fd)
+{
+    xp_take(fd);
+    xp_real.close(fd);
+}
+
 int xp_make_own(int fd)
 {
     struct rlimit lim;
@@ -124,7 +130,7 @@ int xp_make_own(int fd)
             high = xp_real.fcntl(fd, F_DUPFD_CLOEXEC, base / 2);
     }
     if (high >= 0) {
-        xp_real.close(fd);
+        xp_disown(fd);
         fd = high;
     }
     xp_put(fd, xp_word(XP_OWN, 0, 0, 0));
@@ -136,8 +142,11 @@ static int placeholder_new(void)
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
+    /* The wrapped socketpair() has marked both as the library's own: the numbers must not stay so when they are closed. */
+    xp_take(pair[0]);
+    xp_take(pair[1]);
     xp_real.shutdown(pair[0], SHUT_RDWR);
-    xp_real.close(pair[1]);
+    xp_disown(pair[1]);
     return xp_make_own(pair[0]);
 }
 

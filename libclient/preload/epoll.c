@@ -156,8 +156,7 @@ static int set_adopt(struct xp_set *s, int epfd)
     if (!s->w)
         return 0;
     s->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    xp_take(old);
-    xp_real.close(old);
+    xp_disown(old);
     xp_set_all_ready(s);
     return set_wire(s, epfd);
 }
@@ -225,8 +224,7 @@ void xp_sets_moved(int fd, uint64_t w)
 static void drop_waiter(struct xp_set *s)
 {
     xtcp_waiter_free(s->w);
-    xp_take(s->kick);
-    xp_real.close(s->kick);
+    xp_disown(s->kick);
     s->w = NULL;
     s->kick = -1;
 }

@@ -24,12 +24,14 @@
 
 /* The interposed functions under a name that only this library has: its files call them so, as the plain names are bound
  * to the real functions for libxtcp's sake (see wrap.c). XP_ALIAS follows the definition. */
-#define XP_CALL_LIST(X)                                                                                           \
-    X(close)                                                                                                      \
-    X(read)                                                                                                       \
-    X(write) X(readv) X(writev) X(recv) X(recvfrom) X(sendto) X(recvmsg) X(sendmsg) X(accept4) X(connect) X(bind) \
-        X(listen) X(shutdown) X(getsockopt) X(setsockopt) X(getsockname) X(getpeername) X(dup) X(dup3) X(fcntl)   \
-            X(ioctl) X(poll) X(ppoll) X(close_range)
+#define XP_CALL_LIST(X)                                                                                               \
+    X(close)                                                                                                          \
+    X(read)                                                                                                           \
+    X(write)                                                                                                          \
+    X(readv)                                                                                                          \
+    X(writev) X(recv) X(recvfrom) X(sendto) X(recvmsg) X(sendmsg) X(accept4) X(connect) X(bind) X(listen) X(shutdown) \
+        X(getsockopt) X(setsockopt) X(getsockname) X(getpeername) X(dup) X(dup3) X(fcntl) X(ioctl) X(poll) X(ppoll)   \
+            X(close_range)
 #define X(name) extern __typeof__(name) xp_call_##name;
 XP_CALL_LIST(X)
 #undef X
@@ -61,6 +63,8 @@ int xp_attach(void);
 void xp_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Moves a descriptor of the library's own out of the program's way and marks it; returns its new number (or the old). */
 int xp_make_own(int fd);
+/* Closes one of the library's own. */
+void xp_disown(int fd);
 /* Replaces `fd` by a placeholder, or makes one at the lowest free number (fd -1). Returns the descriptor or -errno. */
 int xp_placeholder(int fd, bool cloexec);
 /* What fork() does around the system call, for forks that do not go through libc. */
@@ -86,8 +90,6 @@ static inline int xp_sock(uint64_t w)
 /* What poll() says of an xtcp socket now. */
 static inline unsigned xp_mask(uint64_t w)
 {
-    if (!xtcp_alive(xp_x(w)))
-        return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP | POLLERR | POLLHUP;
     return xtcp_mask(xp_x(w), xp_sock(w));
 }
 

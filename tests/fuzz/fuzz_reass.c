@@ -8,7 +8,7 @@
 #include "tests/sim/endpoint.h"
 
 #define RING 4096
-#define STREAM 65536 /* bytes that the model follows */
+#define STREAM 32768 /* bytes that the model follows */
 #define ISS 100u
 #define IRS 0xffff8000u /* sequence numbers wrap in the middle */
 
@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&f, 0, sizeof f);
     f.m.exact = true;
     establish(&f, in_u8(&in) & 1);
-    for (int i = 0; i < 500 && in.left; i++) {
+    for (int i = 0; i < 200 && in.left; i++) {
         uint8_t op = in_u8(&in);
         uint32_t base = (uint32_t)f.e.conn.rx_head;
         if (op < 160)

@@ -142,9 +142,18 @@ bool bed_wait(struct bed *b)
     return true;
 }
 
+void bed_whole(struct bed *b, struct xt_frame *f)
+{
+    if (f->more)
+        cr_assert_eq(xt_pktio_fetch(b->p, f, 0, NULL), 0);
+}
+
 bool bed_recv(struct bed *b, struct xt_frame *f)
 {
-    return bed_wait(b) && xt_pktio_rx(b->p, f, 1) == 1;
+    if (!bed_wait(b) || xt_pktio_rx(b->p, f, 1) != 1)
+        return false;
+    bed_whole(b, f);
+    return true;
 }
 
 void bed_expect(struct bed *b, const void *want, size_t len)

@@ -38,6 +38,8 @@ void bed_reap(struct bed *b);
 bool bed_wait(struct bed *b);
 /* As bed_wait(), and takes the frame, to be released by the caller. */
 bool bed_recv(struct bed *b, struct xt_frame *f);
+/* Brings in what a long frame lacks. */
+void bed_whole(struct bed *b, struct xt_frame *f);
 /* As bed_recv(), compares with `want` and releases. */
 void bed_expect(struct bed *b, const void *want, size_t len);
 /* Nothing is there, now that a frame sent later was seen. */

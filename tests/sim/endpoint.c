@@ -261,8 +261,8 @@ static void check_sequence(struct ep *e)
     if (out > c->tx_head - c->tx_una + 2)
         broken(e, "more in flight than was written, SYN and FIN");
     uint32_t una = c->snd_una - (uint32_t)(c->iss + 1 + c->tx_una);
-    /* FIN_WAIT1 by a close in SYN_RECV: the SYN may still be on its way. */
-    bool syn_out = c->state == XT_FIN_WAIT1 && c->snd_una == c->iss && c->tx_una == 0;
+    /* After a close in SYN_RECV the SYN may still be on its way. */
+    bool syn_out = (c->state == XT_FIN_WAIT1 || c->state == XT_CLOSING) && c->snd_una == c->iss && c->tx_una == 0;
     if (c->state >= XT_ESTABLISHED && una > 1 && !syn_out)
         broken(e, "SND.UNA and tx_una disagree");
     uint32_t nxt = c->rcv_nxt - (uint32_t)(c->irs + 1 + c->rx_head);

@@ -105,9 +105,17 @@ static void check_end(struct net *n, const struct sim_conn *c)
                  (unsigned long long)c->ep.stats.retrans_segs);
 }
 
+static void add_stats(struct xt_tcp_stats *sum, const struct xt_tcp_stats *one)
+{
+#define X(name, text) sum->name += one->name;
+    XT_TCP_STATS(X)
+#undef X
+}
+
 static void conn_end(struct net *n, struct sim_conn *c)
 {
     check_end(n, c);
+    add_stats(&n->stats, &c->ep.stats);
     watch_end(c);
     ep_free(&c->ep);
     c->used = false;
@@ -279,10 +287,19 @@ static void run_timer(struct net *n, unsigned host)
     after(n, c);
 }
 
+/* Packets of the last connection that outlive it are harmless only while an end is in TIME_WAIT. A reset that they provoke
+ * may end that early (RFC 1337): then the next connection waits until they are gone. */
+static bool quiet(const struct net *n)
+{
+    const struct sim_conn *c = &n->host[1].conn;
+    return (c->used && c->ep.conn.state == XT_TIME_WAIT) || (!n->link[0].head && !n->link[1].head);
+}
+
 /* The next connection between the same ports: the server may still be in TIME_WAIT (RFC 6191). */
 static void maybe_next_round(struct net *n)
 {
-    if (n->round + 1 >= n->p.rounds || n->host[0].conn.used || !n->host[0].app.closed || !n->host[1].app.closed)
+    if (n->round + 1 >= n->p.rounds || n->host[0].conn.used || !n->host[0].app.closed || !n->host[1].app.closed ||
+        !quiet(n))
         return;
     n->round++;
     n->host[0].app = n->host[1].app = (struct app){.next_read = NEVER, .next_write = NEVER};

@@ -105,6 +105,7 @@ struct net {
     bool trace;
     char failure[200]; /* empty: none */
     uint64_t segs_sent, bytes_moved;
+    struct xt_tcp_stats stats; /* of all connections of the run */
 };
 
 /* params.c: what a seed means. */

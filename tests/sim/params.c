@@ -14,10 +14,10 @@ static void link_params(struct rng *r, struct link_cfg *l, bool clean)
     l->reorder_delay = rng_log(r, 10, 50000);
     if (clean)
         return;
-    l->loss = rng_u64(r) % 3 ? (uint32_t)rng_log(r, 100, 80000) : 0;
-    l->reorder = rng_u64(r) % 2 ? (uint32_t)rng_log(r, 100, 300000) : 0;
-    l->dup = rng_u64(r) % 2 ? (uint32_t)rng_log(r, 100, 100000) : 0;
-    l->corrupt = rng_u64(r) % 2 ? (uint32_t)rng_log(r, 100, 30000) : 0;
+    l->loss = rng_u64(r) % 3 ? (uint32_t)rng_log(r, 1000, 100000) : 0;
+    l->reorder = rng_u64(r) % 2 ? (uint32_t)rng_log(r, 1000, 500000) : 0;
+    l->dup = rng_u64(r) % 2 ? (uint32_t)rng_log(r, 1000, 200000) : 0;
+    l->corrupt = rng_u64(r) % 2 ? (uint32_t)rng_log(r, 1000, 50000) : 0;
 }
 
 static void tcp_params(struct rng *r, struct xt_tcp_cfg *c)
@@ -36,7 +36,7 @@ static void tcp_params(struct rng *r, struct xt_tcp_cfg *c)
 static void app_params(struct rng *r, struct app_cfg *a, enum ending ending)
 {
     a->ending = ending;
-    a->to_send = rng_u64(r) % 6 ? (uint32_t)rng_in(r, 1, rng_log(r, 16, rng_u64(r) % 8 ? 100000 : STREAM_MAX)) : 0;
+    a->to_send = rng_u64(r) % 6 ? (uint32_t)rng_in(r, 1, rng_log(r, 1000, rng_u64(r) % 8 ? 200000 : STREAM_MAX)) : 0;
     a->write_max = (uint32_t)rng_log(r, 64, 65536);
     a->read_max = (uint32_t)rng_log(r, 64, 65536);
     a->think = rng_log(r, 1, 20000);

@@ -24,13 +24,14 @@ static inline uint64_t rng_in(struct rng *r, uint64_t lo, uint64_t hi)
     return lo + rng_u64(r) % (hi - lo + 1);
 }
 
-/* Roughly log-uniform in [lo, hi], lo > 0: small values as likely as large ones. */
+/* Roughly log-uniform in [lo, hi], lo > 0: each order of magnitude is as likely as the next. */
 static inline uint64_t rng_log(struct rng *r, uint64_t lo, uint64_t hi)
 {
-    uint64_t top = lo;
-    while (top < hi && rng_u64(r) % 8)
-        top = top * 2 < hi ? top * 2 : hi;
-    return rng_in(r, lo, top);
+    uint64_t steps = 0, top;
+    while (lo << steps < hi)
+        steps++;
+    top = lo << rng_in(r, 0, steps);
+    return rng_in(r, lo, top < hi ? top : hi);
 }
 
 /* True in `ppm` of a million cases. */

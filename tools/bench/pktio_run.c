@@ -269,7 +269,7 @@ void run_rx(struct run *r, const struct xt_netpair *np, enum xt_pktio_rx_mode mo
         const unsigned n = xt_pktio_rx(p, f, BATCH);
 
         for (unsigned i = 0; i < n; i++)
-            sink += touch(&f[i]);
+            sink += f[i].more && xt_pktio_fetch(p, &f[i], 0, NULL) < 0 ? 0 : touch(&f[i]);
         xt_pktio_rx_release(p);
         quiet = n > 0 ? 0 : quiet;
         if (n > 0 || (spin_us > 0 && spin(&ring, p, mode, spin_us, &enters)))

@@ -504,6 +504,16 @@ Test(server, asker_that_leaves)
     cr_expect_eq(ctl->nclients, 0u);
 }
 
+Test(server, groups)
+{
+    char err[256] = "";
+    gid_t gid;
+    cr_expect(xt_ctl_find_group("", &gid, err, sizeof err) == 0 && gid == (gid_t)-1);
+    cr_expect(xt_ctl_find_group("root", &gid, err, sizeof err) == 0 && gid == 0);
+    cr_expect_eq(xt_ctl_find_group("no-such-group", &gid, err, sizeof err), -ENOENT);
+    cr_expect(strstr(err, "no-such-group"), "%s", err);
+}
+
 /* ---- socket ---- */
 
 Test(server, socket_and_its_place)

@@ -19,6 +19,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "libclient/preload/real.h"
+#include "libclient/preload/table.h"
 #include "libclient/xtcp.h"
 
 #define HIGH 600    /* sockets and waiters live here */
@@ -44,14 +46,24 @@ static struct {
     char *out, *in;
 } bufs[MAX_SOCKS];
 
+/* Closes one of ours, which the interposed close() refuses. */
+static int drop(int fd)
+{
+    xp_take(fd);
+    return xp_real.close(fd);
+}
+
 static int high(int fd)
 {
     int h;
     if (fd < 0)
         return -errno;
-    h = fcntl(fd, F_DUPFD_CLOEXEC, HIGH);
-    close(fd);
-    return h < 0 ? -errno : h;
+    h = xp_real.fcntl(fd, F_DUPFD_CLOEXEC, HIGH);
+    drop(fd);
+    if (h < 0)
+        return -errno;
+    xp_put(h, xp_word(XP_OWN, 0, 0, 0));
+    return h;
 }
 
 static long ret(long r)
@@ -78,8 +90,8 @@ const char *xtcp_strerror_attach(void)
 
 void xtcp_detach(struct xtcp *x)
 {
-    close(x->control[0]);
-    close(x->control[1]);
+    drop(x->control[0]);
+    drop(x->control[1]);
 }
 
 bool xtcp_alive(const struct xtcp *x)
@@ -104,7 +116,7 @@ void xtcp_own_addr(const struct xtcp *x, struct sockaddr_in *out)
 
 int xtcp_socket(struct xtcp *x)
 {
-    int s = high(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    int s = high(xp_real.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     return s >= MAX_SOCKS ? -EMFILE : s;
 }
 
@@ -125,7 +137,7 @@ int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t a
 
 int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen, int flags)
 {
-    return high(accept4(s, addr, alen, flags | SOCK_CLOEXEC));
+    return high(xp_real.accept4(s, addr, alen, flags | SOCK_CLOEXEC));
 }
 
 ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
@@ -201,7 +213,7 @@ int xtcp_shutdown(struct xtcp *x, int s, int how)
 
 int xtcp_close(struct xtcp *x, int s)
 {
-    return (int)ret(close(s));
+    return (int)ret(drop(s));
 }
 
 int xtcp_setsockopt(struct xtcp *x, int s, int level, int name, const void *val, socklen_t len)
@@ -278,7 +290,7 @@ static void *play_daemon(void *arg)
 static void bring_up(struct xtcp_waiter *w)
 {
     sigset_t all, old;
-    w->epoll = high(epoll_create1(EPOLL_CLOEXEC));
+    w->epoll = high(xp_real.epoll_create1(EPOLL_CLOEXEC));
     w->wake = high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     w->pid = getpid();
     sem_init(&w->taken, 0, 0);
@@ -300,8 +312,8 @@ static void fix(struct xtcp_waiter *w)
 {
     if (w->pid == getpid())
         return;
-    close(w->epoll);
-    close(w->wake);
+    drop(w->epoll);
+    drop(w->wake);
     bring_up(w);
     for (int s = 0; s < MAX_SOCKS; s++)
         if (w->subs[s / 64] >> (s % 64) & 1)
@@ -314,8 +326,8 @@ void xtcp_waiter_free(struct xtcp_waiter *w)
         pthread_cancel(w->daemon);
         pthread_join(w->daemon, NULL);
     }
-    close(w->epoll);
-    close(w->wake);
+    drop(w->epoll);
+    drop(w->wake);
     free(w);
 }
 

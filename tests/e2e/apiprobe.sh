@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What a TCP socket answers in every state: on the kernel's stack, then under the preload on xtcpd. No difference is allowed.
+#   apiprobe.sh BUILD
+set -euo pipefail
+. "$(dirname "$0")/../lib/stage.sh"
+stage_up "$1" clean
+PROBE=$BUILD/tests/e2e/apiprobe
+
+# probe RUNNER OWN-ADDRESS OUTPUT
+probe() {
+    local rc=0
+    xt_spawn k "$WORK/peer.log" "$PROBE" peer "$ADDR_K" 9000
+    xt_wait_for 5 in_k sh -c 'ss -Hltn "sport = :9000" | grep -q .'
+    "$1" timeout 60 "$PROBE" run "$ADDR_K" 9000 "$2" 9100 >"$3" || rc=$?
+    xt_stop "$XT_PID" || : # it ends by itself when the prober is done
+    [ $rc -eq 0 ] || echo "apiprobe ended with $rc after: $(tail -n 1 "$3")"
+    return $rc
+}
+
+xtcpd_start
+probe in_x "$ADDR_XK" "$WORK/kernel.txt"
+rc=0
+probe on_xtcp "$ADDR_X" "$WORK/xtcp.txt" || rc=$?
+diff "$WORK/kernel.txt" "$WORK/xtcp.txt" || { echo "(< kernel, > xtcp)"; rc=1; }
+[ $rc -ne 0 ] || echo "apiprobe: $(wc -l <"$WORK/kernel.txt") answers, all as the kernel's"
+exit $rc

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The preload library around its edges: what it exports, without a daemon, across exec, and what stays in the kernel.
+#   preload.sh BUILD
+set -euo pipefail
+. "$(dirname "$0")/../lib/stage.sh"
+stage_up "$1" clean
+
+expect() { # NAME WANTED GOT
+    [ "$2" = "$3" ] || { printf '%s: wanted "%s", got "%s"\n' "$1" "$2" "$3"; exit 1; }
+    echo "$1: ok"
+}
+
+# Every exported name is one that libc has too.
+libc=$(ldd "$PRELOAD" | awk '$1 == "libc.so.6" { print $3 }')
+strange=$(comm -23 <(nm -D --defined-only "$PRELOAD" | awk '{ print $3 }' | sort -u) \
+    <(nm -D --defined-only "$libc" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u))
+expect "exports" "" "$strange"
+
+mkdir -p "$WORK/www"
+echo "a page" >"$WORK/www/file"
+nginx_kernel_start
+url=http://$ADDR_K/file
+
+expect "no daemon" "xtcp: no xtcpd at $WORK/xtcpd.sock: No such file or directory; set XTCP_FALLBACK=kernel to use the kernel's TCP" \
+    "$(on_xtcp curl -s "$url" 2>&1 || true)"
+ip -n "$NS_X" addr show "$IF_X" | grep -q "$ADDR_XK" # the kernel can go there by itself
+expect "fallback" "a page" "$(XTCP_FALLBACK=kernel on_xtcp curl -s "$url" 2>&1)"
+
+xtcpd_start
+decisions() { on_xtcp env XTCP_LOG=debug "$@" 2>&1 >/dev/null | grep -o 'fd [0-9]*: [a-z]*' | cut -d' ' -f3 | sort | uniq -c | xargs; }
+expect "decision for another host" "1 xtcp" "$(decisions curl -s "$url")"
+expect "decision for loopback" "1 kernel" "$(decisions curl -s http://127.0.0.1:9/)"
+expect "decision by port" "1 kernel" "$(XTCP_PORTS_KERNEL=22,80-81 decisions curl -s "$url")"
+expect "environment put back" "LD_PRELOAD=$PRELOAD XTCP_SOCKET=$WORK/xtcpd.sock" \
+    "$(on_xtcp env -i /usr/bin/env | sort | xargs)"
+expect "through a cleaned environment" "1 xtcp" "$(decisions env -i XTCP_LOG=debug curl -s "$url")"
+expect "close of all descriptors" "a page" "$(on_xtcp python3 -c "
+import os, urllib.request
+urllib.request.urlopen('$url').read()
+os.closerange(3, 20000)
+print(urllib.request.urlopen('$url').read().decode(), end='')")"

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Socket options: what is set reads back as on Linux, what Linux refuses is refused, what has an effect has it. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "tests/unit/libclient/pair.h"
+
+static int get(struct pair *p, int s, int level, int name)
+{
+    int v = -1234;
+    socklen_t len = sizeof v;
+    int rc = xtcp_getsockopt(p->x, s, level, name, &v, &len);
+    return rc < 0 ? rc : v;
+}
+
+static int set(struct pair *p, int s, int level, int name, int v)
+{
+    return xtcp_setsockopt(p->x, s, level, name, &v, sizeof v);
+}
+
+Test(opts, read_back)
+{
+    static const struct {
+        int level, name, initial, set, after;
+    } rows[] = {
+        {SOL_SOCKET, SO_TYPE, SOCK_STREAM, 1, SOCK_STREAM},
+        {SOL_SOCKET, SO_PROTOCOL, IPPROTO_TCP, 1, IPPROTO_TCP},
+        {SOL_SOCKET, SO_DOMAIN, AF_INET, 1, AF_INET},
+        {SOL_SOCKET, SO_REUSEADDR, 0, 7, 1},
+        {SOL_SOCKET, SO_REUSEPORT, 0, 1, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 0, 5, 1},
+        {SOL_SOCKET, SO_OOBINLINE, 0, 1, 1},
+        {SOL_SOCKET, SO_RCVLOWAT, 1, 0, 1},
+        {SOL_SOCKET, SO_RCVLOWAT, 1, 100, 100},
+        {SOL_SOCKET, SO_SNDBUF, 131072, 10000, 20000},
+        {SOL_SOCKET, SO_SNDBUF, 20000, 1, 4608},
+        {SOL_SOCKET, SO_RCVBUF, 131072, 1, 2304},
+        {IPPROTO_TCP, TCP_NODELAY, 0, 2, 1},
+        {IPPROTO_TCP, TCP_CORK, 0, 1, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 7200, 60, 60},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 75, 10, 10},
+        {IPPROTO_TCP, TCP_KEEPCNT, 9, 3, 3},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, 0, 5000, 5000},
+        {IPPROTO_TCP, TCP_LINGER2, 60, 5, 5},
+        {IPPROTO_TCP, TCP_MAXSEG, 536, 1000, 1000},
+        {IPPROTO_TCP, TCP_FASTOPEN, 0, 1, 1},
+        {IPPROTO_IP, IP_TOS, 0, 0x10, 0x10},
+        {IPPROTO_IP, IP_TTL, 64, 3, 3},
+        {IPPROTO_IP, IP_FREEBIND, 0, 1, 1},
+        {IPPROTO_IP, IP_TRANSPARENT, 0, 1, 1},
+        {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0, 1, 1},
+    };
+    struct pair p;
+    pair_start(&p, NULL);
+    int s = xtcp_socket(p.x);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].initial != get(&p, s, rows[i].level, rows[i].name))
+            cr_assert(i > 0 && rows[i - 1].name == rows[i].name, "row %zu begins as %d", i,
+                      get(&p, s, rows[i].level, rows[i].name));
+        set(&p, s, rows[i].level, rows[i].name, rows[i].set);
+        cr_assert_eq(get(&p, s, rows[i].level, rows[i].name), rows[i].after, "row %zu reads %d", i,
+                     get(&p, s, rows[i].level, rows[i].name));
+    }
+    cr_assert_eq(get(&p, p.l, SOL_SOCKET, SO_ACCEPTCONN), 1);
+    cr_assert_eq(get(&p, s, SOL_SOCKET, SO_ACCEPTCONN), 0);
+    pair_stop(&p);
+}
+
+Test(opts, refused)
+{
+    struct pair p;
+    char name[16];
+    socklen_t len = sizeof name;
+    pair_start(&p, NULL);
+    int s = xtcp_socket(p.x);
+    cr_assert_eq(set(&p, s, IPPROTO_TCP, TCP_KEEPIDLE, 0), -EINVAL);
+    cr_assert_eq(set(&p, s, IPPROTO_TCP, TCP_KEEPCNT, 128), -EINVAL);
+    cr_assert_eq(set(&p, s, IPPROTO_TCP, TCP_MAXSEG, 20), -EINVAL);
+    cr_assert_eq(set(&p, s, SOL_SOCKET, 9999, 1), -ENOPROTOOPT);
+    cr_assert_eq(set(&p, s, 282 /* SOL_TLS */, 1, 1), -ENOPROTOOPT);
+    cr_assert_eq(set(&p, s, IPPROTO_IPV6, 26 /* IPV6_V6ONLY */, 1), -ENOPROTOOPT);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_TCP, TCP_NODELAY, "x", 1), -EINVAL);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_TCP, TCP_ULP, "tls", 3), -ENOENT);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_TCP, TCP_CONGESTION, "bbr", 3), -ENOENT);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_TCP, TCP_CONGESTION, "reno", 4), 0);
+    cr_assert_eq(xtcp_getsockopt(p.x, s, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+    cr_assert_str_eq(name, "reno");
+    cr_assert_eq(set(&p, 60000, IPPROTO_TCP, TCP_NODELAY, 1), -EBADF);
+    pair_stop(&p);
+}
+
+Test(opts, shapes)
+{
+    struct pair p;
+    struct linger l = {1, 5};
+    struct timeval tv = {3, 250000}, bad = {0, 1000000};
+    socklen_t len = sizeof l;
+    pair_start(&p, NULL);
+    int s = xtcp_socket(p.x);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, SOL_SOCKET, SO_LINGER, &l, sizeof l), 0);
+    memset(&l, 0, sizeof l);
+    cr_assert_eq(xtcp_getsockopt(p.x, s, SOL_SOCKET, SO_LINGER, &l, &len), 0);
+    cr_assert(l.l_onoff == 1 && l.l_linger == 5);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv), 0);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, SOL_SOCKET, SO_SNDTIMEO, &bad, sizeof bad), -EDOM);
+    memset(&tv, 0, sizeof tv);
+    len = sizeof tv;
+    cr_assert_eq(xtcp_getsockopt(p.x, s, SOL_SOCKET, SO_SNDTIMEO, &tv, &len), 0);
+    cr_assert(tv.tv_sec == 3 && tv.tv_usec == 250000);
+    pair_stop(&p);
+}
+
+/* A child begins with its listener's options; the ring sizes asked for are the ones it gets; TCP_INFO speaks of it. */
+Test(opts, inherited_and_shown)
+{
+    struct pair p;
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    char c = 0;
+    pair_start(&p, NULL);
+    cr_assert_eq(set(&p, p.l, IPPROTO_TCP, TCP_NODELAY, 1), 0);
+    cr_assert_eq(set(&p, p.l, IPPROTO_TCP, TCP_KEEPIDLE, 33), 0);
+    cr_assert_eq(set(&p, p.l, SOL_SOCKET, SO_RCVBUF, 16384), 0);
+    pair_connect(&p);
+    cr_assert_eq(get(&p, p.b, IPPROTO_TCP, TCP_NODELAY), 1);
+    cr_assert_eq(get(&p, p.b, IPPROTO_TCP, TCP_KEEPIDLE), 33);
+    cr_assert_eq(get(&p, p.b, SOL_SOCKET, SO_RCVBUF), 32768);
+    cr_assert_eq(get(&p, p.a, IPPROTO_TCP, TCP_NODELAY), 0);
+    cr_assert_eq(xtcp_send(p.x, p.a, &c, 1, 0), 1);
+    cr_assert_eq(xtcp_recv(p.x, p.b, &c, 1, 0), 1);
+    cr_assert_eq(xtcp_getsockopt(p.x, p.b, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    cr_assert_eq(info.tcpi_state, 1);
+    cr_assert_eq(info.tcpi_bytes_received, 1);
+    cr_assert_gt(info.tcpi_snd_mss, 500);
+    pair_stop(&p);
+}
