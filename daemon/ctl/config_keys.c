@@ -86,7 +86,7 @@ static const struct xt_setting keys[] = {
      .help = "time between keep-alive probes"},
     {"keepalive-probes", XT_SET_COUNT, FIELD(tcp.keep_cnt), .min = 1, .max = 127, .def = "9", .runtime = true,
      .help = "unanswered keep-alive probes that end a connection"},
-    {"syn-retries", XT_SET_COUNT, FIELD(tcp.syn_retries), .min = 0, .max = 127, .def = "6", .runtime = true,
+    {"syn-retries", XT_SET_COUNT, FIELD(tcp.syn_retries), .min = 0, .max = 127, .def = "7", .runtime = true,
      .help = "SYNs sent again before connect fails"},
     {"synack-retries", XT_SET_COUNT, FIELD(tcp.synack_retries), .min = 0, .max = 127, .def = "5", .runtime = true,
      .help = "SYN+ACKs sent again before a half-open connection is dropped"},

@@ -26,7 +26,7 @@ struct xt_tcp_cfg {
     uint64_t finwait2;                /* 60 s for an orphan */
     uint64_t keep_idle, keep_intvl;   /* 7200 s, 75 s */
     uint32_t keep_cnt;                /* 9 */
-    uint32_t syn_retries;             /* 6 */
+    uint32_t syn_retries;             /* 7 */
     uint32_t synack_retries;          /* 5 */
     uint32_t retries;                 /* 15 (R2) */
     uint32_t orphan_retries;          /* 8 */

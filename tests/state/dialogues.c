@@ -207,7 +207,7 @@ static bool fill_window(struct dlg *d)
 {
     if (!dlg_reach(d, XT_ESTABLISHED))
         return false;
-    while (d->e.conn.rx_head < DLG_WINDOW)
+    while (d->e.conn.rcv_adv != d->e.conn.rcv_nxt)
         from_peer(d, XT_TH_ACK, dlg_rcv_nxt(d), dlg_snd_nxt(d), 1024);
     return true;
 }
@@ -263,7 +263,7 @@ static void syn_times_out(struct dlg *d)
     while (d->e.conn.state == XT_SYN_SENT && next_timer(d)) {
         EXPECT(d->e.now == last + gap);
         last = d->e.now;
-        gap *= 2;
+        gap = 2 * gap < d->e.cfg.rto_max ? 2 * gap : d->e.cfg.rto_max;
         if (d->e.conn.state == XT_SYN_SENT) {
             EXPECT(sent(d, XT_TH_SYN, d->iss, 0));
             tries++;

@@ -73,7 +73,8 @@ static void options_on_any_segment(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_ESTABLISHED));
     struct xt_seg s = dlg_seg(d, XT_TH_ACK, dlg_rcv_nxt(d), dlg_snd_nxt(d), 100);
-    s.opt = (struct xt_tcp_opts){.present = XT_OPT_MSS | XT_OPT_WSCALE | XT_OPT_TS | XT_OPT_SACK_OK, .mss = 100, .wscale = 9};
+    s.opt = (struct xt_tcp_opts){
+        .present = XT_OPT_MSS | XT_OPT_WSCALE | XT_OPT_TS | XT_OPT_SACK_OK, .mss = 100, .wscale = 9};
     dlg_input(d, &s);
     EXPECT(d->e.conn.rx_head == 100);
     app_writes(d, 1000);
@@ -347,7 +348,8 @@ static void shift_is_bounded(struct dlg *d)
 static bool block(const struct dlg *d, unsigned i, uint32_t left, uint32_t right)
 {
     const struct xt_tcp_opts *o = &d->sent[0].opt;
-    return d->nsent == 1 && o->nsack > i && o->sack[i].left == d->irs + 1 + left && o->sack[i].right == d->irs + 1 + right;
+    return d->nsent == 1 && o->nsack > i && o->sack[i].left == d->irs + 1 + left &&
+           o->sack[i].right == d->irs + 1 + right;
 }
 
 /* Req RFC2018-4: the block of the segment that caused the ACK comes first, then those told last. */

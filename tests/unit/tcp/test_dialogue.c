@@ -173,8 +173,8 @@ Test(dialogue, connect_times_out)
     p->drop = drop_all;
     struct xt_tcp_ctx ctx = pair_ctx(p, 0);
     xt_tcp_connect(&p->e[0].c, &ctx, 77);
-    pair_run(p, p->now + 200000000);
-    cr_assert_eq(p->e[0].sent, 7); /* the SYN and syn_retries more */
+    pair_run(p, p->now + 300000000);
+    cr_assert_eq(p->e[0].sent, 8); /* the SYN and syn_retries more */
     cr_assert_eq(p->e[0].c.state, XT_CLOSED);
     cr_assert_eq(p->e[0].c.err, ETIMEDOUT);
     cr_assert(p->e[0].ev & XT_EV_ADVISE);
