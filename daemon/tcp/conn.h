@@ -37,15 +37,18 @@ struct xt_tcp_cfg {
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 
-/* Socket options that the core looks at. Zero values mean "as configured". */
+/* Socket options that the core looks at, and those of its IP header. Zero values mean "as configured". */
 struct xt_tcp_sockopt {
-    uint8_t nodelay;                          /* TCP_NODELAY: no Nagle */
-    uint8_t cork;                             /* TCP_CORK: no partial segment (for at most 200 ms) */
-    uint8_t keepalive;                        /* SO_KEEPALIVE */
-    uint8_t quickack;                         /* TCP_QUICKACK */
-    uint32_t keep_idle, keep_intvl, keep_cnt; /* seconds, seconds, count */
-    uint32_t user_timeout;                    /* ms (RFC 5482) */
-    uint32_t linger2;                         /* seconds in FIN_WAIT2 */
+    uint8_t nodelay;                /* TCP_NODELAY: no Nagle */
+    uint8_t cork;                   /* TCP_CORK: no partial segment (for at most 200 ms) */
+    uint8_t keepalive;              /* SO_KEEPALIVE */
+    uint8_t quickack;               /* TCP_QUICKACK */
+    uint8_t tos;                    /* IP_TOS: the Diffserv field (MUST-48), the stack's; the ECN bits are ignored */
+    uint8_t ttl;                    /* IP_TTL, the stack's */
+    uint8_t keep_cnt;               /* probes */
+    uint32_t keep_idle, keep_intvl; /* seconds */
+    uint32_t user_timeout;          /* ms (RFC 5482) */
+    uint32_t linger2;               /* seconds in FIN_WAIT2 */
 };
 
 struct xt_range {

@@ -8,7 +8,7 @@ static const enum xt_state synchronised[] = {XT_ESTABLISHED, XT_FIN_WAIT1, XT_FI
                                              XT_CLOSING,     XT_LAST_ACK,  XT_TIME_WAIT};
 #define N_SYNCHRONISED (sizeof synchronised / sizeof *synchronised)
 
-/* RFC 5961 section 3.2: a reset inside the window but not at RCV.NXT is challenged, */
+/* Req RFC5961-3.2 MAY-12: RFC 5961 section 3.2: a reset inside the window but not at RCV.NXT is challenged, */
 static void reset_in_window(struct dlg *d)
 {
     for (unsigned i = 0; i < N_SYNCHRONISED; i++) {
@@ -20,7 +20,7 @@ static void reset_in_window(struct dlg *d)
     }
 }
 
-/* one outside of it is dropped in silence. */
+/* Req RFC5961-3.2: one outside of it is dropped in silence. */
 static void reset_outside_window(struct dlg *d)
 {
     for (unsigned i = 0; i < N_SYNCHRONISED; i++) {
@@ -51,7 +51,7 @@ static bool simultaneous_syn(struct dlg *d)
     return d->e.conn.state == XT_SYN_RECV && sent(d, XT_TH_SYN | XT_TH_ACK, d->iss, d->irs + 1);
 }
 
-/* Section 3.5, figure 7. */
+/* Req MUST-10: Section 3.5, figure 7. */
 static void simultaneous_open_by_ack(struct dlg *d)
 {
     EXPECT(simultaneous_syn(d));
@@ -59,7 +59,7 @@ static void simultaneous_open_by_ack(struct dlg *d)
     EXPECT(d->e.conn.state == XT_ESTABLISHED && d->e.events & XT_EV_CONNECTED && d->nsent == 0);
 }
 
-/* MUST-10; the peer's SYN+ACK begins one before RCV.NXT, as its SYN did. */
+/* Req MUST-10: the peer's SYN+ACK begins one before RCV.NXT, as its SYN did. */
 static void simultaneous_open_by_synack(struct dlg *d)
 {
     EXPECT(simultaneous_syn(d));
@@ -70,7 +70,7 @@ static void simultaneous_open_by_synack(struct dlg *d)
     EXPECT(d->e.conn.state == XT_ESTABLISHED);
 }
 
-/* MUST-11: SYN_RECV of an active open is refused by a reset, and the user hears of it. */
+/* Req MUST-11: SYN_RECV of an active open is refused by a reset, and the user hears of it. */
 static void simultaneous_open_reset(struct dlg *d)
 {
     EXPECT(simultaneous_syn(d));
@@ -94,6 +94,7 @@ static void syn_recv_bad_ack(struct dlg *d)
     EXPECT(d->e.conn.state == XT_SYN_RECV && sent(d, XT_TH_RST, d->iss, 0));
 }
 
+/* Req RFC5961-5.2 */
 static void ack_of_unsent(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_ESTABLISHED));
@@ -103,7 +104,7 @@ static void ack_of_unsent(struct dlg *d)
     EXPECT(!(d->e.events & XT_EV_READABLE) && d->e.conn.rx_head == 0);
 }
 
-/* RFC 5961 section 5.2: older than SND.UNA - MAX.SND.WND. */
+/* Req RFC5961-5.2: RFC 5961 section 5.2: older than SND.UNA - MAX.SND.WND. */
 static void ack_too_old(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_ESTABLISHED));
@@ -135,7 +136,7 @@ static void data_with_fin(struct dlg *d)
     EXPECT((d->e.events & DLG_EVENTS) == (XT_EV_READABLE | XT_EV_PEER_FIN) && d->e.conn.rx_head == 100);
 }
 
-/* A FIN beyond a gap waits for the gap to fill (SHLD-31). */
+/* Req SHLD-31: A FIN beyond a gap waits for the gap to fill (SHLD-31). */
 static void fin_out_of_order(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_ESTABLISHED));
@@ -150,6 +151,7 @@ static void fin_out_of_order(struct dlg *d)
     EXPECT(sent(d, XT_TH_ACK, n, r + 151));
 }
 
+/* Req MUST-13 */
 static void time_wait_two_msl(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_TIME_WAIT));
@@ -168,7 +170,7 @@ static void time_wait_old_syn(struct dlg *d)
     EXPECT(d->e.conn.state == XT_TIME_WAIT && sent_ack(d));
 }
 
-/* RFC 6191: the floor for the new ISS is above all that was sent. */
+/* Req MAY-2 RFC6191-2: RFC 6191: the floor for the new ISS is above all that was sent. */
 static void time_wait_new_syn(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_TIME_WAIT));
@@ -177,7 +179,7 @@ static void time_wait_new_syn(struct dlg *d)
     EXPECT(d->e.conn.state == XT_CLOSED && (int32_t)(d->e.conn.isn_floor - n) >= 0);
 }
 
-/* RFC 2525 section 2.17: what arrives for a closed socket is answered by a reset. */
+/* Req SHLD-3: RFC 2525 section 2.17: what arrives for a closed socket is answered by a reset. */
 static void data_after_close(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_ESTABLISHED));
@@ -190,7 +192,7 @@ static void data_after_close(struct dlg *d)
     EXPECT(d->e.conn.state == XT_CLOSED);
 }
 
-/* SHLD-3 */
+/* Req SHLD-3 */
 static void close_with_unread_data(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_ESTABLISHED));
@@ -221,6 +223,7 @@ static void zero_window_data(struct dlg *d)
     EXPECT(sent(d, XT_TH_ACK, dlg_snd_nxt(d), r) && d->sent[0].wnd == 0 && !(d->e.events & XT_EV_READABLE));
 }
 
+/* Req MUST-66 */
 static void zero_window_ack(struct dlg *d)
 {
     EXPECT(fill_window(d));
@@ -238,6 +241,7 @@ static void zero_window_ack_with_data(struct dlg *d)
     EXPECT(d->e.conn.state == XT_FIN_WAIT2 && sent_ack(d));
 }
 
+/* Req MUST-66 */
 static void zero_window_reset(struct dlg *d)
 {
     EXPECT(fill_window(d));
@@ -245,6 +249,7 @@ static void zero_window_reset(struct dlg *d)
     EXPECT(d->e.conn.state == XT_CLOSED && d->e.conn.err == ECONNRESET);
 }
 
+/* Req MUST-32 */
 static void urgent_data(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_ESTABLISHED));
@@ -254,7 +259,7 @@ static void urgent_data(struct dlg *d)
     EXPECT((d->e.events & DLG_EVENTS) == (XT_EV_READABLE | XT_EV_URGENT) && d->e.conn.rx_head == 100);
 }
 
-/* RFC 6298: a SYN goes out again after one second, then two, ...; after the last try the user hears ETIMEDOUT. */
+/* Req MUST-22 RFC6298-5.5: RFC 6298: a SYN goes out again after one second, then two, ...; after the last try the user hears ETIMEDOUT. */
 static void syn_times_out(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_SYN_SENT));

@@ -333,14 +333,14 @@ static void stamp_missing(struct dlg *d)
     EXPECT(d->e.conn.rx_head == 0);
 }
 
-/* Req RFC7323-2.3: a shift above 14 is taken for 14. */
+/* Req RFC7323-2.3 RFC7323-2.2: a shift above 14 is taken for 14; the window of a SYN is not scaled. */
 static void shift_is_bounded(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_SYN_SENT));
     struct xt_seg s = dlg_seg(d, XT_TH_SYN | XT_TH_ACK, d->irs, d->iss + 1, 0);
     s.opt = (struct xt_tcp_opts){.present = XT_OPT_MSS | XT_OPT_WSCALE, .mss = 1460, .wscale = 15};
     dlg_input(d, &s);
-    EXPECT(d->e.conn.snd_wnd == 65535); /* Req RFC7323-2.2 has it unscaled in a SYN */
+    EXPECT(d->e.conn.snd_wnd == 65535);
     from_peer_wnd(d, XT_TH_ACK, d->irs + 1, d->iss + 1, 0, 3);
     EXPECT(d->e.conn.snd_wnd == 3u << 14);
 }

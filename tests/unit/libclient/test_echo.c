@@ -161,7 +161,7 @@ Test(echo, zero_copy)
     pair_stop(&p);
 }
 
-/* One byte out of band: not in the stream, asked for by MSG_OOB, announced by POLLPRI; with SO_OOBINLINE in its place. */
+/* Req MUST-30 MUST-32 MUST-33: one byte out of band: not in the stream, asked for by MSG_OOB, announced by POLLPRI; with SO_OOBINLINE in its place. */
 Test(echo, urgent)
 {
     struct pair p;

@@ -100,6 +100,7 @@ Test(dialogue, simultaneous_open)
     pair_free(p);
 }
 
+/* Req MAY-1 */
 Test(dialogue, half_close_still_receives)
 {
     struct pair *p = pair_new();
@@ -167,6 +168,7 @@ static bool drop_all(struct pair *p, int from, const struct xt_seg *seg)
     return true;
 }
 
+/* Req MUST-22 */
 Test(dialogue, connect_times_out)
 {
     struct pair *p = pair_new();
