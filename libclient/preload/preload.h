@@ -24,14 +24,13 @@
 
 /* The interposed functions under a name that only this library has: its files call them so, as the plain names are bound
  * to the real functions for libxtcp's sake (see wrap.c). XP_ALIAS follows the definition. */
-#define XP_CALL_LIST(X)                                                                                             \
-    X(close)                                                                                                        \
-    X(read)                                                                                                         \
-    X(write)                                                                                                        \
-    X(readv)                                                                                                        \
-    X(writev)                                                                                                       \
-    X(recv) X(recvfrom) X(sendto) X(recvmsg) X(sendmsg) X(accept4) X(connect) X(bind) X(listen) X(shutdown)         \
-        X(getsockopt) X(setsockopt) X(getsockname) X(getpeername) X(dup) X(dup3) X(fcntl) X(ioctl) X(poll) X(ppoll) \
+#define XP_CALL_LIST(X)                                                                                               \
+    X(close)                                                                                                          \
+    X(read)                                                                                                           \
+    X(write)                                                                                                          \
+    X(readv)                                                                                                          \
+    X(writev) X(recv) X(recvfrom) X(sendto) X(recvmsg) X(sendmsg) X(accept4) X(connect) X(bind) X(listen) X(shutdown) \
+        X(getsockopt) X(setsockopt) X(getsockname) X(getpeername) X(dup) X(dup3) X(fcntl) X(ioctl) X(poll) X(ppoll)   \
             X(close_range)
 #define X(name) extern __typeof__(name) xp_call_##name;
 XP_CALL_LIST(X)
