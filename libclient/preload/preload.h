@@ -4,7 +4,11 @@
  * socket() makes a kernel socket ("undecided"). At bind, connect or listen the rules decide: either it stays a kernel
  * socket for ever, or an xtcp socket takes its options and its descriptor number, which from then on is a placeholder: a
  * copy of one AF_UNIX stream end that is shut down both ways, so that a write that is not interposed fails with EPIPE
- * instead of vanishing. */
+ * instead of vanishing.
+ *
+ * Environment: XTCP_SOCKET (the daemon's control socket), XTCP_FALLBACK=kernel (without a daemon use the kernel's TCP and say
+ * nothing), XTCP_PORTS_KERNEL=22,8000-8100 (local or remote ports that stay in the kernel), XTCP_LOG=debug (each decision on
+ * stderr). The exec family hands these and LD_PRELOAD on. */
 #ifndef XP_PRELOAD_H
 #define XP_PRELOAD_H
 
@@ -24,14 +28,12 @@
 
 /* The interposed functions under a name that only this library has: its files call them so, as the plain names are bound
  * to the real functions for libxtcp's sake (see wrap.c). XP_ALIAS follows the definition. */
-#define XP_CALL_LIST(X)                                                                                               \
-    X(close)                                                                                                          \
-    X(read)                                                                                                           \
-    X(write)                                                                                                          \
-    X(readv)                                                                                                          \
-    X(writev) X(recv) X(recvfrom) X(sendto) X(recvmsg) X(sendmsg) X(accept4) X(connect) X(bind) X(listen) X(shutdown) \
-        X(getsockopt) X(setsockopt) X(getsockname) X(getpeername) X(dup) X(dup3) X(fcntl) X(ioctl) X(poll) X(ppoll)   \
-            X(close_range)
+/* clang-format off */
+#define XP_CALL_LIST(X) \
+    X(close) X(read) X(write) X(readv) X(writev) X(recv) X(recvfrom) X(sendto) X(recvmsg) X(sendmsg) X(accept4) \
+    X(connect) X(bind) X(listen) X(shutdown) X(getsockopt) X(setsockopt) X(getsockname) X(getpeername) X(dup) \
+    X(dup3) X(fcntl) X(ioctl) X(poll) X(ppoll) X(close_range)
+/* clang-format on */
 #define X(name) extern __typeof__(name) xp_call_##name;
 XP_CALL_LIST(X)
 #undef X

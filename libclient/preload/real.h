@@ -18,17 +18,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define XP_REAL_LIST(X)                                                                                               \
-    X(socket)                                                                                                         \
-    X(bind)                                                                                                           \
-    X(listen)                                                                                                         \
-    X(accept)                                                                                                         \
-    X(accept4) X(connect) X(shutdown) X(getsockname) X(getpeername) X(getsockopt) X(setsockopt) X(read) X(write)      \
-        X(readv) X(writev) X(recv) X(send) X(recvfrom) X(sendto) X(recvmsg) X(sendmsg) X(recvmmsg) X(sendmmsg)        \
-            X(close) X(dup) X(dup2) X(dup3) X(fcntl) X(ioctl) X(poll) X(ppoll) X(select) X(pselect) X(epoll_create)   \
-                X(epoll_create1) X(epoll_ctl) X(epoll_wait) X(epoll_pwait) X(epoll_pwait2) X(sendfile) X(splice)      \
-                    X(close_range) X(fclose) X(freopen) X(fdopen) X(fileno) X(dlopen) X(execve) X(execvpe) X(fexecve) \
-                        X(execveat) X(posix_spawn) X(posix_spawnp)
+/* clang-format off */
+#define XP_REAL_LIST(X) \
+    X(socket) X(bind) X(listen) X(accept) X(accept4) X(connect) X(shutdown) X(getsockname) X(getpeername) \
+    X(getsockopt) X(setsockopt) X(read) X(write) X(readv) X(writev) X(recv) X(send) X(recvfrom) X(sendto) \
+    X(recvmsg) X(sendmsg) X(recvmmsg) X(sendmmsg) X(close) X(dup) X(dup2) X(dup3) X(fcntl) X(ioctl) X(poll) \
+    X(ppoll) X(select) X(pselect) X(epoll_create) X(epoll_create1) X(epoll_ctl) X(epoll_wait) X(epoll_pwait) \
+    X(epoll_pwait2) X(sendfile) X(splice) X(close_range) X(fclose) X(freopen) X(fdopen) X(fileno) X(dlopen) \
+    X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn) X(posix_spawnp)
+/* clang-format on */
 
 struct xp_real_calls {
 #define X(name) __typeof__(name) *name;

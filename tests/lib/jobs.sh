@@ -7,7 +7,9 @@
 #   WORK          a folder for this run's files
 # Each job prints its figures and returns 0 only if what it moved arrived whole.
 
-PRELOAD=${XTCP_TEST_PRELOAD:-$BUILD/libclient/preload/libxtcp-preload.so}
+# What goes into programs comes from a build without sanitizers, whose runtime those programs do not have.
+PLAIN=${XT_TEST_PLAIN:-$BUILD}
+PRELOAD=$PLAIN/libclient/preload/libxtcp-preload.so
 XTCPD=$BUILD/daemon/main/xtcpd
 XTCPCTL=$BUILD/tools/ctl/xtcpctl
 
