@@ -425,6 +425,20 @@ static void sack_recovery(struct dlg *d)
     EXPECT(again[0] && again[2] && !again[1] && !again[3] && !again[4] && !again[5]);
 }
 
+/* Req MUST-18 RFC6298-3: likewise of a segment that fast retransmit sent again. */
+static void karn_fast(struct dlg *d)
+{
+    EXPECT(established(d));
+    app_writes(d, 14600);
+    uint32_t srtt = d->e.conn.srtt;
+    for (unsigned i = 0; i < 3; i++)
+        dup_ack(d, 0, 0);
+    EXPECT(d->nsent >= 1 && d->sent[0].seq == d->iss + 1);
+    pass(d, 50000);
+    peer_acks(d);
+    EXPECT(d->e.conn.srtt == srtt);
+}
+
 static const struct step_test tests[] = {
     {"mss: on every SYN", mss_on_syn},
     {"mss: the peer's is kept to", mss_of_the_peer},
@@ -443,6 +457,7 @@ static const struct step_test tests[] = {
     {"congestion: avoidance", congestion_avoidance},
     {"congestion: restart after idle", restart_window},
     {"rtt: not of what was sent twice", karn},
+    {"rtt: nor of a fast retransmission", karn_fast},
     {"rtt: the estimate", rtt_estimate},
     {"failure: R1 and R2", gives_up},
     {"failure: R2 by the application", user_timeout},
