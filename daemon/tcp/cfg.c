@@ -22,6 +22,7 @@ void xt_tcp_cfg_default(struct xt_tcp_cfg *cfg)
         .mss = 1460,
         .quickack = 16,
         .init_cwnd = 10,
+        .ecn = 2,
         .timestamps = 1,
         .sack = 1,
         .wscale = 1,

@@ -439,6 +439,88 @@ static void karn_fast(struct dlg *d)
     EXPECT(d->e.conn.srtt == srtt);
 }
 
+static void syn_ecn(struct dlg *d, uint8_t flags)
+{
+    struct xt_seg s = dlg_seg(d, flags, d->irs, d->iss + 1, 0);
+    dlg_clear(d);
+    dlg_input(d, &s);
+}
+
+#define ECN_SETUP (XT_TH_ECE | XT_TH_CWR)
+
+/* Req SHLD-8 RFC3168-6.1.1: taken up when offered, and only then; offered when configured so. */
+static void ecn_is_agreed(struct dlg *d)
+{
+    EXPECT(dlg_reach(d, XT_LISTEN));
+    syn_ecn(d, XT_TH_SYN | ECN_SETUP);
+    EXPECT(d->nsent == 1 && d->sent[0].flags == (XT_TH_SYN | XT_TH_ACK | XT_TH_ECE) && d->sent[0].ecn == 0);
+    from_peer(d, XT_TH_ACK, d->irs + 1, d->iss + 1, 0);
+    app_writes(d, 100);
+    EXPECT(sent_data(d, d->iss + 1, 100) && d->sent[0].ecn == 2);
+    EXPECT(next_timer(d) && sent_data(d, d->iss + 1, 100) && d->sent[0].ecn == 0);
+    dlg_end(d);
+    dlg_begin(d, 5000, 9000);
+    EXPECT(dlg_reach(d, XT_LISTEN));
+    syn_ecn(d, XT_TH_SYN);
+    EXPECT(d->nsent == 1 && d->sent[0].flags == (XT_TH_SYN | XT_TH_ACK));
+    from_peer(d, XT_TH_ACK, d->irs + 1, d->iss + 1, 0);
+    app_writes(d, 100);
+    EXPECT(d->nsent == 1 && d->sent[0].ecn == 0);
+}
+
+/* Established by a SYN of our own that offers ECN. */
+static bool reach_ecn(struct dlg *d)
+{
+    d->e.cfg.ecn = 1;
+    d->e.cfg.quickack = 0;
+    ep_connect(&d->e, d->iss);
+    if (d->nsent != 1 || d->sent[0].flags != (XT_TH_SYN | ECN_SETUP))
+        return false;
+    syn_ecn(d, XT_TH_SYN | XT_TH_ACK | XT_TH_ECE);
+    dlg_clear(d);
+    return d->e.conn.state == XT_ESTABLISHED;
+}
+
+/* Req SHLD-8 RFC3168-6.1.2: ECE halves the window, once for each window of data, and CWR says so. */
+static void ecn_sender(struct dlg *d)
+{
+    EXPECT(reach_ecn(d));
+    app_writes(d, 14600);
+    EXPECT(d->nsent == 10 && d->sent[0].ecn == 2);
+    from_peer(d, XT_TH_ACK | XT_TH_ECE, d->irs + 1, d->iss + 1461, 0);
+    EXPECT(d->e.conn.cwnd == 5 * 1460);
+    from_peer(d, XT_TH_ACK | XT_TH_ECE, d->irs + 1, d->iss + 2921, 0);
+    EXPECT(d->e.conn.cwnd >= 5 * 1460);
+    from_peer(d, XT_TH_ACK, d->irs + 1, d->iss + 14601, 0);
+    app_writes(d, 2920);
+    EXPECT(d->nsent == 2 && d->sent[0].flags & XT_TH_CWR && !(d->sent[1].flags & XT_TH_CWR));
+}
+
+/* Req SHLD-8 RFC3168-6.1.3: congestion experienced is told with every ACK until CWR comes. */
+static void ecn_receiver(struct dlg *d)
+{
+    EXPECT(reach_ecn(d));
+    struct xt_seg s = dlg_seg(d, XT_TH_ACK, d->irs + 1, d->iss + 1, 100);
+    s.ecn = 3;
+    dlg_input(d, &s);
+    EXPECT(d->nsent == 1 && d->sent[0].flags == (XT_TH_ACK | XT_TH_ECE));
+    app_writes(d, 100);
+    EXPECT(d->nsent == 1 && d->sent[0].flags & XT_TH_ECE);
+    from_peer(d, XT_TH_ACK | XT_TH_CWR, d->irs + 101, d->iss + 101, 100);
+    EXPECT(next_timer(d) && sent_ack(d));
+}
+
+/* Req SHLD-8 RFC3168-6.1.1: a SYN sent again offers nothing, in case the offer was why the first was lost. */
+static void ecn_falls_back(struct dlg *d)
+{
+    d->e.cfg.ecn = 1;
+    ep_connect(&d->e, d->iss);
+    EXPECT(next_timer(d) && sent(d, XT_TH_SYN, d->iss, 0));
+    syn_ecn(d, XT_TH_SYN | XT_TH_ACK | XT_TH_ECE);
+    app_writes(d, 100);
+    EXPECT(d->nsent == 1 && d->sent[0].ecn == 0);
+}
+
 static const struct step_test tests[] = {
     {"mss: on every SYN", mss_on_syn},
     {"mss: the peer's is kept to", mss_of_the_peer},
@@ -470,6 +552,10 @@ static const struct step_test tests[] = {
     {"recovery: fast retransmit", fast_retransmit},
     {"recovery: partial ACK", partial_ack},
     {"recovery: by SACK", sack_recovery},
+    {"ecn: agreed on", ecn_is_agreed},
+    {"ecn: the sender reacts", ecn_sender},
+    {"ecn: the receiver tells", ecn_receiver},
+    {"ecn: not offered twice", ecn_falls_back},
 };
 
 int main(void)
