@@ -85,7 +85,7 @@ static const char *option_value(const char *name, int argc, char **argv, int *i)
 {
     const char *arg = argv[*i];
     size_t n = strlen(name);
-    if (strncmp(arg, name, n) != 0)
+    if (!arg || strncmp(arg, name, n) != 0)
         return NULL;
     if (arg[n] == '=')
         return arg + n + 1;
@@ -101,8 +101,6 @@ static bool is(const char *arg, const char *s, const char *l)
 static bool take_option(struct ctl_options *opt, unsigned takes, int argc, char **argv, int *i)
 {
     const char *v, *arg = argv[*i];
-    if (!arg)
-        return false;
     if ((v = option_value("--socket", argc, argv, i)))
         opt->socket = v;
     else if (takes & TAKES_STATE && (v = option_value("--state", argc, argv, i)))
