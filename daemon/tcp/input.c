@@ -150,6 +150,9 @@ static bool check_rst(struct xt_in *in)
         if (!(c->cflags & XT_CF_PASSIVE))
             c->err = ECONNREFUSED;
         break;
+    case XT_CLOSE_WAIT:
+        c->err = EPIPE; /* reading is over already: as Linux says it */
+        break;
     case XT_CLOSING:
     case XT_LAST_ACK:
     case XT_TIME_WAIT:
