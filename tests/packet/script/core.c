@@ -9,36 +9,24 @@
 #include "daemon/ctl/config.h"
 #include "daemon/wire/icmp.h"
 #include "tests/packet/script/core_calls.h"
+#include "tests/packet/script/queue.h"
 
 #define START_US 1000000 /* the clock does not start at 0: a timer of 0 is off */
-#define QUEUE 512
-
-struct queued {
-    uint64_t at;
-    size_t len;
-    uint8_t *bytes;
-};
 
 struct core {
     struct core_sock sock; /* first: what the calls work on */
-    struct queued q[QUEUE];
-    unsigned head, tail;
+    struct pkt_queue sent;
 };
 
 static void emit(struct ep *e, const struct xt_seg *seg)
 {
     struct core *k = e->arg;
-    if (k->tail == QUEUE)
-        abort();
-    struct queued *q = &k->q[k->tail++];
-    q->bytes = malloc(XT_TCP_HDR_MAX + seg->len);
-    if (!q->bytes)
-        abort();
-    q->at = e->now - START_US;
-    q->len = xt_seg_emit(q->bytes, seg);
+    uint8_t header[XT_TCP_HDR_MAX];
+    size_t n = xt_seg_emit(header, seg);
+    uint8_t *p = pkt_queue_add(&k->sent, e->now - START_US, n + seg->len);
+    memcpy(p, header, n);
     if (seg->len)
-        ep_copy_payload(e, seg, q->bytes + q->len);
-    q->len += seg->len;
+        ep_copy_payload(e, seg, p + n);
 }
 
 static bool configure(struct pkt_run *r, struct core_sock *k)
@@ -78,8 +66,7 @@ static void stop(struct pkt_run *r)
 {
     struct core *k = r->impl;
     core_sock_end(&k->sock);
-    for (unsigned i = 0; i < k->tail; i++)
-        free(k->q[i].bytes);
+    pkt_queue_free(&k->sent);
     free(k);
 }
 
@@ -89,7 +76,7 @@ static void advance(struct pkt_run *r, uint64_t at)
     struct core *k = r->impl;
     struct core_sock *s = &k->sock;
     uint64_t until = at + START_US;
-    while (k->head == k->tail && s->alive) {
+    while (pkt_queue_empty(&k->sent) && s->alive) {
         uint64_t next = xt_tcp_deadline(&s->conn.conn);
         if (next > until)
             break;
@@ -99,7 +86,7 @@ static void advance(struct pkt_run *r, uint64_t at)
         ep_timer(&s->conn);
         core_sock_settle(s);
     }
-    if (k->head == k->tail && until > s->now)
+    if (pkt_queue_empty(&k->sent) && until > s->now)
         s->now = until;
     s->conn.now = s->listener.now = s->now;
 }
@@ -107,14 +94,11 @@ static void advance(struct pkt_run *r, uint64_t at)
 static bool next(struct pkt_run *r, struct pkt_sent *out, uint64_t until)
 {
     struct core *k = r->impl;
-    if (k->head == k->tail && until)
+    if (pkt_queue_empty(&k->sent) && until)
         advance(r, until);
-    if (k->head == k->tail)
+    if (pkt_queue_empty(&k->sent))
         return false;
-    struct queued *q = &k->q[k->head++];
-    out->at = q->at;
-    out->len = q->len;
-    memcpy(out->bytes, q->bytes, q->len);
+    pkt_queue_take(&k->sent, out);
     return true;
 }
 

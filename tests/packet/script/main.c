@@ -85,7 +85,7 @@ static void run_path(struct tally *t, const char *path)
 
 static const struct pkt_backend *backend(const char *name)
 {
-    static const struct pkt_backend *const all[] = {&pkt_core};
+    static const struct pkt_backend *const all[] = {&pkt_core, &pkt_daemon};
     for (size_t i = 0; name && i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i]->name, name) == 0)
             return all[i];
@@ -100,6 +100,8 @@ int main(int argc, char **argv)
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (t.be->prepare && !t.be->prepare())
+        return 77;
     for (int i = 2; i < argc; i++)
         run_path(&t, argv[i]);
     printf("%s: %u scripts, %u failed", t.be->name, t.run, t.failed);

@@ -18,6 +18,8 @@ struct pkt_sent {
 struct pkt_backend {
     const char *name;
     bool sockets; /* it has a socket layer; without one, assertions about it are not for it */
+    /* Once, before all scripts; NULL: nothing to do. False: it can't be done here, the reason was printed. */
+    bool (*prepare)(void);
     bool (*start)(struct pkt_run *r);
     void (*stop)(struct pkt_run *r);
     /* Goes on to `at`. */
@@ -35,7 +37,8 @@ struct pkt_backend {
     const char *(*state)(struct pkt_run *r, const char *want);
     /* A figure of struct xt_tcp_info; false when the backend can't tell, or there is no such figure. */
     bool (*info)(struct pkt_run *r, const char *name, uint32_t *value);
-    uint64_t early, late; /* tolerance of times, microseconds */
+    uint64_t early, late;   /* tolerance of times, microseconds */
+    uint32_t late_permille; /* and of the time itself: rounding in a first measurement doubles with each back-off */
 };
 
 extern const struct pkt_backend pkt_core, pkt_daemon;
@@ -48,6 +51,7 @@ struct pkt_run {
     uint64_t t;            /* script time of the last event */
     uint64_t wrote, nread; /* bytes that calls have moved, for their content */
     struct pkt_sent sent;
+    bool failed;
     char why[400];
 };
 
