@@ -208,7 +208,8 @@ void xp_fork_child(void)
     pthread_mutex_unlock(&attach_lock);
     if (i < 0)
         return;
-    if (fork_ready == 0) {
+    if (fork_ready == 0 || fork_ready == -ECONNABORTED) {
+        /* Without a daemon the sockets are dead in the child too, but it may attach to the next one. */
         xtcp_fork_child(xp_ctxs[i]);
     } else {
         xp_debug("fork: %s; this process has no xtcp sockets", strerror(-fork_ready));

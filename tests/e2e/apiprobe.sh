@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What a TCP socket answers in every state: on the kernel's stack, then under the preload on xtcpd. No difference is allowed.
-#   apiprobe.sh BUILD
+#   apiprobe.sh BUILD [fake]
+# fake: the preload over a libxtcp made of the kernel's TCP, without a daemon: tells the preload's mistakes from the daemon's.
 set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
 stage_up "$1" clean
-PROBE=$BUILD/tests/e2e/apiprobe
+PROBE=$PLAIN/tests/e2e/apiprobe
 
 # probe RUNNER OWN-ADDRESS OUTPUT
 probe() {
@@ -18,10 +19,16 @@ probe() {
     return $rc
 }
 
-xtcpd_start
+own=$ADDR_X
+if [ "${2:-}" = fake ]; then
+    XTCP_ENV=(LD_PRELOAD="$PLAIN/tests/unit/preload/libxtcp-preload-fake.so")
+    own=$ADDR_XK
+else
+    xtcpd_start
+fi
 probe in_x "$ADDR_XK" "$WORK/kernel.txt"
 rc=0
-probe on_xtcp "$ADDR_X" "$WORK/xtcp.txt" || rc=$?
+probe on_xtcp "$own" "$WORK/xtcp.txt" || rc=$?
 diff "$WORK/kernel.txt" "$WORK/xtcp.txt" || { echo "(< kernel, > xtcp)"; rc=1; }
 [ $rc -ne 0 ] || echo "apiprobe: $(wc -l <"$WORK/kernel.txt") answers, all as the kernel's"
 exit $rc

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Bytes become segments, clock steps and calls of the user, against one connection in any state. Each byte of the peer's
- * stream is a function of its sequence number, so that whatever is delivered can be checked.
+ * Bytes become segments, clock steps and calls of the user, against one connection in any state. Each byte of the
+ * peer's stream is a function of its sequence number, so that whatever is delivered can be checked.
  *
  * With XT_FUZZ_TRACE set in the environment the dialogue is printed. */
 #include <arpa/inet.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The application of a host: writes, reads and closes at random moments. It acts on events alone, so that an event which
- * the core forgets shows as a deadlock. */
+ * The application of a host: writes, reads and closes at random moments. It acts on events alone, so that an event
+ * which the core forgets shows as a deadlock. */
 #include <string.h>
 
 #include "tests/sim/net.h"

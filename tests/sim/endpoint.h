@@ -30,7 +30,8 @@ struct ep {
     const char *bad; /* the first broken invariant, or NULL */
 };
 
-/* Makes a CLOSED connection with rings of the given sizes. `e` must be zero or freed; emit, on_state and arg are kept. */
+/* Makes a CLOSED connection with rings of the given sizes. `e` must be zero or freed; emit, on_state and arg are
+ * kept. */
 void ep_init(struct ep *e, const struct xt_tcp_cfg *cfg, const struct xt_endpoint *local,
              const struct xt_endpoint *remote, uint32_t rx_size, uint32_t tx_size);
 void ep_free(struct ep *e);

@@ -287,12 +287,11 @@ static void run_timer(struct net *n, unsigned host)
     after(n, c);
 }
 
-/* Packets of the last connection that outlive it are harmless only while an end is in TIME_WAIT. A reset that they provoke
- * may end that early (RFC 1337): then the next connection waits until they are gone. */
+/* A packet of the last connection that outlives it may end the TIME_WAIT that guards against it (RFC 1337) and then
+ * be taken for one of the next connection: that hazard is TCP's own, so the next one begins when they are gone. */
 static bool quiet(const struct net *n)
 {
-    const struct sim_conn *c = &n->host[1].conn;
-    return (c->used && c->ep.conn.state == XT_TIME_WAIT) || (!n->link[0].head && !n->link[1].head);
+    return !n->link[0].head && !n->link[1].head;
 }
 
 /* The next connection between the same ports: the server may still be in TIME_WAIT (RFC 6191). */
@@ -325,8 +324,8 @@ static void step(struct net *n)
     maybe_next_round(n);
 }
 
-/* Nothing is due any more. A reset that was lost on purpose leaves the other side waiting for ever, as TCP does; any other
- * connection that is still there will never end. */
+/* Nothing is due any more. A reset that was lost on purpose leaves the other side waiting for ever, as TCP does; any
+ * other connection that is still there will never end. */
 static bool settle(struct net *n)
 {
     bool ended = true;

@@ -100,6 +100,13 @@ void params_from_seed(struct params *p, uint64_t seed)
         link_params(&r, &p->link[i], p->clean);
         host_params(&r, &p->host[i], end[i]);
     }
+    /* A reader must come to the end well within the time that an orphan waits in FIN_WAIT2. */
+    for (int i = 0; i < 2; i++) {
+        struct app_cfg *a = &p->host[i].app;
+        uint64_t reads = p->host[!i].app.to_send / (a->read_max / 16 + 1) + 1;
+        if (reads * a->think > 15000000)
+            a->think = 15000000 / reads;
+    }
     bool lossy = end[0] >= END_ABORT || end[1] >= END_ABORT;
     p->rounds = p->simultaneous || lossy || rng_u64(&r) % 4 ? 1 : (unsigned)rng_in(&r, 2, 3);
     p->second_start = rng_in(&r, 0, p->link[0].delay);

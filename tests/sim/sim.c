@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The TCP core against itself over a simulated network, one run for each seed. A seed that fails is run once more with a
- * trace of its segments, timers and states.
+ * The TCP core against itself over a simulated network, one run for each seed. A seed that fails is run once more
+ * with a trace of its segments, timers and states.
  *
  *   sim [first-seed [count]]   or by environment: XT_SIM_SEED, XT_SIM_SEEDS; default: 5,000 seeds from 1 on
  *   sim --trace SEED           one seed with its trace */

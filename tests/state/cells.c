@@ -10,7 +10,8 @@
  *   RST           <SEQ=R><RST>; in SYN_SENT <ACK=N><RST,ACK>
  *   out of window <SEQ=R+RCV.WND+1000><ACK=N> and 100 bytes; in SYN_SENT <ACK=N+1000> (what was never sent)
  *   old duplicate <SEQ=R-100><ACK=F> and 100 bytes; in SYN_SENT a SYN+ACK with <ACK=ISS-500> of an earlier connection
- *                 (section 3.5.1, figure 8 turned round), in SYN_RECV the SYN that opened it, in LISTEN and CLOSED data */
+ *                 (section 3.5.1, figure 8 turned round), in SYN_RECV the SYN that opened it, in LISTEN and CLOSED
+ *                 data */
 #include "tests/state/cells.h"
 
 #include <errno.h>
@@ -90,7 +91,8 @@ const struct cell grid_cells[XT_NSTATES][K_KINDS] = {
         [K_FIN] = ACKS(XT_CLOSE_WAIT, XT_EV_CONNECTED | XT_EV_PEER_FIN),
         [K_RST] = ENDS(0, 0),
         [K_OUT] = CHALLENGE(XT_SYN_RECV),
-        /* Section 3.10.7.4 asks for an ACK; the SYN+ACK is that ACK and more: it had been lost, or is on its way still. */
+        /* Section 3.10.7.4 asks for an ACK; the SYN+ACK is that ACK and more: it had been lost, or is on its way
+         * still. */
         [K_OLD] = {.given = true, .next = XT_SYN_RECV, .flags = XT_TH_SYN | XT_TH_ACK, .seq = Q_ISS, .ack = A_RCV_NXT},
     },
     [XT_ESTABLISHED] =

@@ -10,7 +10,8 @@
 
 enum kind { K_SYN, K_SYNACK, K_ACK, K_DATA, K_FIN, K_RST, K_OUT, K_OLD, K_KINDS };
 
-/* Sequence number of what is sent, and its acknowledgement, in the terms of the RFC. RCV.NXT is that before the segment. */
+/* Sequence number of what is sent, and its acknowledgement, in the terms of the RFC. RCV.NXT is that before the
+ * segment. */
 enum seq_rel { Q_ZERO, Q_ISS, Q_SND_NXT, Q_SEG_ACK };
 enum ack_rel { A_NONE, A_RCV_NXT, A_SEG_END };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A connection and its scripted peer: each state is reached by a real dialogue, and what the connection sends is kept. */
+ * A connection and its scripted peer: each state is reached by a real dialogue, and what the connection sends is
+ * kept. */
 #ifndef XT_TEST_DIALOGUE_H
 #define XT_TEST_DIALOGUE_H
 
@@ -21,14 +22,14 @@ struct dlg {
 void dlg_begin(struct dlg *d, uint32_t iss, uint32_t irs);
 void dlg_end(struct dlg *d);
 
-/* Brings a fresh dialogue to `state`: nothing of it is kept in sent[], no event is left. False: d->failed says where. */
+/* Brings a fresh dialogue to `state`: nothing of it is kept in sent[], no event is left. False: d->failed tells. */
 bool dlg_reach(struct dlg *d, enum xt_state state);
 
 /* The peer sends: SYN carries an MSS of 1460, data is `len` bytes. Sequence numbers are absolute. */
 struct xt_seg dlg_seg(const struct dlg *d, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len);
 
-/* Delivers a segment to whatever the state of `e` calls for: the connection, the listener (a child then takes the place of
- * `e`), or no connection at all. */
+/* Delivers a segment to whatever the state of `e` calls for: the connection, the listener (a child then takes the
+ * place of `e`), or no connection at all. */
 void dlg_input(struct dlg *d, const struct xt_seg *seg);
 
 /* Forgets what was sent and seen so far. */

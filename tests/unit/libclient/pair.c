@@ -35,16 +35,17 @@ void pair_connect(struct pair *p)
     cr_assert_geq(p->b = xtcp_accept(p->x, p->l, NULL, NULL, 0), 0);
 }
 
-static bool session_ended(void *arg)
+/* All of them: a test may have made more clients than one. */
+static bool sessions_ended(void *arg)
 {
     struct pair *p = arg;
-    return atomic_load(&p->d.ended) > 0;
+    return daemon_stats(&p->d).sessions == 0;
 }
 
 void pair_stop(struct pair *p)
 {
     xtcp_detach(p->x);
-    cr_assert(daemon_until(session_ended, p), "the session was not given back");
+    cr_assert(daemon_until(sessions_ended, p), "the session was not given back");
     struct xt_app_stats st = daemon_stats(&p->d);
     cr_assert_eq(st.bytes_mapped, 0, "%llu bytes of rings left", (unsigned long long)st.bytes_mapped);
     cr_assert_eq(st.sessions, 0);

@@ -142,8 +142,7 @@ static void *wait_one(void *arg)
     return (void *)(intptr_t)(n == 1 ? ev.data.fd : -1);
 }
 
-/* Until `n` threads of this process but the caller sleep in a system call: not needed for the outcome, only to make the
- * interesting order likely. */
+/* Lets another thread get into its sleep: not needed for the outcome, only to make the interesting order likely. */
 static void let_run(void)
 {
     for (int i = 0; i < 1000; i++)
