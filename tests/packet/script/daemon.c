@@ -249,6 +249,6 @@ const struct pkt_backend pkt_daemon = {
     .call = call,
     .state = state,
     .early = 25000,
-    .late = 60000,
+    .late = 150000,
     .late_permille = 40,
 };
