@@ -51,10 +51,10 @@ static bool prepare(void)
     return true;
 }
 
-static void on_tcp(void *arg, const uint8_t *p, size_t len)
+static void on_tcp(void *arg, const uint8_t *p, size_t len, uint8_t ecn)
 {
     struct daemon *d = arg;
-    memcpy(pkt_queue_add(&d->sent, pkt_wire_now() - d->t0, len), p, len);
+    memcpy(pkt_queue_add(&d->sent, pkt_wire_now() - d->t0, len, ecn), p, len);
 }
 
 static void exec_daemon(const struct pkt_run *r, const struct daemon *d, int log)
