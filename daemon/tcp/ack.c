@@ -143,6 +143,7 @@ bool xt_in_check_ack(struct xt_in *in)
             c->pending |= XT_PEND_ACK;
     }
     update_window(in, a.bytes > 0);
+    xt_ecn_acked(in, a.bytes);
     a.dup = a.bytes == 0 && is_duplicate(in, old_wnd);
     xt_recovery_ack(&a);
     return a.bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
