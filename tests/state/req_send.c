@@ -411,6 +411,7 @@ static void partial_ack(struct dlg *d)
 static void sack_recovery(struct dlg *d)
 {
     EXPECT(reach_with(d, XT_OPT_MSS | XT_OPT_SACK_OK, 1460, 65535));
+    d->e.conn.recovery = XT_RECOVERY_SACK;
     app_writes(d, 14600);
     EXPECT(d->nsent == 10);
     dup_ack(d, 1460, 2920); /* 0 is lost, 1 is there; 2 is lost, 3 to 5 are there */
