@@ -4,6 +4,7 @@
 
 #include "daemon/ctl/config.h"
 #include "proto/xt_bitmap.h"
+#include "proto/xt_cc.h"
 
 #define FIELD(member) .offset = offsetof(struct xt_config, member), .width = sizeof(((struct xt_config *)0)->member)
 #define US UINT64_C(1)
@@ -96,6 +97,8 @@ static const struct xt_setting keys[] = {
      .help = "likewise for a connection that no program holds"},
     {"init-cwnd", XT_SET_COUNT, FIELD(tcp.init_cwnd), .min = 1, .max = 255, .def = "10", .runtime = true,
      .help = "initial congestion window, segments"},
+    {"congestion", XT_SET_CHOICE, FIELD(tcp.cc), .choices = XT_CC_CHOICES, .def = "cubic", .runtime = true,
+     .help = "congestion control of new connections"},
     {"timestamps", XT_SET_BOOL, FIELD(tcp.timestamps), .def = "on", .runtime = true,
      .help = "TCP time stamps"},
     {"sack", XT_SET_BOOL, FIELD(tcp.sack), .def = "on", .runtime = true,

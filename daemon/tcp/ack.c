@@ -2,6 +2,7 @@
  * Fifth step of SEGMENT ARRIVES: the ACK field (RFC 9293 section 3.10.7.4, RFC 5961 section 5). */
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/range.h"
+#include "daemon/tcp/rate.h"
 #include "daemon/tcp/rtt.h"
 
 static void set_send_window(struct xt_in *in)
@@ -156,5 +157,6 @@ bool xt_in_check_ack(struct xt_in *in)
     }
     update_window(in, bytes > 0);
     recovery(in, bytes, old_wnd);
+    xt_rate_acked(c, in->ctx);
     return bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tcp/tcp.h"
+#include "proto/xt_cc.h"
 
 #define SECOND 1000000ull
 
@@ -25,6 +26,7 @@ void xt_tcp_cfg_default(struct xt_tcp_cfg *cfg)
         .timestamps = 1,
         .sack = 1,
         .wscale = 1,
+        .cc = XT_CC_CUBIC,
         .gso_max = 65160,
     };
 }

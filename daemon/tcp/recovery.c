@@ -248,7 +248,7 @@ void xt_recovery_acked(struct xt_in *in, uint32_t bytes)
             enter_recovery(c, in->ctx);
     }
     if (c->cflags & XT_CF_CWND_LIM)
-        xt_cc_of(c)->acked(c, bytes);
+        xt_cc_of(c)->acked(c, in->ctx, bytes);
 }
 
 void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
