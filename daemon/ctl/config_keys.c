@@ -87,7 +87,7 @@ static const struct xt_setting keys[] = {
      .help = "time between keep-alive probes"},
     {"keepalive-probes", XT_SET_COUNT, FIELD(tcp.keep_cnt), .min = 1, .max = 127, .def = "9", .runtime = true,
      .help = "unanswered keep-alive probes that end a connection"},
-    {"syn-retries", XT_SET_COUNT, FIELD(tcp.syn_retries), .min = 0, .max = 127, .def = "6", .runtime = true,
+    {"syn-retries", XT_SET_COUNT, FIELD(tcp.syn_retries), .min = 0, .max = 127, .def = "7", .runtime = true,
      .help = "SYNs sent again before connect fails"},
     {"synack-retries", XT_SET_COUNT, FIELD(tcp.synack_retries), .min = 0, .max = 127, .def = "5", .runtime = true,
      .help = "SYN+ACKs sent again before a half-open connection is dropped"},
@@ -97,8 +97,13 @@ static const struct xt_setting keys[] = {
      .help = "likewise for a connection that no program holds"},
     {"init-cwnd", XT_SET_COUNT, FIELD(tcp.init_cwnd), .min = 1, .max = 255, .def = "10", .runtime = true,
      .help = "initial congestion window, segments"},
+<<<<<<< HEAD
     {"congestion", XT_SET_CHOICE, FIELD(tcp.cc), .choices = XT_CC_CHOICES, .def = "cubic", .runtime = true,
      .help = "congestion control of new connections"},
+=======
+    {"ecn", XT_SET_COUNT, FIELD(tcp.ecn), .min = 0, .max = 2, .def = "2", .runtime = true,
+     .help = "explicit congestion notification: 2 takes it up when offered, 1 offers it too, 0 neither"},
+>>>>>>> main
     {"timestamps", XT_SET_BOOL, FIELD(tcp.timestamps), .def = "on", .runtime = true,
      .help = "TCP time stamps"},
     {"sack", XT_SET_BOOL, FIELD(tcp.sack), .def = "on", .runtime = true,

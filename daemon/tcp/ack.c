@@ -156,6 +156,7 @@ bool xt_in_check_ack(struct xt_in *in)
             xt_range_trim(c->sacked, &c->n_sacked, ack);
     }
     update_window(in, bytes > 0);
+    xt_ecn_acked(in, bytes);
     recovery(in, bytes, old_wnd);
     xt_rate_acked(c, in->ctx);
     return bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);

@@ -38,6 +38,7 @@ Test(cc, slow_start_doubles_then_adds_a_segment, .init = prepare)
     cr_assert_eq(cc->ssthresh(&c, 1000), 2000);
 }
 
+/* Req RFC5681-3.1 */
 Test(cc, initial_window_after_a_lost_syn, .init = prepare)
 {
     c.cflags |= XT_CF_SYN_RXT;

@@ -15,6 +15,7 @@ static void prepare(void)
     c.mss_eff = 1000;
 }
 
+/* Req RFC6298-2 */
 Test(rtt, first_sample, .init = prepare)
 {
     cr_assert_eq(xt_tcp_rto(&c, &cfg), 1000000);
@@ -24,6 +25,7 @@ Test(rtt, first_sample, .init = prepare)
     cr_assert_eq(xt_tcp_rto(&c, &cfg), 1200000);
 }
 
+/* Req RFC6298-2 */
 Test(rtt, next_samples_and_floor, .init = prepare)
 {
     xt_tcp_rtt_sample(&c, &cfg, 100000);
