@@ -97,13 +97,10 @@ static const struct xt_setting keys[] = {
      .help = "likewise for a connection that no program holds"},
     {"init-cwnd", XT_SET_COUNT, FIELD(tcp.init_cwnd), .min = 1, .max = 255, .def = "10", .runtime = true,
      .help = "initial congestion window, segments"},
-<<<<<<< HEAD
     {"congestion", XT_SET_CHOICE, FIELD(tcp.cc), .choices = XT_CC_CHOICES, .def = "cubic", .runtime = true,
      .help = "congestion control of new connections"},
-=======
     {"ecn", XT_SET_COUNT, FIELD(tcp.ecn), .min = 0, .max = 2, .def = "2", .runtime = true,
      .help = "explicit congestion notification: 2 takes it up when offered, 1 offers it too, 0 neither"},
->>>>>>> main
     {"timestamps", XT_SET_BOOL, FIELD(tcp.timestamps), .def = "on", .runtime = true,
      .help = "TCP time stamps"},
     {"sack", XT_SET_BOOL, FIELD(tcp.sack), .def = "on", .runtime = true,

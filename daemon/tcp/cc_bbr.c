@@ -2,7 +2,7 @@
  * Model-based congestion control after draft-ietf-ccwg-bbr (BBRv3): sends at the bandwidth that the path was seen to give,
  * with about as much in flight as fits, and probes in turn for more bandwidth and for the bare round-trip time.
  *
- * Left out: the filter for ACK aggregation (a few bursts of room are added instead) and ECN. */
+ * Left out: the filter for ACK aggregation (a few bursts of room are added instead); an ECN echo counts as a loss. */
 #include "daemon/tcp/cc_bbr.h"
 #include "daemon/tcp/internal.h"
 
@@ -230,10 +230,11 @@ static void sample(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct
     set_cwnd(c, rs->newly);
 }
 
-/* Loss bounds the model, not the window itself. */
+/* Loss and ECN bound the model, not the window itself. */
 static uint32_t ssthresh(struct xt_conn *c, uint32_t flight)
 {
     (void)flight;
+    c->ccs.bbr.congested = 1;
     return xt_u32_max(c->cwnd, MIN_CWND_SEGS * c->mss_eff);
 }
 

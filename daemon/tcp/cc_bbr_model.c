@@ -45,8 +45,9 @@ static void count_round(struct xt_conn *c, struct xt_bbr *b, const struct xt_rat
     uint32_t lost = (uint32_t)c->bytes_retrans - b->round_retrans;
     uint32_t delivered = c->rate.delivered - b->round_delivered;
     b->lossy = lost >= (uint32_t)LOSS_SEGS * c->mss_eff && lost > delivered / LOSS_PART;
-    if (lost > 0)
+    if (lost > 0 || b->congested)
         lower_bounds(c, b);
+    b->congested = 0;
     b->round_end = b->round_delivered = c->rate.delivered;
     b->round_retrans = (uint32_t)c->bytes_retrans;
     if (b->rounds < UINT16_MAX)

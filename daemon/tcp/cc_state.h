@@ -70,6 +70,7 @@ struct xt_bbr {
     uint32_t cycle_ms, wait_ms;        /* when the cycle began, and how long it cruises */
     uint16_t rounds;                   /* round trips in this cycle */
     uint8_t phase, full_rounds, filled, lossy, round_start, up_rounds;
+    uint8_t congested; /* a loss or an ECN echo since the round trip began */
 };
 
 #endif

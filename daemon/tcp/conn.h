@@ -42,16 +42,6 @@ struct xt_tcp_cfg {
 
 /* Socket options that the core looks at, and those of its IP header. Zero values mean "as configured". */
 struct xt_tcp_sockopt {
-<<<<<<< HEAD
-    uint8_t nodelay;                          /* TCP_NODELAY: no Nagle */
-    uint8_t cork;                             /* TCP_CORK: no partial segment (for at most 200 ms) */
-    uint8_t keepalive;                        /* SO_KEEPALIVE */
-    uint8_t quickack;                         /* TCP_QUICKACK */
-    uint8_t cc;                               /* TCP_CONGESTION: enum xt_cc_id + 1 */
-    uint32_t keep_idle, keep_intvl, keep_cnt; /* seconds, seconds, count */
-    uint32_t user_timeout;                    /* ms (RFC 5482) */
-    uint32_t linger2;                         /* seconds in FIN_WAIT2 */
-=======
     uint8_t nodelay;                /* TCP_NODELAY: no Nagle */
     uint8_t cork;                   /* TCP_CORK: no partial segment (for at most 200 ms) */
     uint8_t keepalive;              /* SO_KEEPALIVE */
@@ -59,10 +49,10 @@ struct xt_tcp_sockopt {
     uint8_t tos;                    /* IP_TOS: the Diffserv field (MUST-48), the stack's; the ECN bits are ignored */
     uint8_t ttl;                    /* IP_TTL, the stack's */
     uint8_t keep_cnt;               /* probes */
+    uint8_t cc;                     /* TCP_CONGESTION: enum xt_cc_id + 1 */
     uint32_t keep_idle, keep_intvl; /* seconds */
     uint32_t user_timeout;          /* ms (RFC 5482) */
     uint32_t linger2;               /* seconds in FIN_WAIT2 */
->>>>>>> main
 };
 
 struct xt_range {
@@ -230,13 +220,9 @@ struct xt_conn {
     } ccs; /* the algorithm's own */
 };
 
-<<<<<<< HEAD
 static_assert(sizeof(struct xt_conn) < 1100, "xt_conn stays small: it is what an idle connection costs");
-=======
-static_assert(sizeof(struct xt_conn) <= 704, "xt_conn stays small: it is what an idle connection costs");
->>>>>>> main
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
-static_assert(offsetof(struct xt_conn, timer) == 144, "xt_conn.timer");
+static_assert(offsetof(struct xt_conn, timer) == 136, "xt_conn.timer");
 
 #endif

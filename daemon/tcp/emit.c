@@ -106,12 +106,9 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         out->flags |= XT_TH_FIN;
     if (c->tx_urg)
         urgent(c, out);
-<<<<<<< HEAD
     xt_rate_sent(c, ctx, seq, end, again);
-=======
     if (!again && out->len > 0)
         xt_ecn_mark_data(c, out);
->>>>>>> main
     if (again) {
         c->rtt_start = 0; /* Karn */
     } else if (c->rtt_start == 0) {

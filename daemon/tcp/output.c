@@ -275,16 +275,10 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         o.mss = c->mss_eff - (c->n_ooo || (c->cflags & XT_CF_DSACK) ? xt_sack_optlen(c) : 0);
         uint32_t max = max_len ? max_len : ctx->cfg->gso_max;
         o.max = max > o.mss ? max - max % o.mss : o.mss;
-<<<<<<< HEAD
-        if (c->tx_urg > c->tx_una)
-            o.max = o.mss; /* the urgent pointer of each segment is its own */
-        if (send_data(&o)) {
-            pace(&o, out->len);
-=======
         if (c->tx_urg > c->tx_una || (c->cflags & XT_CF_CWR))
             o.max = o.mss; /* the urgent pointer of each segment is its own; CWR is said once */
-        if (send_data(&o))
->>>>>>> main
+        if (send_data(&o)) {
+            pace(&o, out->len);
             return 1;
         }
         arm(&o);
