@@ -213,18 +213,21 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
         const char *name;
         uint8_t *flag;
         uint32_t *number;
-    } opts[] = {{"nodelay", &o->nodelay, NULL},     {"cork", &o->cork, NULL},
-                {"keepalive", &o->keepalive, NULL}, {"quickack", &o->quickack, NULL},
-                {"keepidle", NULL, &o->keep_idle},  {"keepintvl", NULL, &o->keep_intvl},
-                {"keepcnt", NULL, &o->keep_cnt},    {"user_timeout", NULL, &o->user_timeout},
-                {"linger2", NULL, &o->linger2}};
+        uint8_t *count;
+    } opts[] = {{"nodelay", &o->nodelay, NULL, NULL},     {"cork", &o->cork, NULL, NULL},
+                {"keepalive", &o->keepalive, NULL, NULL}, {"quickack", &o->quickack, NULL, NULL},
+                {"keepidle", NULL, &o->keep_idle, NULL},  {"keepintvl", NULL, &o->keep_intvl, NULL},
+                {"keepcnt", NULL, NULL, &o->keep_cnt},    {"user_timeout", NULL, &o->user_timeout, NULL},
+                {"linger2", NULL, &o->linger2, NULL}};
     for (size_t i = 0; i < sizeof opts / sizeof *opts; i++) {
         if (strcmp(opts[i].name, e->args[1]) != 0)
             continue;
         if (opts[i].flag)
             *opts[i].flag = v != 0;
-        else
+        else if (opts[i].number)
             *opts[i].number = v;
+        else
+            *opts[i].count = (uint8_t)v;
         if (!s->alive)
             return 0;
         struct xt_tcp_ctx ctx = ep_ctx(&s->conn);
