@@ -7,7 +7,6 @@
 #include "daemon/tcp/internal.h"
 
 #define PROBE_RTT_MS 200
-#define HEADROOM_PERCENT 85 /* of inflight_hi, left to others while cruising */
 #define MIN_CWND_SEGS 4u
 #define RENO_ROUNDS_MAX 63 /* cycles as often as Reno would, on short paths */
 #define BURST_MAX 65536u
@@ -54,11 +53,6 @@ static bool time_to_probe(const struct xt_conn *c, uint32_t now_ms)
     const struct xt_bbr *b = &c->ccs.bbr;
     uint32_t reno = xt_u32_min(xt_bbr_bdp(b, 100) / c->mss_eff, RENO_ROUNDS_MAX);
     return now_ms - b->cycle_ms >= b->wait_ms || b->rounds >= xt_u32_max(reno, 4);
-}
-
-static uint32_t with_headroom(const struct xt_bbr *b)
-{
-    return b->inflight_hi ? (uint32_t)((uint64_t)b->inflight_hi * HEADROOM_PERCENT / 100) : XT_CWND_MAX;
 }
 
 static void startup(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_t now_ms)
@@ -142,7 +136,7 @@ static void walk(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_t no
     case XT_BBR_CRUISE:
         if (time_to_probe(c, now_ms))
             enter_refill(c, now_ms);
-        else if (b->phase == XT_BBR_DOWN && inflight <= xt_u32_min(xt_bbr_bdp(b, 100), with_headroom(b)))
+        else if (b->phase == XT_BBR_DOWN && inflight <= xt_u32_min(xt_bbr_bdp(b, 100), xt_bbr_with_headroom(b)))
             enter(c, XT_BBR_CRUISE, now_ms);
         break;
     case XT_BBR_REFILL:
@@ -169,20 +163,6 @@ static void set_rate(struct xt_conn *c)
         b->pacing_rate = rate > 1000 ? rate : 1000;
 }
 
-static uint32_t bound(const struct xt_conn *c, uint32_t cwnd)
-{
-    const struct xt_bbr *b = &c->ccs.bbr;
-    if (b->phase == XT_BBR_CRUISE || b->phase == XT_BBR_PROBE_RTT)
-        cwnd = xt_u32_min(cwnd, with_headroom(b));
-    else if (b->inflight_hi && b->phase >= XT_BBR_DOWN)
-        cwnd = xt_u32_min(cwnd, b->inflight_hi);
-    if (b->inflight_lo)
-        cwnd = xt_u32_min(cwnd, b->inflight_lo);
-    if (b->phase == XT_BBR_PROBE_RTT)
-        cwnd = xt_u32_min(cwnd, xt_bbr_bdp(b, 50));
-    return cwnd;
-}
-
 /* After a time-out cwnd grows from one segment by what is delivered, up to where the model says. */
 static void set_cwnd(struct xt_conn *c, uint32_t newly)
 {
@@ -194,9 +174,8 @@ static void set_cwnd(struct xt_conn *c, uint32_t newly)
         c->cwnd = xt_u32_min(grown, target);
     else if (c->cwnd < target)
         c->cwnd = grown;
-    c->cwnd = bound(c, c->cwnd);
-    if (c->ca_state != XT_CA_LOSS)
-        c->cwnd = xt_u32_max(c->cwnd, MIN_CWND_SEGS * c->mss_eff);
+    uint32_t least = c->ca_state == XT_CA_LOSS ? c->mss_eff : MIN_CWND_SEGS * c->mss_eff;
+    c->cwnd = xt_u32_max(xt_bbr_bound(b, c->cwnd), least);
 }
 
 static void init(struct xt_conn *c, const struct xt_tcp_ctx *ctx)

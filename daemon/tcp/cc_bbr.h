@@ -35,4 +35,10 @@ void xt_bbr_new_cycle(struct xt_bbr *b);
 /* Loss in a round trip of probing showed how much in flight is too much. */
 void xt_bbr_too_high(struct xt_bbr *b);
 
+/* What may be in flight while others are left room to come in. */
+uint32_t xt_bbr_with_headroom(const struct xt_bbr *b);
+
+/* `cwnd` within the bounds that hold in this phase. */
+uint32_t xt_bbr_bound(const struct xt_bbr *b, uint32_t cwnd);
+
 #endif

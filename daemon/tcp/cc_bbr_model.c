@@ -8,6 +8,7 @@
 #define LOSS_SEGS 3  /* and at least that many segments */
 #define BETA_PERCENT 70
 #define FULL_ROUNDS 3
+#define HEADROOM_PERCENT 85 /* of inflight_hi, left to others while cruising */
 
 uint64_t xt_bbr_bw(const struct xt_bbr *b)
 {
@@ -117,4 +118,22 @@ void xt_bbr_too_high(struct xt_bbr *b)
 {
     uint32_t least = xt_bbr_bdp(b, b->phase == XT_BBR_STARTUP ? 100 : BETA_PERCENT);
     b->inflight_hi = xt_u32_max(xt_u32_max(b->round_inflight, least), 1);
+}
+
+uint32_t xt_bbr_with_headroom(const struct xt_bbr *b)
+{
+    return b->inflight_hi ? (uint32_t)((uint64_t)b->inflight_hi * HEADROOM_PERCENT / 100) : XT_CWND_MAX;
+}
+
+uint32_t xt_bbr_bound(const struct xt_bbr *b, uint32_t cwnd)
+{
+    if (b->phase == XT_BBR_CRUISE || b->phase == XT_BBR_PROBE_RTT)
+        cwnd = xt_u32_min(cwnd, xt_bbr_with_headroom(b));
+    else if (b->inflight_hi && b->phase >= XT_BBR_DOWN)
+        cwnd = xt_u32_min(cwnd, b->inflight_hi);
+    if (b->inflight_lo)
+        cwnd = xt_u32_min(cwnd, b->inflight_lo);
+    if (b->phase == XT_BBR_PROBE_RTT)
+        cwnd = xt_u32_min(cwnd, xt_bbr_bdp(b, 50));
+    return cwnd;
 }
