@@ -107,7 +107,7 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
     if (c->tx_urg)
         urgent(c, out);
     xt_rate_sent(c, ctx, seq, end, again);
-    if (!again && out->len > 0)
+    if (!again && out->len > 0 && c->snd_wnd > 0) /* into a closed window: a probe */
         xt_ecn_mark_data(c, out);
     if (again) {
         c->rtt_start = 0; /* Karn */

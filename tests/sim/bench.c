@@ -36,7 +36,7 @@ static double run_cell(const struct options *o, int cc, uint32_t loss, uint32_t 
         .late = rtt / 4,
         .ring = 1u << 24,
     };
-    uint64_t secs = o->quick ? 5 : 10;
+    uint64_t secs = o->quick ? 10 : 30;
     uint64_t length = secs * 1000000 > 50 * rtt ? secs * 1000000 : 50 * rtt;
     static struct flows s;
     flows_init(&s, &path, o->seed);
