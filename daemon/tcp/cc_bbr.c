@@ -92,8 +92,8 @@ static void probe_up(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_
         return;
     }
     raise_inflight(c, b);
-    bool elapsed = now_ms - b->phase_ms > b->min_rtt_us / 1000;
-    if (full || (elapsed && inflight >= xt_bbr_bdp(b, 125) + 2u * c->mss_eff))
+    /* On while bandwidth grows by a quarter with each round trip; what does not grow it only makes a queue. */
+    if (full || (b->full_rounds > 0 && inflight >= xt_bbr_bdp(b, 125) + 2u * c->mss_eff))
         enter_down(c, now_ms);
 }
 

@@ -5,7 +5,7 @@
 #define MIN_RTT_WINDOW_MS 10000
 #define PROBE_RTT_INTERVAL_MS 5000
 #define LOSS_PART 50 /* 1/50: the loss that is taken for the path's limit */
-#define LOSS_SEGS 3  /* and at least that many segments */
+#define LOSS_SEGS 6  /* and at least that many segments */
 #define BETA_PERCENT 70
 #define FULL_ROUNDS 3
 #define HEADROOM_PERCENT 85 /* of inflight_hi, left to others while cruising */
