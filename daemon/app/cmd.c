@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "daemon/app/internal.h"
+#include "proto/xt_cc.h"
 
 struct cmd {
     uint32_t op, slot, proc;
@@ -238,6 +239,7 @@ static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
     struct xt_pslot *p = &s->ps[i];
     struct xt_conn *conn = xt_app_conn(s, p);
     struct xt_tcp_info_abi o = {.state = p->kind == XT_SLOT_LISTEN ? XT_LISTEN : XT_CLOSED};
+    o.cc = p->opt.cc ? p->opt.cc - 1u : xt_stack_cfg(s->app->stack)->tcp.cc;
     if (conn && p->kind == XT_SLOT_CONN) {
         struct xt_tcp_ctx ctx = {.now_us = s->app->now_us, .cfg = &xt_stack_cfg(s->app->stack)->tcp};
         struct xt_tcp_info t;
@@ -267,7 +269,7 @@ static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
                                      t.last_data_sent_ms,
                                      t.last_data_recv_ms,
                                      t.last_ack_recv_ms,
-                                     0,
+                                     t.cc,
                                      t.bytes_sent,
                                      t.bytes_retrans,
                                      t.bytes_acked,
@@ -325,6 +327,9 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
         return true;
     case XT_SO_QUICKACK:
         o->quickack = on;
+        return true;
+    case XT_SO_CONGESTION:
+        o->cc = v < XT_CC_MAX ? (uint8_t)(v + 1) : o->cc;
         return true;
     case XT_SO_USER_TIMEOUT:
         o->user_timeout = n;

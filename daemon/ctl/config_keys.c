@@ -4,6 +4,7 @@
 
 #include "daemon/ctl/config.h"
 #include "proto/xt_bitmap.h"
+#include "proto/xt_cc.h"
 
 #define FIELD(member) .offset = offsetof(struct xt_config, member), .width = sizeof(((struct xt_config *)0)->member)
 #define US UINT64_C(1)
@@ -96,6 +97,8 @@ static const struct xt_setting keys[] = {
      .help = "likewise for a connection that no program holds"},
     {"init-cwnd", XT_SET_COUNT, FIELD(tcp.init_cwnd), .min = 1, .max = 255, .def = "10", .runtime = true,
      .help = "initial congestion window, segments"},
+    {"congestion", XT_SET_CHOICE, FIELD(tcp.cc), .choices = XT_CC_CHOICES, .def = "cubic", .runtime = true,
+     .help = "congestion control of new connections"},
     {"ecn", XT_SET_COUNT, FIELD(tcp.ecn), .min = 0, .max = 2, .def = "2", .runtime = true,
      .help = "explicit congestion notification: 2 takes it up when offered, 1 offers it too, 0 neither"},
     {"timestamps", XT_SET_BOOL, FIELD(tcp.timestamps), .def = "on", .runtime = true,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Fifth step of SEGMENT ARRIVES: the ACK field (RFC 9293 section 3.10.7.4, RFC 5961 section 5). */
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/rate.h"
 #include "daemon/tcp/rtt.h"
 
 static void set_send_window(struct xt_in *in)
@@ -146,5 +147,6 @@ bool xt_in_check_ack(struct xt_in *in)
     xt_ecn_acked(in, a.bytes);
     a.dup = a.bytes == 0 && is_duplicate(in, old_wnd);
     xt_recovery_ack(&a);
+    xt_rate_acked(c, in->ctx);
     return a.bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
 }

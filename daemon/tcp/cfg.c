@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tcp/tcp.h"
+#include "proto/xt_cc.h"
 
 #define SECOND 1000000ull
 
@@ -28,6 +29,7 @@ void xt_tcp_cfg_default(struct xt_tcp_cfg *cfg)
         .wscale = 1,
         .recovery = XT_RECOVERY_RACK,
         .tlp_min = 45 * SECOND / 1000,
+        .cc = XT_CC_CUBIC,
         .gso_max = 65160,
     };
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/tcp/cc_state.h"
 #include "daemon/tcp/stats.h"
 #include "proto/xt_addr.h"
 #include "proto/xt_state.h"
@@ -43,6 +44,7 @@ struct xt_tcp_cfg {
     uint8_t timestamps, sack, wscale; /* 1: offer and accept */
     uint8_t recovery;                 /* XT_RECOVERY_RACK; of connections that open from now on */
     uint64_t tlp_min;                 /* 45 ms: least time before a tail loss probe sends old data; see rack.c */
+    uint8_t cc;                       /* enum xt_cc_id: CUBIC */
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 
@@ -55,6 +57,7 @@ struct xt_tcp_sockopt {
     uint8_t tos;                    /* IP_TOS: the Diffserv field (MUST-48), the stack's; the ECN bits are ignored */
     uint8_t ttl;                    /* IP_TTL, the stack's */
     uint8_t keep_cnt;               /* probes */
+    uint8_t cc;                     /* TCP_CONGESTION: enum xt_cc_id + 1 */
     uint32_t keep_idle, keep_intvl; /* seconds */
     uint32_t user_timeout;          /* ms (RFC 5482) */
     uint32_t linger2;               /* seconds in FIN_WAIT2 */
@@ -76,6 +79,7 @@ struct xt_tcp_info {
     uint8_t state, snd_wscale, rcv_wscale, ca_state; /* ca_state: 0 open, 2 cwr, 3 recovery, 4 loss, as Linux */
     uint8_t options;                                 /* XT_OPT_* in use */
     uint8_t backoff, probes;
+    uint8_t cc; /* enum xt_cc_id */
     uint16_t snd_mss, rcv_mss;
     uint32_t rto, ato, srtt, rttvar, min_rtt;
     uint32_t cwnd, ssthresh; /* bytes */
@@ -96,6 +100,7 @@ enum xt_timer {
     XT_TIMER_CORK, /* end of the patience with TCP_CORK */
     XT_TIMER_REO,  /* RACK's reordering timer: what is missing now counts as lost then */
     XT_TIMER_PTO,  /* tail loss probe */
+    XT_TIMER_PACE, /* the next segment may leave, by the congestion control's pacing rate */
     XT_TIMERS
 };
 
@@ -172,6 +177,7 @@ struct xt_conn {
     uint64_t timer[XT_TIMERS]; /* deadline of each, microseconds; 0: off */
     uint64_t rx_urg;           /* stream offset one past the peer's urgent data, 0: none */
     uint64_t tx_urg;           /* stream offset one past our urgent data, 0: none */
+    uint64_t pace_next;        /* when the next segment may leave, where pacing is on */
     uint64_t rtt_start;        /* when the timed segment left, 0: none is timed (Karn) */
     uint64_t bytes_sent, bytes_retrans, segs_out, segs_in;
 
@@ -240,13 +246,18 @@ struct xt_conn {
     uint8_t reo_mult;        /* the reordering window, in quarters of the least round-trip time */
     uint8_t reo_persist;     /* recoveries until it shrinks again */
     uint8_t n_recent;        /* valid entries of sack_recent */
-    uint8_t cc;              /* index into the congestion-control table */
+    uint8_t cc;              /* enum xt_cc_id */
     uint8_t dupthresh;       /* DupThresh: 3, more when the path is seen to reorder */
     struct xt_range ooo[XT_OOO_MAX];    /* received out of order, sorted, disjoint, above RCV.NXT */
     struct xt_flight sent[XT_SENT_MAX]; /* in flight: neighbours from SND.UNA to SND.NXT; see sent.h */
+    struct xt_rate rate;                /* delivery rate and round-trip times for congestion control */
+    union {
+        struct xt_cubic cubic;
+        struct xt_bbr bbr;
+    } ccs; /* the algorithm's own */
 };
 
-static_assert(sizeof(struct xt_conn) <= 1128, "xt_conn stays small: it is what an idle connection costs");
+static_assert(sizeof(struct xt_conn) < 1536, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
 static_assert(offsetof(struct xt_conn, timer) == 136, "xt_conn.timer");

@@ -2,6 +2,7 @@
 #include "daemon/tcp/emit.h"
 
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/rate.h"
 #include "daemon/tcp/sack.h"
 
 /* Header, window and options of any segment with an ACK; the acknowledgment it carries is the one that was owed. */
@@ -106,6 +107,7 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         out->flags |= XT_TH_FIN;
     if (c->tx_urg)
         urgent(c, out);
+    xt_rate_sent(c, ctx, seq, end, again);
     if (!again && out->len > 0 && c->snd_wnd > 0) /* into a closed window: a probe */
         xt_ecn_mark_data(c, out);
     if (again) {

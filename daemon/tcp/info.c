@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/tcp/cc.h"
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rtt.h"
 #include "daemon/tcp/sent.h"
@@ -22,6 +23,7 @@ void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct x
         .options = c->opts,
         .backoff = c->backoff,
         .probes = c->probes,
+        .cc = c->state >= XT_ESTABLISHED ? c->cc : xt_cc_chosen(c, ctx->cfg),
         .snd_mss = c->mss_eff,
         .rcv_mss = c->rcv_mss,
         .rto = (uint32_t)xt_tcp_rto(c, ctx->cfg),

@@ -142,7 +142,7 @@ void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     c->t_progress_ms = xt_now_ms(ctx);
     if ((c->cflags & XT_CF_SYN_RXT) && c->srtt == 0 && c->rto < XT_SYN_RTO_US)
         c->rto = XT_SYN_RTO_US;
-    xt_cc_of(c)->init(c, ctx->cfg);
+    xt_cc_start(c, ctx);
     xt_timer_keep_arm(c, ctx);
 }
 

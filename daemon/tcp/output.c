@@ -7,6 +7,8 @@
 #include "daemon/tcp/rtt.h"
 #include "daemon/tcp/sack.h"
 
+#define PACE_LATE_US 1000
+
 /* One call's view. */
 struct out {
     struct xt_conn *c;
@@ -91,7 +93,7 @@ static int send_new(struct out *o)
         return 0;
     }
     if (used == 0 && xt_now_ms(o->ctx) - c->t_snd_ms > c->rto / 1000 && c->bytes_sent)
-        xt_cc_of(c)->idle(c, o->ctx->cfg);
+        xt_cc_of(c)->idle(c, o->ctx);
     uint32_t usable = c->snd_wnd - used, room = cwnd_room(c);
     uint32_t n = data ? new_len(o, data, usable, room) : 0;
     bool fin = n == data && (c->cflags & XT_CF_SHUT) && usable > n;
@@ -189,6 +191,34 @@ static int send_tail_probe(struct out *o)
     return 1;
 }
 
+/* Holds data back until the pacing rate allows it, and bounds a burst to what the rate gives in a millisecond. What is
+ * forced (a probe, the first retransmission) is not held back. */
+static bool paced(struct out *o)
+{
+    struct xt_conn *c = o->c;
+    uint64_t rate = xt_cc_pacing_rate(c);
+    if (rate == 0)
+        return false;
+    if (c->pace_next > o->ctx->now_us) {
+        c->timer[XT_TIMER_PACE] = c->pace_next;
+        return true;
+    }
+    uint64_t quantum = rate / 1000 / o->mss * o->mss;
+    o->max = xt_u32_min(o->max, quantum > 2u * o->mss ? (uint32_t)quantum : 2 * o->mss);
+    return false;
+}
+
+/* `len` bytes left: the next may go when they have passed at the pacing rate. A timer that comes late is made up for. */
+static void pace(struct out *o, uint32_t len)
+{
+    struct xt_conn *c = o->c;
+    uint64_t rate = xt_cc_pacing_rate(c), now = o->ctx->now_us;
+    if (rate == 0 || len == 0)
+        return;
+    uint64_t from = c->pace_next + PACE_LATE_US > now ? c->pace_next : now;
+    c->pace_next = from + len * 1000000ull / rate;
+}
+
 static int send_data(struct out *o)
 {
     struct xt_conn *c = o->c;
@@ -203,6 +233,8 @@ static int send_data(struct out *o)
         return 1;
     if ((c->pending & XT_PEND_TLP) && send_tail_probe(o))
         return 1;
+    if (paced(o))
+        return 0;
     if (xt_recovery_next(c, &left, &right) && send_again(o, left, right, false))
         return 1;
     if (send_new(o))
@@ -216,6 +248,8 @@ static int send_data(struct out *o)
 static void arm(struct out *o)
 {
     struct xt_conn *c = o->c;
+    if (c->snd_nxt == xt_send_end(c) && cwnd_room(c) > 0)
+        xt_rate_app_limited(c);
     if (xt_timer_on(c, XT_TIMER_RTO) || xt_timer_on(c, XT_TIMER_PERSIST))
         return;
     if (c->snd_una != c->snd_nxt)
@@ -260,8 +294,10 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         o.max = max > o.mss ? max - max % o.mss : o.mss;
         if (c->tx_urg > c->tx_una || (c->cflags & XT_CF_CWR))
             o.max = o.mss; /* the urgent pointer of each segment is its own; CWR is said once */
-        if (send_data(&o))
+        if (send_data(&o)) {
+            pace(&o, out->len);
             return 1;
+        }
         arm(&o);
     }
     if (c->pending & XT_PEND_ACK) {

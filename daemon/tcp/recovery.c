@@ -295,7 +295,7 @@ void xt_recovery_ack(struct xt_ack *a)
         if (xt_has_sack(c))
             xt_prr_acked(c, a->news.delivered, a->bytes > 0 && a->lost == 0);
     } else if (a->bytes > 0 && !recovering && (c->cflags & XT_CF_CWND_LIM)) {
-        xt_cc_of(c)->acked(c, a->bytes);
+        xt_cc_of(c)->acked(c, ctx, a->bytes);
     }
     if (a->bytes > 0 || c->ca_state != XT_CA_OPEN)
         xt_rack_pto_arm(c, ctx);

@@ -214,6 +214,12 @@ bool xt_sent_find(const struct xt_conn *c, unsigned states, uint32_t from, uint3
     return true;
 }
 
+bool xt_sent_is_sacked(const struct xt_conn *c, uint32_t seq)
+{
+    unsigned i = find(c, seq);
+    return i < c->n_sent && c->sent[i].state == XT_SENT_SACKED;
+}
+
 uint32_t xt_sent_sack_top(const struct xt_conn *c)
 {
     for (unsigned i = c->n_sent; i-- > 0;)

@@ -75,6 +75,9 @@ uint32_t xt_sent_bytes(const struct xt_conn *c, unsigned states);
 /* The first stretch at or after `from` in one of the states, [*left, *right); neighbours count as one. */
 bool xt_sent_find(const struct xt_conn *c, unsigned states, uint32_t from, uint32_t *left, uint32_t *right);
 
+/* Was `seq`, in flight, SACKed? */
+bool xt_sent_is_sacked(const struct xt_conn *c, uint32_t seq);
+
 /* The end of the last SACKed stretch, SND.UNA when there is none. */
 uint32_t xt_sent_sack_top(const struct xt_conn *c);
 

@@ -3,6 +3,7 @@
  * giving up, keep-alive. Each is tagged with its number. */
 #include <errno.h>
 
+#include "proto/xt_cc.h"
 #include "tests/state/steps.h"
 
 static bool established(struct dlg *d)
@@ -184,6 +185,7 @@ static void initial_window(struct dlg *d)
  * avoidance: one segment more for each flight. */
 static void congestion_avoidance(struct dlg *d)
 {
+    d->e.cfg.cc = XT_CC_RENO;
     EXPECT(established(d));
     EXPECT(burst(d) == 10);
     EXPECT(next_timer(d) && d->nsent == 1);
@@ -382,6 +384,7 @@ static void dup_ack(struct dlg *d, uint32_t left, uint32_t right)
 /* Req RFC5681-3.2: the third duplicate ACK sends the lost segment again; half of what was in flight is the new limit. */
 static void fast_retransmit(struct dlg *d)
 {
+    d->e.cfg.cc = XT_CC_RENO;
     EXPECT(established(d));
     app_writes(d, 14600);
     EXPECT(d->nsent == 10);
@@ -487,6 +490,7 @@ static bool reach_ecn(struct dlg *d)
 /* Req SHLD-8 RFC3168-6.1.2: ECE halves the window, once for each window of data, and CWR says so. */
 static void ecn_sender(struct dlg *d)
 {
+    d->e.cfg.cc = XT_CC_RENO;
     EXPECT(reach_ecn(d));
     app_writes(d, 14600);
     EXPECT(d->nsent == 10 && d->sent[0].ecn == 2);

@@ -2,6 +2,7 @@
  * Loss recovery by time: reordering, lost retransmissions, tail loss probes, needless time-outs, the rate of recovery. */
 #include <criterion/criterion.h>
 
+#include "proto/xt_cc.h"
 #include "tests/unit/tcp/pair.h"
 
 #define ALL (XT_OPT_MSS | XT_OPT_SACK_OK | XT_OPT_TS)
@@ -44,6 +45,7 @@ static void expect_quiet(struct pair *p)
 static struct pair *start(uint8_t opts)
 {
     struct pair *p = pair_new();
+    p->e[1].cfg.cc = XT_CC_RENO; /* half is easy to count */
     script_establish(p, opts);
     p->e[1].c.srtt = p->e[1].c.rttvar = p->e[1].c.min_rtt = 0;
     pair_write(p, 1, M, false);

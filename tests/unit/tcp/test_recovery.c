@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
+#include "proto/xt_cc.h"
 #include "tests/unit/tcp/pair.h"
 
 #define ALL (XT_OPT_MSS | XT_OPT_SACK_OK | XT_OPT_TS)
@@ -37,6 +38,7 @@ static void expect_quiet(struct pair *p)
 Test(recovery, sack_sends_the_hole_and_only_that)
 {
     struct pair *p = pair_new();
+    p->e[1].cfg.cc = XT_CC_RENO;
     script_establish(p, ALL);
     pair_write(p, 1, 10 * M, false);
     expect_out(p, 0, 10 * M);
@@ -168,6 +170,7 @@ Test(recovery, needless_timeout_is_undone)
 Test(recovery, reordering_is_undone_and_learnt)
 {
     struct pair *p = pair_new();
+    p->e[1].cfg.cc = XT_CC_RENO;
     script_establish(p, ALL);
     pair_write(p, 1, 40 * M, false);
     expect_out(p, 0, 10 * M);
