@@ -218,6 +218,7 @@ void xt_app_child_ready(struct xt_app *a, struct xt_conn *c);
 void xt_app_child_new(struct xt_app *a, struct xt_conn *c);
 void xt_app_child_lost(struct xt_app *a, struct xt_conn *c);
 bool xt_app_admit(void *arg, const struct xt_conn *listener);
+bool xt_app_admit_open(void *arg, const struct xt_conn *listener);
 
 /* ---- cmd.c ---- */
 

@@ -102,6 +102,10 @@ static const struct xt_setting keys[] = {
      .help = "selective acknowledgement"},
     {"wscale", XT_SET_BOOL, FIELD(tcp.wscale), .def = "on", .runtime = true,
      .help = "window scaling"},
+    {"syn-cookies", XT_SET_CHOICE, FIELD(tcp.syn_cookies), .choices = "auto|always|never", .def = "auto", .runtime = true,
+     .help = "answer connection requests without keeping state: when a backlog is full, always or never"},
+    {"ecn", XT_SET_CHOICE, FIELD(tcp.ecn), .choices = "off|passive|on", .def = "passive", .runtime = true,
+     .help = "explicit congestion notification: off, when the peer asks, or ask for it too"},
     {"gso-max", XT_SET_SIZE, FIELD(tcp.gso_max), .min = 0, .max = 65160, .def = "65160", .runtime = true,
      .help = "payload of a super-segment that the kernel cuts up; 0: none"},
 };

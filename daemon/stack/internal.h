@@ -118,6 +118,8 @@ struct xt_stack {
     struct xt_stack_stats stats;
 
     struct xt_key isn_key, port_key;
+    struct xt_key cookie_key;
+    uint64_t cookie_until; /* until then an ACK for a listener may be that of a cookie */
     struct xt_port *ports; /* 65536 */
     uint32_t next_port;
 
@@ -245,6 +247,15 @@ int xt_ports_pick(struct xt_stack *s, const struct xt_endpoint *local, const str
                   uint16_t *port);
 void xt_ports_conn_add(struct xt_stack *s, const struct xt_conn *c);
 void xt_ports_conn_remove(struct xt_stack *s, const struct xt_conn *c);
+
+/* ---- cookie.c ---- */
+/* Answers a SYN for `l` without keeping anything. */
+void xt_cookie_send(struct xt_stack *s, const struct xt_conn *l, const struct xt_flow *flow, const struct xt_seg *syn,
+                    const struct xt_rx *rx);
+/* Does `ack` acknowledge a cookie of ours? Returns the peer's MSS then, else 0. */
+uint16_t xt_cookie_check(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *ack);
+/* The cookies of an earlier stack are good too. */
+void xt_cookie_revive(struct xt_stack *s);
 
 /* ---- isn.c ---- */
 uint32_t xt_isn(const struct xt_stack *s, const struct xt_flow *flow);

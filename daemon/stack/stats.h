@@ -27,6 +27,10 @@
     X(drop_closed_port, "answered with a reset: no such connection or listener")   \
     X(drop_listener, "dropped: not a SYN that a listener takes")                   \
     X(drop_backlog, "dropped: SYN refused by the accept backlog")                  \
+    X(cookies_sent, "SYNs answered with a cookie (RFC 4987)")                      \
+    X(cookies_ok, "connections made from the ACK of a cookie")                     \
+    X(cookies_bad, "ACKs for a listener that acknowledge no cookie of ours")       \
+    X(cookies_full, "good cookies dropped: accept queue or table full")            \
     X(drop_no_conns, "dropped: SYN with the connection table full")                \
     X(drop_no_bufs, "payload not taken: no memory for rings")                      \
     X(drop_no_ring, "not sent: the application has taken the send ring away")      \

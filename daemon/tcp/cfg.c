@@ -25,6 +25,8 @@ void xt_tcp_cfg_default(struct xt_tcp_cfg *cfg)
         .timestamps = 1,
         .sack = 1,
         .wscale = 1,
+        .syn_cookies = XT_COOKIES_AUTO,
+        .ecn = XT_ECN_PASSIVE,
         .gso_max = 65160,
     };
 }

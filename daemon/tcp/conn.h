@@ -16,6 +16,12 @@
 #define XT_OOO_MAX 16    /* out-of-order ranges held in the receive ring */
 #define XT_SACKED_MAX 16 /* SACKed ranges remembered of the send ring */
 
+/* xt_tcp_cfg.syn_cookies: when no record is to be had for a SYN; for every SYN; not at all. */
+enum { XT_COOKIES_AUTO, XT_COOKIES_ALWAYS, XT_COOKIES_NEVER };
+
+/* xt_tcp_cfg.ecn */
+enum { XT_ECN_OFF, XT_ECN_PASSIVE, XT_ECN_ON };
+
 /* Tunables of the protocol, for all connections of a shard. Times in microseconds unless named otherwise. */
 struct xt_tcp_cfg {
     uint64_t msl;                     /* 30 s; TIME_WAIT lasts two */
@@ -34,6 +40,8 @@ struct xt_tcp_cfg {
     uint8_t quickack;                 /* 16: segments acknowledged at once at the start; 0: plain delayed ACK */
     uint8_t init_cwnd;                /* 10 segments (RFC 6928) */
     uint8_t timestamps, sack, wscale; /* 1: offer and accept */
+    uint8_t syn_cookies;              /* XT_COOKIES_*: when listeners answer a SYN without a record (RFC 4987) */
+    uint8_t ecn;                      /* XT_ECN_PASSIVE: RFC 3168 when the peer asks; XT_ECN_ON asks too */
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 

@@ -131,6 +131,8 @@ void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_
 uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 
 /* open.c */
+/* The smallest shift that can offer a ring of `rx_size` bytes, and some growth of it. */
+uint8_t xt_open_wscale(uint32_t rx_size);
 void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn);
 void xt_open_set_mss(struct xt_conn *c);
 void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx);

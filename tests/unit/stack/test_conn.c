@@ -120,11 +120,13 @@ Test(conn, full_backlog_drops_the_syn_until_there_is_room)
 {
     host_listen(b, 80, true, n.now);
     b->admit = false;
+    b->full = true;
     struct xt_conn *c = host_connect(a, 2, 80, n.now, NULL);
     net_run(&n, 500000);
     cr_assert_eq(c->state, XT_SYN_SENT);
     cr_assert_eq(xt_stack_stats(b->s)->drop_backlog, 1);
     b->admit = true;
+    b->full = false;
     net_run(&n, 2 * S);
     cr_assert_eq(c->state, XT_ESTABLISHED);
     cr_assert_eq(b->naccepted, 1);
