@@ -155,6 +155,8 @@ bool xt_in_check_ack(struct xt_in *in)
             xt_range_trim(c->sacked, &c->n_sacked, ack);
     }
     update_window(in, bytes > 0);
+    if ((in->seg->flags & XT_TH_ECE) && (c->ecn & XT_CE_OK))
+        xt_ecn_echoed(in, bytes);
     recovery(in, bytes, old_wnd);
     return bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
 }

@@ -16,6 +16,8 @@ struct xt_cc {
     uint32_t (*ssthresh)(const struct xt_conn *c, uint32_t flight);
     /* Nothing was sent for longer than a retransmission time-out. */
     void (*idle)(struct xt_conn *c, const struct xt_tcp_cfg *cfg);
+    /* What a congestion mark leaves, in percent of what `ssthresh` says of a loss (RFC 8511); 0: as a loss. */
+    uint8_t ecn_percent;
 };
 
 #define XT_CWND_MAX (1u << 30)

@@ -40,4 +40,4 @@ static void idle(struct xt_conn *c, const struct xt_tcp_cfg *cfg)
     c->cwnd = xt_u32_min(c->cwnd, xt_cc_initial_window(c, cfg));
 }
 
-const struct xt_cc xt_cc_newreno = {"newreno", init, acked, ssthresh, idle};
+const struct xt_cc xt_cc_newreno = {"newreno", init, acked, ssthresh, idle, .ecn_percent = 160};

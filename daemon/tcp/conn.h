@@ -114,6 +114,15 @@ enum {
     XT_PEND_RST = 0x40,   /* a reset, after which the connection ends */
 };
 
+/* xt_conn.ecn (RFC 3168) */
+enum {
+    XT_CE_OK = 0x01,      /* both ends want it */
+    XT_CE_ASKED = 0x02,   /* our SYN asked for it */
+    XT_CE_ECHO = 0x04,    /* ACKs carry ECE until the peer says CWR */
+    XT_CE_CWR = 0x08,     /* the next new data carries CWR */
+    XT_CE_REDUCED = 0x10, /* cwnd was reduced for this window, which ends at `ecn_recover` */
+};
+
 /* xt_conn.ca_state, as Linux numbers them */
 enum { XT_CA_OPEN, XT_CA_DISORDER, XT_CA_CWR, XT_CA_RECOVERY, XT_CA_LOSS };
 
@@ -184,6 +193,7 @@ struct xt_conn {
     uint32_t t_progress_ms;  /* SND.UNA moved, or data left an idle connection: user time-out */
     uint32_t retrans;        /* segments sent again, ever */
     uint32_t cflags;         /* XT_CF_* */
+    uint32_t ecn_recover;    /* end of the window that an echo has reduced already, valid with XT_CE_REDUCED */
     uint32_t sack_recent[4]; /* a sequence number in each of the ranges last changed, newest first (RFC 2018) */
     struct xt_range dsack;   /* duplicate to report (RFC 2883), valid with XT_CF_DSACK */
     uint16_t mss_local;      /* what we announce */
@@ -203,13 +213,14 @@ struct xt_conn {
     uint8_t n_challenge;     /* challenge ACKs in the current interval */
     uint8_t n_ooo, n_sacked; /* valid entries of the sets below */
     uint8_t n_recent;        /* valid entries of sack_recent */
+    uint8_t ecn;             /* XT_CE_* */
     uint8_t cc;              /* index into the congestion-control table */
     uint8_t dupthresh;       /* DupThresh: 3, more when the path is seen to reorder */
     struct xt_range ooo[XT_OOO_MAX];       /* received out of order, sorted, disjoint, above RCV.NXT */
     struct xt_range sacked[XT_SACKED_MAX]; /* SACKed by the peer, sorted, disjoint, above SND.UNA */
 };
 
-static_assert(sizeof(struct xt_conn) < 700, "xt_conn stays small: it is what an idle connection costs");
+static_assert(sizeof(struct xt_conn) <= 768, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
 static_assert(offsetof(struct xt_conn, timer) == 136, "xt_conn.timer");

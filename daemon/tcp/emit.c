@@ -25,6 +25,8 @@ static void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_se
     out->opt.tsecr = flags & XT_TH_ACK ? c->ts_recent : 0;
     if (c->n_ooo || (c->cflags & XT_CF_DSACK))
         xt_sack_fill(c, ctx->stats, &out->opt);
+    if ((c->ecn & XT_CE_ECHO) && !(flags & XT_TH_SYN))
+        out->flags |= XT_TH_ECE;
     c->last_ack_sent = c->rcv_nxt;
     c->timer[XT_TIMER_DELACK] = 0;
     c->pending &= (uint16_t) ~(XT_PEND_ACK | XT_PEND_DUP);
@@ -37,6 +39,7 @@ void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg 
     header(c, ctx, out, c->iss, c->state == XT_SYN_SENT ? XT_TH_SYN : XT_TH_SYN | XT_TH_ACK);
     out->opt.present = c->opts;
     out->opt.mss = c->mss_local;
+    out->flags |= xt_ecn_syn_flags(c, ctx);
     out->opt.wscale = c->rcv_wscale;
     if (!(c->cflags & XT_CF_SYN_RXT)) {
         c->rtt_start = ctx->now_us;
@@ -105,6 +108,8 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         out->flags |= XT_TH_FIN;
     if (c->tx_urg)
         urgent(c, out);
+    if (c->ecn & XT_CE_OK && out->len > 0 && !again)
+        xt_ecn_mark(c, out);
     if (again) {
         c->rtt_start = 0; /* Karn */
     } else if (c->rtt_start == 0) {

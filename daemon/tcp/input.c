@@ -247,6 +247,8 @@ static void synchronised(struct xt_in *in)
     if (!xt_in_check_ack(in))
         return;
     update_ts_recent(in);
+    if (c->ecn & XT_CE_OK)
+        xt_ecn_received(in);
     xt_in_rest(in);
 }
 

@@ -120,6 +120,18 @@ bool xt_recovery_spare(struct xt_conn *c, uint32_t *left, uint32_t *right);
 /* The path lost everything in flight but not through congestion (its MTU sank): send it again. */
 void xt_recovery_resend(struct xt_conn *c);
 
+/* ecn.c */
+/* Takes what the peer's SYN says of ECN. */
+void xt_ecn_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn);
+/* What our own SYN or SYN+ACK says. */
+uint8_t xt_ecn_syn_flags(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* The receiver's part: marks and CWR of an acceptable segment. */
+void xt_ecn_received(struct xt_in *in);
+/* The sender's part: the ACK carries ECE, and acknowledges `bytes`. */
+void xt_ecn_echoed(struct xt_in *in, uint32_t bytes);
+/* Data that was never sent before is marked as ECN-capable. */
+void xt_ecn_mark(struct xt_conn *c, struct xt_seg *out);
+
 /* reass.c: payload to its place. Returns XT_EV_*. */
 void xt_in_text(struct xt_in *in);
 

@@ -111,6 +111,7 @@ void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const st
         c->ts_recent = syn->opt.tsval;
         c->ts_recent_ms = xt_now_ms(ctx);
     }
+    xt_ecn_negotiate(c, ctx, syn);
     xt_open_set_mss(c);
     c->snd_wnd = c->snd_wnd_max = syn->wnd; /* never scaled in a SYN */
     c->snd_wl1 = syn->seq;

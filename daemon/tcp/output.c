@@ -157,6 +157,7 @@ static int send_probe(struct out *o)
         return 0;
     n = xt_u32_min(n, xt_u32_min(o->mss, xt_u32_max(c->snd_wnd, 1)));
     xt_emit_data(c, o->ctx, o->seg, c->snd_una, n, o->mss);
+    o->seg->ecn = 0; /* RFC 3168 section 6.1.6 */
     c->rtt_start = 0;
     if (c->snd_wnd == 0) {
         c->timer[XT_TIMER_RTO] = 0;

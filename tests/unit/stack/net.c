@@ -141,7 +141,7 @@ void host_stop(struct host *h)
 void net_init(struct net *n)
 {
     n->now = 1000000;
-    n->drop = n->bad = false;
+    n->drop = n->bad = n->mark = false;
     for (unsigned i = 0; i < 2; i++) {
         host_cfg(&n->h[i], i + 1);
         host_start(&n->h[i], n->now);
@@ -178,8 +178,22 @@ unsigned host_output(struct host *h, uint64_t now)
     return n;
 }
 
+/* A router's congestion mark, the IPv4 header's checksum included. */
+static void mark(uint8_t *frame)
+{
+    struct xt_ipv4 head;
+    uint8_t *p = frame + XT_ETH_HDR_LEN;
+    if (xt_be16_load(frame + 12) != XT_ETH_TYPE_IPV4 || (p[1] & 3) == 0)
+        return;
+    cr_assert_eq(xt_ipv4_parse(p, SIZE_MAX, &head), 0);
+    head.tos |= 3;
+    xt_ipv4_emit(p, &head);
+}
+
 static void hand_over(struct net *n, struct host *to, const struct packet *p)
 {
+    if (n->mark)
+        mark(p->data);
     if (!n->drop)
         xt_stack_input(to->s, p->data, p->len, &p->vnet, n->now);
 }

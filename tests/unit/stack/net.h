@@ -41,6 +41,7 @@ struct net {
     struct host h[2];
     uint64_t now;
     bool drop; /* frames vanish */
+    bool mark; /* ECN-capable packets get a congestion mark */
     bool bad;  /* one of ten IPv4 frames vanishes, one comes twice, one changes place with the next */
     unsigned seed;
 };

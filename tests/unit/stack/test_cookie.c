@@ -87,6 +87,15 @@ Test(cookie, carries_options_in_the_time_stamp)
     cr_assert_eq(xt_stack_tcp_stats(b->s)->retrans_segs, 0);
 }
 
+Test(cookie, carries_ecn)
+{
+    a->cfg.tcp.ecn = XT_ECN_ON;
+    reconfigure(a);
+    struct xt_conn *ca = open_by_cookie();
+    cr_assert(ca->ecn & XT_CE_OK);
+    cr_assert(b->accepted->ecn & XT_CE_OK);
+}
+
 Test(cookie, without_time_stamps_only_the_mss_is_agreed)
 {
     a->cfg.tcp.timestamps = 0;
