@@ -57,6 +57,7 @@ static void accept_syn(struct xt_stack *s, struct xt_conn *l, const struct xt_fl
         iss = floor;
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     uint32_t ev = xt_tcp_accept_syn(c, l, &ctx, seg, iss);
+    xt_pmtu_apply(s, c);
     xt_conn_adopt_child(s, c, l->index);
     xt_conn_after(s, c, ev);
 }
@@ -77,6 +78,7 @@ static bool accept_cookie(struct xt_stack *s, struct xt_conn *l, const struct xt
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     s->stats.cookies_ok++;
     uint32_t ev = xt_tcp_accept_cookie(c, l, &ctx, &ack, mss);
+    xt_pmtu_apply(s, c);
     xt_conn_adopt_child(s, c, l->index);
     if (xt_conn_after(s, c, ev))
         xt_demux_conn(s, c->index, flow, &ack, rx);

@@ -83,6 +83,7 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
     s->isn_key = derive(key, "isn");
     s->port_key = derive(key, "ports");
     s->cookie_key = derive(key, "cookies");
+    s->pmtu_key = derive(key, "paths");
     s->neigh_key = derive(key, "neighbours");
     s->scratch_size = 65536;
     s->side = calloc(s->cfg.max_conns, sizeof *s->side);

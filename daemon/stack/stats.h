@@ -59,6 +59,9 @@
     X(icmp_errors_in, "ICMP errors handed to a connection")                        \
     X(icmp_errors_out, "ICMP errors sent")                                         \
     X(icmp_limited, "ICMP errors not sent: rate limit")                            \
+    X(pmtu_learned, "path MTUs learned from ICMP")                                 \
+    X(pmtu_used, "connections begun with a path MTU learned before")               \
+    X(drop_icmp_mtu, "dropped: ICMP about a packet that fits the MTU it tells")    \
     X(drop_icmp_type, "dropped: ICMP type not served")                             \
     X(drop_icmp_stray, "dropped: ICMP error about no connection of ours")          \
     X(ports_exhausted, "connects and binds refused: no free port")                 \

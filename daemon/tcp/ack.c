@@ -151,6 +151,8 @@ bool xt_in_check_ack(struct xt_in *in)
         /* The peer took the octet of a probe. ACKs sent since began before it (xt_snd_acceptable), and so were not heard. */
         if (c->cflags & XT_CF_PROBE)
             c->pending |= XT_PEND_ACK;
+        if (c->mss_probe)
+            xt_pmtu_acked(c, in->ctx);
         if (c->n_sacked)
             xt_range_trim(c->sacked, &c->n_sacked, ack);
     }

@@ -194,11 +194,15 @@ struct xt_conn {
     uint32_t retrans;        /* segments sent again, ever */
     uint32_t cflags;         /* XT_CF_* */
     uint32_t ecn_recover;    /* end of the window that an echo has reduced already, valid with XT_CE_REDUCED */
+    uint32_t pmtu_ms;        /* when a larger MSS may be tried, valid while mss_path is less than mss_local */
+    uint32_t probe_end;      /* end of the segment that tries mss_probe */
     uint32_t sack_recent[4]; /* a sequence number in each of the ranges last changed, newest first (RFC 2018) */
     struct xt_range dsack;   /* duplicate to report (RFC 2883), valid with XT_CF_DSACK */
     uint16_t mss_local;      /* what we announce */
     uint16_t mss_peer;       /* what the peer announced, or the default */
     uint16_t mss_path;       /* by the path's MTU */
+    uint16_t mss_probe;      /* the larger one that a segment in flight tries, 0: none */
+    uint16_t mss_bad;        /* the smallest one that seems too large for the path, 0: none known */
     uint16_t mss_eff;        /* Eff.snd.MSS: payload of a full segment, time stamps deducted */
     uint16_t rcv_mss;        /* estimate of the peer's full segment, for delayed ACK */
     uint16_t dupacks;        /* in a row */

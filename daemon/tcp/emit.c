@@ -110,6 +110,8 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         urgent(c, out);
     if (c->ecn & XT_CE_OK && out->len > 0 && !again)
         xt_ecn_mark(c, out);
+    if (again && c->mss_probe)
+        xt_pmtu_resent(c, ctx, seq, end);
     if (again) {
         c->rtt_start = 0; /* Karn */
     } else if (c->rtt_start == 0) {

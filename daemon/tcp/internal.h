@@ -132,6 +132,20 @@ void xt_ecn_echoed(struct xt_in *in, uint32_t bytes);
 /* Data that was never sent before is marked as ECN-capable. */
 void xt_ecn_mark(struct xt_conn *c, struct xt_seg *out);
 
+/* pmtu.c: the path's MTU. */
+/* The network says what fits. */
+void xt_pmtu_told(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu);
+/* A retransmission time-out; may lower the MSS. */
+void xt_pmtu_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* Payload of a segment to try with now, when `data` bytes wait and `room` may be sent; 0: none. */
+uint32_t xt_pmtu_probe_len(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t data, uint32_t room);
+/* Such a segment was sent, of `n` bytes up to `end`. */
+void xt_pmtu_probing(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t n, uint32_t end);
+/* SND.UNA moved while one is in flight. */
+void xt_pmtu_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* [left, right) is sent again while one is in flight. */
+void xt_pmtu_resent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t left, uint32_t right);
+
 /* reass.c: payload to its place. Returns XT_EV_*. */
 void xt_in_text(struct xt_in *in);
 

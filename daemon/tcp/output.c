@@ -79,6 +79,18 @@ static uint32_t new_len(struct out *o, uint32_t data, uint32_t usable, uint32_t 
     return 0;
 }
 
+/* A single segment, larger than all others so far, that tries whether the path takes it. */
+static int send_mtu_probe(struct out *o, uint32_t data, uint32_t room)
+{
+    struct xt_conn *c = o->c;
+    uint32_t n = xt_pmtu_probe_len(c, o->ctx, data, room);
+    if (n <= o->mss)
+        return 0;
+    xt_emit_data(c, o->ctx, o->seg, c->snd_nxt, n, n);
+    xt_pmtu_probing(c, o->ctx, n, c->snd_nxt);
+    return 1;
+}
+
 static int send_new(struct out *o)
 {
     struct xt_conn *c = o->c;
@@ -93,6 +105,8 @@ static int send_new(struct out *o)
     if (used == 0 && xt_now_ms(o->ctx) - c->t_snd_ms > c->rto / 1000 && c->bytes_sent)
         xt_cc_of(c)->idle(c, o->ctx->cfg);
     uint32_t usable = c->snd_wnd - used, room = cwnd_room(c);
+    if (c->mss_path < c->mss_local && send_mtu_probe(o, data, xt_u32_min(usable, room)))
+        return 1;
     uint32_t n = data ? new_len(o, data, usable, room) : 0;
     bool fin = n == data && (c->cflags & XT_CF_SHUT) && usable > n;
     if (n == 0 && !fin)

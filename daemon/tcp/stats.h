@@ -37,6 +37,10 @@
     X(ecn_conns, "connections that agreed on ECN (RFC 3168)")                              \
     X(ecn_marks_in, "segments received with a congestion mark")                            \
     X(ecn_reductions, "windows reduced because the peer echoed a congestion mark")         \
+    X(pmtu_lowered, "ICMP messages that lowered a path's MTU (RFC 1191)")                  \
+    X(pmtu_black_holes, "MSS lowered because full segments got no answer (RFC 4821)")      \
+    X(pmtu_probes, "segments that tried a larger MSS")                                     \
+    X(pmtu_raised, "MSS raised because such a segment arrived")                            \
     X(drop_seq, "dropped: outside the receive window")                                     \
     X(drop_ack, "dropped: acknowledges what was not sent")                                 \
     X(drop_no_ack, "dropped: no ACK bit in a synchronised state")                          \

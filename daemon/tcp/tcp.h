@@ -143,6 +143,10 @@ uint32_t xt_tcp_abort(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt
  * EMSGSIZE, IP bytes. Soft errors are only remembered once synchronised (MUST-56). */
 uint32_t xt_tcp_icmp(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t seq, int err, uint32_t mtu);
 
+/* What is known of the path's MTU from other connections, IP bytes: bounds the MSS. Call it after xt_tcp_connect(),
+ * xt_tcp_accept_syn() or xt_tcp_accept_cookie(). */
+void xt_tcp_path_mtu(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu);
+
 /* Socket options changed (nodelay, cork, keep-alive, user time-out) in c->opt: re-arms what depends on them. */
 uint32_t xt_tcp_options_changed(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 
