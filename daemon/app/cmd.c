@@ -302,6 +302,7 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
     uint32_t max = name == XT_SO_KEEPCNT        ? 127
                    : name == XT_SO_LINGER2      ? 60
                    : name == XT_SO_USER_TIMEOUT ? (uint32_t)INT32_MAX
+                   : name == XT_SO_DEFER_ACCEPT ? 255
                                                 : 32767;
     uint32_t n = v > max ? max : (uint32_t)v;
     switch (name) {
@@ -331,6 +332,15 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
         return true;
     case XT_SO_LINGER2:
         o->linger2 = n;
+        return true;
+    case XT_SO_TOS:
+        o->tos = (uint8_t)(n & 0xfc); /* the ECN bits are the stack's own */
+        return true;
+    case XT_SO_TTL:
+        o->ttl = (uint8_t)n;
+        return true;
+    case XT_SO_DEFER_ACCEPT:
+        o->defer = (uint8_t)n;
         return true;
     default:
         return false;

@@ -113,6 +113,20 @@ static void recovery(struct xt_in *in, uint32_t bytes, uint32_t old_wnd)
         xt_recovery_dup(c, in->ctx);
 }
 
+/* TCP_DEFER_ACCEPT: the bare ACK that would open the connection does not count while the listener's patience lasts; data
+ * does. After that the SYN+ACK goes out again, and its ACK counts. */
+static bool deferred(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    uint64_t spent = xt_now_ms(in->ctx) - c->t_progress_ms, wait = c->opt.defer * 1000ull;
+    if (!(c->cflags & XT_CF_PASSIVE) || in->len > 0 || (in->flags & XT_TH_FIN) || spent >= wait)
+        return false;
+    measure(in); /* now: the data will be late for another reason */
+    c->timer[XT_TIMER_RTO] = in->ctx->now_us + (wait - spent) * 1000;
+    in->ctx->stats->deferred++;
+    return true;
+}
+
 static bool syn_acked(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
@@ -122,6 +136,8 @@ static bool syn_acked(struct xt_in *in)
         in->ctx->stats->resets_sent += in->reset;
         return false;
     }
+    if (c->opt.defer && deferred(in))
+        return false;
     measure(in);
     in->ev |= xt_open_established(c, in->ctx, XT_FSM_SYN_ACKED);
     set_send_window(in);

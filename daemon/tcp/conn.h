@@ -51,6 +51,8 @@ struct xt_tcp_sockopt {
     uint8_t cork;                             /* TCP_CORK: no partial segment (for at most 200 ms) */
     uint8_t keepalive;                        /* SO_KEEPALIVE */
     uint8_t quickack;                         /* TCP_QUICKACK */
+    uint8_t tos, ttl;                         /* IP_TOS without the ECN bits; IP_TTL, 0: as configured */
+    uint8_t defer;                            /* TCP_DEFER_ACCEPT: seconds that a listener's child waits for data */
     uint32_t keep_idle, keep_intvl, keep_cnt; /* seconds, seconds, count */
     uint32_t user_timeout;                    /* ms (RFC 5482) */
     uint32_t linger2;                         /* seconds in FIN_WAIT2 */
@@ -227,6 +229,6 @@ struct xt_conn {
 static_assert(sizeof(struct xt_conn) <= 768, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
-static_assert(offsetof(struct xt_conn, timer) == 136, "xt_conn.timer");
+static_assert(offsetof(struct xt_conn, timer) == 144, "xt_conn.timer");
 
 #endif

@@ -34,6 +34,7 @@
     X(time_wait_reused, "TIME_WAIT connections replaced by a new SYN (RFC 6191)")          \
     X(icmp_errors, "ICMP errors accepted")                                                 \
     X(icmp_ignored, "ICMP errors ignored: sequence number not in flight (RFC 5927)")       \
+    X(deferred, "ACKs of a SYN+ACK not taken: the listener waits for data")                \
     X(ecn_conns, "connections that agreed on ECN (RFC 3168)")                              \
     X(ecn_marks_in, "segments received with a congestion mark")                            \
     X(ecn_reductions, "windows reduced because the peer echoed a congestion mark")         \

@@ -106,6 +106,29 @@ Test(conn, congestion_marks_slow_the_sender_down)
     cr_assert_lt(ca->cwnd, 10 * 1448);
 }
 
+Test(conn, tos_and_ttl_go_on_the_wire)
+{
+    struct xt_conn *ca, *cb;
+    struct packet p;
+    host_listen(b, 80, true, n.now);
+    open_pair(&ca, &cb);
+    ca->opt.tos = 0xb8;
+    ca->opt.ttl = 7;
+    ca->ecn = XT_CE_OK;
+    host_write(a, ca, "x", 1, n.now);
+    xt_stack_output(a->s, n.now);
+    cr_assert(host_take(a, &p));
+    cr_assert_eq(p.data[XT_ETH_HDR_LEN + 1], 0xb8 | 2);
+    cr_assert_eq(p.data[XT_ETH_HDR_LEN + 8], 7);
+    free(p.data);
+    host_write(b, cb, "x", 1, n.now);
+    xt_stack_output(b->s, n.now);
+    cr_assert(host_take(b, &p));
+    cr_assert_eq(p.data[XT_ETH_HDR_LEN + 1], 0);
+    cr_assert_eq(p.data[XT_ETH_HDR_LEN + 8], 64, "as configured");
+    free(p.data);
+}
+
 Test(conn, cwr_goes_with_the_first_part_of_a_super_frame)
 {
     static uint8_t data[20000];
