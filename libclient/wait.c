@@ -2,8 +2,8 @@
  * Waiters: what a thread, or an epoll set, sleeps on. */
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -3,9 +3,10 @@
 #include "daemon/stack/internal.h"
 #include "daemon/wire/checksum.h"
 
-static void reset(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *reply, const struct xt_rx *rx)
+static void reset(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *reply, const struct xt_rx *rx,
+                  const struct xt_tcp_sockopt *opt)
 {
-    xt_out_reply(s, xt_addr_to_v4(&flow->local), xt_addr_to_v4(&flow->remote), reply, rx->mac);
+    xt_out_reply(s, xt_addr_to_v4(&flow->local), xt_addr_to_v4(&flow->remote), reply, rx->mac, opt);
 }
 
 static bool admit_open(const struct xt_stack *s, const struct xt_conn *l)
@@ -93,7 +94,7 @@ static void to_listener(struct xt_stack *s, const struct xt_flow *flow, const st
     if (!at) {
         s->stats.drop_closed_port++;
         if (xt_tcp_reset_for(seg, &reply))
-            reset(s, flow, &reply, rx);
+            reset(s, flow, &reply, rx, NULL);
         return;
     }
     struct xt_conn *l = &s->conns[at - 1];
@@ -107,7 +108,7 @@ static void to_listener(struct xt_stack *s, const struct xt_flow *flow, const st
     }
     s->stats.drop_listener++;
     if (r < 0)
-        reset(s, flow, &reply, rx);
+        reset(s, flow, &reply, rx, NULL);
 }
 
 /* Rings come late: with the first payload, or when a passive open is about to complete. */
@@ -130,7 +131,7 @@ void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, c
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     uint32_t ev = xt_tcp_input(c, &ctx, seg, &reply, &has_reply), floor = c->isn_floor;
     if (has_reply)
-        reset(s, flow, &reply, rx);
+        reset(s, flow, &reply, rx, &c->opt);
     const uint32_t reuse = XT_EV_CLOSED | XT_EV_TIME_WAIT;
     xt_conn_after(s, c, ev);
     if (waited && (ev & reuse) == reuse) {

@@ -15,7 +15,7 @@ void xt_tcp_cfg_default(struct xt_tcp_cfg *cfg)
         .keep_idle = 7200 * SECOND,
         .keep_intvl = 75 * SECOND,
         .keep_cnt = 9,
-        .syn_retries = 6,
+        .syn_retries = 7, /* 247 s: at least 3 minutes (MUST-23) */
         .synack_retries = 5,
         .retries = 15,
         .orphan_retries = 8,

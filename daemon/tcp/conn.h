@@ -19,8 +19,8 @@
 /* xt_tcp_cfg.syn_cookies: when no record is to be had for a SYN; for every SYN; not at all. */
 enum { XT_COOKIES_AUTO, XT_COOKIES_ALWAYS, XT_COOKIES_NEVER };
 
-/* xt_tcp_cfg.ecn */
-enum { XT_ECN_OFF, XT_ECN_PASSIVE, XT_ECN_ON };
+/* xt_tcp_cfg.ecn, as Linux numbers them: not at all; asked for and agreed to; agreed to when the peer asks. */
+enum { XT_ECN_OFF, XT_ECN_ON, XT_ECN_PASSIVE };
 
 /* Tunables of the protocol, for all connections of a shard. Times in microseconds unless named otherwise. */
 struct xt_tcp_cfg {
@@ -32,7 +32,7 @@ struct xt_tcp_cfg {
     uint64_t finwait2;                /* 60 s for an orphan */
     uint64_t keep_idle, keep_intvl;   /* 7200 s, 75 s */
     uint32_t keep_cnt;                /* 9 */
-    uint32_t syn_retries;             /* 6 */
+    uint32_t syn_retries;             /* 7 */
     uint32_t synack_retries;          /* 5 */
     uint32_t retries;                 /* 15 (R2) */
     uint32_t orphan_retries;          /* 8 */
@@ -41,21 +41,23 @@ struct xt_tcp_cfg {
     uint8_t init_cwnd;                /* 10 segments (RFC 6928) */
     uint8_t timestamps, sack, wscale; /* 1: offer and accept */
     uint8_t syn_cookies;              /* XT_COOKIES_*: when listeners answer a SYN without a record (RFC 4987) */
-    uint8_t ecn;                      /* XT_ECN_PASSIVE: RFC 3168 when the peer asks; XT_ECN_ON asks too */
+    uint8_t ecn;                      /* XT_ECN_PASSIVE (RFC 3168) */
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 
-/* Socket options that the core looks at. Zero values mean "as configured". */
+/* Socket options that the core looks at, and those of its IP header. Zero values mean "as configured". */
 struct xt_tcp_sockopt {
-    uint8_t nodelay;                          /* TCP_NODELAY: no Nagle */
-    uint8_t cork;                             /* TCP_CORK: no partial segment (for at most 200 ms) */
-    uint8_t keepalive;                        /* SO_KEEPALIVE */
-    uint8_t quickack;                         /* TCP_QUICKACK */
-    uint8_t tos, ttl;                         /* IP_TOS without the ECN bits; IP_TTL, 0: as configured */
-    uint8_t defer;                            /* TCP_DEFER_ACCEPT: seconds that a listener's child waits for data */
-    uint32_t keep_idle, keep_intvl, keep_cnt; /* seconds, seconds, count */
-    uint32_t user_timeout;                    /* ms (RFC 5482) */
-    uint32_t linger2;                         /* seconds in FIN_WAIT2 */
+    uint8_t nodelay;                /* TCP_NODELAY: no Nagle */
+    uint8_t cork;                   /* TCP_CORK: no partial segment (for at most 200 ms) */
+    uint8_t keepalive;              /* SO_KEEPALIVE */
+    uint8_t quickack;               /* TCP_QUICKACK */
+    uint8_t tos;                    /* IP_TOS: the Diffserv field (MUST-48), the stack's; the ECN bits are ignored */
+    uint8_t ttl;                    /* IP_TTL, the stack's */
+    uint8_t keep_cnt;               /* probes */
+    uint8_t defer;                  /* TCP_DEFER_ACCEPT: seconds that a listener's child waits for data */
+    uint32_t keep_idle, keep_intvl; /* seconds */
+    uint32_t user_timeout;          /* ms (RFC 5482) */
+    uint32_t linger2;               /* seconds in FIN_WAIT2 */
 };
 
 struct xt_range {
@@ -122,6 +124,7 @@ enum {
     XT_CE_ASKED = 0x02,   /* our SYN asked for it */
     XT_CE_ECHO = 0x04,    /* ACKs carry ECE until the peer says CWR */
     XT_CE_CWR = 0x08,     /* the next new data carries CWR */
+    XT_CE_PLAIN = 0x20,   /* a SYN of ours did not ask: our data is not marked, the peer's marks are echoed */
     XT_CE_REDUCED = 0x10, /* cwnd was reduced for this window, which ends at `ecn_recover` */
 };
 
@@ -229,6 +232,6 @@ struct xt_conn {
 static_assert(sizeof(struct xt_conn) <= 768, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
-static_assert(offsetof(struct xt_conn, timer) == 144, "xt_conn.timer");
+static_assert(offsetof(struct xt_conn, timer) == 136, "xt_conn.timer");
 
 #endif

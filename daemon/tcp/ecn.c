@@ -19,13 +19,17 @@ void xt_ecn_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const str
 }
 
 /* A SYN sent again does not ask: some path may drop those that do (section 6.1.1.1). Should the first have arrived all the
- * same, the SYN+ACK says so. */
+ * same, the peer believes in ECN, so that its marks must be echoed; ours are not set then (section 6.1.1). */
 uint8_t xt_ecn_syn_flags(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     if (c->state != XT_SYN_SENT)
         return c->ecn & XT_CE_OK ? XT_TH_ECE : 0;
-    if (ctx->cfg->ecn != XT_ECN_ON || (c->cflags & XT_CF_SYN_RXT))
+    if (ctx->cfg->ecn != XT_ECN_ON)
         return 0;
+    if (c->cflags & XT_CF_SYN_RXT) {
+        c->ecn |= XT_CE_PLAIN;
+        return 0;
+    }
     c->ecn |= XT_CE_ASKED;
     return ASK;
 }
@@ -38,7 +42,7 @@ void xt_ecn_received(struct xt_in *in)
         c->ecn &= (uint8_t)~XT_CE_ECHO;
         c->pending |= XT_PEND_ACK;
     }
-    if (in->seg->ecn != CE)
+    if (in->seg->ecn != CE || in->seg->len == 0)
         return;
     in->ctx->stats->ecn_marks_in++;
     if (!(c->ecn & XT_CE_ECHO))
@@ -77,7 +81,8 @@ void xt_ecn_echoed(struct xt_in *in, uint32_t bytes)
 
 void xt_ecn_mark(struct xt_conn *c, struct xt_seg *out)
 {
-    out->ecn = ECT0;
+    if (!(c->ecn & XT_CE_PLAIN))
+        out->ecn = ECT0;
     if (c->ecn & XT_CE_CWR)
         out->flags |= XT_TH_CWR;
     c->ecn &= (uint8_t)~XT_CE_CWR;

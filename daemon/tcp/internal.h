@@ -120,7 +120,7 @@ bool xt_recovery_spare(struct xt_conn *c, uint32_t *left, uint32_t *right);
 /* The path lost everything in flight but not through congestion (its MTU sank): send it again. */
 void xt_recovery_resend(struct xt_conn *c);
 
-/* ecn.c */
+/* ecn.c: explicit congestion notification (RFC 3168). */
 /* Takes what the peer's SYN says of ECN. */
 void xt_ecn_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn);
 /* What our own SYN or SYN+ACK says. */
