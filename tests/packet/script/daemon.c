@@ -161,6 +161,10 @@ static void advance(struct pkt_run *r, uint64_t at)
 {
     struct daemon *d = r->impl;
     pkt_wire_pump(d->wire, d->t0 + at, NULL, NULL);
+    /* When it is the runner that comes late, the script's clock waits for it. */
+    uint64_t now = pkt_wire_now();
+    if (now > d->t0 + at)
+        d->t0 = now - at;
 }
 
 static bool something(void *arg)
