@@ -122,6 +122,8 @@ static void stop(struct pkt_run *r)
         printf("    xtcpd: %.*s", (int)n, text);
     close(d->log);
     unlink(d->path);
+    snprintf(text, sizeof text, "%s.lock", d->path);
+    unlink(text);
     pkt_queue_free(&d->sent);
     free(d);
 }
