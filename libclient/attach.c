@@ -114,13 +114,18 @@ int xtcp_request(struct xtcp *x, const char *op, const char *key, int send_fd, i
     xt_msg_begin(&out, buf, sizeof buf);
     xt_msg_str(&out, "op", op);
     xt_msg_end(&out);
+    return xtcp_request_msg(x, &out, key, send_fd, got_fd);
+}
+
+int xtcp_request_msg(struct xtcp *x, const struct xt_msg_out *out, const char *key, int send_fd, int *got_fd)
+{
     /* A signal handler that makes a request while this thread is in one would wait for ever. */
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = xtcp_lock(x, &x->ctl_lock);
     if (rc == 0) {
-        rc = request(x, &out, key, send_fd, got_fd);
+        rc = request(x, out, key, send_fd, got_fd);
         xtcp_unlock(&x->ctl_lock);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -91,7 +91,8 @@ static bool can_send(struct xt_slot *sl, void *unused)
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
     if (cond & XT_COND_CONNECTING)
         return false;
-    return cond & XT_COND_WRSHUT || atomic_load_explicit(&sl->so_error, memory_order_relaxed) || xtcp_tx_writable(sl);
+    return cond & XT_COND_WRSHUT || atomic_load_explicit(&sl->so_error, memory_order_relaxed) || xtcp_is_relayed(sl) ||
+           xtcp_tx_writable(sl);
 }
 
 /* One go with the lock held. Returns bytes, 0 for "no room", or a negative errno. */
@@ -239,7 +240,7 @@ static bool can_recv(struct xt_slot *sl, void *arg)
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
     if (atomic_load_explicit(&sl->so_error, memory_order_relaxed) && !(cond & XT_COND_CONNECTING))
         return true;
-    return cond & XT_COND_RDHUP || xtcp_rx_avail(sl) >= w->bytes;
+    return cond & XT_COND_RDHUP || xtcp_rx_avail(sl) >= w->bytes || xtcp_is_relayed(sl);
 }
 
 static ssize_t recv_oob(struct xtcp *x, struct xt_slot *sl, const struct iovec *iov, int n, int flags)

@@ -97,6 +97,16 @@ bool xtcp_at_mark(struct xtcp *x, int s);
  * reports them for TCP. When POLLOUT is not among them, the wake-up for free space has been asked for. */
 unsigned xtcp_mask(struct xtcp *x, int s);
 
+/* Nothing but this is in the mask of a socket that was exported and is relayed now. */
+#define XTCP_MOVED 0x10000u
+
+/* A kernel descriptor (an AF_UNIX stream, close-on-exec, blocking as the socket is) that stands for the socket in programs
+ * that know nothing of xtcp; it holds the socket as this process does. Bytes are relayed between the two at once (`now`), or
+ * from when somebody writes to the descriptor, or when no process of the family holds the socket any more. From then on send,
+ * receive and accept fail with -EREMOTE here: the descriptor, which another call gives again, is the way.
+ * -ENOBUFS: too many. */
+int xtcp_export(struct xtcp *x, int s, bool now);
+
 /* ---- sleeping ----
  * A waiter collects news of the sockets it is subscribed to. The pattern:
  *     xtcp_waiter_sub(w, s);  look at xtcp_mask(s);

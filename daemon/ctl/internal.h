@@ -12,6 +12,7 @@
 #define XT_CTL_BURST 16 /* messages taken from one client before the others get their turn */
 
 struct xt_job;
+struct xt_exporter;
 
 /* One connection to the control socket: a process of a family, or an administrator. */
 struct xt_client {
@@ -45,6 +46,8 @@ struct xt_ctl {
     unsigned nclients;
     LIST_HEAD(, xt_job) jobs;
     STAILQ_HEAD(, xt_waiting_msg) waiting;
+    LIST_HEAD(, xt_exporter) exporters; /* export.c */
+    unsigned nexports;
     uint8_t in[XT_CTL_MAX], out[XT_CTL_MAX];
 };
 

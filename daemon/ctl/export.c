@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sockets whose descriptor leaves the library's care: exec, children without the library, stdio inside libc. Such a
+ * descriptor is one end `a` of an AF_UNIX stream pair that is made here; the other end `b` stays here, and the kernel counts
+ * the holders of `a` (the last one gone is a hang-up on `b`). From then on the daemon holds the socket, as one more process
+ * of the session, and moves its bytes between `b` and the rings as soon as the rings' users have let go or the holders of
+ * `a` have begun to use it. `b` is bound to a name that tells the end points, so getpeername(a) tells whoever gets `a`.
+ *
+ * As long as processes that use the rings hold the socket too, a copy of `a` is kept for them to change over to. */
+#include "daemon/ctl/export.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon/app/relay.h"
+#include "daemon/base/log.h"
+#include "daemon/base/rand.h"
+
+#define MAX_OF_SESSION 1024u
+#define MAX_OF_ALL 8192u
+#define ROUNDS 8        /* pieces moved each way before others get their turn */
+#define TAKE_RETRY_MS 1 /* while a process is in the middle of a copy */
+
+struct xt_exporter {
+    LIST_ENTRY(xt_exporter) link;
+    struct xt_ctl *ctl;
+    struct xt_relay relay;
+    uv_poll_t news;
+    uv_timer_t retry; /* rings or the mailbox could not be had at once */
+    unsigned open_handles;
+    unsigned n;
+    LIST_HEAD(, xt_export) exports;
+};
+
+struct xt_export {
+    LIST_ENTRY(xt_export) link;
+    struct xt_exporter *home;
+    uv_poll_t poll;
+    uint32_t slot;
+    ino_t ino; /* of `a` */
+    int b, kept;
+    bool listener;
+    bool wanted;     /* to be relayed */
+    bool active;     /* the rings are the relay's */
+    bool announced;  /* their other users have been told */
+    bool eof_out;    /* all that will ever come has been given to the holders */
+    bool eof_in;     /* the holders write no more */
+    bool finished;   /* and the connection knows */
+    bool closing;
+};
+
+static void pump(struct xt_export *e);
+
+/* ---- ends ---- */
+
+static void on_home_closed(uv_handle_t *h)
+{
+    struct xt_exporter *x = h->data;
+    if (--x->open_handles == 0)
+        free(x);
+}
+
+/* `ended`: the session is over, its memory is about to go. */
+static void home_close(struct xt_exporter *x, bool ended)
+{
+    LIST_REMOVE(x, link);
+    if (ended) {
+        xt_relay_forget(&x->relay);
+    } else {
+        struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = x->relay.proc, .ptr = x->relay.session};
+        xt_relay_close(&x->relay);
+        xt_ctl_post(x->ctl, &m);
+    }
+    uv_close((uv_handle_t *)&x->news, on_home_closed);
+    uv_close((uv_handle_t *)&x->retry, on_home_closed);
+}
+
+static void on_export_closed(uv_handle_t *h)
+{
+    struct xt_export *e = h->data;
+    close(e->b);
+    free(e);
+}
+
+static void drop_kept(struct xt_export *e)
+{
+    if (e->kept >= 0)
+        close(e->kept);
+    e->kept = -1;
+}
+
+static void export_close(struct xt_export *e, bool ended)
+{
+    struct xt_exporter *x = e->home;
+    if (e->closing)
+        return;
+    e->closing = true;
+    if (!ended)
+        xt_relay_release(&x->relay, e->slot);
+    drop_kept(e);
+    LIST_REMOVE(e, link);
+    x->n--;
+    x->ctl->nexports--;
+    uv_close((uv_handle_t *)&e->poll, on_export_closed);
+}
+
+/* Closes the exporter with its last socket. Not from within a walk over its exports. */
+static void home_settle(struct xt_exporter *x)
+{
+    if (x->n == 0)
+        home_close(x, false);
+}
+
+void xt_export_session_ended(struct xt_ctl *c, const struct xt_session *s)
+{
+    struct xt_exporter *x, *next;
+    for (x = LIST_FIRST(&c->exporters); x; x = next) {
+        next = LIST_NEXT(x, link);
+        if (x->relay.session != s)
+            continue;
+        while (!LIST_EMPTY(&x->exports))
+            export_close(LIST_FIRST(&x->exports), true);
+        home_close(x, true);
+    }
+}
+
+void xt_export_end(struct xt_ctl *c)
+{
+    while (!LIST_EMPTY(&c->exporters))
+        xt_export_session_ended(c, LIST_FIRST(&c->exporters)->relay.session);
+}
+
+/* ---- moving bytes ---- */
+
+static ssize_t move(int b, struct iovec iov[2], bool out)
+{
+    struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t n;
+    do
+        n = out ? sendmsg(b, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) : recvmsg(b, &mh, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+/* From the connection to the holders of `a`. Returns the events to wait for, or -EPROTO. */
+static int pump_out(struct xt_export *e)
+{
+    struct xt_relay *r = &e->home->relay;
+    for (unsigned i = 0; i < ROUNDS && !e->eof_out; i++) {
+        struct iovec iov[2];
+        uint32_t cond = xt_relay_cond(r, e->slot); /* before the look at the ring: RDHUP comes with or after the last byte */
+        ssize_t n = xt_relay_unread(r, e->slot, iov);
+        if (n < 0)
+            return (int)n;
+        if (n == 0 && cond & XT_COND_RDHUP && !(cond & XT_COND_CONNECTING)) {
+            shutdown(e->b, SHUT_WR);
+            e->eof_out = true;
+        }
+        if (n == 0)
+            return 0;
+        ssize_t done = move(e->b, iov, true);
+        if (done == -EAGAIN || done == -ENOBUFS || done == -ENOMEM)
+            return UV_WRITABLE;
+        xt_relay_consumed(r, e->slot, done < 0 ? (size_t)n : (size_t)done); /* nobody will read it: it is taken away */
+    }
+    return e->eof_out ? 0 : UV_WRITABLE;
+}
+
+/* The connection takes nothing any more, not by the holders' own wish. */
+static bool is_over(uint32_t cond)
+{
+    return cond & XT_COND_WRSHUT || !(cond & (XT_COND_CONNECTED | XT_COND_CONNECTING));
+}
+
+/* From the holders to the connection. Likewise. */
+static int pump_in(struct xt_export *e)
+{
+    struct xt_relay *r = &e->home->relay;
+    bool asked = false;
+    for (unsigned i = 0; i < ROUNDS && !e->eof_in; i++) {
+        struct iovec iov[2];
+        uint32_t cond = xt_relay_cond(r, e->slot);
+        if (cond & XT_COND_CONNECTING)
+            return 0;
+        if (is_over(cond)) {
+            shutdown(e->b, SHUT_RD); /* who writes on gets EPIPE */
+            e->eof_in = e->finished = true;
+            return 0;
+        }
+        ssize_t n = xt_relay_room(r, e->slot, iov);
+        if (n < 0)
+            return (int)n;
+        if (n == 0 && asked)
+            return 0; /* news will come */
+        if (n == 0) {
+            xt_relay_want_room(r, e->slot);
+            asked = true;
+            continue;
+        }
+        ssize_t got = move(e->b, iov, false);
+        if (got == -EAGAIN)
+            return UV_READABLE;
+        if (got > 0)
+            xt_relay_wrote(r, e->slot, (size_t)got);
+        else
+            e->eof_in = true;
+    }
+    return e->eof_in ? 0 : UV_READABLE;
+}
+
+static bool hung_up(int b)
+{
+    struct pollfd p = {.fd = b};
+    return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+static void on_event(uv_poll_t *h, int status, int events);
+
+static void watch(struct xt_export *e, int events)
+{
+    if (events)
+        uv_poll_start(&e->poll, events, on_event);
+    else
+        uv_poll_stop(&e->poll);
+}
+
+static void retry_soon(struct xt_exporter *x);
+
+/* What the other side must be told by the data plane; false: later. */
+static bool tell(struct xt_export *e)
+{
+    struct xt_relay *r = &e->home->relay;
+    if (!e->announced)
+        e->announced = xt_relay_command(r, XT_OP_NEWS, e->slot, 0);
+    if (e->announced && e->eof_in && !e->finished)
+        e->finished = xt_relay_command(r, XT_OP_SHUTDOWN, e->slot, SHUT_WR);
+    return e->announced && (!e->eof_in || e->finished);
+}
+
+static void pump(struct xt_export *e)
+{
+    int out = pump_out(e), in = out < 0 ? out : pump_in(e);
+    if (in < 0) {
+        xt_log_limited(XT_LOG_WARN, "control: an impossible ring of an exported socket: it is closed");
+        export_close(e, false);
+        return;
+    }
+    /* All that the holders wrote has been taken, and there are none. A descriptor kept here is one. */
+    if (e->eof_in && hung_up(e->b)) {
+        export_close(e, false);
+        return;
+    }
+    if (!tell(e))
+        retry_soon(e->home);
+    /* UV_PRIORITIZED never comes itself, but a hang-up is told with it. Not before the end of file was read: it would come
+     * again and again while there is no room for what is left. */
+    watch(e, out | in | (e->eof_in ? UV_PRIORITIZED : 0));
+}
+
+/* ---- taking over ---- */
+
+static void activate(struct xt_export *e)
+{
+    e->wanted = true;
+    if (e->active || e->listener)
+        return;
+    if (!xt_relay_take(&e->home->relay, e->slot)) {
+        watch(e, 0);
+        retry_soon(e->home);
+        return;
+    }
+    e->active = true;
+    pump(e);
+}
+
+static void on_retry(uv_timer_t *h)
+{
+    struct xt_exporter *x = h->data;
+    struct xt_export *e, *next;
+    for (e = LIST_FIRST(&x->exports); e; e = next) {
+        next = LIST_NEXT(e, link);
+        if (e->wanted && !e->active)
+            activate(e);
+        else if (e->active && !tell(e))
+            retry_soon(x);
+    }
+    home_settle(x);
+}
+
+static void retry_soon(struct xt_exporter *x)
+{
+    if (!uv_is_active((uv_handle_t *)&x->retry))
+        uv_timer_start(&x->retry, on_retry, TAKE_RETRY_MS, 0);
+}
+
+static void on_event(uv_poll_t *h, int status, int events)
+{
+    struct xt_export *e = h->data;
+    struct xt_exporter *x = e->home;
+    if (e->listener) {
+        if (hung_up(e->b))
+            export_close(e, false);
+    } else if (e->active) {
+        pump(e);
+    } else if (hung_up(e->b)) {
+        export_close(e, false);
+    } else {
+        activate(e);
+    }
+    home_settle(x);
+}
+
+static void check_left(struct xt_export *e)
+{
+    if (e->kept < 0 || !xt_relay_alone(&e->home->relay, e->slot))
+        return;
+    drop_kept(e);
+    if (!e->listener)
+        activate(e);
+    /* For listeners, and what cannot be taken at once, the hang-up comes as an event. */
+}
+
+static void on_slot_news(void *arg, uint32_t slot)
+{
+    struct xt_exporter *x = arg;
+    struct xt_export *e;
+    LIST_FOREACH(e, &x->exports, link)
+    if (e->slot == slot)
+        break;
+    if (!e)
+        return;
+    check_left(e);
+    if (e->active && !e->closing)
+        pump(e);
+}
+
+static void on_news(uv_poll_t *h, int status, int events)
+{
+    struct xt_exporter *x = h->data;
+    xt_relay_news(&x->relay, on_slot_news, x);
+    home_settle(x);
+}
+
+/* ---- making ---- */
+
+static int home_of(struct xt_ctl *c, struct xt_session *s, struct xt_exporter **out)
+{
+    struct xt_exporter *x;
+    LIST_FOREACH(x, &c->exporters, link)
+    if (x->relay.session == s) {
+        *out = x;
+        return 0;
+    }
+    x = calloc(1, sizeof *x);
+    if (!x)
+        return -ENOMEM;
+    int rc = xt_relay_open(&x->relay, s);
+    if (rc < 0) {
+        free(x);
+        return rc;
+    }
+    x->ctl = c;
+    x->open_handles = 2;
+    x->news.data = x->retry.data = x;
+    LIST_INIT(&x->exports);
+    uv_timer_init(&c->loop, &x->retry);
+    uv_poll_init(&c->loop, &x->news, x->relay.fd);
+    uv_poll_start(&x->news, UV_READABLE, on_news);
+    LIST_INSERT_HEAD(&c->exporters, x, link);
+    *out = x;
+    return 0;
+}
+
+/* Names `b` "xtcp/<epoch>/<random>/<c or l>/<local>/<remote>", abstract. */
+static int name_end(const struct xt_export *e)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct xt_endpoint local, remote;
+    char l[XT_ENDPOINT_TEXT], r[XT_ENDPOINT_TEXT];
+    uint64_t token;
+    xt_random_bytes(&token, sizeof token);
+    xt_relay_names(&e->home->relay, e->slot, &local, &remote);
+    xt_text_endpoint(&local, l, sizeof l);
+    xt_text_endpoint(&remote, r, sizeof r);
+    int n = snprintf(un.sun_path + 1, sizeof un.sun_path - 1, "xtcp/%u/%016llx/%c/%s/%s", e->home->ctl->cfg.epoch,
+                     (unsigned long long)token, e->listener ? 'l' : 'c', l, r);
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+    return n >= (int)sizeof un.sun_path - 1 ? -ENAMETOOLONG
+           : bind(e->b, (const struct sockaddr *)&un, len) < 0 ? -errno
+                                                                : 0;
+}
+
+static int make_ends(struct xt_export *e)
+{
+    int pair[2];
+    struct stat st;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        return errno == ENFILE ? -EMFILE : -errno;
+    e->b = pair[0];
+    e->kept = pair[1];
+    int flags = fcntl(e->kept, F_GETFL);
+    if (!xt_relay_nonblock(&e->home->relay, e->slot))
+        fcntl(e->kept, F_SETFL, flags & ~O_NONBLOCK);
+    int rc = fstat(e->kept, &st) < 0 ? -errno : name_end(e);
+    e->ino = st.st_ino;
+    return rc;
+}
+
+static int export_new(struct xt_exporter *x, uint32_t slot, struct xt_export **out)
+{
+    struct xt_export *e = calloc(1, sizeof *e);
+    if (!e)
+        return -ENOMEM;
+    e->home = x;
+    e->slot = slot;
+    e->b = e->kept = -1;
+    e->listener = xt_relay_cond(&x->relay, slot) & XT_COND_LISTEN;
+    int rc = make_ends(e);
+    if (rc == 0)
+        rc = uv_poll_init(&x->ctl->loop, &e->poll, e->b);
+    if (rc < 0) {
+        drop_kept(e);
+        if (e->b >= 0)
+            close(e->b);
+        free(e);
+        return rc;
+    }
+    e->poll.data = e;
+    xt_relay_hold(&x->relay, slot);
+    LIST_INSERT_HEAD(&x->exports, e, link);
+    x->n++;
+    x->ctl->nexports++;
+    watch(e, e->listener ? UV_PRIORITIZED : UV_READABLE);
+    *out = e;
+    return 0;
+}
+
+static int find_or_make(struct xt_client *cl, uint32_t slot, struct xt_export **out)
+{
+    struct xt_ctl *c = cl->ctl;
+    struct xt_exporter *x;
+    int rc = home_of(c, cl->session, &x);
+    if (rc < 0)
+        return rc;
+    LIST_FOREACH(*out, &x->exports, link)
+    if ((*out)->slot == slot)
+        return (*out)->kept >= 0 ? 0 : -ENOENT;
+    rc = x->n >= MAX_OF_SESSION || c->nexports >= MAX_OF_ALL ? -ENOBUFS : export_new(x, slot, out);
+    home_settle(x);
+    return rc;
+}
+
+/* ---- requests ---- */
+
+void xt_export_export(struct xt_request *r)
+{
+    struct xt_client *cl = r->client;
+    struct xt_export *e;
+    uint64_t slot = 0;
+    bool now = false;
+    if (!cl->session || xt_msg_get_uint(r->msg, "slot", &slot) < 0 || slot > UINT32_MAX ||
+        !xt_relay_client_holds(cl->session, cl->proc, (uint32_t)slot)) {
+        xt_client_error(cl, -EBADF, "export wants an attached process and a socket that it holds");
+        return;
+    }
+    xt_msg_get_bool(r->msg, "now", &now);
+    int rc = find_or_make(cl, (uint32_t)slot, &e);
+    if (rc < 0) {
+        xt_client_error(cl, rc, "cannot export the socket: %s", strerror(-rc));
+        return;
+    }
+    struct xt_msg_out o;
+    int kept = e->kept;
+    xt_client_begin(cl, &o);
+    xt_msg_uint(&o, "slot", slot);
+    xt_client_send(cl, &o, &kept, 1);
+    if (now)
+        activate(e);
+    home_settle(e->home);
+}
+
+static struct xt_export *find_by_end(struct xt_ctl *c, int fd)
+{
+    struct stat st;
+    struct xt_exporter *x;
+    struct xt_export *e;
+    if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return NULL;
+    LIST_FOREACH(x, &c->exporters, link)
+    LIST_FOREACH(e, &x->exports, link)
+    if (e->ino == st.st_ino)
+        return e;
+    return NULL;
+}
+
+/* Who has `a` may have the socket's bytes: they are relayed from now on. */
+void xt_export_claim(struct xt_request *r)
+{
+    struct xt_client *cl = r->client;
+    struct xt_export *e = r->anc->nfds == 1 ? find_by_end(cl->ctl, r->anc->fd[0]) : NULL;
+    if (!e) {
+        xt_client_error(cl, -ENOENT, "claim wants the descriptor of an exported socket");
+        return;
+    }
+    struct xt_msg_out o;
+    xt_client_begin(cl, &o);
+    xt_msg_uint(&o, "slot", e->slot);
+    xt_client_send(cl, &o, NULL, 0);
+    struct xt_exporter *x = e->home;
+    activate(e);
+    home_settle(x);
+}
