@@ -276,6 +276,26 @@ static int handshake(int ctl, struct xtcp **out)
     return 0;
 }
 
+XTCP_API int xtcp_claim(const char *path, int fd)
+{
+    uint8_t text[32], buf[1024];
+    const char *env = secure_getenv("XTCP_SOCKET");
+    struct xt_msg_in in;
+    struct xt_msg_anc anc;
+    struct xt_msg_out out;
+    int ctl, rc = open_control(path ? path : env && *env ? env : XT_CTL_PATH, &ctl);
+    if (rc < 0)
+        return rc;
+    xt_msg_begin(&out, text, sizeof text);
+    xt_msg_str(&out, "op", "claim");
+    xt_msg_end(&out);
+    rc = exchange(ctl, &out, fd, buf, sizeof buf, &in, &anc);
+    if (rc == 0)
+        xt_msg_anc_close(&anc);
+    close(ctl);
+    return rc;
+}
+
 XTCP_API int xtcp_attach(struct xtcp **out, const char *path)
 {
     int ctl = -1;

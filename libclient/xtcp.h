@@ -107,6 +107,10 @@ unsigned xtcp_mask(struct xtcp *x, int s);
  * -ENOBUFS: too many. */
 int xtcp_export(struct xtcp *x, int s, bool now);
 
+/* For a program that was given such a descriptor: has the bytes relayed from now on. `path` as for xtcp_attach(), but no context is
+ * needed. 0, -ENOENT (it is not one, or no daemon is there) or another errno of the connection. */
+int xtcp_claim(const char *path, int fd);
+
 /* ---- sleeping ----
  * A waiter collects news of the sockets it is subscribed to. The pattern:
  *     xtcp_waiter_sub(w, s);  look at xtcp_mask(s);

@@ -48,12 +48,12 @@ struct xt_export {
     ino_t ino; /* of `a` */
     int b, kept;
     bool listener;
-    bool wanted;     /* to be relayed */
-    bool active;     /* the rings are the relay's */
-    bool announced;  /* their other users have been told */
-    bool eof_out;    /* all that will ever come has been given to the holders */
-    bool eof_in;     /* the holders write no more */
-    bool finished;   /* and the connection knows */
+    bool wanted;    /* to be relayed */
+    bool active;    /* the rings are the relay's */
+    bool announced; /* their other users have been told */
+    bool eof_out;   /* all that will ever come has been given to the holders */
+    bool eof_in;    /* the holders write no more */
+    bool finished;  /* and the connection knows */
     bool closing;
 };
 
@@ -156,7 +156,8 @@ static int pump_out(struct xt_export *e)
     struct xt_relay *r = &e->home->relay;
     for (unsigned i = 0; i < ROUNDS && !e->eof_out; i++) {
         struct iovec iov[2];
-        uint32_t cond = xt_relay_cond(r, e->slot); /* before the look at the ring: RDHUP comes with or after the last byte */
+        uint32_t cond =
+            xt_relay_cond(r, e->slot); /* before the look at the ring: RDHUP comes with or after the last byte */
         ssize_t n = xt_relay_unread(r, e->slot, iov);
         if (n < 0)
             return (int)n;
@@ -393,9 +394,9 @@ static int name_end(const struct xt_export *e)
     int n = snprintf(un.sun_path + 1, sizeof un.sun_path - 1, "xtcp/%u/%016llx/%c/%s/%s", e->home->ctl->cfg.epoch,
                      (unsigned long long)token, e->listener ? 'l' : 'c', l, r);
     socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
-    return n >= (int)sizeof un.sun_path - 1 ? -ENAMETOOLONG
+    return n >= (int)sizeof un.sun_path - 1                    ? -ENAMETOOLONG
            : bind(e->b, (const struct sockaddr *)&un, len) < 0 ? -errno
-                                                                : 0;
+                                                               : 0;
 }
 
 static int make_ends(struct xt_export *e)

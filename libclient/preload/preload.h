@@ -75,10 +75,33 @@ void xp_fork_parent(void);
 void xp_fork_child(void);
 void xp_sigpipe(void);
 
+/* ---- inherit.c: sockets over exec ---- */
+
+/* Claims an inherited end (XP_F_CLAIM). */
+void xp_claim(int fd);
+/* The socket of word `w` is relayed from now on: all its descriptors in this process become kernel descriptors. */
+void xp_go_over(uint64_t w);
+/* The same, if `w` is a connected socket that is not relayed yet: code that we do not see is about to use `fd`. */
+void xp_expose(int fd);
+/* Before exec: what the new program inherits. Returns one more than the highest such descriptor above 2, or 0. */
+int xp_before_exec(void);
+/* End points of a relayed descriptor. -errno. */
+int xp_relay_name(int fd, bool remote, struct sockaddr_in *out);
+int xp_relay_getsockopt(int fd, uint64_t w, int level, int name, void *val, socklen_t *len);
+int xp_relay_setsockopt(int fd, uint64_t w, int level, int name, const void *val, socklen_t len);
+
+/* A relayed descriptor that libxtcp still knows. */
+static inline bool xp_relay_known(uint64_t w)
+{
+    return xp_kind(w) == XP_RELAY && xp_ctxno(w) != XP_CTX_NONE && !xp_bystander;
+}
+
 /* True when `fd` is an xtcp socket to be served here; *w is its word. */
 static inline bool xp_is_xtcp(int fd, uint64_t *w)
 {
     *w = xp_get(fd);
+    if (__builtin_expect((*w & XP_F_CLAIM) != 0, 0))
+        xp_claim(fd);
     return xp_kind(*w) == XP_XTCP && !xp_bystander;
 }
 static inline struct xtcp *xp_x(uint64_t w)
@@ -121,6 +144,7 @@ int xp_wait_fd(int fd, short events, int timeout_ms);
 /* ---- epoll.c: what the rest tells the sets ---- */
 void xp_sets_closed(int fd);            /* a member is closed, or has become a kernel socket for ever */
 void xp_sets_moved(int fd, uint64_t w); /* an undecided member is about to become the xtcp socket of word w */
+void xp_sets_relayed(int fd);           /* an xtcp member is the kernel's now */
 void xp_epoll_closed(uint64_t w);       /* one descriptor of a set is closed */
 uint64_t xp_epoll_share(int fd);        /* the word for a copy of an epoll descriptor */
 void xp_sets_lock(void);

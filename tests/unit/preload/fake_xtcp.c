@@ -407,3 +407,13 @@ void xtcp_fork_parent(struct xtcp *x)
 void xtcp_fork_child(struct xtcp *x)
 {
 }
+
+int xtcp_export(struct xtcp *x, int s, bool now)
+{
+    return -ENOBUFS; /* there is no daemon to relay */
+}
+
+int xtcp_claim(const char *path, int fd)
+{
+    return -ENOENT;
+}

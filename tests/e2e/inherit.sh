@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Sockets that outlive exec: inetd-style servers, shells with sockets on their descriptors, children without the library.
+# What arrives is checked on the kernel's end of the line.
+#   inherit.sh BUILD
+set -euo pipefail
+. "$(dirname "$0")/../lib/stage.sh"
+stage_up "$1" clean
+xtcpd_start
+make_file 8
+FILE=$WORK/www/file
+failed=0
+
+expect() { # NAME WANTED GOT
+    if [ "$2" = "$3" ]; then
+        echo "$1: ok"
+    else
+        printf '%s: wanted "%s", got "%s"\n' "$1" "$2" "$3"
+        failed=1
+    fi
+}
+
+# peer PORT: connects from the kernel's end, sends the standard input, shuts that direction, prints what comes back.
+cat >"$WORK/peer.py" <<'PY'
+import socket, sys, threading
+for _ in range(200):
+    try:
+        s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+        break
+    except ConnectionRefusedError:
+        threading.Event().wait(0.02)
+def send():
+    while data := sys.stdin.buffer.read1(65536):
+        s.sendall(data)
+    s.shutdown(socket.SHUT_WR)
+t = threading.Thread(target=send)
+t.start()
+while data := s.recv(65536):
+    sys.stdout.buffer.write(data)
+t.join()
+PY
+peer() { in_k timeout 30 python3 "$WORK/peer.py" "$ADDR_X" "$1" | "${@:2}"; }
+no_sockets() { [ "$(ctl list --json 2>/dev/null | grep -c '"ESTABLISHED"\|"CLOSE_WAIT"\|"FIN_WAIT2"\|"SYN_RECV"')" = 0 ]; }
+
+# ---- inetd style: accept, fork, exec with the connection as standard input and output ----
+
+xt_spawn x "$WORK/socat.log" env "${XTCP_ENV[@]}" socat TCP-LISTEN:7001,fork,reuseaddr EXEC:cat
+expect "socat EXEC:cat" "$WANT" "$(peer 7001 sha256sum <"$FILE")"
+xt_spawn x "$WORK/socat2.log" env "${XTCP_ENV[@]}" socat TCP-LISTEN:7002,fork,reuseaddr EXEC:cat,nofork
+expect "socat EXEC:cat,nofork" "$WANT" "$(peer 7002 sha256sum <"$FILE")"
+xt_spawn x "$WORK/socat3.log" env "${XTCP_ENV[@]}" socat TCP-LISTEN:7003,fork,reuseaddr "SYSTEM:sha256sum,nofork"
+expect "half-closed, answer after the end" "$WANT" "$(peer 7003 cat <"$FILE")"
+
+cat >"$WORK/inetd.py" <<'PY'
+import os, socket, subprocess, sys
+l = socket.create_server(("", int(sys.argv[2])))
+while True:
+    c, _ = l.accept()
+    if sys.argv[1] == "fork":
+        if os.fork() == 0:
+            for fd in range(3):
+                os.dup2(c.fileno(), fd)
+            os.execve(sys.argv[3], sys.argv[3:], {})
+        c.close()
+    else:
+        subprocess.Popen(sys.argv[3:], stdin=c, stdout=c, stderr=c, env={})
+        c.close()
+PY
+xt_spawn x "$WORK/inetd1.log" env "${XTCP_ENV[@]}" python3 "$WORK/inetd.py" fork 7011 /usr/bin/cat
+expect "python fork and exec, empty environment" "$WANT" "$(peer 7011 sha256sum <"$FILE")"
+xt_spawn x "$WORK/inetd2.log" env "${XTCP_ENV[@]}" python3 "$WORK/inetd.py" spawn 7012 /usr/bin/cat
+expect "python subprocess" "$WANT" "$(peer 7012 sha256sum <"$FILE")"
+xt_spawn x "$WORK/inetd3.log" env "${XTCP_ENV[@]}" python3 "$WORK/inetd.py" fork 7013 /usr/bin/env -u LD_PRELOAD -u XTCP_SOCKET \
+    /bin/sh -c 'while read -r line; do echo "got $line"; done'
+expect "a shell without the library" "got a got b" "$(printf 'a\nb\n' | peer 7013 xargs)"
+xt_spawn x "$WORK/inetd4.log" env "${XTCP_ENV[@]}" python3 "$WORK/inetd.py" fork 7014 /usr/bin/perl -e \
+    'use Socket; my ($p, $a) = sockaddr_in(getpeername(STDIN)); my ($q, $b) = sockaddr_in(getsockname(STDIN));
+     setsockopt(STDIN, SOL_SOCKET, SO_KEEPALIVE, 1) or die; printf "%s %s:%d\n", inet_ntoa($a), inet_ntoa($b), $q;'
+expect "names of an inherited socket" "$ADDR_K $ADDR_X:7014" "$(peer 7014 cat </dev/null)"
+xt_spawn x "$WORK/perl.log" env "${XTCP_ENV[@]}" perl -e '
+    use IO::Socket::INET;
+    $SIG{CHLD} = "IGNORE";
+    my $l = IO::Socket::INET->new(Listen => 5, LocalPort => 7015, ReuseAddr => 1) or die;
+    while (my $c = $l->accept) {
+        if (!fork) { open STDIN, "<&", $c; open STDOUT, ">&", $c; exec "sha256sum" }
+        close $c;
+    }'
+expect "perl" "$WANT" "$(peer 7015 cat <"$FILE")"
+
+# ---- programs that hold the socket themselves and share it with their children ----
+
+nginx_kernel_start
+request="GET /file HTTP/1.0\\r\\n\\r\\n"
+expect "bash, echo and cat" "$WANT" "$(on_xtcp bash -c "exec 3<>/dev/tcp/$ADDR_K/80; printf '$request' >&3; cat <&3" |
+    sed '1,/^\r$/d' | sha256sum)"
+expect "bash, read" "HTTP/1.1 200 OK" \
+    "$(on_xtcp bash -c "exec 3<>/dev/tcp/$ADDR_K/80; echo -e '$request' >&3; read -r line <&3; echo \"\$line\"" | tr -d '\r')"
+expect "a child reads a line, the parent the rest" "HTTP/1.1 Server:" "$(on_xtcp bash -c "exec 3<>/dev/tcp/$ADDR_K/80
+    printf '$request' >&3
+    dd bs=1 count=17 status=none <&3
+    read -r line <&3; echo \"\$line\"" | tr -d '\r' | cut -d' ' -f1 | xargs)"
+expect "another number than 0 to 2" "$WANT" "$(on_xtcp python3 -c "
+import os, socket
+s = socket.create_connection(('$ADDR_K', 80))
+s.sendall(b'GET /file HTTP/1.0\r\n\r\n')
+os.set_inheritable(s.fileno(), True)
+os.execvp('python3', ['python3', '-c', '''
+import socket, sys
+s = socket.socket(fileno=%d)
+assert s.family == socket.AF_INET and s.getpeername() == ('$ADDR_K', 80), s
+while data := s.recv(65536):
+    sys.stdout.buffer.write(data)
+''' % s.fileno()])" | sed '1,/^\r$/d' | sha256sum)"
+
+# A descriptor that a child has inherited by mistake: the parent goes on as before, and it keeps the connection open.
+expect "inherited by mistake" "a b eof-after-child" "$(
+    in_k timeout 20 python3 -c "
+import socket
+l = socket.create_server(('', 7021))
+print('listening', flush=True)
+c, _ = l.accept()
+f = c.makefile('rw')
+print(f.readline().strip()); f.write('x\n'); f.flush()
+print(f.readline().strip())
+c.settimeout(0.3)
+try:
+    print('eof-too-early' if not c.recv(1) else 'data')
+except TimeoutError:
+    c.settimeout(10)
+    print('eof-after-child' if not c.recv(1) else 'data')
+" >"$WORK/mistake" &
+    xt_wait_for 5 grep -q listening "$WORK/mistake"
+    on_xtcp python3 -c "
+import os, select, socket, subprocess
+s = socket.create_connection(('$ADDR_K', 7021))
+os.set_inheritable(s.fileno(), True)
+r, w = os.pipe()
+os.set_inheritable(r, True)
+if os.fork() == 0:
+    os.execvp('sh', ['sh', '-c', 'read -r line <&%d' % r])
+p = select.epoll(); p.register(s, select.EPOLLIN)
+s.sendall(b'a\n')
+assert p.poll(10) and s.recv(10) == b'x\n'
+s.sendall(b'b\n')
+s.close()
+select.select([], [], [], 0.8)
+os.close(w)
+os.wait()
+"
+    wait
+    tail -n +2 "$WORK/mistake" | xargs)"
+
+git init -q "$WORK/repo"
+cp "$FILE" "$WORK/repo/file"
+git -C "$WORK/repo" add file
+git -C "$WORK/repo" -c user.name=a -c user.email=a@example.org commit -q -m file
+touch "$WORK/repo/.git/git-daemon-export-ok"
+xt_spawn x "$WORK/git.log" env "${XTCP_ENV[@]}" git daemon --reuseaddr --base-path="$WORK" --port=7031 "$WORK"
+xt_wait_for 5 quiet in_k bash -c "exec 3<>/dev/tcp/$ADDR_X/7031"
+quiet in_k timeout 30 git clone -q "git://$ADDR_X:7031/repo" "$WORK/clone" || :
+expect "git daemon" "$WANT" "$(sha256sum <"$WORK/clone/file")"
+
+xt_wait_for 5 no_sockets || :
+expect "nothing is left open" "0" "$(no_sockets && echo 0 || ctl list)"
+exit $failed
