@@ -111,6 +111,12 @@ int xtcp_export(struct xtcp *x, int s, bool now);
  * needed. 0, -ENOENT (it is not one, or no daemon is there) or another errno of the connection. */
 int xtcp_claim(const char *path, int fd);
 
+/* For a program of the same user as the family that exported the socket: joins that family and holds the socket itself, on the
+ * fast path. `*x` is NULL, and then the new context, or a context that has joined the same family. Returns the socket,
+ * -ENOENT (not an exported end, or no daemon), -EREMOTE (it is relayed already: xtcp_claim), -EPERM (another user), -EXDEV
+ * (another family) or as xtcp_attach(). */
+int xtcp_join(struct xtcp **x, const char *path, int fd);
+
 /* ---- sleeping ----
  * A waiter collects news of the sockets it is subscribed to. The pattern:
  *     xtcp_waiter_sub(w, s);  look at xtcp_mask(s);

@@ -14,6 +14,8 @@
  *           family holds the socket any more, or when it is claimed. The processes of the family then find XT_LOCK_RELAY
  *           in the slot's locks; export gives them the same end, with which they go on.
  *   claim   {op} with such an end -> {ok, slot}: relay now. Attached or not.
+ *   join    {op, abi, comm} with such an end that is not relayed yet -> as attach, and slot: uint: the process is one more of
+ *           the family, and holds the socket. For the family's user only. From a process of the family: -> {ok, slot}.
  *   hello   {op, comm: str}: no reply. First message of a forked child; its pid comes by SCM_CREDENTIALS.
  *
  * A control connection that closes is a process that died (or detached, or called exec): its proc ends.

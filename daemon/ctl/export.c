@@ -519,3 +519,44 @@ void xt_export_claim(struct xt_request *r)
     activate(e);
     home_settle(x);
 }
+
+static bool is_refused(struct xt_client *cl, const struct xt_export *e)
+{
+    const struct xt_session *s = e ? e->home->relay.session : NULL;
+    int rc = !e                                             ? -ENOENT
+             : e->wanted                                    ? -EREMOTE
+             : cl->session && cl->session != s              ? -EXDEV
+             : !cl->session && cl->uid != xt_session_uid(s) ? -EPERM
+                                                            : 0;
+    if (rc < 0)
+        xt_client_error(cl, rc, "cannot join the family of this descriptor: %s", strerror(-rc));
+    return rc < 0;
+}
+
+/* Who has `a`, and is the user whose the family is, may be of the family: it could as well trace its processes. */
+void xt_export_join(struct xt_request *r)
+{
+    struct xt_client *cl = r->client;
+    struct xt_export *e = r->anc->nfds == 1 ? find_by_end(cl->ctl, r->anc->fd[0]) : NULL;
+    if (is_refused(cl, e))
+        return;
+    if (cl->session) {
+        struct xt_msg_out o;
+        xt_relay_share(&e->home->relay, cl->proc, e->slot);
+        xt_client_begin(cl, &o);
+        xt_msg_uint(&o, "slot", e->slot);
+        xt_client_send(cl, &o, NULL, 0);
+        return;
+    }
+    int proc = xt_attach_abi(r) ? xt_session_add_proc(e->home->relay.session, cl->pid) : -EPROTONOSUPPORT;
+    if (proc == -EPROTONOSUPPORT)
+        return;
+    if (proc < 0) {
+        xt_client_error(cl, proc, "cannot add a process: %s", strerror(-proc));
+        return;
+    }
+    cl->session = e->home->relay.session;
+    cl->proc = (uint32_t)proc;
+    xt_relay_share(&e->home->relay, cl->proc, e->slot);
+    xt_attach_welcome(cl, e->slot);
+}

@@ -7,6 +7,7 @@
 
 void xt_export_export(struct xt_request *r);
 void xt_export_claim(struct xt_request *r);
+void xt_export_join(struct xt_request *r);
 
 /* The session is over, and its memory about to go. */
 void xt_export_session_ended(struct xt_ctl *c, const struct xt_session *s);

@@ -16,6 +16,7 @@ static const struct {
     {"hello", false, xt_attach_hello},
     {"export", false, xt_export_export},
     {"claim", false, xt_export_claim},
+    {"join", false, xt_export_join},
     {"status", true, xt_admin_status},
     {"list", true, xt_admin_list},
     {"show", true, xt_admin_show},

@@ -139,10 +139,19 @@ int xp_relay_name(int fd, bool remote, struct sockaddr_in *out)
 void xp_claim(int fd)
 {
     uint64_t w = xp_get(fd);
+    char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    uint64_t ours;
     int saved = errno, rc;
     xp_put(fd, w & ~(uint64_t)XP_F_CLAIM);
-    rc = xtcp_claim(NULL, fd);
-    xp_debug("fd %d: inherited (%s)", fd, rc < 0 ? strerror(-rc) : "relayed");
+    ours = xp_join(fd);
+    if (ours) {
+        xp_ref(xp_ctxno(ours), xp_value(ours));
+        xp_put(fd, ours | XP_F_PAIR);
+        xp_debug("fd %d: inherited (xtcp socket %d)", fd, xp_sock(ours));
+    } else if (name_of(fd, name) && !strstr(name, "/l/")) {
+        rc = xtcp_claim(NULL, fd);
+        xp_debug("fd %d: inherited (%s)", fd, rc < 0 ? strerror(-rc) : "relayed");
+    }
     errno = saved;
 }
 

@@ -61,6 +61,8 @@ extern struct xp_ports xp_kernel_ports;
 /* The context to make new sockets in, attaching when need be; -ENETDOWN after a line on stderr, -EAGAIN when the program shall
  * have the kernel's socket instead. */
 int xp_attach(void);
+/* Joins the family of an inherited end: the word of its socket here, or 0. */
+uint64_t xp_join(int fd);
 /* Debug line on stderr when XTCP_LOG=debug. Keeps errno. */
 void xp_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Moves a descriptor of the library's own out of the program's way and marks it; returns its new number (or the old). */
@@ -100,8 +102,10 @@ static inline bool xp_relay_known(uint64_t w)
 static inline bool xp_is_xtcp(int fd, uint64_t *w)
 {
     *w = xp_get(fd);
-    if (__builtin_expect((*w & XP_F_CLAIM) != 0, 0))
+    if (__builtin_expect((*w & XP_F_CLAIM) != 0, 0)) {
         xp_claim(fd);
+        *w = xp_get(fd);
+    }
     return xp_kind(*w) == XP_XTCP && !xp_bystander;
 }
 static inline struct xtcp *xp_x(uint64_t w)

@@ -160,6 +160,47 @@ xt_wait_for 5 quiet in_k bash -c "exec 3<>/dev/tcp/$ADDR_X/7031"
 quiet in_k timeout 30 git clone -q "git://$ADDR_X:7031/repo" "$WORK/clone" || :
 expect "git daemon" "$WANT" "$(sha256sum <"$WORK/clone/file")"
 
+# ---- listeners ----
+
+cat >"$WORK/reexec.py" <<'PY'
+import os, socket, sys
+if len(sys.argv) == 2:
+    l = socket.create_server(("", int(sys.argv[1])))
+    l.set_inheritable(True)
+    n = 0
+else:
+    l = socket.socket(fileno=int(sys.argv[2]))
+    n = int(sys.argv[3])
+    assert l.getsockname()[1] == int(sys.argv[1]) and l.family == socket.AF_INET, l
+# Each generation serves two connections by a child and becomes the next one.
+for i in range(2):
+    c, peer = l.accept()
+    assert c.getpeername() == peer
+    if os.fork() == 0:
+        c.sendall(b"%d%d" % (n, i))
+        while data := c.recv(65536):
+            c.sendall(data)
+        os._exit(0)
+    c.close()
+os.execve(sys.executable, [sys.executable, sys.argv[0], sys.argv[1], str(l.fileno()), str(n + 1)], {})
+PY
+xt_spawn x "$WORK/reexec.log" env "${XTCP_ENV[@]}" python3 "$WORK/reexec.py" 7041
+expect "a listener handed on by exec" "00 01 10 11 20" "$(for _ in 1 2 3 4 5; do peer 7041 cat </dev/null; echo; done | xargs)"
+expect "and its connections" "$( (printf 21; cat "$FILE") | sha256sum)" "$(peer 7041 sha256sum <"$FILE")"
+
+nginx_xtcp_start 2
+nginx_fetch() { in_k curl -s --fail "http://$ADDR_X/file" | sha256sum; }
+expect "nginx" "$WANT" "$(nginx_fetch)"
+old=$(cat "$WORK/nginx-x/nginx.pid")
+kill -USR2 "$old"
+new_master() { [ -s "$WORK/nginx-x/nginx.pid.oldbin" ] && [ -s "$WORK/nginx-x/nginx.pid" ] && pgrep -P "$(cat "$WORK/nginx-x/nginx.pid")" >/dev/null; }
+expect "nginx: a new binary beside the old" "0" "$(xt_wait_for 10 new_master; echo $?)"
+expect "nginx: both serve" "$WANT" "$(for _ in 1 2 3 4 5 6 7 8; do nginx_fetch; done | sort -u)"
+kill -QUIT "$old"
+expect "nginx: the old one is gone" "0" "$(xt_wait_for 10 xt_gone "$old"; echo $?)"
+expect "nginx: the new one serves" "$WANT" "$(for _ in 1 2 3 4; do nginx_fetch; done | sort -u)"
+kill -QUIT "$(cat "$WORK/nginx-x/nginx.pid")"
+
 xt_wait_for 5 no_sockets || :
 expect "nothing is left open" "0" "$(no_sockets && echo 0 || ctl list)"
 exit $failed

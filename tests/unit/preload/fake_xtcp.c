@@ -413,6 +413,11 @@ int xtcp_export(struct xtcp *x, int s, bool now)
     return -ENOBUFS; /* there is no daemon to relay */
 }
 
+int xtcp_join(struct xtcp **x, const char *path, int fd)
+{
+    return -ENOENT;
+}
+
 int xtcp_claim(const char *path, int fd)
 {
     return -ENOENT;
