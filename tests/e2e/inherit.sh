@@ -188,7 +188,11 @@ xt_spawn x "$WORK/reexec.log" env "${XTCP_ENV[@]}" python3 "$WORK/reexec.py" 704
 expect "a listener handed on by exec" "00 01 10 11 20" "$(for _ in 1 2 3 4 5; do peer 7041 cat </dev/null; echo; done | xargs)"
 expect "and its connections" "$( (printf 21; cat "$FILE") | sha256sum)" "$(peer 7041 sha256sum <"$FILE")"
 
-nginx_xtcp_start 2
+# Not with `daemon off`: a master takes no USR2 from below the process that started it.
+nginx_conf nginx-x 2
+sed -i 's/^daemon off/daemon on/' "$WORK/nginx-x/nginx.conf"
+on_xtcp "$(command -v nginx)" -p "$WORK/nginx-x" -c "$WORK/nginx-x/nginx.conf" -e "$WORK/nginx-x/error.log"
+xt_wait_for 10 quiet in_k curl -s --fail -o /dev/null -r 0-0 "http://$ADDR_X/file"
 nginx_fetch() { in_k curl -s --fail "http://$ADDR_X/file" | sha256sum; }
 expect "nginx" "$WANT" "$(nginx_fetch)"
 old=$(cat "$WORK/nginx-x/nginx.pid")
