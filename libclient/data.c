@@ -326,6 +326,17 @@ static void pieces(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct
     iov[1] = (struct iovec){ring, len - first};
 }
 
+XTCP_API int xtcp_hold_ring(struct xtcp *x, int s, bool tx)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    return sl ? xtcp_lock(x, tx ? &sl->tx_lock : &sl->rx_lock) : -EBADF;
+}
+
+XTCP_API void xtcp_release_ring(struct xtcp *x, int s, bool tx)
+{
+    xtcp_unlock(tx ? &x->slots[s].tx_lock : &x->slots[s].rx_lock);
+}
+
 XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
 {
     struct xt_slot *sl = xtcp_slot(x, s);
@@ -333,7 +344,7 @@ XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
         return -EBADF;
     if (!xtcp_alive(x))
         return -ECONNABORTED;
-    int rc = send_error(sl);
+    int rc = xtcp_is_relayed(sl) ? -EREMOTE : send_error(sl);
     if (rc < 0)
         return rc;
     if (!sl->tx_size || !xtcp_tx_free(sl))
@@ -366,6 +377,8 @@ XTCP_API ssize_t xtcp_peek(struct xtcp *x, int s, struct iovec iov[2])
         return -EBADF;
     if (!xtcp_alive(x))
         return -ECONNABORTED;
+    if (xtcp_is_relayed(sl))
+        return -EREMOTE;
     size_t n = readable(sl, &from, SIZE_MAX);
     if (!n) {
         int why = nothing_to_read(sl);

@@ -67,7 +67,11 @@ ssize_t xtcp_recv(struct xtcp *x, int s, void *buf, size_t len, int flags);
 
 /* Zero copy. reserve: up to two pieces of free send ring, returns bytes (0: full); commit sends the first `n` of them.
  * peek: up to two pieces of unread data, returns bytes (0: none now; -ESHUTDOWN: end of file); consume gives the first `n`
- * back. Never block. One thread for each direction of a socket. */
+ * back. Never block. One thread for each direction of a socket; where others may use the socket too, or export it, the calls
+ * are put between hold_ring and release_ring, with nothing else on the socket in between: 0, -EREMOTE (relayed), -EAGAIN (this
+ * very thread has it), -ECONNABORTED. */
+int xtcp_hold_ring(struct xtcp *x, int s, bool tx);
+void xtcp_release_ring(struct xtcp *x, int s, bool tx);
 ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2]);
 int xtcp_commit(struct xtcp *x, int s, size_t n);
 ssize_t xtcp_peek(struct xtcp *x, int s, struct iovec iov[2]);

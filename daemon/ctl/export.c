@@ -234,6 +234,7 @@ static void watch(struct xt_export *e, int events)
 }
 
 static void retry_soon(struct xt_exporter *x);
+static void on_slot_news(void *arg, uint32_t slot);
 
 /* What the other side must be told by the data plane; false: later. */
 static bool tell(struct xt_export *e)
@@ -282,10 +283,18 @@ static void activate(struct xt_export *e)
     pump(e);
 }
 
+/* A client may set bits as it likes: what is more than a budget has to wait. */
+static void take_news(struct xt_exporter *x)
+{
+    if (xt_relay_news(&x->relay, on_slot_news, x))
+        retry_soon(x);
+}
+
 static void on_retry(uv_timer_t *h)
 {
     struct xt_exporter *x = h->data;
     struct xt_export *e, *next;
+    take_news(x);
     for (e = LIST_FIRST(&x->exports); e; e = next) {
         next = LIST_NEXT(e, link);
         if (e->wanted && !e->active)
@@ -346,7 +355,7 @@ static void on_slot_news(void *arg, uint32_t slot)
 static void on_news(uv_poll_t *h, int status, int events)
 {
     struct xt_exporter *x = h->data;
-    xt_relay_news(&x->relay, on_slot_news, x);
+    take_news(x);
     home_settle(x);
 }
 

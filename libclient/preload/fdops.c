@@ -111,6 +111,8 @@ static int fcntl_xtcp(int fd, uint64_t w, int cmd, void *arg)
     case F_GETFL:
         return O_RDWR | (xtcp_get_nonblock(xp_x(w), xp_sock(w)) ? O_NONBLOCK : 0);
     case F_SETFL:
+        if (xp_flags(w) & XP_F_PAIR)
+            xp_real.fcntl(fd, cmd, arg); /* for those who use the same descriptor without us */
         return (int)xp_ret(xtcp_set_nonblock(xp_x(w), xp_sock(w), ((intptr_t)arg & O_NONBLOCK) != 0));
     default:
         return xp_real.fcntl(fd, cmd, arg);
@@ -149,6 +151,8 @@ static int ioctl_xtcp(int fd, uint64_t w, unsigned long req, void *arg)
     int s = xp_sock(w);
     switch (req) {
     case FIONBIO:
+        if (xp_flags(w) & XP_F_PAIR)
+            xp_real.ioctl(fd, req, arg);
         return (int)xp_ret(xtcp_set_nonblock(x, s, *(int *)arg != 0));
     case FIONREAD:
         return (int)xp_ret(put_int(arg, xtcp_inq(x, s)));

@@ -168,6 +168,49 @@ __attribute__((constructor)) static void look_at_inherited(void)
     errno = saved;
 }
 
+/* ---- SCM_RIGHTS ---- */
+
+static void each_passed(const struct msghdr *msg, void (*fn)(int fd))
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(0))
+            continue;
+        for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            fn(fd);
+        }
+    }
+}
+
+static void pass(int fd)
+{
+    uint64_t w;
+    if (xp_is_xtcp(fd, &w))
+        hand_on(fd, w);
+}
+
+void xp_before_send(const struct msghdr *msg)
+{
+    int saved = errno;
+    each_passed(msg, pass);
+    errno = saved;
+}
+
+static void receive(int fd)
+{
+    char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    if ((unsigned)fd < XP_FDS && !xp_bystander && name_of(fd, name))
+        xp_put(fd, xp_word(XP_RELAY, XP_CTX_NONE, XP_F_CLAIM, 0));
+}
+
+void xp_after_receive(const struct msghdr *msg)
+{
+    int saved = errno;
+    each_passed(msg, receive);
+    errno = saved;
+}
+
 /* ---- options ---- */
 
 static int put_int(int v, void *val, socklen_t *len)

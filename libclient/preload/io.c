@@ -155,11 +155,26 @@ static ssize_t recvmsg_ret(int fd, uint64_t w, struct msghdr *msg, int flags)
     return r;
 }
 
+static ssize_t real_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    ssize_t r = xp_real.recvmsg(fd, msg, flags);
+    if (r >= 0 && msg->msg_controllen)
+        xp_after_receive(msg);
+    return r;
+}
+
+static ssize_t real_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    if (msg && msg->msg_control && msg->msg_controllen)
+        xp_before_send(msg);
+    return xp_real.sendmsg(fd, msg, flags);
+}
+
 XP_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
-        return xp_real.recvmsg(fd, msg, flags);
+        return real_recvmsg(fd, msg, flags);
     return recvmsg_ret(fd, w, msg, flags);
 }
 XP_ALIAS(recvmsg);
@@ -168,7 +183,7 @@ XP_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
-        return xp_real.sendmsg(fd, msg, flags);
+        return real_sendmsg(fd, msg, flags);
     return sendv_ret(fd, w, msg->msg_iov, (int)msg->msg_iovlen, flags);
 }
 XP_ALIAS(sendmsg);

@@ -85,6 +85,9 @@ void xp_claim(int fd);
 void xp_go_over(uint64_t w);
 /* The same, if `w` is a connected socket that is not relayed yet: code that we do not see is about to use `fd`. */
 void xp_expose(int fd);
+/* Descriptors in a message that is sent: what is an xtcp socket becomes one that another program can use. And one received. */
+void xp_before_send(const struct msghdr *msg);
+void xp_after_receive(const struct msghdr *msg);
 /* Before exec: what the new program inherits. Returns one more than the highest such descriptor above 2, or 0. */
 int xp_before_exec(void);
 /* End points of a relayed descriptor. -errno. */

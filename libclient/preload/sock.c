@@ -291,6 +291,10 @@ XP_EXPORT int shutdown(int fd, int how)
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
         return xp_real.shutdown(fd, how);
+    if (xp_mask(w) & XTCP_MOVED) { /* the relay may still have bytes that were written before */
+        xp_go_over(w);
+        return xp_real.shutdown(fd, how);
+    }
     return (int)xp_ret(xtcp_shutdown(xp_x(w), xp_sock(w), how));
 }
 XP_ALIAS(shutdown);

@@ -9,6 +9,7 @@ stage_up "$1" clean
 xtcpd_start
 make_file 8
 FILE=$WORK/www/file
+STATIC=$PLAIN/tests/e2e/standalone
 failed=0
 
 expect() { # NAME WANTED GOT
@@ -86,6 +87,51 @@ xt_spawn x "$WORK/perl.log" env "${XTCP_ENV[@]}" perl -e '
         close $c;
     }'
 expect "perl" "$WANT" "$(peer 7015 cat <"$FILE")"
+
+# Nothing of the library in the child.
+xt_spawn x "$WORK/inetd5.log" env "${XTCP_ENV[@]}" python3 "$WORK/inetd.py" fork 7016 "$STATIC" 0 1
+expect "a static program" "$WANT" "$(peer 7016 sha256sum <"$FILE")"
+xt_spawn x "$WORK/inetd6.log" env "${XTCP_ENV[@]}" python3 "$WORK/inetd.py" spawn 7017 "$STATIC" 0 1
+expect "a static program, by vfork" "$WANT" "$(peer 7017 sha256sum <"$FILE")"
+for i in 1 2 3 4 5 6 7 8; do peer 7016 sha256sum <"$FILE" >"$WORK/many.$i" & done
+wait $(jobs -p | tail -n 8)
+expect "eight at a time" "$WANT" "$(cat "$WORK"/many.* | sort -u)"
+
+# The parent waits for the same socket in epoll, and has a thread in recv() on another, when a child begins to use them.
+cat >"$WORK/shared.py" <<'PY'
+import os, select, socket, subprocess, sys, threading
+l = socket.create_server(("", 7018))
+a, _ = l.accept()
+b, _ = l.accept()
+got = []
+t = threading.Thread(target=lambda: got.append(b.recv(100)))
+t.start()
+p = select.epoll()
+p.register(a, select.EPOLLIN | select.EPOLLET)
+for s in a, b:
+    r, w = os.pipe()
+    os.set_inheritable(s.fileno(), True)
+    c = subprocess.Popen([sys.argv[1], "0", str(s.fileno())], stdin=r, close_fds=False)
+    os.write(w, b"child\n") # that child writes to the socket behind our back
+    os.close(w); os.close(r)
+    assert c.wait() == 0
+assert p.poll(10) == [(a.fileno(), select.EPOLLIN)]
+a.sendall(b"epoll " + a.recv(100))
+t.join(10)
+b.sendall(b"thread " + got[0])
+PY
+xt_spawn x "$WORK/shared.log" env "${XTCP_ENV[@]}" python3 "$WORK/shared.py" "$STATIC"
+expect "shared with a static child" "child epoll x
+child thread x" "$(in_k timeout 20 python3 -c "
+import socket, time
+s = []
+for i in range(2):
+    while len(s) <= i:
+        try: s.append(socket.create_connection(('$ADDR_X', 7018), 10))
+        except ConnectionRefusedError: time.sleep(0.02)
+for c in s:
+    f = c.makefile('rw')
+    first = f.readline().strip(); c.sendall(b'x'); print(first, f.read())")"
 
 # ---- programs that hold the socket themselves and share it with their children ----
 
@@ -204,6 +250,39 @@ kill -QUIT "$old"
 expect "nginx: the old one is gone" "0" "$(xt_wait_for 10 xt_gone "$old"; echo $?)"
 expect "nginx: the new one serves" "$WANT" "$(for _ in 1 2 3 4; do nginx_fetch; done | sort -u)"
 kill -QUIT "$(cat "$WORK/nginx-x/nginx.pid")"
+
+# ---- SCM_RIGHTS ----
+
+cat >"$WORK/pass.py" <<'PY'
+import array, os, socket, sys
+if len(sys.argv) == 1: # a program of its own, with a family of its own
+    u = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    u.connect("pass.sock")
+    _, fds, _, _ = socket.recv_fds(u, 10, 2)
+    l, c = [socket.socket(fileno=fd) for fd in fds]
+    assert c.family == socket.AF_INET and c.getpeername()[1] and l.getsockname()[1] == 7051
+    for s in c, l.accept()[0]:
+        n = 0
+        while data := s.recv(65536):
+            s.sendall(data)
+        s.close()
+    sys.exit()
+u = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+u.bind("pass.sock")
+u.listen()
+l = socket.create_server(("", 7051))
+other, _ = u.accept()
+c, _ = l.accept()
+socket.send_fds(other, [b"x"], [l.fileno(), c.fileno()])
+c.close()
+l.close()
+other.recv(1) # until the other one ends
+PY
+(cd "$WORK"; xt_spawn x "$WORK/pass.log" env "${XTCP_ENV[@]}" python3 "$WORK/pass.py" give)
+xt_wait_for 5 test -S "$WORK/pass.sock"
+(cd "$WORK"; xt_spawn x "$WORK/pass2.log" env "${XTCP_ENV[@]}" python3 "$WORK/pass.py")
+expect "a connection passed on" "$WANT" "$(peer 7051 sha256sum <"$FILE")"
+expect "a listener passed on" "$WANT" "$(peer 7051 sha256sum <"$FILE")"
 
 xt_wait_for 5 no_sockets || :
 expect "nothing is left open" "0" "$(no_sockets && echo 0 || ctl list)"
