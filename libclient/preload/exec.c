@@ -198,13 +198,28 @@ XP_EXPORT int execle(const char *path, const char *arg, ...)
 XP_EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                           const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
+    before_exec();
     return xp_real.posix_spawn(pid, path, actions, attr, argv, ENVIRONMENT(envp));
 }
 
 XP_EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
                            const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
+    before_exec();
     return xp_real.posix_spawnp(pid, file, actions, attr, argv, ENVIRONMENT(envp));
+}
+
+/* These fork and exec where we do not see it. */
+XP_EXPORT int system(const char *command)
+{
+    before_exec();
+    return xp_real.system(command);
+}
+
+XP_EXPORT FILE *popen(const char *command, const char *type)
+{
+    before_exec();
+    return xp_real.popen(command, type);
 }
 
 /* spawn's duplicates happen where we do not see them. */

@@ -117,6 +117,7 @@ for s in a, b:
     assert c.wait() == 0
 assert p.poll(10) == [(a.fileno(), select.EPOLLIN)]
 a.sendall(b"epoll " + a.recv(100))
+a.close()
 t.join(10)
 b.sendall(b"thread " + got[0])
 PY
@@ -261,8 +262,8 @@ if len(sys.argv) == 1: # a program of its own, with a family of its own
     _, fds, _, _ = socket.recv_fds(u, 10, 2)
     l, c = [socket.socket(fileno=fd) for fd in fds]
     assert c.family == socket.AF_INET and c.getpeername()[1] and l.getsockname()[1] == 7051
-    for s in c, l.accept()[0]:
-        n = 0
+    for i in range(2):
+        s = c if i == 0 else l.accept()[0]
         while data := s.recv(65536):
             s.sendall(data)
         s.close()
