@@ -112,16 +112,18 @@ bool xt_relay_alone(const struct xt_relay *r, uint32_t slot)
     return !xt_app_slot_held_by_other(r->session, slot, r->proc);
 }
 
-static bool take(_Atomic uint32_t *lock)
+static bool take(_Atomic uint32_t *lock, bool by_force)
 {
     uint32_t v = 0;
-    return atomic_compare_exchange_strong(lock, &v, XT_LOCK_RELAY) || v == XT_LOCK_RELAY;
+    if (by_force)
+        atomic_store(lock, XT_LOCK_RELAY);
+    return by_force || atomic_compare_exchange_strong(lock, &v, XT_LOCK_RELAY) || v == XT_LOCK_RELAY;
 }
 
-bool xt_relay_take(struct xt_relay *r, uint32_t slot)
+bool xt_relay_take(struct xt_relay *r, uint32_t slot, bool by_force)
 {
     struct xt_slot *sl = slot_of(r, slot);
-    return take(&sl->rx_lock) && take(&sl->tx_lock);
+    return take(&sl->rx_lock, by_force) && take(&sl->tx_lock, by_force);
 }
 
 uint32_t xt_relay_cond(const struct xt_relay *r, uint32_t slot)

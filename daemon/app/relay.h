@@ -36,8 +36,9 @@ bool xt_relay_alone(const struct xt_relay *r, uint32_t slot);
 /* Makes `proc` of the same session a holder as well. */
 void xt_relay_share(const struct xt_relay *r, uint32_t proc, uint32_t slot);
 
-/* Takes the rings from the processes that use them. False: one of them is in the middle of a copy; try again. */
-bool xt_relay_take(struct xt_relay *r, uint32_t slot);
+/* Takes the rings from the processes that use them. False: one of them is in the middle of a copy; try again. `by_force`: there are no
+ * such processes any more. */
+bool xt_relay_take(struct xt_relay *r, uint32_t slot, bool by_force);
 
 /* XT_COND_*, and the slot's end points, as the slot shows them. */
 uint32_t xt_relay_cond(const struct xt_relay *r, uint32_t slot);

@@ -26,8 +26,9 @@
 
 #define MAX_OF_SESSION 1024u
 #define MAX_OF_ALL 8192u
-#define ROUNDS 8        /* pieces moved each way before others get their turn */
-#define TAKE_RETRY_MS 1 /* while a process is in the middle of a copy */
+#define ROUNDS 8            /* pieces moved each way before others get their turn */
+#define RETRY_MS 1          /* while a process is in the middle of a copy; doubled each time ... */
+#define RETRY_LONGEST_MS 64 /* ... up to this, for one that never ends it */
 
 struct xt_exporter {
     LIST_ENTRY(xt_exporter) link;
@@ -35,6 +36,8 @@ struct xt_exporter {
     struct xt_relay relay;
     uv_poll_t news;
     uv_timer_t retry; /* rings or the mailbox could not be had at once */
+    unsigned retry_ms;
+    bool left; /* no process of the family is left */
     unsigned open_handles;
     unsigned n;
     LIST_HEAD(, xt_export) exports;
@@ -271,15 +274,16 @@ static void pump(struct xt_export *e)
 
 static void activate(struct xt_export *e)
 {
-    e->wanted = true;
-    if (e->active || e->listener)
+    if (e->active || e->listener) /* a listener has no bytes: it waits for who joins */
         return;
-    if (!xt_relay_take(&e->home->relay, e->slot)) {
+    e->wanted = true;
+    if (!xt_relay_take(&e->home->relay, e->slot, e->home->left)) {
         watch(e, 0);
         retry_soon(e->home);
         return;
     }
     e->active = true;
+    e->home->retry_ms = RETRY_MS;
     pump(e);
 }
 
@@ -294,6 +298,7 @@ static void on_retry(uv_timer_t *h)
 {
     struct xt_exporter *x = h->data;
     struct xt_export *e, *next;
+    x->retry_ms = x->retry_ms < RETRY_LONGEST_MS ? x->retry_ms * 2 : RETRY_LONGEST_MS;
     take_news(x);
     for (e = LIST_FIRST(&x->exports); e; e = next) {
         next = LIST_NEXT(e, link);
@@ -308,7 +313,7 @@ static void on_retry(uv_timer_t *h)
 static void retry_soon(struct xt_exporter *x)
 {
     if (!uv_is_active((uv_handle_t *)&x->retry))
-        uv_timer_start(&x->retry, on_retry, TAKE_RETRY_MS, 0);
+        uv_timer_start(&x->retry, on_retry, x->retry_ms, 0);
 }
 
 static void on_event(uv_poll_t *h, int status, int events)
@@ -336,6 +341,29 @@ static void check_left(struct xt_export *e)
     if (!e->listener)
         activate(e);
     /* For listeners, and what cannot be taken at once, the hang-up comes as an event. */
+}
+
+/* The data plane tells it of each socket, if it is one: what a client says that it holds may be none. */
+void xt_export_client_gone(struct xt_ctl *c, const struct xt_session *s)
+{
+    struct xt_exporter *x;
+    const struct xt_client *cl;
+    struct xt_export *e, *next;
+    LIST_FOREACH(x, &c->exporters, link)
+    if (x->relay.session == s)
+        break;
+    if (!x)
+        return;
+    LIST_FOREACH(cl, &c->clients, link)
+    if (cl->session == s)
+        return;
+    x->left = true;
+    for (e = LIST_FIRST(&x->exports); e; e = next) {
+        next = LIST_NEXT(e, link);
+        drop_kept(e);
+        activate(e);
+    }
+    home_settle(x);
 }
 
 static void on_slot_news(void *arg, uint32_t slot)
@@ -379,6 +407,7 @@ static int home_of(struct xt_ctl *c, struct xt_session *s, struct xt_exporter **
     }
     x->ctl = c;
     x->open_handles = 2;
+    x->retry_ms = RETRY_MS;
     x->news.data = x->retry.data = x;
     LIST_INIT(&x->exports);
     uv_timer_init(&c->loop, &x->retry);
@@ -566,6 +595,7 @@ void xt_export_join(struct xt_request *r)
     }
     cl->session = e->home->relay.session;
     cl->proc = (uint32_t)proc;
+    e->home->left = false;
     xt_relay_share(&e->home->relay, cl->proc, e->slot);
     xt_attach_welcome(cl, e->slot);
 }
