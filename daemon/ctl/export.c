@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,47 +19,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/app/relay.h"
-#include "daemon/base/log.h"
 #include "daemon/base/rand.h"
+#include "daemon/ctl/export_internal.h"
 
 #define MAX_OF_SESSION 1024u
 #define MAX_OF_ALL 8192u
-#define ROUNDS 8            /* pieces moved each way before others get their turn */
-#define RETRY_MS 1          /* while a process is in the middle of a copy; doubled each time ... */
-#define RETRY_LONGEST_MS 64 /* ... up to this, for one that never ends it */
-
-struct xt_exporter {
-    LIST_ENTRY(xt_exporter) link;
-    struct xt_ctl *ctl;
-    struct xt_relay relay;
-    uv_poll_t news;
-    uv_timer_t retry; /* rings or the mailbox could not be had at once */
-    unsigned retry_ms;
-    bool left; /* no process of the family is left */
-    unsigned open_handles;
-    unsigned n;
-    LIST_HEAD(, xt_export) exports;
-};
-
-struct xt_export {
-    LIST_ENTRY(xt_export) link;
-    struct xt_exporter *home;
-    uv_poll_t poll;
-    uint32_t slot;
-    ino_t ino; /* of `a` */
-    int b, kept;
-    bool listener;
-    bool wanted;    /* to be relayed */
-    bool active;    /* the rings are the relay's */
-    bool announced; /* their other users have been told */
-    bool eof_out;   /* all that will ever come has been given to the holders */
-    bool eof_in;    /* the holders write no more */
-    bool finished;  /* and the connection knows */
-    bool closing;
-};
-
-static void pump(struct xt_export *e);
 
 /* ---- ends ---- */
 
@@ -93,14 +56,14 @@ static void on_export_closed(uv_handle_t *h)
     free(e);
 }
 
-static void drop_kept(struct xt_export *e)
+void xt_export_drop_kept(struct xt_export *e)
 {
     if (e->kept >= 0)
         close(e->kept);
     e->kept = -1;
 }
 
-static void export_close(struct xt_export *e, bool ended)
+void xt_export_close(struct xt_export *e, bool ended)
 {
     struct xt_exporter *x = e->home;
     if (e->closing)
@@ -108,7 +71,7 @@ static void export_close(struct xt_export *e, bool ended)
     e->closing = true;
     if (!ended)
         xt_relay_release(&x->relay, e->slot);
-    drop_kept(e);
+    xt_export_drop_kept(e);
     LIST_REMOVE(e, link);
     x->n--;
     x->ctl->nexports--;
@@ -116,7 +79,7 @@ static void export_close(struct xt_export *e, bool ended)
 }
 
 /* Closes the exporter with its last socket. Not from within a walk over its exports. */
-static void home_settle(struct xt_exporter *x)
+void xt_export_settle(struct xt_exporter *x)
 {
     if (x->n == 0)
         home_close(x, false);
@@ -130,7 +93,7 @@ void xt_export_session_ended(struct xt_ctl *c, const struct xt_session *s)
         if (x->relay.session != s)
             continue;
         while (!LIST_EMPTY(&x->exports))
-            export_close(LIST_FIRST(&x->exports), true);
+            xt_export_close(LIST_FIRST(&x->exports), true);
         home_close(x, true);
     }
 }
@@ -139,208 +102,6 @@ void xt_export_end(struct xt_ctl *c)
 {
     while (!LIST_EMPTY(&c->exporters))
         xt_export_session_ended(c, LIST_FIRST(&c->exporters)->relay.session);
-}
-
-/* ---- moving bytes ---- */
-
-static ssize_t move(int b, struct iovec iov[2], bool out)
-{
-    struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
-    ssize_t n;
-    do
-        n = out ? sendmsg(b, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) : recvmsg(b, &mh, MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : n;
-}
-
-/* From the connection to the holders of `a`. Returns the events to wait for, or -EPROTO. */
-static int pump_out(struct xt_export *e)
-{
-    struct xt_relay *r = &e->home->relay;
-    for (unsigned i = 0; i < ROUNDS && !e->eof_out; i++) {
-        struct iovec iov[2];
-        uint32_t cond =
-            xt_relay_cond(r, e->slot); /* before the look at the ring: RDHUP comes with or after the last byte */
-        ssize_t n = xt_relay_unread(r, e->slot, iov);
-        if (n < 0)
-            return (int)n;
-        if (n == 0 && cond & XT_COND_RDHUP && !(cond & XT_COND_CONNECTING)) {
-            shutdown(e->b, SHUT_WR);
-            e->eof_out = true;
-        }
-        if (n == 0)
-            return 0;
-        ssize_t done = move(e->b, iov, true);
-        if (done == -EAGAIN || done == -ENOBUFS || done == -ENOMEM)
-            return UV_WRITABLE;
-        xt_relay_consumed(r, e->slot, done < 0 ? (size_t)n : (size_t)done); /* nobody will read it: it is taken away */
-    }
-    return e->eof_out ? 0 : UV_WRITABLE;
-}
-
-/* The connection takes nothing any more, not by the holders' own wish. */
-static bool is_over(uint32_t cond)
-{
-    return cond & XT_COND_WRSHUT || !(cond & (XT_COND_CONNECTED | XT_COND_CONNECTING));
-}
-
-/* From the holders to the connection. Likewise. */
-static int pump_in(struct xt_export *e)
-{
-    struct xt_relay *r = &e->home->relay;
-    bool asked = false;
-    for (unsigned i = 0; i < ROUNDS && !e->eof_in; i++) {
-        struct iovec iov[2];
-        uint32_t cond = xt_relay_cond(r, e->slot);
-        if (cond & XT_COND_CONNECTING)
-            return 0;
-        if (is_over(cond)) {
-            shutdown(e->b, SHUT_RD); /* who writes on gets EPIPE */
-            e->eof_in = e->finished = true;
-            return 0;
-        }
-        ssize_t n = xt_relay_room(r, e->slot, iov);
-        if (n < 0)
-            return (int)n;
-        if (n == 0 && asked)
-            return 0; /* news will come */
-        if (n == 0) {
-            xt_relay_want_room(r, e->slot);
-            asked = true;
-            continue;
-        }
-        ssize_t got = move(e->b, iov, false);
-        if (got == -EAGAIN)
-            return UV_READABLE;
-        if (got > 0)
-            xt_relay_wrote(r, e->slot, (size_t)got);
-        else
-            e->eof_in = true;
-    }
-    return e->eof_in ? 0 : UV_READABLE;
-}
-
-static bool hung_up(int b)
-{
-    struct pollfd p = {.fd = b};
-    return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
-}
-
-static void on_event(uv_poll_t *h, int status, int events);
-
-static void watch(struct xt_export *e, int events)
-{
-    if (events)
-        uv_poll_start(&e->poll, events, on_event);
-    else
-        uv_poll_stop(&e->poll);
-}
-
-static void retry_soon(struct xt_exporter *x);
-static void on_slot_news(void *arg, uint32_t slot);
-
-/* What the other side must be told by the data plane; false: later. */
-static bool tell(struct xt_export *e)
-{
-    struct xt_relay *r = &e->home->relay;
-    if (!e->announced)
-        e->announced = xt_relay_command(r, XT_OP_NEWS, e->slot, 0);
-    if (e->announced && e->eof_in && !e->finished)
-        e->finished = xt_relay_command(r, XT_OP_SHUTDOWN, e->slot, SHUT_WR);
-    return e->announced && (!e->eof_in || e->finished);
-}
-
-static void pump(struct xt_export *e)
-{
-    int out = pump_out(e), in = out < 0 ? out : pump_in(e);
-    if (in < 0) {
-        xt_log_limited(XT_LOG_WARN, "control: an impossible ring of an exported socket: it is closed");
-        export_close(e, false);
-        return;
-    }
-    /* All that the holders wrote has been taken, and there are none. A descriptor kept here is one. */
-    if (e->eof_in && hung_up(e->b)) {
-        export_close(e, false);
-        return;
-    }
-    if (!tell(e))
-        retry_soon(e->home);
-    /* UV_PRIORITIZED never comes itself, but a hang-up is told with it. Not before the end of file was read: it would come
-     * again and again while there is no room for what is left. */
-    watch(e, out | in | (e->eof_in ? UV_PRIORITIZED : 0));
-}
-
-/* ---- taking over ---- */
-
-static void activate(struct xt_export *e)
-{
-    if (e->active || e->listener) /* a listener has no bytes: it waits for who joins */
-        return;
-    e->wanted = true;
-    if (!xt_relay_take(&e->home->relay, e->slot, e->home->left)) {
-        watch(e, 0);
-        retry_soon(e->home);
-        return;
-    }
-    e->active = true;
-    e->home->retry_ms = RETRY_MS;
-    pump(e);
-}
-
-/* A client may set bits as it likes: what is more than a budget has to wait. */
-static void take_news(struct xt_exporter *x)
-{
-    if (xt_relay_news(&x->relay, on_slot_news, x))
-        retry_soon(x);
-}
-
-static void on_retry(uv_timer_t *h)
-{
-    struct xt_exporter *x = h->data;
-    struct xt_export *e, *next;
-    x->retry_ms = x->retry_ms < RETRY_LONGEST_MS ? x->retry_ms * 2 : RETRY_LONGEST_MS;
-    take_news(x);
-    for (e = LIST_FIRST(&x->exports); e; e = next) {
-        next = LIST_NEXT(e, link);
-        if (e->wanted && !e->active)
-            activate(e);
-        else if (e->active && !tell(e))
-            retry_soon(x);
-    }
-    home_settle(x);
-}
-
-static void retry_soon(struct xt_exporter *x)
-{
-    if (!uv_is_active((uv_handle_t *)&x->retry))
-        uv_timer_start(&x->retry, on_retry, x->retry_ms, 0);
-}
-
-static void on_event(uv_poll_t *h, int status, int events)
-{
-    struct xt_export *e = h->data;
-    struct xt_exporter *x = e->home;
-    if (e->listener) {
-        if (hung_up(e->b))
-            export_close(e, false);
-    } else if (e->active) {
-        pump(e);
-    } else if (hung_up(e->b)) {
-        export_close(e, false);
-    } else {
-        activate(e);
-    }
-    home_settle(x);
-}
-
-static void check_left(struct xt_export *e)
-{
-    if (e->kept < 0 || !xt_relay_alone(&e->home->relay, e->slot))
-        return;
-    drop_kept(e);
-    if (!e->listener)
-        activate(e);
-    /* For listeners, and what cannot be taken at once, the hang-up comes as an event. */
 }
 
 /* The data plane tells it of each socket, if it is one: what a client says that it holds may be none. */
@@ -360,31 +121,10 @@ void xt_export_client_gone(struct xt_ctl *c, const struct xt_session *s)
     x->left = true;
     for (e = LIST_FIRST(&x->exports); e; e = next) {
         next = LIST_NEXT(e, link);
-        drop_kept(e);
-        activate(e);
+        xt_export_drop_kept(e);
+        xt_export_activate(e);
     }
-    home_settle(x);
-}
-
-static void on_slot_news(void *arg, uint32_t slot)
-{
-    struct xt_exporter *x = arg;
-    struct xt_export *e;
-    LIST_FOREACH(e, &x->exports, link)
-    if (e->slot == slot)
-        break;
-    if (!e)
-        return;
-    check_left(e);
-    if (e->active && !e->closing)
-        pump(e);
-}
-
-static void on_news(uv_poll_t *h, int status, int events)
-{
-    struct xt_exporter *x = h->data;
-    take_news(x);
-    home_settle(x);
+    xt_export_settle(x);
 }
 
 /* ---- making ---- */
@@ -407,12 +147,12 @@ static int home_of(struct xt_ctl *c, struct xt_session *s, struct xt_exporter **
     }
     x->ctl = c;
     x->open_handles = 2;
-    x->retry_ms = RETRY_MS;
+    x->retry_ms = XT_EXPORT_RETRY_MS;
     x->news.data = x->retry.data = x;
     LIST_INIT(&x->exports);
     uv_timer_init(&c->loop, &x->retry);
     uv_poll_init(&c->loop, &x->news, x->relay.fd);
-    uv_poll_start(&x->news, UV_READABLE, on_news);
+    xt_export_start(x);
     LIST_INSERT_HEAD(&c->exporters, x, link);
     *out = x;
     return 0;
@@ -466,7 +206,7 @@ static int export_new(struct xt_exporter *x, uint32_t slot, struct xt_export **o
     if (rc == 0)
         rc = uv_poll_init(&x->ctl->loop, &e->poll, e->b);
     if (rc < 0) {
-        drop_kept(e);
+        xt_export_drop_kept(e);
         if (e->b >= 0)
             close(e->b);
         free(e);
@@ -477,7 +217,7 @@ static int export_new(struct xt_exporter *x, uint32_t slot, struct xt_export **o
     LIST_INSERT_HEAD(&x->exports, e, link);
     x->n++;
     x->ctl->nexports++;
-    watch(e, e->listener ? UV_PRIORITIZED : UV_READABLE);
+    xt_export_watch(e, e->listener ? UV_PRIORITIZED : UV_READABLE);
     *out = e;
     return 0;
 }
@@ -493,7 +233,7 @@ static int find_or_make(struct xt_client *cl, uint32_t slot, struct xt_export **
     if ((*out)->slot == slot)
         return (*out)->kept >= 0 ? 0 : -ENOENT;
     rc = x->n >= MAX_OF_SESSION || c->nexports >= MAX_OF_ALL ? -ENOBUFS : export_new(x, slot, out);
-    home_settle(x);
+    xt_export_settle(x);
     return rc;
 }
 
@@ -522,8 +262,8 @@ void xt_export_export(struct xt_request *r)
     xt_msg_uint(&o, "slot", slot);
     xt_client_send(cl, &o, &kept, 1);
     if (now)
-        activate(e);
-    home_settle(e->home);
+        xt_export_activate(e);
+    xt_export_settle(e->home);
 }
 
 static struct xt_export *find_by_end(struct xt_ctl *c, int fd)
@@ -554,8 +294,8 @@ void xt_export_claim(struct xt_request *r)
     xt_msg_uint(&o, "slot", e->slot);
     xt_client_send(cl, &o, NULL, 0);
     struct xt_exporter *x = e->home;
-    activate(e);
-    home_settle(x);
+    xt_export_activate(e);
+    xt_export_settle(x);
 }
 
 static bool is_refused(struct xt_client *cl, const struct xt_export *e)

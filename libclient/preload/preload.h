@@ -4,11 +4,12 @@
  * socket() makes a kernel socket ("undecided"). At bind, connect or listen the rules decide: either it stays a kernel
  * socket for ever, or an xtcp socket takes its options and its descriptor number, which from then on is a placeholder: a
  * copy of one AF_UNIX stream end that is shut down both ways, so that a write that is not interposed fails with EPIPE
- * instead of vanishing.
+ * instead of vanishing. A descriptor that leaves this library's care (exec, spawn, SCM_RIGHTS, the standard descriptors, on
+ * which libc's stdio works unseen) becomes an exported end instead, which any program can use: see inherit.c.
  *
  * Environment: XTCP_SOCKET (the daemon's control socket), XTCP_FALLBACK=kernel (without a daemon use the kernel's TCP and say
  * nothing), XTCP_PORTS_KERNEL=22,8000-8100 (local or remote ports that stay in the kernel), XTCP_LOG=debug (each decision on
- * stderr). The exec family hands these and LD_PRELOAD on. */
+ * stderr). The exec family hands these and LD_PRELOAD on, and XTCP_FDS (where the next program looks for what it inherits). */
 #ifndef XP_PRELOAD_H
 #define XP_PRELOAD_H
 
