@@ -287,4 +287,6 @@ expect "a listener passed on" "$WANT" "$(peer 7051 sha256sum <"$FILE")"
 
 xt_wait_for 5 no_sockets || :
 expect "nothing is left open" "0" "$(no_sockets && echo 0 || ctl list)"
+no_ends() { ! in_x grep -q '@xtcp/[^ ]*/c/' /proc/net/unix; }
+expect "no end is left either" "0" "$(xt_wait_for 5 no_ends; echo $?)"
 exit $failed
