@@ -233,6 +233,12 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
     return 0;
 }
 
+static int cmd_news(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    xt_app_changed(s, i, true);
+    return 0;
+}
+
 static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
     struct xt_pslot *p = &s->ps[i];
@@ -383,6 +389,7 @@ static int run(struct xt_session *s, const struct cmd *c)
     static int (*const ops[XT_OP_MAX])(struct xt_session *, uint32_t, const struct cmd *) = {
         [XT_OP_BIND] = cmd_bind,         [XT_OP_LISTEN] = cmd_listen, [XT_OP_CONNECT] = cmd_connect,
         [XT_OP_SHUTDOWN] = cmd_shutdown, [XT_OP_SETOPT] = cmd_setopt, [XT_OP_INFO] = cmd_info,
+        [XT_OP_NEWS] = cmd_news,
     };
     if (c->op == XT_OP_NOP)
         return 0;
