@@ -195,6 +195,8 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
             v = v != 0;
         else if (v < o->min || v > o->max)
             return -EINVAL;
+        if (o->what == XT_SO_TOS)
+            v &= ~3; /* ECN is not the application's */
         rc = tell(x, s, o->what, v < 0 ? 0 : v);
         if (rc == 0)
             *place(sl, o->what) = o->what == XT_SO_OOBINLINE ? (uint32_t)v : (uint32_t)v + 1;

@@ -37,6 +37,7 @@
 #define XT_MAX_WAITERS 1024u        /* of one family, at a time */
 #define XT_MAX_SLOTS 65536u         /* default; at most XT_BITMAP_MAX */
 #define XT_NO_SLOT UINT32_MAX
+#define XT_LOCK_RELAY 0x7fffffffu /* in slot.rx_lock and tx_lock, for ever: the daemon moves the socket's bytes now */
 
 /* Read-only for clients (sealed with F_SEAL_FUTURE_WRITE): one page for all. */
 struct xt_global {
@@ -84,6 +85,7 @@ enum xt_op {
     XT_OP_SHUTDOWN, /* arg[0]: SHUT_RD, SHUT_WR, SHUT_RDWR */
     XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value */
     XT_OP_INFO,     /* data: struct xt_tcp_info_abi */
+    XT_OP_NEWS,     /* wakes all subscribers of the slot */
     XT_OP_MAX
 };
 

@@ -44,6 +44,7 @@ void xt_app_set_stack(struct xt_app *a, struct xt_stack *s);
  * Returns 0 or -ENOMEM, -EMFILE, -ENOBUFS (max_sessions). */
 int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out);
 uint32_t xt_session_id(const struct xt_session *s);
+uid_t xt_session_uid(const struct xt_session *s);
 int xt_session_memfd(const struct xt_session *s);
 int xt_session_doorbell(const struct xt_session *s);
 /* A process joins the family (the first one, or a fork about to happen). Returns its index or -ENOBUFS. */

@@ -234,6 +234,12 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
     return 0;
 }
 
+static int cmd_news(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    xt_app_changed(s, i, true);
+    return 0;
+}
+
 static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
     struct xt_pslot *p = &s->ps[i];
@@ -304,6 +310,7 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
     uint32_t max = name == XT_SO_KEEPCNT        ? 127
                    : name == XT_SO_LINGER2      ? 60
                    : name == XT_SO_USER_TIMEOUT ? (uint32_t)INT32_MAX
+                   : name == XT_SO_DEFER_ACCEPT ? 255
                                                 : 32767;
     uint32_t n = v > max ? max : (uint32_t)v;
     switch (name) {
@@ -342,6 +349,9 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
         return true;
     case XT_SO_LINGER2:
         o->linger2 = n;
+        return true;
+    case XT_SO_DEFER_ACCEPT:
+        o->defer = (uint8_t)n;
         return true;
     default:
         return false;
@@ -384,6 +394,7 @@ static int run(struct xt_session *s, const struct cmd *c)
     static int (*const ops[XT_OP_MAX])(struct xt_session *, uint32_t, const struct cmd *) = {
         [XT_OP_BIND] = cmd_bind,         [XT_OP_LISTEN] = cmd_listen, [XT_OP_CONNECT] = cmd_connect,
         [XT_OP_SHUTDOWN] = cmd_shutdown, [XT_OP_SETOPT] = cmd_setopt, [XT_OP_INFO] = cmd_info,
+        [XT_OP_NEWS] = cmd_news,
     };
     if (c->op == XT_OP_NOP)
         return 0;

@@ -100,6 +100,20 @@ static bool is_duplicate(const struct xt_in *in, uint32_t old_wnd)
            c->snd_una != c->snd_nxt && c->snd_wnd == old_wnd && !(c->cflags & XT_CF_PROBE);
 }
 
+/* TCP_DEFER_ACCEPT: the bare ACK that would open the connection does not count while the listener's patience lasts; data
+ * does. After that the SYN+ACK goes out again, and its ACK counts. */
+static bool deferred(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    uint64_t spent = xt_now_ms(in->ctx) - c->t_progress_ms, wait = c->opt.defer * 1000ull;
+    if (!(c->cflags & XT_CF_PASSIVE) || in->len > 0 || (in->flags & XT_TH_FIN) || spent >= wait)
+        return false;
+    measure(in); /* now: the data will be late for another reason */
+    c->timer[XT_TIMER_RTO] = in->ctx->now_us + (wait - spent) * 1000;
+    in->ctx->stats->deferred++;
+    return true;
+}
+
 static bool syn_acked(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
@@ -109,6 +123,8 @@ static bool syn_acked(struct xt_in *in)
         in->ctx->stats->resets_sent += in->reset;
         return false;
     }
+    if (c->opt.defer && deferred(in))
+        return false;
     measure(in);
     in->ev |= xt_open_established(c, in->ctx, XT_FSM_SYN_ACKED);
     set_send_window(in);
@@ -142,9 +158,12 @@ bool xt_in_check_ack(struct xt_in *in)
         /* The peer took the octet of a probe. ACKs sent since began before it (xt_snd_acceptable), and so were not heard. */
         if (c->cflags & XT_CF_PROBE)
             c->pending |= XT_PEND_ACK;
+        if (c->mss_probe)
+            xt_pmtu_acked(c, in->ctx);
     }
     update_window(in, a.bytes > 0);
-    xt_ecn_acked(in, a.bytes);
+    if ((in->seg->flags & XT_TH_ECE) && (c->ecn & XT_CE_OK))
+        xt_ecn_echoed(in, a.bytes);
     a.dup = a.bytes == 0 && is_duplicate(in, old_wnd);
     xt_recovery_ack(&a);
     xt_rate_acked(c, in->ctx);

@@ -23,6 +23,8 @@ struct xt_cc {
     void (*sample)(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_rate_sample *rs);
     /* Bytes per second, 0: as fast as cwnd lets. NULL: likewise. */
     uint64_t (*pacing_rate)(const struct xt_conn *c);
+    /* What a congestion mark leaves, in percent of what `ssthresh` says of a loss (RFC 8511); 0: as a loss. */
+    uint8_t ecn_percent;
 };
 
 #define XT_CWND_MAX (1u << 30)

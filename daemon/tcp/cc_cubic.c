@@ -181,5 +181,10 @@ static void sample(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct
     }
 }
 
-const struct xt_cc xt_cc_cubic = {
-    .name = "cubic", .init = init, .acked = acked, .ssthresh = ssthresh, .idle = xt_cc_restart, .sample = sample};
+const struct xt_cc xt_cc_cubic = {.name = "cubic",
+                                  .init = init,
+                                  .acked = acked,
+                                  .ssthresh = ssthresh,
+                                  .idle = xt_cc_restart,
+                                  .sample = sample,
+                                  .ecn_percent = 121};

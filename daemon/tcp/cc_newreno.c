@@ -28,4 +28,4 @@ static uint32_t ssthresh(struct xt_conn *c, uint32_t flight)
 }
 
 const struct xt_cc xt_cc_newreno = {
-    .name = "reno", .init = init, .acked = acked, .ssthresh = ssthresh, .idle = xt_cc_restart};
+    .name = "reno", .init = init, .acked = acked, .ssthresh = ssthresh, .idle = xt_cc_restart, .ecn_percent = 160};

@@ -95,17 +95,6 @@ static inline bool xt_timer_on(const struct xt_conn *c, enum xt_timer t)
     return c->timer[t] != 0;
 }
 
-/* ecn.c: explicit congestion notification (RFC 3168). */
-/* The peer's SYN or SYN+ACK: is ECN agreed? */
-void xt_ecn_negotiate(struct xt_conn *c, const struct xt_tcp_cfg *cfg, const struct xt_seg *syn);
-/* Marks of an acceptable segment: CE of its IP header, CWR. */
-void xt_ecn_input(struct xt_in *in);
-/* An ACK moved SND.UNA by `bytes` or not; with ECE the window is halved, once for each window of data. */
-void xt_ecn_acked(struct xt_in *in, uint32_t bytes);
-/* Flags for an outgoing segment that is no data; and the marks of one that carries new data. */
-uint8_t xt_ecn_flags(const struct xt_conn *c, const struct xt_tcp_cfg *cfg, uint8_t flags);
-void xt_ecn_mark_data(struct xt_conn *c, struct xt_seg *out);
-
 /* synsent.c: a segment in SYN_SENT. */
 void xt_in_syn_sent(struct xt_in *in);
 
@@ -148,6 +137,8 @@ bool xt_recovery_next(const struct xt_conn *c, uint32_t *left, uint32_t *right);
 bool xt_recovery_spare(struct xt_conn *c, uint32_t *left, uint32_t *right);
 /* The path lost everything in flight but not through congestion (its MTU sank): send it again. */
 void xt_recovery_resend(struct xt_conn *c);
+/* What fast recovery repairs was lost, but not through congestion: it goes on with the windows from before it. */
+void xt_recovery_forgive(struct xt_conn *c);
 
 static inline bool xt_has_sack(const struct xt_conn *c)
 {
@@ -184,6 +175,32 @@ void xt_prr_begin(struct xt_conn *c, uint32_t before);
 /* Sets cwnd after an ACK that tells of `delivered` bytes; `safe`: SND.UNA moved and nothing more was lost. */
 void xt_prr_acked(struct xt_conn *c, uint32_t delivered, bool safe);
 
+/* ecn.c: explicit congestion notification (RFC 3168). */
+/* Takes what the peer's SYN says of ECN. */
+void xt_ecn_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn);
+/* What our own SYN or SYN+ACK says. */
+uint8_t xt_ecn_syn_flags(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* The receiver's part: marks and CWR of an acceptable segment. */
+void xt_ecn_received(struct xt_in *in);
+/* The sender's part: the ACK carries ECE, and acknowledges `bytes`. */
+void xt_ecn_echoed(struct xt_in *in, uint32_t bytes);
+/* Data that was never sent before is marked as ECN-capable. */
+void xt_ecn_mark(struct xt_conn *c, struct xt_seg *out);
+
+/* pmtu.c: the path's MTU. */
+/* The network says what fits. */
+void xt_pmtu_told(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu);
+/* A retransmission time-out; may lower the MSS. */
+void xt_pmtu_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* Payload of a segment to try with now, when `data` bytes wait and `room` may be sent; 0: none. */
+uint32_t xt_pmtu_probe_len(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t data, uint32_t room);
+/* Such a segment was sent, of `n` bytes up to `end`. */
+void xt_pmtu_probing(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t n, uint32_t end);
+/* SND.UNA moved while one is in flight. */
+void xt_pmtu_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* [left, right) is sent again while one is in flight. */
+void xt_pmtu_resent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t left, uint32_t right);
+
 /* reass.c: payload to its place. Returns XT_EV_*. */
 void xt_in_text(struct xt_in *in);
 
@@ -195,6 +212,8 @@ void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_
 uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 
 /* open.c */
+/* The smallest shift that can offer a ring of `rx_size` bytes, and some growth of it. */
+uint8_t xt_open_wscale(uint32_t rx_size);
 void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn);
 void xt_open_set_mss(struct xt_conn *c);
 void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx);

@@ -33,10 +33,9 @@ void xt_tcp_set_rings(struct xt_conn *c, uint32_t rx_size, uint32_t tx_size)
     c->tx_size = tx_size;
 }
 
-/* The smallest shift that can offer the ring, and some growth of it. */
-static uint8_t choose_wscale(const struct xt_conn *c)
+uint8_t xt_open_wscale(uint32_t rx_size)
 {
-    uint32_t size = xt_u32_max(c->rx_size, WSCALE_RING);
+    uint32_t size = xt_u32_max(rx_size, WSCALE_RING);
     uint8_t shift = 0;
     while (shift < WSCALE_MAX && (size >> shift) > 65535)
         shift++;
@@ -51,7 +50,7 @@ static void start(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t iss)
     c->mss_path = c->mss_local;
     c->mss_peer = xt_addr_is_v4(&c->remote.addr) ? XT_MSS_DEFAULT : XT_MSS_DEFAULT6;
     c->mss_eff = c->mss_peer;
-    c->rcv_wscale = c->opts & XT_OPT_WSCALE ? choose_wscale(c) : 0;
+    c->rcv_wscale = c->opts & XT_OPT_WSCALE ? xt_open_wscale(c->rx_size) : 0;
     c->iss = c->snd_una = c->snd_sml = c->recover = iss;
     c->snd_nxt = iss + 1;
     c->cwnd = c->mss_eff;
@@ -103,7 +102,6 @@ void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const st
     c->irs = syn->seq;
     c->rcv_nxt = c->last_ack_sent = syn->seq + 1;
     c->rcv_adv = c->rcv_nxt + offered;
-    xt_ecn_negotiate(c, ctx->cfg, syn);
     c->opts &= syn->opt.present | XT_OPT_MSS;
     if (syn->opt.present & XT_OPT_MSS)
         c->mss_peer = syn->opt.mss < XT_MSS_MIN ? XT_MSS_MIN : syn->opt.mss;
@@ -115,6 +113,7 @@ void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const st
         c->ts_recent = syn->opt.tsval;
         c->ts_recent_ms = xt_now_ms(ctx);
     }
+    xt_ecn_negotiate(c, ctx, syn);
     xt_open_set_mss(c);
     c->snd_wnd = c->snd_wnd_max = syn->wnd; /* never scaled in a SYN */
     c->snd_wl1 = syn->seq;

@@ -81,6 +81,18 @@ static uint32_t new_len(struct out *o, uint32_t data, uint32_t usable, uint32_t 
     return 0;
 }
 
+/* A single segment, larger than all others so far, that tries whether the path takes it. */
+static int send_mtu_probe(struct out *o, uint32_t data, uint32_t room)
+{
+    struct xt_conn *c = o->c;
+    uint32_t n = xt_pmtu_probe_len(c, o->ctx, data, room);
+    if (n <= o->mss)
+        return 0;
+    xt_emit_data(c, o->ctx, o->seg, c->snd_nxt, n, n);
+    xt_pmtu_probing(c, o->ctx, n, c->snd_nxt);
+    return 1;
+}
+
 static int send_new(struct out *o)
 {
     struct xt_conn *c = o->c;
@@ -95,6 +107,8 @@ static int send_new(struct out *o)
     if (used == 0 && xt_now_ms(o->ctx) - c->t_snd_ms > c->rto / 1000 && c->bytes_sent)
         xt_cc_of(c)->idle(c, o->ctx);
     uint32_t usable = c->snd_wnd - used, room = cwnd_room(c);
+    if (c->mss_path < c->mss_local && send_mtu_probe(o, data, xt_u32_min(usable, room)))
+        return 1;
     uint32_t n = data ? new_len(o, data, usable, room) : 0;
     bool fin = n == data && (c->cflags & XT_CF_SHUT) && usable > n;
     if (n == 0 && !fin)
@@ -158,6 +172,7 @@ static int send_probe(struct out *o)
         return 0;
     n = xt_u32_min(n, xt_u32_min(o->mss, xt_u32_max(c->snd_wnd, 1)));
     xt_emit_data(c, o->ctx, o->seg, c->snd_una, n, o->mss);
+    o->seg->ecn = 0; /* RFC 3168 section 6.1.6 */
     c->rtt_start = 0;
     if (c->snd_wnd == 0) {
         c->timer[XT_TIMER_RTO] = 0;
@@ -292,8 +307,8 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         o.mss = c->mss_eff - (c->n_ooo || (c->cflags & XT_CF_DSACK) ? xt_sack_optlen(c) : 0);
         uint32_t max = max_len ? max_len : ctx->cfg->gso_max;
         o.max = max > o.mss ? max - max % o.mss : o.mss;
-        if (c->tx_urg > c->tx_una || (c->cflags & XT_CF_CWR))
-            o.max = o.mss; /* the urgent pointer of each segment is its own; CWR is said once */
+        if (c->tx_urg > c->tx_una)
+            o.max = o.mss; /* the urgent pointer of each segment is its own */
         if (send_data(&o)) {
             pace(&o, out->len);
             return 1;

@@ -98,8 +98,27 @@ static void enter_recovery(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint
     }
 }
 
+void xt_recovery_forgive(struct xt_conn *c)
+{
+    if (c->ca_state != XT_CA_RECOVERY || !c->undo_cwnd)
+        return;
+    c->cwnd = xt_u32_max(c->cwnd, c->undo_cwnd);
+    c->ssthresh = c->cwnd; /* what recovery returns to, until it is over */
+    c->undo_cwnd = 0;
+    c->cflags |= XT_CF_FORGIVEN;
+}
+
+/* A forgiven recovery is over: slow start ends where it would have. */
+static void end_forgiven(struct xt_conn *c)
+{
+    if (c->cflags & XT_CF_FORGIVEN)
+        c->ssthresh = c->undo_ssthresh;
+    c->cflags &= ~(uint32_t)XT_CF_FORGIVEN;
+}
+
 static void leave_recovery(struct xt_conn *c)
 {
+    end_forgiven(c);
     c->ca_state = XT_CA_OPEN;
     c->dupacks = 0;
     c->cflags &= ~(uint32_t)XT_CF_FRTO;
@@ -334,6 +353,7 @@ static void begin_loss(struct xt_conn *c)
 void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint32_t undo_cwnd = c->ca_state == XT_CA_LOSS ? c->undo_cwnd : 0;
+    end_forgiven(c);
     if (c->ca_state != XT_CA_LOSS) {
         undo_cwnd = c->ca_state == XT_CA_RECOVERY ? 0 : c->cwnd;
         c->undo_ssthresh = c->ssthresh;
@@ -358,6 +378,7 @@ void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 
 void xt_recovery_resend(struct xt_conn *c)
 {
+    end_forgiven(c);
     lose_all(c);
     begin_loss(c);
 }

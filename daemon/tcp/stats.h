@@ -43,6 +43,14 @@
     X(time_wait_reused, "TIME_WAIT connections replaced by a new SYN (RFC 6191)")          \
     X(icmp_errors, "ICMP errors accepted")                                                 \
     X(icmp_ignored, "ICMP errors ignored: sequence number not in flight (RFC 5927)")       \
+    X(deferred, "ACKs of a SYN+ACK not taken: the listener waits for data")                \
+    X(ecn_conns, "connections that agreed on ECN (RFC 3168)")                              \
+    X(ecn_marks_in, "segments received with a congestion mark")                            \
+    X(ecn_reductions, "windows reduced because the peer echoed a congestion mark")         \
+    X(pmtu_lowered, "ICMP messages that lowered a path's MTU (RFC 1191)")                  \
+    X(pmtu_black_holes, "MSS lowered because full segments got no answer (RFC 4821)")      \
+    X(pmtu_probes, "segments that tried a larger MSS")                                     \
+    X(pmtu_raised, "MSS raised because such a segment arrived")                            \
     X(drop_seq, "dropped: outside the receive window")                                     \
     X(drop_ack, "dropped: acknowledges what was not sent")                                 \
     X(drop_no_ack, "dropped: no ACK bit in a synchronised state")                          \

@@ -108,6 +108,7 @@ static uint32_t on_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     c->timeouts++;
     backoff(c);
     xt_recovery_timeout(c, ctx);
+    xt_pmtu_timeout(c, ctx);
     xt_timer_rto_arm(c, ctx);
     ctx->stats->rto_timeouts++;
     return c->timeouts == XT_R1 ? XT_EV_ADVISE : 0;
