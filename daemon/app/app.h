@@ -24,7 +24,7 @@ struct xt_app_cfg {
     uint32_t sndbuf, rcvbuf;         /* default ring sizes, bytes, powers of two; 1 MiB each */
     uint32_t bufmax;                 /* limit of SO_SNDBUF and SO_RCVBUF; 16 MiB */
     uint32_t somaxconn;              /* 4096 */
-    uint32_t spin_us;                /* clients' spin before sleeping; 20 */
+    uint32_t spin_us;                /* clients' spin before sleeping; 50 */
     bool (*may_bind_low)(uid_t uid); /* ports below 1024; NULL: root only */
 };
 

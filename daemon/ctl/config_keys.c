@@ -56,7 +56,7 @@ static const struct xt_setting keys[] = {
 
     {"spin", XT_SET_DURATION, FIELD(spin), .min = 0, .max = SEC, .def = "50us",
      .help = "how long the data plane looks for work before it sleeps; 0: never"},
-    {"client-spin", XT_SET_DURATION, FIELD(client_spin), .min = 0, .max = SEC, .def = "20us", .runtime = true,
+    {"client-spin", XT_SET_DURATION, FIELD(client_spin), .min = 0, .max = SEC, .def = "50us", .runtime = true,
      .help = "how long a program's blocking call looks for news before it sleeps"},
     {"rx-mode", XT_SET_CHOICE, FIELD(rx_mode), .choices = "ring|multishot", .def = "ring",
      .help = "how frames are received: mapped ring or io_uring receive"},
