@@ -328,7 +328,7 @@ XTCP_API int xtcp_claim(const char *path, int fd)
     struct xt_msg_in in;
     struct xt_msg_anc anc;
     struct xt_msg_out out;
-    int ctl, rc = open_control(socket_path(path), &ctl);
+    int ctl = -1, rc = open_control(socket_path(path), &ctl);
     if (rc < 0)
         return rc;
     xt_msg_begin(&out, text, sizeof text);

@@ -73,18 +73,19 @@ static size_t env_count(char *const *env)
 static char **complete(char *const *env, char **out, char *line)
 {
     char *const *ld = find(env, PRELOAD), *const *fds = find(env, "XTCP_FDS=");
+    const char *libraries = ld ? *ld : NULL;
     size_t n = 0;
     for (char *const *e = env; e && *e; e++)
         if (e != fds && (e != ld || has_library(*e)))
             out[n++] = *e;
     if (inherited[0])
         out[n++] = inherited;
-    if (!ld) {
+    if (!libraries) {
         out[n++] = preload;
-    } else if (!has_library(*ld)) {
+    } else if (!has_library(libraries)) {
         strcpy(line, preload);
         strcat(line, ":");
-        strcat(line, *ld + sizeof PRELOAD - 1);
+        strcat(line, libraries + sizeof PRELOAD - 1);
         out[n++] = line;
     }
     for (unsigned i = 0; i < MAX_KEPT && kept[i]; i++)
