@@ -55,12 +55,21 @@ void xtcp_comm(char out[24])
 
 /* ---- requests ---- */
 
+/* An answer that was given twice, because the stack process died right after it had given it once. */
+static void drain(int ctl, uint8_t *buf, size_t size)
+{
+    struct xt_msg_anc anc;
+    while (xt_msg_recv(ctl, buf, size, &anc, MSG_DONTWAIT) > 0)
+        xt_msg_anc_close(&anc);
+}
+
 /* Sends one request and reads its reply. Returns 0 with `*in` over `buf`, or a negative errno; words of a refusal go to
  * last_error. */
 static int exchange(int ctl, const struct xt_msg_out *out, int send_fd, uint8_t *buf, size_t size, struct xt_msg_in *in,
                     struct xt_msg_anc *anc)
 {
     memset(anc, 0, sizeof *anc);
+    drain(ctl, buf, size);
     int rc = xt_msg_send(ctl, out->buf, out->len, &send_fd, send_fd >= 0, 0);
     if (rc < 0)
         return rc;
