@@ -132,7 +132,7 @@ void xt_app_owner(struct xt_app *a, const struct xt_conn *c, struct xt_owner *ou
 struct xt_app_stats {
     uint64_t sessions, sessions_ended, liars, commands, wakeups, doorbells, accepts, backlog_drops;
     uint64_t sessions_revived, strays; /* at start: clients taken over; connections without one, which were reset */
-    uint64_t bytes_mapped; /* ring bytes handed out now */
+    uint64_t bytes_mapped;             /* ring bytes handed out now */
 };
 const struct xt_app_stats *xt_app_stats(const struct xt_app *a);
 

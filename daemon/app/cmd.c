@@ -425,7 +425,8 @@ void xt_app_cmd(struct xt_session *s, uint32_t w)
         return;
     pw->cmd_seen = seq;
     const volatile struct xt_waiter *in = box;
-    struct cmd c = {.op = in->op, .slot = in->slot, .proc = pw->proc, .seq = seq, .port = in->port, .box = box, .pw = pw};
+    struct cmd c = {
+        .op = in->op, .slot = in->slot, .proc = pw->proc, .seq = seq, .port = in->port, .box = box, .pw = pw};
     for (unsigned k = 0; k < sizeof c.addr.b; k++)
         c.addr.b[k] = in->addr.b[k];
     c.arg[0] = in->arg[0];

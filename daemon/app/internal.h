@@ -77,12 +77,12 @@ struct xt_session {
     uint64_t hold_off, hold_stride, ready_off, ready_stride;
     uint32_t max_slots;
 
-    struct xt_pwaiter *pw; /* in the ledger */
+    struct xt_pwaiter *pw;                 /* in the ledger */
     uint64_t touched[XT_MAX_WAITERS / 64]; /* waiters to be woken at the next flush */
     bool in_touched;
 
     struct xt_pslot *ps; /* in the ledger */
-    uint64_t *used; /* bitmap: kind != FREE */
+    uint64_t *used;      /* bitmap: kind != FREE */
     uint32_t nused, hint;
     uint32_t listeners; /* first of the list, XT_NO_PSLOT: none */
     struct xt_arena arena;

@@ -24,9 +24,9 @@ enum { XT_WAITER_FREE, XT_WAITER_LIVE };
 struct xt_pwaiter {
     _Atomic uint32_t state; /* FREE to LIVE by [ctl], back by [data] */
     uint32_t proc;
-    int rfd, wfd;       /* wake-up pipe; the client has rfd. Numbers of the stack process that runs */
-    uint32_t cmd_seen;  /* sequence number of the last command taken */
-    uint32_t made_seq;  /* the command that made slot `made` */
+    int rfd, wfd;      /* wake-up pipe; the client has rfd. Numbers of the stack process that runs */
+    uint32_t cmd_seen; /* sequence number of the last command taken */
+    uint32_t made_seq; /* the command that made slot `made` */
     uint32_t made;
     uint32_t rsv;
 };

@@ -145,7 +145,8 @@ static int make_ledger(struct xt_session *s, pid_t pid, uid_t uid, const char *c
     int rc = xt_ledger_new(&s->l, &s->ledger_fd, a->cfg.max_slots);
     if (rc < 0)
         return rc;
-    s->l->id = (++a->next_gen & 0xffff) << 16 | (s->index + 1); /* never 0: that means "no session" in a connection record */
+    s->l->id =
+        (++a->next_gen & 0xffff) << 16 | (s->index + 1); /* never 0: that means "no session" in a connection record */
     s->l->index = s->index;
     s->l->arena = a->cfg.arena;
     s->l->pid = pid;
@@ -221,7 +222,8 @@ int xt_session_open(struct xt_app *a, int ledger_fd, int (*take)(void *arg, uint
     s->ledger_fd = ledger_fd;
     s->memfd = take(arg, l->id, XT_KEEP_REGION, 0);
     s->doorbell = take(arg, l->id, XT_KEEP_DOORBELL, 0);
-    rc = (l->id & 0xffff) == l->index + 1 && s->doorbell >= 0 && region_fits(s->memfd, &lay) ? set_up(s, &lay) : -EPROTO;
+    rc =
+        (l->id & 0xffff) == l->index + 1 && s->doorbell >= 0 && region_fits(s->memfd, &lay) ? set_up(s, &lay) : -EPROTO;
     if (rc < 0) {
         memset(l->waiter, 0, sizeof l->waiter); /* their descriptors are no longer ours */
         xt_session_free(s);

@@ -24,7 +24,7 @@ struct xt_client {
     uid_t uid;
     gid_t gid;
     bool closing;
-    bool revived; /* of the last stack process; nothing has come from it since */
+    bool revived;               /* of the last stack process; nothing has come from it since */
     struct xt_session *session; /* NULL: not attached */
     uint32_t proc;
     struct xt_job *job; /* a request that waits for the data plane; nothing is read meanwhile */

@@ -16,7 +16,7 @@ int xt_notify_forget(const char *name);
 /* What was handed over at start. Removes LISTEN_* from the environment and makes the descriptors close-on-exec. */
 struct xt_handed {
     unsigned n, at; /* at: where the last one was found */
-    char *names; /* the copy that `name` points into */
+    char *names;    /* the copy that `name` points into */
     struct xt_handed_fd {
         int fd; /* -1: taken */
         const char *name;
