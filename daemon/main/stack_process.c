@@ -123,14 +123,20 @@ static int start_shard(struct process *p, char *err, size_t errlen)
                   .rx_mode = c->rx_mode ? XT_RX_MULTISHOT : XT_RX_RING,
                   .rx_frames = c->rx_frames,
                   .tx_frames = c->tx_frames,
-                  .fd = -1},
+                  .fd = xt_handed_take(&p->handed, "packet"),
+                  .place = &p->state.page->place},
         .spin_us = c->spin,
         .state = p->state.stack,
     };
     xt_config_stack(c, &sc.stack);
     memcpy(sc.pktio.mac, c->mac, sizeof sc.pktio.mac);
     memcpy(sc.key, p->state.page->key, sizeof sc.key);
-    return xt_shard_start(&p->shard, &sc, p->app, err, errlen);
+    int rc = xt_shard_start(&p->shard, &sc, p->app, err, errlen);
+    if (rc == 0 && xt_shard_packet_fd(p->shard) != sc.pktio.fd) {
+        xt_notify_forget("packet");
+        xt_notify_store("packet", xt_shard_packet_fd(p->shard));
+    }
+    return rc;
 }
 
 /* A state whose records this release cannot read is put aside and a new one made. */
