@@ -261,13 +261,13 @@ static int ask_info(struct xtcp *x, int s, struct xt_tcp_info_abi *a)
     return xtcp_call(x, &c);
 }
 
-/* Linux's numbers of the states. */
+/* Linux's numbers of the states. It keeps TIME_WAIT apart from the socket, which is closed by then. */
 static uint8_t linux_state(uint32_t state)
 {
     static const uint8_t numbers[XT_NSTATES] = {
         [XT_CLOSED] = 7,      [XT_LISTEN] = 10,    [XT_SYN_SENT] = 2,  [XT_SYN_RECV] = 3,
         [XT_ESTABLISHED] = 1, [XT_CLOSE_WAIT] = 8, [XT_FIN_WAIT1] = 4, [XT_CLOSING] = 11,
-        [XT_LAST_ACK] = 9,    [XT_FIN_WAIT2] = 5,  [XT_TIME_WAIT] = 6,
+        [XT_LAST_ACK] = 9,    [XT_FIN_WAIT2] = 5,  [XT_TIME_WAIT] = 7,
     };
     return state < XT_NSTATES ? numbers[state] : 7;
 }

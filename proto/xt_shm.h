@@ -153,6 +153,13 @@ enum {
     XT_COND_URGENT = 0x20,    /* urgent data up to rx_urg */
     XT_COND_LISTEN = 0x40,
     XT_COND_CONNECTING = 0x80, /* SYN_SENT */
+    XT_COND_FIN = 0x100,       /* the peer's FIN came */
+};
+
+/* xt_slot.oflags, beside the O_ flags. */
+enum {
+    XT_OFLAG_FAILED = 1 << 29,  /* connect has told that it failed: the socket is as good as new */
+    XT_OFLAG_CONNECT = 1 << 30, /* a connect answered EINPROGRESS, and none since has told how it ended */
 };
 
 /* slot.want, set by the client. */
@@ -191,7 +198,7 @@ struct xt_slot {
     _Atomic uint64_t urg_read;         /* the urgent mark whose byte was read by MSG_OOB; the library's own */
     /* line 3, client, seldom: the open file description's and the library's state. The daemon only copies it from a listener to
      * its children. */
-    _Atomic uint32_t oflags;           /* O_NONBLOCK, O_ASYNC */
+    _Atomic uint32_t oflags;           /* O_NONBLOCK, O_ASYNC, XT_OFLAG_* */
     uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0: none */
     uint32_t rcvlowat;
     uint32_t reuse;                   /* SO_REUSEADDR as set */

@@ -123,7 +123,7 @@ enum {
     XT_CF_DSACK = 0x040,         /* `dsack` is to be reported */
     XT_CF_PROBE = 0x080,         /* an octet beyond the peer's window is out as a probe */
     XT_CF_CWND_LIM = 0x100,      /* the last burst was bounded by cwnd, so cwnd may grow */
-    XT_CF_SYN_RXT = 0x200,       /* the SYN was sent again: initial window of one segment (RFC 5681 section 3.1) */
+    XT_CF_SYN_RXT = 0x200,       /* the SYN was sent again */
     XT_CF_CORK_DUE = 0x400,      /* corked long enough */
     XT_CF_RESCUED = 0x1000,      /* the rescue retransmission of this recovery was made (RFC 6675 NextSeg rule 4) */
     XT_CF_RESET = 0x800,         /* the reset has left: CLOSED comes with the next xt_tcp_timer() */
@@ -133,7 +133,9 @@ enum {
     XT_CF_TLP_AGAIN = 0x800000,  /* and it was data sent before */
     XT_CF_FRTO = 0x1000000,      /* new data answers the first ACK after a time-out (RFC 5682) */
     XT_CF_REO_ROUND = 0x2000000, /* reo_round is valid */
-    XT_CF_FORGIVEN = 0x4000000,  /* this recovery costs no window: xt_recovery_forgive() */
+    XT_CF_NO_READER =
+        0x8000000, /* the application wants no more data: once it has said its FIN, data is answered with a reset */
+    XT_CF_FORGIVEN = 0x4000000, /* this recovery costs no window: xt_recovery_forgive() */
 };
 
 /* xt_conn.pending */

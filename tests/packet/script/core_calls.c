@@ -105,8 +105,12 @@ static long call_unlisten(struct pkt_run *r, struct core_sock *s, const struct p
 
 static long call_connect(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
-    if (s->alive)
-        return s->conn.conn.state == XT_SYN_SENT ? -EALREADY : -EISCONN;
+    if (s->alive) {
+        bool first = s->untold && s->conn.conn.state != XT_SYN_SENT;
+        s->untold = s->untold && !first;
+        return s->conn.conn.state == XT_SYN_SENT ? -EALREADY : first ? 0 : -EISCONN;
+    }
+    s->untold = true;
     begin(s, &s->conn);
     s->alive = s->accepted = true;
     ep_connect(&s->conn, s->iss);
@@ -198,8 +202,10 @@ static long call_shutdown(struct pkt_run *r, struct core_sock *s, const struct p
     const char *how = e->nargs > 1 ? e->args[1] : "wr";
     if (s->conn.conn.state == XT_CLOSED)
         return -ENOTCONN;
-    if (strcmp(how, "wr") != 0)
+    if (strcmp(how, "wr") != 0) {
+        xt_tcp_shutdown_rd(&s->conn.conn);
         s->shut_rd = true;
+    }
     if (strcmp(how, "rd") != 0)
         ep_shutdown(&s->conn);
     return 0;
