@@ -208,6 +208,8 @@ void xt_in_text(struct xt_in *in);
 uint16_t xt_window_offer(struct xt_conn *c, bool syn);
 bool xt_window_update_due(const struct xt_conn *c);
 void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t len, uint16_t gso_size);
+/* The peer's window is probably small again (a pause, a loss): as at the start, segments are acknowledged one by one. */
+void xt_window_quick_acks(struct xt_conn *c, const struct xt_tcp_cfg *cfg);
 /* Asks for a challenge ACK or another ACK that anybody can provoke, within the rate limit. */
 uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 

@@ -4,6 +4,7 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/range.h"
 #include "daemon/tcp/sack.h"
+#include "daemon/tcp/tally.h"
 
 uint8_t *xt_tcp_place(const struct xt_conn *c, uint8_t *rx, const struct xt_seg *seg)
 {
@@ -106,6 +107,7 @@ static void out_of_order(struct xt_in *in)
     } else {
         ring_put(in, c->rx_head + gap, in->payload, n);
         in->ctx->stats->ooo_segs++;
+        c->tally.ooo_segs++;
     }
     xt_sack_touch(c, in->seq);
 }
@@ -128,7 +130,10 @@ void xt_in_text(struct xt_in *in)
         in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_ABORT);
         return;
     }
+    if (xt_now_ms(in->ctx) - c->data_rcv_ms > c->rto / 1000)
+        xt_window_quick_acks(c, in->ctx->cfg);
     c->data_rcv_ms = xt_now_ms(in->ctx);
+    xt_tally_received(c, in->seg);
     if (in->seq == c->rcv_nxt)
         in_order(in);
     else
