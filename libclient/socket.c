@@ -99,13 +99,19 @@ XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, so
     if (rc < 0)
         return rc;
     if (!(atomic_load(&sl->cond) & XT_COND_CONNECTING)) {
-        if ((err = xtcp_take_error(sl))) /* of the connect before, which nobody has asked for */
+        /* As in Linux the call after one that answered EINPROGRESS tells how that ended, and only the next begins anew. */
+        uint32_t flags = atomic_fetch_and(&sl->oflags, ~(uint32_t)XT_OFLAG_CONNECT);
+        if ((err = xtcp_take_error(sl)))
             return -err;
+        if (flags & XT_OFLAG_CONNECT)
+            return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : -ECONNABORTED;
         rc = xtcp_call(x, &c);
         if (rc < 0)
             return rc;
-        if (!xtcp_blocking(sl, 0))
+        if (!xtcp_blocking(sl, 0)) {
+            atomic_fetch_or(&sl->oflags, (uint32_t)XT_OFLAG_CONNECT);
             return -EINPROGRESS; /* also when the outcome is known by now: Linux tells it by SO_ERROR only */
+        }
     } else if (!xtcp_blocking(sl, 0)) {
         return -EALREADY;
     }

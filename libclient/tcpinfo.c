@@ -16,13 +16,13 @@ enum { RCV_WND = 58, TOTAL_RTO = 60, TOTAL_RTO_TIME = 61 };
 
 static_assert(offsetof(struct tcp_info, tcpi_snd_wnd) == 4 * (RCV_WND - 1), "struct tcp_info");
 
-/* Linux's numbers of the states. */
+/* Linux's numbers of the states. It keeps TIME_WAIT apart from the socket, which is closed by then. */
 static uint8_t linux_state(uint32_t state)
 {
     static const uint8_t numbers[XT_NSTATES] = {
         [XT_CLOSED] = 7,      [XT_LISTEN] = 10,    [XT_SYN_SENT] = 2,  [XT_SYN_RECV] = 3,
         [XT_ESTABLISHED] = 1, [XT_CLOSE_WAIT] = 8, [XT_FIN_WAIT1] = 4, [XT_CLOSING] = 11,
-        [XT_LAST_ACK] = 9,    [XT_FIN_WAIT2] = 5,  [XT_TIME_WAIT] = 6,
+        [XT_LAST_ACK] = 9,    [XT_FIN_WAIT2] = 5,  [XT_TIME_WAIT] = 7,
     };
     return state < XT_NSTATES ? numbers[state] : 7;
 }

@@ -160,6 +160,11 @@ enum {
     XT_COND_CONNECTING = 0x80, /* SYN_SENT */
 };
 
+/* xt_slot.oflags, beside the O_ flags. */
+enum {
+    XT_OFLAG_CONNECT = 1 << 30, /* a connect answered EINPROGRESS, and none since has told how it ended */
+};
+
 /* slot.want, set by the client. */
 enum {
     XT_WANT_SPACE =
@@ -196,7 +201,7 @@ struct xt_slot {
     _Atomic uint64_t urg_read;         /* the urgent mark whose byte was read by MSG_OOB; the library's own */
     /* line 3, client, seldom: the open file description's and the library's state. The daemon only copies it from a listener to
      * its children. */
-    _Atomic uint32_t oflags;           /* O_NONBLOCK, O_ASYNC */
+    _Atomic uint32_t oflags;           /* O_NONBLOCK, O_ASYNC, XT_OFLAG_* */
     uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0: none */
     uint32_t rcvlowat;
     uint32_t reuse;                   /* SO_REUSEADDR as set */

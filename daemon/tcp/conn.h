@@ -152,7 +152,7 @@ enum {
     XT_CF_DSACK = 0x040,         /* `dsack` is to be reported */
     XT_CF_PROBE = 0x080,         /* an octet beyond the peer's window is out as a probe */
     XT_CF_CWND_LIM = 0x100,      /* the last burst was bounded by cwnd, so cwnd may grow */
-    XT_CF_SYN_RXT = 0x200,       /* the SYN was sent again: initial window of one segment (RFC 5681 section 3.1) */
+    XT_CF_SYN_RXT = 0x200,       /* the SYN was sent again */
     XT_CF_CORK_DUE = 0x400,      /* corked long enough */
     XT_CF_RESCUED = 0x1000,      /* the rescue retransmission of this recovery was made (RFC 6675 NextSeg rule 4) */
     XT_CF_DIALOGUE = 0x2000,     /* what arrives is answered with data: ACKs wait for that, quick or not */

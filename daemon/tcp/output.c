@@ -36,8 +36,8 @@ static uint32_t cwnd_room(const struct xt_conn *c)
  * is unacknowledged. What TCP_CORK holds goes after a while. */
 static bool push_ok(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    if (c->cflags & XT_CF_SHUT)
-        return true;
+    if ((c->cflags & XT_CF_SHUT) || c->tx_urg > c->tx_una)
+        return true; /* nothing will be added; what is urgent waits for nobody */
     if (c->opt.cork && !(c->cflags & XT_CF_CORK_DUE)) {
         if (!xt_timer_on(c, XT_TIMER_CORK))
             c->timer[XT_TIMER_CORK] = ctx->now_us + XT_CORK_US;
@@ -163,7 +163,10 @@ static int send_forced(struct out *o)
     return send_again(o, c->snd_una, right, true);
 }
 
-/* An octet beyond the peer's closed window, or as much as a silly window takes (RFC 9293 section 3.8.6.1). */
+/* RFC 9293 section 3.8.6.1: as much as a silly window takes. With the window closed and nothing in flight a sequence number
+ * already acknowledged, and no data: the peer must answer with its window, and nothing is left beyond that window that would have
+ * to be sent again, or make our own ACKs unacceptable to the peer; as Linux does. With data in flight, behind which the window
+ * was closed, an octet of that. */
 static int send_probe(struct out *o)
 {
     struct xt_conn *c = o->c;
@@ -171,6 +174,13 @@ static int send_probe(struct out *o)
     uint32_t n = xt_send_end(c) - c->snd_una;
     if (n == 0)
         return 0;
+    o->ctx->stats->probes_sent++;
+    if (c->snd_wnd == 0 && c->snd_una == c->snd_nxt) {
+        bool owed = (c->pending & XT_PEND_ACK) || xt_timer_on(c, XT_TIMER_DELACK); /* nobody looks at a probe's ACK */
+        xt_emit_ack(c, o->ctx, o->seg, c->snd_una - 1);
+        c->pending |= owed ? XT_PEND_ACK : 0;
+        return 1;
+    }
     n = xt_u32_min(n, xt_u32_min(o->mss, xt_u32_max(c->snd_wnd, 1)));
     xt_emit_data(c, o->ctx, o->seg, c->snd_una, n, o->mss);
     o->seg->ecn = 0; /* RFC 3168 section 6.1.6 */
@@ -181,7 +191,6 @@ static int send_probe(struct out *o)
     } else {
         c->timer[XT_TIMER_PERSIST] = 0;
     }
-    o->ctx->stats->probes_sent++;
     return 1;
 }
 

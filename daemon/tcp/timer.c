@@ -151,6 +151,16 @@ void xt_timer_keep_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     c->timer[XT_TIMER_KEEP] = on ? ctx->now_us + keep_idle(c, ctx->cfg) : 0;
 }
 
+/* Nothing is in flight that the peer, should it live, would answer: a reset tells it. It leaves by xt_tcp_output(), and the next
+ * xt_tcp_timer() reports CLOSED. */
+static uint32_t give_up_reset(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    ctx->stats->timed_out++;
+    c->err = c->soft_err ? c->soft_err : ETIMEDOUT;
+    c->pending = XT_PEND_RST;
+    return XT_EV_ERROR;
+}
+
 /* The timer is not moved for every segment: when it fires it looks how long the peer has really been silent. */
 static uint32_t on_keep(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
@@ -165,7 +175,7 @@ static uint32_t on_keep(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return 0;
     }
     if (c->opt.user_timeout ? c->keep_probes > 0 && user_timeout(c, ctx, c->t_rcv_ms) : c->keep_probes >= cnt)
-        return xt_timer_give_up(c, ctx, ETIMEDOUT);
+        return give_up_reset(c, ctx);
     if (c->keep_probes < UINT8_MAX)
         c->keep_probes++;
     c->pending |= XT_PEND_KEEP;

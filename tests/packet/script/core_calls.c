@@ -105,8 +105,12 @@ static long call_unlisten(struct pkt_run *r, struct core_sock *s, const struct p
 
 static long call_connect(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
-    if (s->alive)
-        return s->conn.conn.state == XT_SYN_SENT ? -EALREADY : -EISCONN;
+    if (s->alive) {
+        bool first = s->untold && s->conn.conn.state != XT_SYN_SENT;
+        s->untold = s->untold && !first;
+        return s->conn.conn.state == XT_SYN_SENT ? -EALREADY : first ? 0 : -EISCONN;
+    }
+    s->untold = true;
     begin(s, &s->conn);
     s->alive = s->accepted = true;
     ep_connect(&s->conn, s->iss);

@@ -38,10 +38,14 @@ Test(cc, slow_start_doubles_then_adds_a_segment, .init = prepare)
     cr_assert_eq(cc->ssthresh(&c, 1000), 2000);
 }
 
-/* Req RFC5681-3.1 */
+/* Req RFC5681-3.1 RFC6928-2: one lost SYN may have been anything, two are congestion. */
 Test(cc, initial_window_after_a_lost_syn, .init = prepare)
 {
     c.cflags |= XT_CF_SYN_RXT;
+    c.retrans = 1;
+    xt_cc_start(&c, &ctx);
+    cr_assert_eq(c.cwnd, 10000);
+    c.retrans = 2;
     xt_cc_start(&c, &ctx);
     cr_assert_eq(c.cwnd, 1000);
 }
