@@ -294,6 +294,15 @@ static int get_maxseg(struct xtcp *x, int s, struct xt_slot *sl, void *val, sock
     return give_int(val, len, (int)(a.state != XT_CLOSED && a.snd_mss ? a.snd_mss : set ? set : 536));
 }
 
+static int get_mtu(struct xtcp *x, int s, void *val, socklen_t *len)
+{
+    struct xt_tcp_info_abi a;
+    int rc = ask_info(x, s, &a);
+    if (rc < 0)
+        return rc;
+    return a.pmtu ? give_int(val, len, (int)a.pmtu) : -ENOTCONN;
+}
+
 static int get_buffer(struct xtcp *x, struct xt_slot *sl, uint32_t opt, void *val, socklen_t *len)
 {
     uint32_t v = *place(sl, opt), def = opt == XT_SO_SNDBUF ? x->region->sndbuf : x->region->rcvbuf;
@@ -370,6 +379,8 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
         if (name == TCP_ULP)
             return give(val, len, "", 0);
     }
+    if (level == IPPROTO_IP && name == IP_MTU)
+        return get_mtu(x, s, val, len);
     if (level == SOL_SOCKET && name == SO_ERROR && !xtcp_alive(x))
         return give_int(val, len, ECONNABORTED);
     if (level == SOL_SOCKET) {

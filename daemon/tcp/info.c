@@ -42,7 +42,7 @@ void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct x
         .cc = c->state >= XT_ESTABLISHED ? c->cc : xt_cc_chosen(c, ctx->cfg),
         .snd_mss = c->mss_eff,
         .rcv_mss = c->rcv_mss,
-        .rto = (uint32_t)xt_tcp_rto(c, ctx->cfg),
+        .rto = xt_timer_on(c, XT_TIMER_PERSIST) ? c->rto : (uint32_t)xt_tcp_rto(c, ctx->cfg),
         .ato = c->tally.data_segs_in ? (uint32_t)ctx->cfg->delack : 0,
         .srtt = c->srtt,
         .rttvar = c->rttvar,

@@ -226,8 +226,6 @@ static void acked_in_recovery(struct xt_ack *a)
     struct xt_conn *c = a->c;
     if (xt_seq_ge(c->snd_una, c->recover)) {
         c->cwnd = c->ssthresh;
-        if (!xt_has_sack(c))
-            c->cwnd = xt_u32_min(c->ssthresh, xt_u32_max(c->snd_nxt - c->snd_una, c->mss_eff) + c->mss_eff);
         leave_recovery(c);
     } else if (!xt_has_sack(c) && a->bytes > 0) {
         uint32_t gone = a->bytes / c->mss_eff;
