@@ -127,8 +127,8 @@ void xt_recovery_ack(struct xt_ack *a);
 void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* The reordering timer. */
 void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
-/* One reduction of the windows for a loss that is repaired already. */
-void xt_recovery_reduce(struct xt_conn *c);
+/* One reduction of the windows for a loss that is repaired already, as an ACK of `acked` bytes tells. */
+void xt_recovery_reduce(struct xt_conn *c, uint32_t acked);
 /* Bytes in flight: neither delivered nor lost. */
 uint32_t xt_recovery_pipe(const struct xt_conn *c);
 /* The next stretch [*left, *right) that counts as lost. */

@@ -210,7 +210,7 @@ void xt_rack_probe_acked(struct xt_ack *a)
         a->ctx->stats->tlp_needless++;
     } else if (xt_seq_gt(a->seg->ack, c->tlp_end)) {
         c->cflags &= ~(uint32_t)XT_CF_TLP;
-        xt_recovery_reduce(c);
+        xt_recovery_reduce(c, a->bytes);
         a->ctx->stats->tlp_repairs++;
     }
 }

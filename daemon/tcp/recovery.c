@@ -71,9 +71,9 @@ bool xt_recovery_spare(struct xt_conn *c, uint32_t *left, uint32_t *right)
     return true;
 }
 
-void xt_recovery_reduce(struct xt_conn *c)
+void xt_recovery_reduce(struct xt_conn *c, uint32_t acked)
 {
-    c->ssthresh = xt_cc_of(c)->ssthresh(c, c->snd_nxt - c->snd_una);
+    c->ssthresh = xt_cc_of(c)->ssthresh(c, xt_u32_min(c->snd_nxt - c->snd_una + acked, c->cwnd));
     c->cwnd = xt_u32_min(c->cwnd, c->ssthresh);
     c->cc_acked = 0;
 }
@@ -207,6 +207,8 @@ static void acked_in_loss(struct xt_ack *a)
                 xt_seq_lt(a->seg->opt.tsecr, c->rxt_ms);
         if (eifel || (xt_has_sack(c) && a->first_arrived)) {
             undo(c);
+            if (c->snd_nxt - c->snd_una + a->bytes > c->cwnd / 2)
+                c->cflags |= XT_CF_CWND_LIM; /* as before the time-out */
             a->ctx->stats->undone_timeouts += eifel;
             a->ctx->stats->frto_undone += !eifel;
             return;
