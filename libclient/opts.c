@@ -6,6 +6,7 @@
 #include <sys/time.h>
 
 #include "libclient/internal.h"
+#include "libclient/tcpinfo.h"
 #include "proto/xt_cc.h"
 
 #ifndef SO_INCOMING_NAPI_ID
@@ -261,55 +262,14 @@ static int ask_info(struct xtcp *x, int s, struct xt_tcp_info_abi *a)
     return xtcp_call(x, &c);
 }
 
-/* Linux's numbers of the states. It keeps TIME_WAIT apart from the socket, which is closed by then. */
-static uint8_t linux_state(uint32_t state)
-{
-    static const uint8_t numbers[XT_NSTATES] = {
-        [XT_CLOSED] = 7,      [XT_LISTEN] = 10,    [XT_SYN_SENT] = 2,  [XT_SYN_RECV] = 3,
-        [XT_ESTABLISHED] = 1, [XT_CLOSE_WAIT] = 8, [XT_FIN_WAIT1] = 4, [XT_CLOSING] = 11,
-        [XT_LAST_ACK] = 9,    [XT_FIN_WAIT2] = 5,  [XT_TIME_WAIT] = 7,
-    };
-    return state < XT_NSTATES ? numbers[state] : 7;
-}
-
 static int get_info(struct xtcp *x, int s, void *val, socklen_t *len)
 {
     struct xt_tcp_info_abi a;
     int rc = ask_info(x, s, &a);
     if (rc < 0)
         return rc;
-    uint32_t mss = a.snd_mss ? a.snd_mss : 536;
-    struct tcp_info t = {.tcpi_state = linux_state(a.state), .tcpi_ca_state = (uint8_t)a.ca_state};
-    t.tcpi_options = (uint8_t)a.options;
-    t.tcpi_snd_wscale = a.snd_wscale & 15;
-    t.tcpi_rcv_wscale = a.rcv_wscale & 15;
-    t.tcpi_backoff = (uint8_t)a.backoff;
-    t.tcpi_probes = (uint8_t)a.probes;
-    t.tcpi_rto = a.rto;
-    t.tcpi_ato = a.ato;
-    t.tcpi_snd_mss = a.snd_mss;
-    t.tcpi_rcv_mss = a.rcv_mss;
-    t.tcpi_unacked = (a.unacked + mss - 1) / mss;
-    t.tcpi_sacked = (a.sacked + mss - 1) / mss;
-    t.tcpi_lost = (a.lost + mss - 1) / mss;
-    t.tcpi_total_retrans = a.retrans;
-    t.tcpi_last_data_sent = a.last_data_sent_ms;
-    t.tcpi_last_data_recv = a.last_data_recv_ms;
-    t.tcpi_last_ack_recv = a.last_ack_recv_ms;
-    t.tcpi_rtt = a.srtt;
-    t.tcpi_rttvar = a.rttvar;
-    t.tcpi_min_rtt = a.min_rtt;
-    t.tcpi_snd_ssthresh = a.ssthresh / mss;
-    t.tcpi_snd_cwnd = a.cwnd / mss;
-    t.tcpi_advmss = a.rcv_mss;
-    t.tcpi_rcv_space = a.rcv_wnd;
-    t.tcpi_snd_wnd = a.snd_wnd;
-    t.tcpi_bytes_sent = a.bytes_sent;
-    t.tcpi_bytes_retrans = a.bytes_retrans;
-    t.tcpi_bytes_acked = a.bytes_acked;
-    t.tcpi_bytes_received = a.bytes_received;
-    t.tcpi_segs_out = (uint32_t)a.segs_out;
-    t.tcpi_segs_in = (uint32_t)a.segs_in;
+    struct xtcp_tcp_info t;
+    xtcp_tcp_info_fill(&t, &a);
     return give(val, len, &t, sizeof t);
 }
 
@@ -332,6 +292,15 @@ static int get_maxseg(struct xtcp *x, int s, struct xt_slot *sl, void *val, sock
         return rc;
     uint32_t set = *place(sl, XT_SO_MAXSEG);
     return give_int(val, len, (int)(a.state != XT_CLOSED && a.snd_mss ? a.snd_mss : set ? set : 536));
+}
+
+static int get_mtu(struct xtcp *x, int s, void *val, socklen_t *len)
+{
+    struct xt_tcp_info_abi a;
+    int rc = ask_info(x, s, &a);
+    if (rc < 0)
+        return rc;
+    return a.pmtu ? give_int(val, len, (int)a.pmtu) : -ENOTCONN;
 }
 
 static int get_buffer(struct xtcp *x, struct xt_slot *sl, uint32_t opt, void *val, socklen_t *len)
@@ -410,6 +379,8 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
         if (name == TCP_ULP)
             return give(val, len, "", 0);
     }
+    if (level == IPPROTO_IP && name == IP_MTU)
+        return get_mtu(x, s, val, len);
     if (level == SOL_SOCKET && name == SO_ERROR && !xtcp_alive(x))
         return give_int(val, len, ECONNABORTED);
     if (level == SOL_SOCKET) {

@@ -119,8 +119,13 @@ struct xt_tcp_info_abi {
     uint32_t unacked, sacked, lost, retrans, last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms;
     uint32_t cc; /* enum xt_cc_id; before the connection is open, what it will be */
     uint64_t bytes_sent, bytes_retrans, bytes_acked, bytes_received, segs_out, segs_in;
+    uint32_t timeouts, rate_limited, advmss, pmtu, rexmit, notsent, reordering,
+        ecn; /* ecn: 1 in use, 2 a mark was seen */
+    uint32_t data_segs_in, data_segs_out, delivered, delivered_ce, dsacks, reord_seen, ooo_segs;
+    uint32_t rtos, rto_spells, rto_ms, busy_ms, rwnd_ms, sndbuf_ms, rsv;
+    uint64_t pacing_rate, delivery_rate;
 };
-static_assert(sizeof(struct xt_tcp_info_abi) == 152, "xt_tcp_info_abi");
+static_assert(sizeof(struct xt_tcp_info_abi) == 256, "xt_tcp_info_abi");
 
 struct xt_waiter {
     _Atomic uint32_t sleeping; /* set by the client before it sleeps, taken (exchanged with 0) by who wakes it */
@@ -137,9 +142,9 @@ struct xt_waiter {
     struct xt_addr addr;
     uint64_t arg[2];
     uint8_t rsv2[8];
-    uint8_t data[192];
+    uint8_t data[256];
 };
-static_assert(sizeof(struct xt_waiter) == 320, "xt_waiter");
+static_assert(sizeof(struct xt_waiter) == 384, "xt_waiter");
 static_assert(offsetof(struct xt_waiter, cmd_seq) == 64, "xt_waiter.cmd_seq");
 static_assert(sizeof(struct xt_tcp_info_abi) <= sizeof(((struct xt_waiter *)0)->data), "info fits the mailbox");
 

@@ -250,6 +250,24 @@ static int cmd_news(struct xt_session *s, uint32_t i, const struct cmd *c)
     return 0;
 }
 
+/* Each field by its name. */
+#define INFO_FIELDS(X)                                                                                                 \
+    X(state)                                                                                                           \
+    X(ca_state) X(options) X(snd_wscale) X(rcv_wscale) X(backoff) X(probes) X(snd_mss) X(rcv_mss) X(rto) X(ato)        \
+        X(srtt) X(rttvar) X(min_rtt) X(cwnd) X(ssthresh) X(snd_wnd) X(rcv_wnd) X(unacked) X(sacked) X(lost) X(retrans) \
+            X(last_data_sent_ms) X(last_data_recv_ms) X(last_ack_recv_ms) X(cc) X(bytes_sent) X(bytes_retrans)         \
+                X(bytes_acked) X(bytes_received) X(segs_out) X(segs_in) X(timeouts) X(rate_limited) X(advmss) X(pmtu)  \
+                    X(rexmit) X(notsent) X(reordering) X(data_segs_in) X(data_segs_out) X(delivered) X(delivered_ce)   \
+                        X(dsacks) X(reord_seen) X(ooo_segs) X(rtos) X(rto_spells) X(rto_ms) X(busy_ms) X(rwnd_ms)      \
+                            X(sndbuf_ms) X(pacing_rate) X(delivery_rate)
+
+static void put_info(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
+{
+#define X(field) o->field = t->field;
+    INFO_FIELDS(X)
+#undef X
+}
+
 static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
     struct xt_pslot *p = &s->ps[i];
@@ -260,38 +278,8 @@ static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
         struct xt_tcp_ctx ctx = {.now_us = s->app->now_us, .cfg = &xt_stack_cfg(s->app->stack)->tcp};
         struct xt_tcp_info t;
         xt_tcp_info(conn, &ctx, &t);
-        o = (struct xt_tcp_info_abi){t.state,
-                                     t.ca_state,
-                                     t.options,
-                                     t.snd_wscale,
-                                     t.rcv_wscale,
-                                     t.backoff,
-                                     t.probes,
-                                     t.snd_mss,
-                                     t.rcv_mss,
-                                     t.rto,
-                                     t.ato,
-                                     t.srtt,
-                                     t.rttvar,
-                                     t.min_rtt,
-                                     t.cwnd,
-                                     t.ssthresh,
-                                     t.snd_wnd,
-                                     t.rcv_wnd,
-                                     t.unacked,
-                                     t.sacked,
-                                     t.lost,
-                                     t.retrans,
-                                     t.last_data_sent_ms,
-                                     t.last_data_recv_ms,
-                                     t.last_ack_recv_ms,
-                                     t.cc,
-                                     t.bytes_sent,
-                                     t.bytes_retrans,
-                                     t.bytes_acked,
-                                     t.bytes_received,
-                                     t.segs_out,
-                                     t.segs_in};
+        put_info(&o, &t);
+        o.ecn = (conn->ecn & XT_CE_OK ? 1 : 0) | (conn->ecn & XT_CE_SEEN ? 2 : 0);
     }
     memcpy(c->box->data, &o, sizeof o);
     return 0;

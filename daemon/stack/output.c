@@ -49,7 +49,7 @@ static void build(struct xt_stack *s, struct frame *f, uint32_t src, uint32_t ds
                          .proto = XT_IPPROTO_TCP,
                          .id = s->ip_id,
                          .total_len = (uint16_t)(XT_IPV4_HDR_LEN + tcp_len),
-                         .df = true,
+                         .df = !seg->may_fragment,
                          .src = src,
                          .dst = dst};
     s->ip_id += super ? (uint16_t)((seg->len + seg->gso_size - 1u) / seg->gso_size) : 1;

@@ -3,6 +3,7 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rate.h"
 #include "daemon/tcp/rtt.h"
+#include "daemon/tcp/tally.h"
 
 static void set_send_window(struct xt_in *in)
 {
@@ -167,5 +168,6 @@ bool xt_in_check_ack(struct xt_in *in)
     a.dup = a.bytes == 0 && is_duplicate(in, old_wnd);
     xt_recovery_ack(&a);
     xt_rate_acked(c, in->ctx);
+    xt_tally_acked(&a);
     return a.bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
 }

@@ -96,6 +96,35 @@ struct xt_tcp_info {
     uint32_t last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms;
     uint64_t bytes_sent, bytes_retrans, bytes_acked, bytes_received;
     uint64_t segs_out, segs_in;
+    uint8_t timeouts;     /* retransmission time-outs in a row */
+    uint8_t rate_limited; /* the delivery rate is a lower bound: the application had too little to send */
+    uint16_t advmss;      /* announced to the peer */
+    uint32_t pmtu;        /* IP bytes */
+    uint32_t rexmit;      /* bytes in flight that were sent more than once */
+    uint32_t notsent;     /* bytes written and not sent */
+    uint32_t reordering;  /* segments by which the path is known to reorder */
+    uint32_t data_segs_in, data_segs_out; /* with payload */
+    uint32_t delivered, delivered_ce;     /* segments; with an echoed congestion mark */
+    uint32_t dsacks, reord_seen, ooo_segs;
+    uint32_t rtos, rto_spells, rto_ms; /* time-outs, rows of them, and the time that these took to be overcome */
+    uint32_t busy_ms, rwnd_ms, sndbuf_ms;
+    uint64_t pacing_rate, delivery_rate; /* bytes per second */
+};
+
+/* What a connection's sending side waits for, while it has something to send. */
+enum { XT_BUSY_NOT, XT_BUSY_NETWORK, XT_BUSY_RWND, XT_BUSY_SNDBUF };
+
+/* Counts and times kept for struct xt_tcp_info alone. They wrap. */
+struct xt_tally {
+    uint32_t data_segs_in, data_segs_out, delivered, delivered_ce, dsacks, reord_seen, ooo_segs;
+    uint32_t busy_since_ms;        /* when `busy` began */
+    uint32_t busy_ms[3];           /* spent in each kind of it, from XT_BUSY_NETWORK on */
+    uint32_t rto_since_ms, rto_ms; /* first time-out of a row that is not overcome; time of all before */
+    uint32_t rate_bytes, rate_us;  /* the last delivery rate that tells something */
+    uint16_t rtos, rto_spells;
+    uint16_t reordering; /* segments; 0: not more than DupThresh */
+    uint8_t busy;        /* XT_BUSY_* */
+    uint8_t rate_limited;
 };
 
 /* Timers of a connection: indices into xt_conn.timer. */
@@ -126,6 +155,8 @@ enum {
     XT_CF_SYN_RXT = 0x200,       /* the SYN was sent again */
     XT_CF_CORK_DUE = 0x400,      /* corked long enough */
     XT_CF_RESCUED = 0x1000,      /* the rescue retransmission of this recovery was made (RFC 6675 NextSeg rule 4) */
+    XT_CF_DIALOGUE = 0x2000,     /* what arrives is answered with data: ACKs wait for that, quick or not */
+    XT_CF_FRAGMENT = 0x4000,     /* the path takes less than the least MTU believed: routers may cut up what is sent */
     XT_CF_RESET = 0x800,         /* the reset has left: CLOSED comes with the next xt_tcp_timer() */
     XT_CF_RACK = 0x100000,       /* rack_* is valid: something was delivered */
     XT_CF_REORDERED = 0x200000,  /* the path was seen to reorder */
@@ -157,6 +188,7 @@ enum {
     XT_CE_ECHO = 0x04,    /* ACKs carry ECE until the peer says CWR */
     XT_CE_CWR = 0x08,     /* the next new data carries CWR */
     XT_CE_PLAIN = 0x20,   /* a SYN of ours did not ask: our data is not marked, the peer's marks are echoed */
+    XT_CE_SEEN = 0x40,    /* the peer marks its segments as ECN-capable */
     XT_CE_REDUCED = 0x10, /* cwnd was reduced for this window, which ends at `ecn_recover` */
 };
 
@@ -272,7 +304,8 @@ struct xt_conn {
     uint8_t dupthresh;       /* DupThresh: 3, more when the path is seen to reorder */
     struct xt_range ooo[XT_OOO_MAX];    /* received out of order, sorted, disjoint, above RCV.NXT */
     struct xt_flight sent[XT_SENT_MAX]; /* in flight: neighbours from SND.UNA to SND.NXT; see sent.h */
-    struct xt_rate rate;                /* delivery rate and round-trip times for congestion control */
+    struct xt_tally tally;
+    struct xt_rate rate; /* delivery rate and round-trip times for congestion control */
     union {
         struct xt_cubic cubic;
         struct xt_bbr bbr;

@@ -42,6 +42,8 @@ void xt_ecn_received(struct xt_in *in)
         c->ecn &= (uint8_t)~XT_CE_ECHO;
         c->pending |= XT_PEND_ACK;
     }
+    if (in->seg->ecn)
+        c->ecn |= XT_CE_SEEN;
     if (in->seg->ecn != CE || in->seg->len == 0)
         return;
     in->ctx->stats->ecn_marks_in++;

@@ -40,6 +40,11 @@ static bool unacceptable(struct xt_in *in)
         in->ev |= xt_window_challenge(c, in->ctx);
         return false;
     }
+    if (in->len > 0 && xt_seq_lt(in->seq, c->rcv_nxt)) {
+        /* It was sent again: the peer has slowed down. */
+        c->cflags &= ~(uint32_t)XT_CF_DIALOGUE;
+        xt_window_quick_acks(c, in->ctx->cfg);
+    }
     if (in->len > 0 && xt_seq_le(in->seq + in->len, c->rcv_nxt))
         xt_sack_duplicate(c, in->seq, in->seq + in->len);
     c->pending |= XT_PEND_DUP;

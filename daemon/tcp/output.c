@@ -6,6 +6,7 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rtt.h"
 #include "daemon/tcp/sack.h"
+#include "daemon/tcp/tally.h"
 
 #define PACE_LATE_US 1000
 
@@ -272,6 +273,7 @@ static int send_data(struct out *o)
 static void arm(struct out *o)
 {
     struct xt_conn *c = o->c;
+    xt_tally_busy(c, o->ctx, o->blocked);
     if (c->snd_nxt == xt_send_end(c) && cwnd_room(c) > 0)
         xt_rate_app_limited(c);
     if (xt_timer_on(c, XT_TIMER_RTO) || xt_timer_on(c, XT_TIMER_PERSIST))

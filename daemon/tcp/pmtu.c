@@ -7,8 +7,8 @@
 #define IP6_TCP_HEADERS 60u
 #define MTU_MIN 552u         /* a smaller one is more likely an attack than a network (RFC 5927 section 7.2) */
 #define MTU_BASE 1200u       /* what nearly all paths take (RFC 8899 section 5.1.2) */
-#define BASE_TIMEOUTS 2      /* in a row, of full segments, before that is tried */
-#define MIN_TIMEOUTS 4       /* and before the least is */
+#define BASE_TIMEOUTS 4      /* in a row, of full segments, before that is tried */
+#define MIN_TIMEOUTS 6       /* and before the least is */
 #define SEARCH_END 32u       /* bytes of doubt not worth another segment */
 #define RAISE_MS 600000u     /* before a larger size is tried after the end of a search (RFC 1191 section 6.3) */
 #define BLACK_HOLE_MS 10000u /* likewise, when it was found by time-outs, which may have had another cause */
@@ -43,7 +43,9 @@ void xt_tcp_path_mtu(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t m
 
 void xt_pmtu_told(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu)
 {
-    uint32_t mss = xt_u32_max(mtu, MTU_MIN) - headers(c);
+    uint32_t mss = xt_u32_max(mtu, MTU_MIN) - headers(c), was = c->mss_eff;
+    if (mtu < MTU_MIN)
+        c->cflags |= XT_CF_FRAGMENT;
     if (mss >= c->mss_path) {
         if (c->mss_probe > mss)
             c->mss_bad = (uint16_t)(mss + 1); /* of the segment that tried: it will be missed soon */
@@ -51,6 +53,9 @@ void xt_pmtu_told(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu)
     }
     ctx->stats->pmtu_lowered++;
     xt_tcp_path_mtu(c, ctx, mtu);
+    /* The window allows as many segments as before, not more. */
+    if (c->state >= XT_ESTABLISHED && c->mss_eff < was)
+        c->cwnd = xt_u32_max(1, c->cwnd / was) * c->mss_eff;
     /* What is in flight was too big: send it again, in smaller parts, without blaming congestion. */
     if (c->state >= XT_ESTABLISHED && c->snd_una != c->snd_nxt)
         xt_recovery_resend(c);

@@ -3,6 +3,7 @@
  * known to reorder, is lost; that holds for retransmissions too. Tail loss probe: when ACKs fail to come at the end of a flight,
  * a segment is sent early that makes the receiver say what it has. */
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/tally.h"
 
 #define DUPTHRESH 3
 #define PERSIST_RECOVERIES 16   /* RFC 8985 section 6.2 step 4 */
@@ -36,12 +37,13 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
     struct xt_ack *a = (struct xt_ack *)news;
     struct xt_conn *c = a->c;
     bool once = XT_SENT_BIT(s->state) & XT_SENT_ONCE, first = !(c->cflags & XT_CF_RACK);
-    (void)bytes;
     if (s->state == XT_SENT_LOST)
         a->first_arrived = true;
     if (!first && xt_seq_lt(end, c->rack_fack)) {
-        if (once)
+        if (once) {
             c->cflags |= XT_CF_REORDERED;
+            xt_tally_reordered(c, end - bytes);
+        }
     } else {
         c->rack_fack = end;
     }
@@ -208,7 +210,7 @@ void xt_rack_probe_acked(struct xt_ack *a)
         a->ctx->stats->tlp_needless++;
     } else if (xt_seq_gt(a->seg->ack, c->tlp_end)) {
         c->cflags &= ~(uint32_t)XT_CF_TLP;
-        xt_recovery_reduce(c);
+        xt_recovery_reduce(c, a->bytes);
         a->ctx->stats->tlp_repairs++;
     }
 }

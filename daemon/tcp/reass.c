@@ -4,6 +4,7 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/range.h"
 #include "daemon/tcp/sack.h"
+#include "daemon/tcp/tally.h"
 
 uint8_t *xt_tcp_place(const struct xt_conn *c, uint8_t *rx, const struct xt_seg *seg)
 {
@@ -44,6 +45,13 @@ static void join(struct xt_conn *c)
     c->rcv_nxt = nxt;
 }
 
+/* The first part of [left, right) that came before, out of order, is reported (RFC 2883 section 4.2). */
+static void report_overlap(struct xt_conn *c, uint32_t left, uint32_t right)
+{
+    if (xt_range_overlap(c->ooo, c->n_ooo, &left, &right))
+        xt_sack_duplicate(c, left, right);
+}
+
 static void in_order(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
@@ -54,6 +62,7 @@ static void in_order(struct xt_in *in)
     }
     if (n == 0)
         return;
+    report_overlap(c, c->rcv_nxt, c->rcv_nxt + n);
     ring_put(in, c->rx_head, in->payload, n);
     c->rx_head += n;
     c->rcv_nxt += n;
@@ -98,14 +107,15 @@ static void out_of_order(struct xt_in *in)
     }
     uint32_t n = xt_u32_min(in->len, space - gap);
     uint32_t right = in->seq + n;
-    if (xt_range_covers(c->ooo, c->n_ooo, in->seq, right))
-        xt_sack_duplicate(c, in->seq, right);
-    else if (xt_range_add(c->ooo, &c->n_ooo, XT_OOO_MAX, in->seq, right) < 0) {
-        in->ctx->stats->drop_ooo_full++;
-        return;
-    } else {
+    report_overlap(c, in->seq, right);
+    if (!xt_range_covers(c->ooo, c->n_ooo, in->seq, right)) {
+        if (xt_range_add(c->ooo, &c->n_ooo, XT_OOO_MAX, in->seq, right) < 0) {
+            in->ctx->stats->drop_ooo_full++;
+            return;
+        }
         ring_put(in, c->rx_head + gap, in->payload, n);
         in->ctx->stats->ooo_segs++;
+        c->tally.ooo_segs++;
     }
     xt_sack_touch(c, in->seq);
 }
@@ -133,7 +143,10 @@ void xt_in_text(struct xt_in *in)
         in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_ABORT);
         return;
     }
+    if (xt_now_ms(in->ctx) - c->data_rcv_ms > c->rto / 1000)
+        xt_window_quick_acks(c, in->ctx->cfg);
     c->data_rcv_ms = xt_now_ms(in->ctx);
+    xt_tally_received(c, in->seg);
     if (in->seq == c->rcv_nxt)
         in_order(in);
     else

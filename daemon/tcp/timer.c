@@ -2,6 +2,7 @@
  * TIMEOUTS (RFC 9293 section 3.10.8): retransmission, zero-window probes, delayed ACK, keep-alive, TIME_WAIT. */
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rtt.h"
+#include "daemon/tcp/tally.h"
 
 uint64_t xt_tcp_deadline(const struct xt_conn *c)
 {
@@ -69,6 +70,7 @@ static uint32_t syn_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     uint32_t limit = c->state == XT_SYN_SENT ? ctx->cfg->syn_retries : ctx->cfg->synack_retries;
     if (c->timeouts >= limit || user_timeout(c, ctx, c->t_progress_ms))
         return xt_timer_give_up(c, ctx, ETIMEDOUT);
+    xt_tally_timeout(c, ctx);
     c->timeouts++;
     backoff(c);
     c->rtt_start = 0;
@@ -105,6 +107,7 @@ static uint32_t on_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     }
     if (c->timeouts >= max_retries(c, ctx->cfg) || user_timeout(c, ctx, c->t_progress_ms))
         return xt_timer_give_up(c, ctx, ETIMEDOUT);
+    xt_tally_timeout(c, ctx);
     c->timeouts++;
     backoff(c);
     xt_recovery_timeout(c, ctx);
@@ -131,6 +134,7 @@ static uint32_t on_persist(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 static uint32_t on_delack(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     c->pending |= XT_PEND_ACK;
+    c->cflags &= ~(uint32_t)XT_CF_DIALOGUE; /* this time no answer came */
     ctx->stats->delayed_acks++;
     return 0;
 }

@@ -68,6 +68,8 @@ uint32_t xt_tcp_options_changed(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         c->timer[XT_TIMER_CORK] = 0;
         c->cflags &= ~(uint32_t)XT_CF_CORK_DUE;
     }
+    if (c->opt.quickack)
+        c->cflags &= ~(uint32_t)XT_CF_DIALOGUE;
     if (c->opt.quickack && xt_timer_on(c, XT_TIMER_DELACK))
         c->pending |= XT_PEND_ACK;
     if (!c->opt.keepalive || !xt_timer_on(c, XT_TIMER_KEEP) || c->keep_probes == 0)

@@ -152,6 +152,11 @@ static long call_unsent(struct pkt_run *r, struct pkt_sock *s, const struct pkt_
     return s->ops->outq(s->x, s->conn);
 }
 
+static long call_tcpinfo(struct pkt_run *r, struct pkt_sock *s, const struct pkt_event *e)
+{
+    return pkt_sock_info(s, e->args[1]);
+}
+
 long pkt_sock_call(struct pkt_run *r, struct pkt_sock *s, const struct pkt_event *e)
 {
     static const struct {
@@ -164,7 +169,7 @@ long pkt_sock_call(struct pkt_run *r, struct pkt_sock *s, const struct pkt_event
         {"accept", 0, false, call_accept}, {"write", 1, true, call_write},        {"read", 1, true, call_read},
         {"close", 0, true, call_close},    {"abort", 0, true, call_abort},        {"shutdown", 0, true, call_shutdown},
         {"setopt", 2, false, call_setopt}, {"error", 0, true, call_error},        {"readable", 0, true, call_readable},
-        {"unsent", 0, true, call_unsent}};
+        {"unsent", 0, true, call_unsent},  {"tcpinfo", 1, true, call_tcpinfo}};
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         if (strcmp(calls[i].name, e->args[0]) != 0)
             continue;
@@ -177,7 +182,7 @@ long pkt_sock_call(struct pkt_run *r, struct pkt_sock *s, const struct pkt_event
 
 bool pkt_sock_may_repeat(const struct pkt_event *e, long result)
 {
-    static const char *const pure[] = {"error", "readable", "unsent"};
+    static const char *const pure[] = {"error", "readable", "unsent", "tcpinfo"};
     for (size_t i = 0; i < sizeof pure / sizeof *pure; i++)
         if (strcmp(pure[i], e->args[0]) == 0)
             return result == 0 || strcmp(e->args[0], "error") != 0; /* SO_ERROR gives an error once */

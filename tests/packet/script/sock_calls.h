@@ -40,6 +40,9 @@ long pkt_sock_call(struct pkt_run *r, struct pkt_sock *s, const struct pkt_event
 /* May the call be made again when it did not return what was wanted? Only when it changed nothing. */
 bool pkt_sock_may_repeat(const struct pkt_event *e, long result);
 
+/* A figure of struct tcp_info by its name there, cut to 31 bits; -ENOENT: there is none such. */
+long pkt_sock_info(struct pkt_sock *s, const char *name);
+
 /* Name of the connection's state by TCP_INFO; NULL without a socket. */
 const char *pkt_sock_state(struct pkt_sock *s);
 

@@ -157,5 +157,11 @@ Test(opts, inherited_and_shown)
     cr_assert_eq(info.tcpi_state, 1);
     cr_assert_eq(info.tcpi_bytes_received, 1);
     cr_assert_gt(info.tcpi_snd_mss, 500);
+    cr_assert_eq(info.tcpi_data_segs_in, 1);
+    cr_assert_eq(info.tcpi_snd_ssthresh, 0x7fffffff);
+    cr_assert_eq(info.tcpi_options, TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+    cr_assert_eq(info.tcpi_pmtu, (uint32_t)get(&p, p.b, IPPROTO_IP, IP_MTU));
+    cr_assert_gt(info.tcpi_pmtu, info.tcpi_snd_mss);
+    cr_assert_eq(get(&p, p.l, IPPROTO_IP, IP_MTU), -ENOTCONN);
     pair_stop(&p);
 }

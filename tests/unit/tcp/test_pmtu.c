@@ -177,7 +177,7 @@ Test(pmtu, an_outage_lowers_it_only_for_a_while)
     struct pair *p = opened(1460);
     p->drop = all_data;
     pair_write(p, 0, 20000, false);
-    pair_run(p, p->now + 5 * S);
+    pair_run(p, p->now + 20 * S);
     cr_assert_eq(p->e[0].stats.pmtu_black_holes, 2);
     p->drop = path;
     transfer(p, 100000, 60 * S);
