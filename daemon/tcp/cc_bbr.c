@@ -213,8 +213,12 @@ static void sample(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct
 static uint32_t ssthresh(struct xt_conn *c, uint32_t flight)
 {
     (void)flight;
-    c->ccs.bbr.congested = 1;
     return xt_u32_max(c->cwnd, MIN_CWND_SEGS * c->mss_eff);
+}
+
+static void marked(struct xt_conn *c)
+{
+    c->ccs.bbr.marked = 1;
 }
 
 /* The rate bounds the first burst after silence; what was learned of the path stays. */
@@ -235,6 +239,8 @@ const struct xt_cc xt_cc_bbr = {.name = "bbr",
                                 .init = init,
                                 .acked = acked,
                                 .ssthresh = ssthresh,
+                                .marked = marked,
                                 .idle = idle,
                                 .sample = sample,
-                                .pacing_rate = pacing_rate};
+                                .pacing_rate = pacing_rate,
+                                .own_recovery = true};

@@ -4,8 +4,11 @@
 
 #define MIN_RTT_WINDOW_MS 10000
 #define PROBE_RTT_INTERVAL_MS 5000
-#define LOSS_PART 50 /* 1/50: the loss that is taken for the path's limit */
-#define LOSS_SEGS 6  /* and at least that many segments */
+#define LOSS_PART 1311       /* of 65536, 2 %: the loss that is taken for the path's limit */
+#define LOSS_PART_QUIET 6554 /* 10 %, where no queue shows */
+#define LOSS_SEGS 6          /* and at least that many segments */
+#define LOSS_BASE_SEGS 16    /* fewer, delivered in a round, say nothing about what the path loses */
+#define QUEUE_SLACK_US 500   /* what scheduling adds to a round-trip time */
 #define BETA_PERCENT 70
 #define FULL_ROUNDS 3
 #define HEADROOM_PERCENT 85 /* of inflight_hi, left to others while cruising */
@@ -37,18 +40,38 @@ static void lower_bounds(struct xt_conn *c, struct xt_bbr *b)
     b->inflight_lo = xt_u32_max(b->round_inflight, inflight);
 }
 
+/* Did the round trip's fastest segment wait, and be it only for an eighth more than the bare round-trip time? */
+static bool queue_shows(const struct xt_bbr *b)
+{
+    return b->round_rtt_us == 0 || b->round_rtt_us > b->min_rtt_us + b->min_rtt_us / 8 + QUEUE_SLACK_US;
+}
+
+/* What a round trip's losses mean. A queue that is full loses what is too much, and shows before it does. Where none shows
+ * the line itself is bad, and to send less would not make it better: such a loss is no limit, unless it is so large that it
+ * takes a queue too short to be seen, and where a queue shows, only what is lost beyond it counts. That is a departure from
+ * the draft, which takes any 2 % for the path's limit and gives up nearly all of a line that loses 3 %. */
+static bool harmful(struct xt_conn *c, struct xt_bbr *b, uint32_t lost, uint32_t delivered)
+{
+    uint32_t part = (uint32_t)(lost * 65536ull / xt_u32_max(lost + delivered, 1)), limit = LOSS_PART_QUIET;
+    bool queue = queue_shows(b), beyond = queue && lost > 0 && part > 2u * b->loss_base;
+    if (queue)
+        limit = b->loss_base + LOSS_PART;
+    else if (delivered >= (uint32_t)LOSS_BASE_SEGS * c->mss_eff)
+        b->loss_base = (uint16_t)((7u * b->loss_base + xt_u32_min(part, LOSS_PART_QUIET)) / 8);
+    b->lossy = lost >= (uint32_t)LOSS_SEGS * c->mss_eff && part > limit;
+    return b->lossy || beyond || b->marked;
+}
+
 /* A round trip is over when something sent after its beginning is delivered. What was sent again in it counts as lost. */
 static void count_round(struct xt_conn *c, struct xt_bbr *b, const struct xt_rate_sample *rs)
 {
     b->round_start = rs->interval && xt_seq_ge(rs->prior, b->round_end);
     if (!b->round_start)
         return;
-    uint32_t lost = (uint32_t)c->bytes_retrans - b->round_retrans;
-    uint32_t delivered = c->rate.delivered - b->round_delivered;
-    b->lossy = lost >= (uint32_t)LOSS_SEGS * c->mss_eff && lost > delivered / LOSS_PART;
-    if (lost > 0 || b->congested)
+    if (harmful(c, b, (uint32_t)c->bytes_retrans - b->round_retrans, c->rate.delivered - b->round_delivered))
         lower_bounds(c, b);
-    b->congested = 0;
+    b->marked = 0;
+    b->round_rtt_us = 0;
     b->round_end = b->round_delivered = c->rate.delivered;
     b->round_retrans = (uint32_t)c->bytes_retrans;
     if (b->rounds < UINT16_MAX)
@@ -74,6 +97,8 @@ static bool take_rtt(struct xt_bbr *b, uint32_t now_ms, uint32_t rtt)
     bool old = b->probe_rtt_us && now_ms - b->probe_rtt_ms > PROBE_RTT_INTERVAL_MS;
     if (rtt == 0)
         return old;
+    if (b->round_rtt_us == 0 || rtt < b->round_rtt_us)
+        b->round_rtt_us = rtt;
     if (b->probe_rtt_us == 0 || old || rtt <= b->probe_rtt_us) {
         b->probe_rtt_us = rtt;
         b->probe_rtt_ms = now_ms;

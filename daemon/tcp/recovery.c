@@ -222,7 +222,8 @@ static void acked_in_recovery(struct xt_ack *a)
 {
     struct xt_conn *c = a->c;
     if (xt_seq_ge(c->snd_una, c->recover)) {
-        c->cwnd = c->ssthresh;
+        if (!xt_has_sack(c) || !xt_cc_of(c)->own_recovery)
+            c->cwnd = c->ssthresh;
         if (!xt_has_sack(c))
             c->cwnd = xt_u32_min(c->ssthresh, xt_u32_max(c->snd_nxt - c->snd_una, c->mss_eff) + c->mss_eff);
         leave_recovery(c);
@@ -311,7 +312,7 @@ void xt_recovery_ack(struct xt_ack *a)
             enter_recovery(c, ctx, a->news.delivered);
     }
     if (c->ca_state == XT_CA_RECOVERY) {
-        if (xt_has_sack(c))
+        if (xt_has_sack(c) && !xt_cc_of(c)->own_recovery)
             xt_prr_acked(c, a->news.delivered, a->bytes > 0 && a->lost == 0);
     } else if (a->bytes > 0 && !recovering && (c->cflags & XT_CF_CWND_LIM)) {
         xt_cc_of(c)->acked(c, ctx, a->bytes);
@@ -327,7 +328,7 @@ void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     ctx->stats->rack_timer_losses++;
     if (c->ca_state < XT_CA_RECOVERY)
         enter_recovery(c, ctx, 0);
-    if (c->ca_state == XT_CA_RECOVERY)
+    if (c->ca_state == XT_CA_RECOVERY && !xt_cc_of(c)->own_recovery)
         xt_prr_acked(c, 0, false);
 }
 
