@@ -114,6 +114,7 @@ static void end(struct xt_stack *s, struct xt_conn *c, uint32_t events)
         leave_listener(s, c);
     }
     s->ops.event(s->ops.arg, c, events);
+    xt_board_end(s, c);
     c->flags = 0;
     give_index(s, i);
 }

@@ -152,6 +152,7 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
     }
     if (!xt_tcp_output(c, &ctx, &seg, 0))
         return XT_SENT_NONE;
+    xt_board_check(s, c);
     if (hop != HOP_OK || (seg.len && !s->side[c->index].tx)) {
         count_lost(s, hop);
         return XT_SENT_ONE;

@@ -71,14 +71,14 @@ enum {
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
 #define XT_STATE_MAGIC 0x54535458u /* "XTST" */
-#define XT_STATE_VERSION 3u
+#define XT_STATE_VERSION 4u
 
 struct xt_state_hdr {
     uint32_t magic, version;
     uint32_t max_conns, record_size;
-    uint32_t records_off;
-    uint32_t high_water; /* records from here on were never used */
-    uint64_t rsv[5];
+    uint32_t records_off, board_size; /* boards (daemon/tcp/board.h) follow the records */
+    uint32_t high_water;              /* records from here on were never used */
+    uint32_t rsv[9];
 };
 _Static_assert(sizeof(struct xt_state_hdr) == 64, "xt_state_hdr");
 

@@ -70,9 +70,9 @@ struct xt_bbr {
     uint32_t cycle_ms, wait_ms;        /* when the cycle began, and how long it cruises */
     uint16_t rounds;                   /* round trips in this cycle */
     uint8_t phase, full_rounds, filled, lossy, round_start, up_rounds;
-    uint8_t marked;         /* an ECN echo since the round trip began */
-    uint16_t loss_base;     /* of 65536 bytes: what the path loses while no queue shows */
-    uint32_t round_rtt_us;  /* least of this round, 0: no sample */
+    uint8_t marked;        /* an ECN echo since the round trip began */
+    uint16_t loss_base;    /* of 65536 bytes: what the path loses while no queue shows */
+    uint32_t round_rtt_us; /* least of this round, 0: no sample */
 };
 
 #endif

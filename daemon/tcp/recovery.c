@@ -27,10 +27,10 @@ static uint32_t sack_edge(const struct xt_conn *c)
 {
     uint32_t bytes = 0, ranges = 0, thresh = dupthresh(c);
     for (unsigned i = c->n_sent; i-- > 0;) {
-        if (c->sent[i].state != XT_SENT_SACKED)
+        if (xt_sent_list(c)[i].state != XT_SENT_SACKED)
             continue;
         uint32_t left = xt_sent_left(c, i);
-        bytes += c->sent[i].end - left;
+        bytes += xt_sent_list(c)[i].end - left;
         if (++ranges >= thresh || bytes > (thresh - 1) * c->mss_eff)
             return left;
     }
@@ -362,7 +362,7 @@ void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         c->ssthresh = xt_cc_of(c)->ssthresh(c, xt_u32_min(c->snd_nxt - c->snd_una, c->cwnd));
     }
     /* A peer may take back what it SACKed (RFC 2018 section 8): believe it no more when that did not help. */
-    if (c->timeouts > 1 || (c->n_sent > 0 && c->sent[0].state == XT_SENT_SACKED))
+    if (c->timeouts > 1 || (c->n_sent > 0 && xt_sent_list(c)[0].state == XT_SENT_SACKED))
         xt_sent_unsack(c);
     c->cwnd = c->mss_eff;
     c->cc_acked = 0;
