@@ -8,9 +8,10 @@
 #define LOSS_PART_QUIET 6554 /* 10 %, where no queue shows */
 #define LOSS_SEGS 6          /* and at least that many segments */
 #define LOSS_BASE_SEGS 16    /* fewer, delivered in a round, say nothing about what the path loses */
-#define QUEUE_SLACK_US 500   /* what scheduling adds to a round-trip time */
+#define QUEUE_SLACK_US 1000  /* what scheduling adds to a round-trip time */
 #define BETA_PERCENT 70
 #define FULL_ROUNDS 3
+#define PROBE_ECHO_ROUNDS 3 /* until what a probe lost, retransmissions of it included, was sent again */
 #define HEADROOM_PERCENT 85 /* of inflight_hi, left to others while cruising */
 
 uint64_t xt_bbr_bw(const struct xt_bbr *b)
@@ -29,7 +30,7 @@ uint32_t xt_bbr_bdp(const struct xt_bbr *b, uint32_t percent)
 static void lower_bounds(struct xt_conn *c, struct xt_bbr *b)
 {
     bool probing = b->phase < XT_BBR_DOWN || b->phase == XT_BBR_REFILL || b->phase == XT_BBR_UP;
-    bool after_probe = b->phase == XT_BBR_DOWN && b->rounds < 2; /* what is sent again now was lost by the probe */
+    bool after_probe = b->phase == XT_BBR_DOWN && b->rounds < PROBE_ECHO_ROUNDS;
     if (probing || after_probe || c->ca_state == XT_CA_LOSS)     /* after a time-out cwnd is the limit, not the path */
         return;
     uint64_t bw = b->bw_lo ? b->bw_lo : xt_bbr_bw(b);
@@ -40,10 +41,10 @@ static void lower_bounds(struct xt_conn *c, struct xt_bbr *b)
     b->inflight_lo = xt_u32_max(b->round_inflight, inflight);
 }
 
-/* Did the round trip's fastest segment wait, and be it only for an eighth more than the bare round-trip time? */
+/* Did the round trip's fastest segment wait, for as long as the first of a probe's round trips would make it wait? */
 static bool queue_shows(const struct xt_bbr *b)
 {
-    return b->round_rtt_us == 0 || b->round_rtt_us > b->min_rtt_us + b->min_rtt_us / 8 + QUEUE_SLACK_US;
+    return b->round_rtt_us == 0 || b->round_rtt_us > b->min_rtt_us + b->min_rtt_us / 4 + QUEUE_SLACK_US;
 }
 
 /* What a round trip's losses mean. A queue that is full loses what is too much, and shows before it does. Where none shows
@@ -62,13 +63,27 @@ static bool harmful(struct xt_conn *c, struct xt_bbr *b, uint32_t lost, uint32_t
     return b->lossy || beyond || b->marked;
 }
 
-/* A round trip is over when something sent after its beginning is delivered. What was sent again in it counts as lost. */
-static void count_round(struct xt_conn *c, struct xt_bbr *b, const struct xt_rate_sample *rs)
+/* The few samples of a round trip may all be lost or late; what it delivered in all is a lower bound of what it could. */
+static void take_round(struct xt_bbr *b, uint32_t delivered, uint32_t us)
 {
+    if (us < b->min_rtt_us)
+        return;
+    uint64_t rate = delivered * 1000000ull / xt_u32_max(us, 1);
+    b->round_bw = rate > b->round_bw ? rate : b->round_bw;
+    b->round_inflight = xt_u32_max(b->round_inflight, delivered);
+}
+
+/* A round trip is over when something sent after its beginning is delivered. What was sent again in it counts as lost. */
+static void count_round(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_rate_sample *rs)
+{
+    struct xt_bbr *b = &c->ccs.bbr;
     b->round_start = rs->interval && xt_seq_ge(rs->prior, b->round_end);
     if (!b->round_start)
         return;
-    if (harmful(c, b, (uint32_t)c->bytes_retrans - b->round_retrans, c->rate.delivered - b->round_delivered))
+    uint32_t delivered = c->rate.delivered - b->round_delivered;
+    take_round(b, delivered, (uint32_t)ctx->now_us - b->round_us);
+    b->round_us = (uint32_t)ctx->now_us;
+    if (harmful(c, b, (uint32_t)c->bytes_retrans - b->round_retrans, delivered))
         lower_bounds(c, b);
     b->marked = 0;
     b->round_rtt_us = 0;
@@ -113,7 +128,7 @@ static bool take_rtt(struct xt_bbr *b, uint32_t now_ms, uint32_t rtt)
 bool xt_bbr_model(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_rate_sample *rs)
 {
     struct xt_bbr *b = &c->ccs.bbr;
-    count_round(c, b, rs);
+    count_round(c, ctx, rs);
     take_bandwidth(b, rs);
     return take_rtt(b, xt_now_ms(ctx), rs->rtt_us);
 }
