@@ -10,6 +10,7 @@
 #define LOSS_BASE_SEGS 16    /* fewer, delivered in a round, say nothing about what the path loses */
 #define QUEUE_SLACK_US 1000  /* what scheduling adds to a round-trip time */
 #define BETA_PERCENT 70
+#define RAISE_PART 8
 #define FULL_ROUNDS 3
 #define PROBE_ECHO_ROUNDS 3 /* until what a probe lost, retransmissions of it included, was sent again */
 #define HEADROOM_PERCENT 85 /* of inflight_hi, left to others while cruising */
@@ -39,6 +40,17 @@ static void lower_bounds(struct xt_conn *c, struct xt_bbr *b)
     inflight = (uint32_t)((uint64_t)inflight * BETA_PERCENT / 100);
     b->bw_lo = b->round_bw > bw ? b->round_bw : bw;
     b->inflight_lo = xt_u32_max(b->round_inflight, inflight);
+}
+
+/* No harm and no queue for a round trip: what was given up comes back bit by bit. The draft waits for the next probe, dozens
+ * of round trips, which one burst of loss on an otherwise bad line does not deserve. */
+static void raise_bounds(struct xt_bbr *b)
+{
+    uint64_t bw = b->bw[0] > b->bw[1] ? b->bw[0] : b->bw[1];
+    b->bw_lo += b->bw_lo / RAISE_PART;
+    b->inflight_lo += b->inflight_lo / RAISE_PART;
+    if (b->bw_lo >= bw)
+        b->bw_lo = b->inflight_lo = 0;
 }
 
 /* Did the round trip's fastest segment wait, for as long as the first of a probe's round trips would make it wait? */
@@ -85,6 +97,8 @@ static void count_round(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const s
     b->round_us = (uint32_t)ctx->now_us;
     if (harmful(c, b, (uint32_t)c->bytes_retrans - b->round_retrans, delivered))
         lower_bounds(c, b);
+    else if (b->bw_lo && !queue_shows(b))
+        raise_bounds(b);
     b->marked = 0;
     b->round_rtt_us = 0;
     b->round_end = b->round_delivered = c->rate.delivered;
