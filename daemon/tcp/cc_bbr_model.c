@@ -32,7 +32,7 @@ static void lower_bounds(struct xt_conn *c, struct xt_bbr *b)
 {
     bool probing = b->phase < XT_BBR_DOWN || b->phase == XT_BBR_REFILL || b->phase == XT_BBR_UP;
     bool after_probe = b->phase == XT_BBR_DOWN && b->rounds < PROBE_ECHO_ROUNDS;
-    if (probing || after_probe || c->ca_state == XT_CA_LOSS)     /* after a time-out cwnd is the limit, not the path */
+    if (probing || after_probe || c->ca_state == XT_CA_LOSS) /* after a time-out cwnd is the limit, not the path */
         return;
     uint64_t bw = b->bw_lo ? b->bw_lo : xt_bbr_bw(b);
     uint32_t inflight = b->inflight_lo ? b->inflight_lo : c->cwnd;
@@ -92,10 +92,11 @@ static void count_round(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const s
     b->round_start = rs->interval && xt_seq_ge(rs->prior, b->round_end);
     if (!b->round_start)
         return;
-    uint32_t delivered = c->rate.delivered - b->round_delivered;
+    uint32_t delivered = c->rate.delivered - b->round_delivered, lost = (uint32_t)c->bytes_retrans - b->round_retrans;
     take_round(b, delivered, (uint32_t)ctx->now_us - b->round_us);
     b->round_us = (uint32_t)ctx->now_us;
-    if (harmful(c, b, (uint32_t)c->bytes_retrans - b->round_retrans, delivered))
+    b->round_volume = delivered + lost;
+    if (harmful(c, b, lost, delivered))
         lower_bounds(c, b);
     else if (b->bw_lo && !queue_shows(b))
         raise_bounds(b);
@@ -171,7 +172,7 @@ void xt_bbr_new_cycle(struct xt_bbr *b)
 void xt_bbr_too_high(struct xt_bbr *b)
 {
     uint32_t least = xt_bbr_bdp(b, b->phase == XT_BBR_STARTUP ? 100 : BETA_PERCENT);
-    b->inflight_hi = xt_u32_max(xt_u32_max(b->round_inflight, least), 1);
+    b->inflight_hi = xt_u32_max(xt_u32_max(b->round_volume, least), 1);
 }
 
 uint32_t xt_bbr_with_headroom(const struct xt_bbr *b)
