@@ -171,13 +171,15 @@ void xt_bbr_new_cycle(struct xt_bbr *b)
 
 void xt_bbr_too_high(struct xt_bbr *b)
 {
-    uint32_t least = xt_bbr_bdp(b, b->phase == XT_BBR_STARTUP ? 100 : BETA_PERCENT);
-    b->inflight_hi = xt_u32_max(xt_u32_max(b->round_volume, least), 1);
+    b->inflight_hi = xt_u32_max(xt_u32_max(b->round_volume, xt_bbr_bdp(b, 100)), 1);
 }
 
+/* What the path itself holds is nobody's queue: less would only waste it. */
 uint32_t xt_bbr_with_headroom(const struct xt_bbr *b)
 {
-    return b->inflight_hi ? (uint32_t)((uint64_t)b->inflight_hi * HEADROOM_PERCENT / 100) : XT_CWND_MAX;
+    if (!b->inflight_hi)
+        return XT_CWND_MAX;
+    return xt_u32_max((uint32_t)((uint64_t)b->inflight_hi * HEADROOM_PERCENT / 100), xt_bbr_bdp(b, 100));
 }
 
 uint32_t xt_bbr_bound(const struct xt_bbr *b, uint32_t cwnd)
