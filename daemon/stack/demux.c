@@ -130,6 +130,7 @@ void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, c
     bool waited = c->state == XT_TIME_WAIT;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint32_t ev = xt_tcp_input(c, &ctx, seg, &reply, &has_reply), floor = c->isn_floor;
+    xt_board_check(s, c);
     if (has_reply)
         reset(s, flow, &reply, rx, &c->opt);
     const uint32_t reuse = XT_EV_CLOSED | XT_EV_TIME_WAIT;

@@ -119,6 +119,9 @@ struct xt_stack {
     struct xt_conn *conns;
     struct xt_side *side;
     uint32_t free_head; /* index plus 1 */
+    struct xt_board *boards;
+    uint32_t *board_free; /* indices of those not lent, a stack */
+    uint32_t n_board_free;
     struct xt_list ready;
     struct xt_flowmap flows;
     struct xt_wheel wheel; /* of connections */
@@ -191,6 +194,17 @@ uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i);
 bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i);
 /* Rebuilds what is private from the records of an earlier stack. */
 int xt_conn_rebuild(struct xt_stack *s);
+/* board.c: longer lists for connections that need them; lent and taken back after each segment. */
+uint32_t xt_boards_count(uint32_t max_conns);
+size_t xt_boards_size(uint32_t max_conns);
+/* `boards`: xt_boards_size() bytes of the state region. Returns 0 or -ENOMEM. */
+int xt_boards_init(struct xt_stack *s, void *boards);
+/* Which ones the records of an earlier stack have. Returns 0, -ENOMEM or -EPROTO. */
+int xt_boards_rebuild(struct xt_stack *s);
+void xt_board_check(struct xt_stack *s, struct xt_conn *c);
+/* The connection ends. */
+void xt_board_end(struct xt_stack *s, struct xt_conn *c);
+
 void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener);
 
 /* ---- demux.c ---- */

@@ -151,6 +151,8 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
     }
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     bool any = xt_tcp_output(c, &ctx, &seg, 0);
+    if (any)
+        xt_board_check(s, c);
     xt_conn_end(s); /* before the segment leaves: a peer never acknowledges what a successor does not know of */
     if (!any)
         return XT_SENT_NONE;

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "daemon/stack/stats.h"
+#include "daemon/tcp/board.h"
 #include "daemon/tcp/tcp.h"
 
 struct xt_stack;
@@ -77,9 +78,9 @@ enum {
 struct xt_state_hdr {
     uint32_t magic, version;
     uint32_t max_conns, record_size;
-    uint32_t records_off;
-    uint32_t high_water; /* records from here on were never used */
-    uint64_t rsv[5];
+    uint32_t records_off, board_size; /* boards (daemon/tcp/board.h) follow the records */
+    uint32_t high_water;              /* records from here on were never used */
+    uint32_t rsv[9];
 };
 _Static_assert(sizeof(struct xt_state_hdr) == 64, "xt_state_hdr");
 
@@ -90,6 +91,7 @@ struct xt_undo {
     uint32_t deaths;         /* how often in a row a crash (not a kill) left this record here */
     uint32_t rsv[14];
     struct xt_conn before;
+    struct xt_board board; /* what stood on its board */
 };
 
 /* Bytes that the state region needs for `max_conns` records, header included. */

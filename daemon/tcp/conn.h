@@ -14,8 +14,8 @@
 #include "proto/xt_state.h"
 
 #define XT_NO_CONN UINT32_MAX
-#define XT_OOO_MAX 32  /* out-of-order ranges held in the receive ring */
-#define XT_SENT_MAX 40 /* stretches told apart of what is in flight */
+#define XT_OOO_MAX 32  /* out-of-order ranges held in the receive ring; more on a board (board.h) */
+#define XT_SENT_MAX 40 /* stretches told apart of what is in flight; likewise */
 
 /* Loss detection with SACK; without it is NewReno (RFC 6582) always. */
 enum {
@@ -224,6 +224,7 @@ struct xt_conn {
     /* ---- the core's own from here on; names as in RFC 9293 section 3.3.1 where it has one ---- */
 
     uint64_t timer[XT_TIMERS]; /* deadline of each, microseconds; 0: off */
+    int64_t board;             /* where the struct xt_board lent to it lies, in bytes from this record; 0: none */
     uint64_t rx_urg;           /* stream offset one past the peer's urgent data, 0: none */
     uint64_t tx_urg;           /* stream offset one past our urgent data, 0: none */
     uint64_t pace_next;        /* when the next segment may leave, where pacing is on */
@@ -302,8 +303,8 @@ struct xt_conn {
     uint8_t ecn;             /* XT_CE_* */
     uint8_t cc;              /* enum xt_cc_id */
     uint8_t dupthresh;       /* DupThresh: 3, more when the path is seen to reorder */
-    struct xt_range ooo[XT_OOO_MAX];    /* received out of order, sorted, disjoint, above RCV.NXT */
-    struct xt_flight sent[XT_SENT_MAX]; /* in flight: neighbours from SND.UNA to SND.NXT; see sent.h */
+    struct xt_range ooo[XT_OOO_MAX];    /* received out of order, sorted, disjoint, above RCV.NXT: xt_ooo_list() */
+    struct xt_flight sent[XT_SENT_MAX]; /* in flight, from SND.UNA to SND.NXT; see sent.h: xt_sent_list() */
     struct xt_tally tally;
     struct xt_rate rate; /* delivery rate and round-trip times for congestion control */
     union {

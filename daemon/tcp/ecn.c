@@ -55,6 +55,8 @@ void xt_ecn_received(struct xt_in *in)
 static void reduce(struct xt_conn *c, uint32_t flight)
 {
     const struct xt_cc *cc = xt_cc_of(c);
+    if (cc->marked)
+        cc->marked(c);
     uint64_t left = cc->ssthresh(c, xt_u32_min(flight, c->cwnd));
     if (cc->ecn_percent)
         left = left * cc->ecn_percent / 100;

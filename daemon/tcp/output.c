@@ -8,7 +8,8 @@
 #include "daemon/tcp/sack.h"
 #include "daemon/tcp/tally.h"
 
-#define PACE_LATE_US 1000
+#define PACE_LATE_MIN_US 1000u
+#define PACE_LATE_MAX_US 10000u
 
 /* One call's view. */
 struct out {
@@ -233,14 +234,18 @@ static bool paced(struct out *o)
     return false;
 }
 
-/* `len` bytes left: the next may go when they have passed at the pacing rate. A timer that comes late is made up for. */
+/* `len` bytes left: the next may go when they have passed at the pacing rate. A timer that comes late is made up for, up to
+ * half a round-trip time: that much the ACK clock too would let go at once after a stall. A process among others is often
+ * later than a kernel's timer; were the time lost, so would be the rate, and with it the estimate of what the path gives. */
 static void pace(struct out *o, uint32_t len)
 {
     struct xt_conn *c = o->c;
     uint64_t rate = xt_cc_pacing_rate(c), now = o->ctx->now_us;
     if (rate == 0 || len == 0)
         return;
-    uint64_t from = c->pace_next + PACE_LATE_US > now ? c->pace_next : now;
+    uint64_t late = xt_u32_min(xt_u32_max(c->srtt / 2, PACE_LATE_MIN_US), PACE_LATE_MAX_US), from = c->pace_next;
+    if (from + late < now) /* silence earns nothing */
+        from = c->snd_nxt - c->snd_una > len ? now - late : now;
     c->pace_next = from + len * 1000000ull / rate;
 }
 

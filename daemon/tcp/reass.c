@@ -38,9 +38,9 @@ static uint32_t room(const struct xt_in *in)
 static void join(struct xt_conn *c)
 {
     uint32_t nxt = c->rcv_nxt;
-    for (unsigned i = 0; i < c->n_ooo && xt_seq_le(c->ooo[i].left, nxt); i++)
-        nxt = xt_seq_max(nxt, c->ooo[i].right);
-    xt_range_trim(c->ooo, &c->n_ooo, nxt);
+    for (unsigned i = 0; i < c->n_ooo && xt_seq_le(xt_ooo_list(c)[i].left, nxt); i++)
+        nxt = xt_seq_max(nxt, xt_ooo_list(c)[i].right);
+    xt_range_trim(xt_ooo_list(c), &c->n_ooo, nxt);
     c->rx_head += nxt - c->rcv_nxt;
     c->rcv_nxt = nxt;
 }
@@ -48,7 +48,7 @@ static void join(struct xt_conn *c)
 /* The first part of [left, right) that came before, out of order, is reported (RFC 2883 section 4.2). */
 static void report_overlap(struct xt_conn *c, uint32_t left, uint32_t right)
 {
-    if (xt_range_overlap(c->ooo, c->n_ooo, &left, &right))
+    if (xt_range_overlap(xt_ooo_list(c), c->n_ooo, &left, &right))
         xt_sack_duplicate(c, left, right);
 }
 
@@ -98,8 +98,8 @@ static void out_of_order(struct xt_in *in)
     struct xt_conn *c = in->c;
     uint32_t gap = in->seq - c->rcv_nxt, space = room(in);
     /* The last report ended where this segment begins. */
-    int range = c->n_recent > 0 ? xt_range_find(c->ooo, c->n_ooo, c->sack_recent[0]) : -1;
-    bool longer = xt_has_sack(c) && range >= 0 && c->ooo[range].right == in->seq && !(in->flags & XT_TH_FIN);
+    int range = c->n_recent > 0 ? xt_range_find(xt_ooo_list(c), c->n_ooo, c->sack_recent[0]) : -1;
+    bool longer = xt_has_sack(c) && range >= 0 && xt_ooo_list(c)[range].right == in->seq && !(in->flags & XT_TH_FIN);
     ack_at_once(in, longer);
     if (gap >= space) {
         in->ctx->stats->drop_no_room++;
@@ -108,8 +108,8 @@ static void out_of_order(struct xt_in *in)
     uint32_t n = xt_u32_min(in->len, space - gap);
     uint32_t right = in->seq + n;
     report_overlap(c, in->seq, right);
-    if (!xt_range_covers(c->ooo, c->n_ooo, in->seq, right)) {
-        if (xt_range_add(c->ooo, &c->n_ooo, XT_OOO_MAX, in->seq, right) < 0) {
+    if (!xt_range_covers(xt_ooo_list(c), c->n_ooo, in->seq, right)) {
+        if (xt_range_add(xt_ooo_list(c), &c->n_ooo, xt_ooo_room(c), in->seq, right) < 0) {
             in->ctx->stats->drop_ooo_full++;
             return;
         }

@@ -27,10 +27,10 @@ static uint32_t sack_edge(const struct xt_conn *c)
 {
     uint32_t bytes = 0, ranges = 0, thresh = dupthresh(c);
     for (unsigned i = c->n_sent; i-- > 0;) {
-        if (c->sent[i].state != XT_SENT_SACKED)
+        if (xt_sent_list(c)[i].state != XT_SENT_SACKED)
             continue;
         uint32_t left = xt_sent_left(c, i);
-        bytes += c->sent[i].end - left;
+        bytes += xt_sent_list(c)[i].end - left;
         if (++ranges >= thresh || bytes > (thresh - 1) * c->mss_eff)
             return left;
     }
@@ -227,7 +227,8 @@ static void acked_in_recovery(struct xt_ack *a)
 {
     struct xt_conn *c = a->c;
     if (xt_seq_ge(c->snd_una, c->recover)) {
-        c->cwnd = c->ssthresh;
+        if (!xt_has_sack(c) || !xt_cc_of(c)->own_recovery)
+            c->cwnd = c->ssthresh;
         leave_recovery(c);
     } else if (!xt_has_sack(c) && a->bytes > 0) {
         uint32_t gone = a->bytes / c->mss_eff;
@@ -314,7 +315,7 @@ void xt_recovery_ack(struct xt_ack *a)
             enter_recovery(c, ctx, a->news.delivered);
     }
     if (c->ca_state == XT_CA_RECOVERY) {
-        if (xt_has_sack(c))
+        if (xt_has_sack(c) && !xt_cc_of(c)->own_recovery)
             xt_prr_acked(c, a->news.delivered, a->bytes > 0 && a->lost == 0);
     } else if (a->bytes > 0 && !recovering && (c->cflags & XT_CF_CWND_LIM)) {
         xt_cc_of(c)->acked(c, ctx, a->bytes);
@@ -330,7 +331,7 @@ void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     ctx->stats->rack_timer_losses++;
     if (c->ca_state < XT_CA_RECOVERY)
         enter_recovery(c, ctx, 0);
-    if (c->ca_state == XT_CA_RECOVERY)
+    if (c->ca_state == XT_CA_RECOVERY && !xt_cc_of(c)->own_recovery)
         xt_prr_acked(c, 0, false);
 }
 
@@ -364,7 +365,7 @@ void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         c->ssthresh = xt_cc_of(c)->ssthresh(c, xt_u32_min(c->snd_nxt - c->snd_una, c->cwnd));
     }
     /* A peer may take back what it SACKed (RFC 2018 section 8): believe it no more when that did not help. */
-    if (c->timeouts > 1 || (c->n_sent > 0 && c->sent[0].state == XT_SENT_SACKED))
+    if (c->timeouts > 1 || (c->n_sent > 0 && xt_sent_list(c)[0].state == XT_SENT_SACKED))
         xt_sent_unsack(c);
     c->cwnd = c->mss_eff;
     c->cc_acked = 0;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/tcp/board.h"
 #include "daemon/tcp/tcp.h"
 #include "tests/sim/rng.h"
 
@@ -25,6 +26,7 @@ struct path_cfg {
 
 struct flow {
     struct xt_conn c[2]; /* 0 sends, 1 receives */
+    struct xt_board board[2];
     struct xt_tcp_cfg cfg;
     struct xt_tcp_stats stats[2];
     uint8_t *rx;

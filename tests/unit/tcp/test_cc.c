@@ -139,3 +139,50 @@ Test(cc, an_unused_window_does_not_grow)
     cr_assert_gt(s->cwnd, cwnd);
     pair_free(p);
 }
+
+/* The pacing timer comes every 5 ms and not every 2 or 3, as on a busy machine: the rate is kept all the same. */
+Test(cc, a_late_pacing_timer_is_made_up_for)
+{
+    struct pair *p = pair_new();
+    pair_open(p);
+    struct xt_conn *s = &p->e[0].c;
+    struct xt_tcp_ctx now = pair_ctx(p, 0);
+    s->opt.cc = XT_CC_BBR + 1;
+    xt_tcp_options_changed(s, &now);
+    s->cwnd = 1 << 20;
+    s->srtt = 20000;
+    s->ccs.bbr.pacing_rate = 1000000;
+    uint32_t start = s->snd_nxt;
+    pair_write(p, 0, 60000, false);
+    cr_assert_leq(s->snd_nxt - start, 2 * 1448, "%u bytes at once", s->snd_nxt - start);
+    for (int i = 0; i < 8; i++) {
+        p->now += 5000;
+        pair_flush(p, 0);
+    }
+    uint32_t sent = s->snd_nxt - start;
+    cr_assert_geq(sent, 36000, "%u bytes in 40 ms", sent);
+    cr_assert_leq(sent, 40000 + 2 * 1448, "%u bytes in 40 ms", sent);
+    pair_free(p);
+}
+
+/* Silence is not lateness: what was not sent then is not made up for. */
+Test(cc, silence_earns_no_burst)
+{
+    struct pair *p = pair_new();
+    pair_open(p);
+    struct xt_conn *s = &p->e[0].c;
+    struct xt_tcp_ctx now = pair_ctx(p, 0);
+    s->opt.cc = XT_CC_BBR + 1;
+    xt_tcp_options_changed(s, &now);
+    pair_write(p, 0, 1000, false);
+    pair_settle(p);
+    pair_read(p, 1);
+    s->cwnd = 1 << 20;
+    s->srtt = 20000;
+    s->ccs.bbr.pacing_rate = 1000000;
+    p->now += 100000;
+    uint32_t start = s->snd_nxt;
+    pair_write(p, 0, 60000, false);
+    cr_assert_leq(s->snd_nxt - start, 2 * 1448, "%u bytes at once", s->snd_nxt - start);
+    pair_free(p);
+}
