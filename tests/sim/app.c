@@ -23,9 +23,11 @@ static uint8_t fill_byte(const void *arg, uint64_t off)
     return app_byte(f->n, f->from, off);
 }
 
-/* True when an application ends a connection in a way that may lose bytes. */
+/* True when this connection may end with bytes lost: by the way an application ends it, by a crash, by a time limit. */
 bool app_lossy(const struct net *n)
 {
+    if (n->p.may_break || (n->p.crashes && n->round == 0))
+        return true;
     return n->p.host[0].app.ending >= END_ABORT || n->p.host[1].app.ending >= END_ABORT;
 }
 

@@ -72,7 +72,7 @@ static void add(struct totals *t, const struct net *n)
         t->reordered += n->link[i].reordered;
         t->duplicated += n->link[i].duplicated;
         t->corrupted += n->link[i].corrupted;
-        t->queue_drops += n->link[i].queue_drops;
+        t->queue_drops += n->link[i].own.drops;
     }
 }
 
@@ -82,7 +82,10 @@ static void report(struct net *n, uint64_t seed, bool traced)
     if (traced)
         return;
     params_print(&n->p);
-    net_run(n, seed, true);
+    static struct trace trace;
+    trace.n = 0;
+    net_run(n, seed, &trace);
+    trace_print(&trace);
     printf("FAILED seed %llu: %s\nrun again with: sim --trace %llu\n", (unsigned long long)seed, n->failure,
            (unsigned long long)seed);
 }
@@ -94,7 +97,8 @@ static int run_traced(uint64_t seed)
         return 2;
     params_from_seed(&n->p, seed);
     params_print(&n->p);
-    bool ok = net_run(n, seed, true);
+    static struct trace trace = {.all = true};
+    bool ok = net_run(n, seed, &trace);
     printf("seed %llu: %s\n", (unsigned long long)seed, ok ? "passed" : n->failure);
     free(n);
     return !ok;
@@ -111,7 +115,7 @@ int main(int argc, char **argv)
     if (!n)
         return 2;
     for (uint64_t seed = first; seed < first + count; seed++) {
-        bool ok = net_run(n, seed, false);
+        bool ok = net_run(n, seed, NULL);
         add(&t, n);
         if (!ok)
             report(n, seed, failed++ > 0); /* one trace is enough to start with */
