@@ -249,6 +249,7 @@ uint64_t net_next(struct net *n)
         uint64_t t = next_time(n);
         if (t != NEVER || settle(n))
             return t;
+        maybe_next_round(n);
     }
     return NEVER;
 }

@@ -131,8 +131,10 @@ struct net {
     struct xt_tcp_stats stats; /* of all connections of the run */
 };
 
-/* params.c: what a seed means. */
+/* params.c, params_net.c: what a seed means. */
 void params_from_seed(struct params *p, uint64_t seed);
+void params_net(struct params *p, struct rng *r);
+/* params_print.c */
 void params_print(const struct params *p);
 
 /* net.c: one run. net_begin() makes it ready to start at `now`; while net_next() tells of a time, net_step() moves the clock
