@@ -16,6 +16,7 @@ bool crowd_wants(uint64_t seed)
 static void member(struct params *p, uint64_t seed, unsigned i)
 {
     params_from_seed(p, (seed << 8 | i) * 4 + 1);
+    p->reorders = false;
     for (unsigned h = 0; h < 2; h++) {
         struct link_cfg *l = &p->link[h];
         l->loss /= 10;

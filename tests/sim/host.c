@@ -21,6 +21,7 @@ static void emit(struct ep *e, const struct xt_seg *s)
     struct sim_conn *c = e->arg;
     log_seg(c->net, c->host, "->", s, true);
     watch_sent(c, s);
+    c->net->link[c->host].tag = c->round;
     wire_send(c->net, c->host, e, s);
 }
 
@@ -65,6 +66,11 @@ static void check_end(struct net *n, const struct sim_conn *c)
     else if (c->ep.conn.tx_una != a->cfg.to_send)
         net_fail(n, "host %u ends with %llu of %u bytes acknowledged", c->host, (unsigned long long)c->ep.conn.tx_una,
                  a->cfg.to_send);
+    /* Before it was seen that the path reorders, three duplicates mean a loss; from then on RACK waits (RFC 8985 section 6.2
+     * step 4). */
+    if (n->p.reorders && c->ep.stats.fast_recoveries > 2)
+        net_fail(n, "host %u recovers %llu times from mere reordering", c->host,
+                 (unsigned long long)c->ep.stats.fast_recoveries);
     /* The octet of a zero-window probe goes again with each probe, and once more when the window opens. */
     if (n->p.clean && !n->syn_may_repeat && c->ep.stats.retrans_segs > 2 * c->ep.stats.probes_sent)
         net_fail(n, "host %u counts %llu retransmissions on a clean link", c->host,
@@ -111,6 +117,8 @@ void host_after(struct net *n, struct sim_conn *c)
 
 uint32_t host_new_isn(const struct net *n, unsigned host)
 {
+    if (n->p.echoes)
+        return n->host[host].cfg.isn_secret + n->round * 5000;
     return n->host[host].cfg.isn_secret + (uint32_t)(n->now / 4);
 }
 
@@ -133,14 +141,16 @@ static void listener_input(struct net *n, unsigned host, const struct xt_seg *s,
     host_after(n, &h->conn);
 }
 
-static void host_input(struct net *n, unsigned host, const struct xt_seg *s)
+/* `tag`: the round in which it was sent. */
+static void host_input(struct net *n, unsigned host, const struct xt_seg *s, unsigned tag)
 {
     struct host *h = &n->host[host];
     struct xt_seg reply = {0};
     log_seg(n, host, "<-", s, false);
     if (h->conn.used && h->conn.ep.conn.state != XT_CLOSED) {
         h->conn.ep.now = n->now;
-        watch_delivered(&h->conn, s);
+        if (tag == h->conn.round)
+            watch_delivered(&h->conn, s);
         uint32_t ev = ep_input(&h->conn.ep, s);
         uint32_t floor = h->conn.ep.conn.isn_floor, isn = host_new_isn(n, host);
         host_after(n, &h->conn);
@@ -158,8 +168,9 @@ static void host_input(struct net *n, unsigned host, const struct xt_seg *s)
 static bool coalesces(const struct xt_seg *a, const struct xt_seg *b)
 {
     return a->len && b->len && a->len + b->len <= 65000 && b->seq == a->seq + a->len && a->ack == b->ack &&
-           a->ecn == b->ecn && a->wnd == b->wnd && a->flags == XT_TH_ACK && (b->flags & ~XT_TH_PSH & ~XT_TH_FIN) == XT_TH_ACK &&
-           !memcmp(&a->opt, &b->opt, sizeof a->opt) && (!a->gso_size || b->len <= a->gso_size);
+           a->ecn == b->ecn && a->wnd == b->wnd && a->flags == XT_TH_ACK &&
+           (b->flags & ~XT_TH_PSH & ~XT_TH_FIN) == XT_TH_ACK && !memcmp(&a->opt, &b->opt, sizeof a->opt) &&
+           (!a->gso_size || b->len <= a->gso_size);
 }
 
 static void coalesce(struct xt_seg *a, const struct xt_seg *b, uint8_t *buf)
@@ -175,11 +186,11 @@ static void coalesce(struct xt_seg *a, const struct xt_seg *b, uint8_t *buf)
 }
 
 /* What was merged on its way does not say how. */
-static void hand_over(struct net *n, unsigned to, struct xt_seg *s)
+static void hand_over(struct net *n, unsigned to, struct xt_seg *s, unsigned tag)
 {
     if (n->p.merge)
         s->gso_size = 0;
-    host_input(n, to, s);
+    host_input(n, to, s, tag);
 }
 
 /* Delivers all packets that have arrived, as one batch. */
@@ -194,12 +205,12 @@ void host_deliver(struct net *n, unsigned to)
     while ((p = link_take(&n->link[!to], n->now))) {
         if (h->down_until > n->now || !wire_parse(n, to, p, &t)) {
             free(p);
-        } else if (have && coalesces(&s, &t) && rng_ppm(&n->rng, h->cfg.gro)) {
+        } else if (have && held->tag == p->tag && coalesces(&s, &t) && rng_ppm(&n->rng, h->cfg.gro)) {
             coalesce(&s, &t, buf);
             free(p);
         } else {
             if (have)
-                hand_over(n, to, &s);
+                hand_over(n, to, &s, held->tag);
             free(held);
             held = p;
             s = t;
@@ -207,7 +218,7 @@ void host_deliver(struct net *n, unsigned to)
         }
     }
     if (have)
-        hand_over(n, to, &s);
+        hand_over(n, to, &s, held->tag);
     free(held);
     h->conn.ep.batch = false;
     if (h->conn.used) {
@@ -215,7 +226,6 @@ void host_deliver(struct net *n, unsigned to)
         host_after(n, &h->conn);
     }
 }
-
 
 void host_icmp(struct net *n, unsigned host)
 {

@@ -36,7 +36,7 @@ static bool is_out(const struct link *l, uint64_t now)
     return false;
 }
 
-static struct packet *packet_new(const uint8_t *bytes, size_t len, uint64_t at, uint8_t ecn)
+static struct packet *packet_new(const struct link *l, const uint8_t *bytes, size_t len, uint64_t at, uint8_t ecn)
 {
     struct packet *p = malloc(sizeof *p + len);
     if (!p)
@@ -44,6 +44,7 @@ static struct packet *packet_new(const uint8_t *bytes, size_t len, uint64_t at, 
     p->at = at;
     p->ecn = ecn;
     p->corrupted = false;
+    p->tag = l->tag;
     p->len = len;
     memcpy(p->bytes, bytes, len);
     return p;
@@ -123,9 +124,9 @@ void link_send(struct link *l, uint64_t now, const uint8_t *bytes, size_t len, u
         at = at < l->last_at ? l->last_at : at;
         l->last_at = at;
     }
-    deliver_at(l, packet_new(bytes, len, at, ecn));
+    deliver_at(l, packet_new(l, bytes, len, at, ecn));
     if (rng_ppm(l->rng, l->cfg.dup)) {
-        deliver_at(l, packet_new(bytes, len, at + rng_log(l->rng, 1, 5000000), ecn));
+        deliver_at(l, packet_new(l, bytes, len, at + rng_log(l->rng, 1, 5000000), ecn));
         l->duplicated++;
     }
 }

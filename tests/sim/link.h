@@ -48,6 +48,7 @@ struct packet {
     size_t len;
     uint8_t ecn; /* of its IP header */
     bool corrupted;
+    unsigned tag;
     uint8_t bytes[];
 };
 
@@ -57,6 +58,7 @@ struct link {
     struct bottleneck own, *neck; /* `neck` is `own` unless many share one */
     struct packet *head;          /* by arrival */
     uint64_t last_at;
+    unsigned tag; /* of the packets sent from now on: the sender's own, as no header says it */
     unsigned lost, reordered, duplicated, corrupted, blacked_out, acks_thinned;
 };
 

@@ -10,13 +10,13 @@
 #include "daemon/wire/seg.h"
 
 struct middlebox {
-    uint8_t strip;         /* XT_OPT_* taken out of both SYNs */
-    uint16_t clamp_mss;    /* the MSS option of SYNs is at most this; 0: as it is */
-    uint32_t renumber[2];  /* added to the sequence numbers of host h, taken off the ACKs of the other */
-    bool fix_sack;         /* and off their SACK blocks; a box that forgets that makes nonsense of them */
-    bool clear_ecn;        /* the two bits of the IP header */
-    bool clear_ecn_flags;  /* ECE and CWR of SYNs */
-    uint16_t split;        /* segments leave in parts of at most this payload; 0: whole */
+    uint8_t strip;        /* XT_OPT_* taken out of both SYNs */
+    uint16_t clamp_mss;   /* the MSS option of SYNs is at most this; 0: as it is */
+    uint32_t renumber[2]; /* added to the sequence numbers of host h, taken off the ACKs of the other */
+    bool fix_sack;        /* and off their SACK blocks; a box that forgets that makes nonsense of them */
+    bool clear_ecn;       /* the two bits of the IP header */
+    bool clear_ecn_flags; /* ECE and CWR of SYNs */
+    uint16_t split;       /* segments leave in parts of at most this payload; 0: whole */
 };
 
 /* What becomes of a segment from host `from`. */

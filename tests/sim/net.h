@@ -51,9 +51,11 @@ struct params {
     bool may_break;        /* outages, crashes or time limits may end connections, as TCP does it */
     unsigned crashes;      /* 0 or 1: a host forgets its connection, and comes back later */
     unsigned crash_host;
-    uint64_t crash_at;     /* after the start */
-    uint64_t reboot;       /* time until the host is back */
-    bool merge;            /* segments coalesced on their way look like larger ones, not like a device's work */
+    uint64_t crash_at; /* after the start */
+    uint64_t reboot;   /* time until the host is back */
+    bool echoes;       /* sequence numbers of one connection are those of the next, whose packets are still about */
+    bool reorders;     /* the network reorders a little and does nothing else: next to nothing is sent twice */
+    bool merge;        /* segments coalesced on their way look like larger ones, not like a device's work */
     struct middlebox box;
     struct link_cfg link[2];
     struct host_cfg host[2];
@@ -126,7 +128,7 @@ struct net {
     uint64_t began;      /* when the run did */
     struct trace *trace; /* NULL: none */
     unsigned id;         /* of several runs that share a bottleneck */
-    char failure[200]; /* empty: none */
+    char failure[200];   /* empty: none */
     uint64_t segs_sent, bytes_moved, too_big, crashed;
     struct xt_tcp_stats stats; /* of all connections of the run */
 };

@@ -71,7 +71,8 @@ static void host_params(struct rng *r, struct host_cfg *h, enum ending ending)
     h->gro = rng_u64(r) % 2 ? (uint32_t)rng_in(r, 0, 1000000) : 0;
     h->isn_secret = (uint32_t)rng_u64(r);
     if (rng_u64(r) % 3 == 0)
-        h->isn_secret = (rng_u64(r) % 3 ? 0 : 1u << 31) - (uint32_t)rng_log(r, 1, 1 << 20); /* wraps during the transfer */
+        h->isn_secret =
+            (rng_u64(r) % 3 ? 0 : 1u << 31) - (uint32_t)rng_log(r, 1, 1 << 20); /* wraps during the transfer */
     app_params(r, &h->app, ending);
 }
 
@@ -96,7 +97,7 @@ void params_from_seed(struct params *p, uint64_t seed)
     bool lossy = end[0] >= END_ABORT || end[1] >= END_ABORT;
     p->rounds = p->simultaneous || lossy || rng_u64(&r) % 4 ? 1 : (unsigned)rng_in(&r, 2, 3);
     params_net(p, &r);
-    if (!p->clean && rng_u64(&r) % 20 == 0) {
+    if (!p->clean && !p->reorders && !p->echoes && rng_u64(&r) % 20 == 0) {
         p->may_break = true;
         p->host[rng_u64(&r) % 2].app.opt.user_timeout = (uint32_t)rng_log(&r, 500, 30000);
     }

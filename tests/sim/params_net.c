@@ -110,12 +110,48 @@ static void patient(struct params *p)
     }
 }
 
+/* Nothing but packets that come a little late, for two ends with SACK and RACK. */
+static void mere_reordering(struct rng *r, struct params *p)
+{
+    p->reorders = true;
+    p->rounds = 1;
+    for (unsigned h = 0; h < 2; h++) {
+        struct link_cfg *l = &p->link[h];
+        *l = (struct link_cfg){.delay = rng_log(r, 5000, 100000), .queue = UINT32_MAX};
+        l->rate = rng_log(r, 10000000, 1000000000);
+        l->reorder = (uint32_t)rng_log(r, 10000, 300000);
+        l->reorder_delay = l->delay / 8;
+        p->host[h].tcp.sack = 1;
+        p->host[h].tcp.recovery = XT_RECOVERY_RACK;
+    }
+}
+
+/* Connection after connection with the same sequence numbers, and many late duplicates. */
+static void echoing(struct rng *r, struct params *p)
+{
+    p->echoes = true;
+    p->rounds = 3;
+    for (unsigned h = 0; h < 2; h++) {
+        p->host[h].tcp.timestamps = 1;
+        p->link[h].dup = (uint32_t)rng_log(r, 50000, 300000);
+    }
+}
+
 void params_net(struct params *p, struct rng *r)
 {
     for (unsigned h = 0; h < 2; h++)
         link_params(r, &p->link[h], p->clean);
     if (p->clean)
         return;
+    bool lossy = p->host[0].app.ending >= END_ABORT || p->host[1].app.ending >= END_ABORT;
+    if (one_in(r, 20) && !lossy) {
+        mere_reordering(r, p);
+        return;
+    }
+    if (one_in(r, 15) && !lossy && !p->simultaneous) {
+        echoing(r, p);
+        return;
+    }
     for (unsigned h = 0; h < 2; h++) {
         queue_params(r, &p->link[h]);
         if (one_in(r, 6))

@@ -11,8 +11,8 @@ static void print_host(unsigned i, const struct host_cfg *h)
     static const char *const names[] = {"shutdown", "after eof", "close", "abort", "close early"};
     printf("  host %u: %s %s mss %u gso %u ts %u sack %u wscale %u ecn %u quickack %u rx %u tx %u batch %u gro %u\n", i,
            xt_cc_name(h->tcp.cc), h->tcp.recovery == XT_RECOVERY_RACK ? "rack" : "sack", h->tcp.mss, h->tcp.gso_max,
-           h->tcp.timestamps, h->tcp.sack, h->tcp.wscale, h->tcp.ecn, h->tcp.quickack, h->rx_size, h->tx_size,
-           h->batch, h->gro);
+           h->tcp.timestamps, h->tcp.sack, h->tcp.wscale, h->tcp.ecn, h->tcp.quickack, h->rx_size, h->tx_size, h->batch,
+           h->gro);
     printf("    app: %s, sends %u, write %u read %u, think %" PRIu64 " us, %u pauses, nodelay %u cork %u keepalive %u, "
            "urgent %u, user time-out %u\n",
            names[h->app.ending], h->app.to_send, h->app.write_max, h->app.read_max, h->app.think, h->app.pauses,
@@ -39,15 +39,18 @@ static void print_box(const struct middlebox *b)
 {
     if (b->strip || b->clamp_mss || b->renumber[0] || b->renumber[1] || b->clear_ecn || b->clear_ecn_flags || b->split)
         printf("  box: strips 0x%x, MSS at most %u, renumbers by %u and %u%s, clears ECN %u %u, splits at %u\n",
-               b->strip, b->clamp_mss, b->renumber[0], b->renumber[1], b->fix_sack ? "" : " but not SACK",
-               b->clear_ecn, b->clear_ecn_flags, b->split);
+               b->strip, b->clamp_mss, b->renumber[0], b->renumber[1], b->fix_sack ? "" : " but not SACK", b->clear_ecn,
+               b->clear_ecn_flags, b->split);
 }
 
 void params_print(const struct params *p)
 {
-    printf("seed %" PRIu64 ": %s, %s open, %u round(s)%s%s\n", p->seed, p->clean ? "clean" : "impaired",
+    printf("seed %" PRIu64 ": %s, %s open, %u round(s)%s%s%s\n", p->seed,
+           p->clean      ? "clean"
+           : p->reorders ? "reordering only"
+                         : "impaired",
            p->simultaneous ? "simultaneous" : "passive", p->rounds, p->may_break ? ", may break" : "",
-           p->merge ? ", segments merged" : "");
+           p->merge ? ", segments merged" : "", p->echoes ? ", sequence numbers come again" : "");
     if (p->crashes)
         printf("  host %u crashes at %.3f s, for %.3f s\n", p->crash_host, (double)p->crash_at / 1e6,
                (double)p->reboot / 1e6);
