@@ -47,6 +47,7 @@ void app_attach(struct net *n, struct sim_conn *c)
     struct app *a = &n->host[c->host].app;
     *a = (struct app){.cfg = n->p.host[c->host].app, .attached = true, .next_read = NEVER, .next_write = NEVER};
     a->pauses_left = a->cfg.pauses;
+    a->silences_left = a->cfg.silences;
     c->app = true;
     c->ep.conn.opt = a->cfg.opt;
     struct xt_tcp_ctx ctx = ep_ctx(&c->ep);
@@ -159,6 +160,11 @@ static void write_some(struct net *n, struct sim_conn *c)
         ep_write(&c->ep, (uint32_t)(want < left ? want : left), fill_byte, &f, rng_ppm(&n->rng, a->cfg.urgent));
     bool more = c->ep.conn.tx_head < a->cfg.to_send && ep_room(&c->ep);
     a->next_write = more ? soon(n, a) : NEVER;
+    if (more && a->silences_left && rng_ppm(&n->rng, 100000)) {
+        a->silences_left--;
+        a->next_write += rng_log(&n->rng, 1000, a->cfg.pause);
+        net_log(n, c->host, "writer is silent for %llu us", (unsigned long long)(a->next_write - n->now));
+    }
 }
 
 void app_run(struct net *n, unsigned host)

@@ -27,6 +27,7 @@ struct app_cfg {
     uint32_t write_max, read_max; /* bytes in one call */
     uint64_t think;               /* at most, between two calls */
     unsigned pauses;              /* of the reader, */
+    unsigned silences;            /* of the writer, between bursts, */
     uint64_t pause;               /* each at most this long */
     uint32_t urgent;              /* writes that move the urgent mark, in millionths */
     uint32_t quit_after;          /* END_ABORT, END_CLOSE_EARLY: bytes read or written before it happens */
@@ -81,7 +82,7 @@ struct app {
     struct app_cfg cfg;
     bool attached, connected, eof, shut, closed, quit;
     uint32_t read_total;
-    unsigned pauses_left;
+    unsigned pauses_left, silences_left;
     uint64_t next_read, next_write;
 };
 

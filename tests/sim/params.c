@@ -34,6 +34,7 @@ static void app_params(struct rng *r, struct app_cfg *a, enum ending ending)
     if (a->to_send > 100000)
         a->read_max = 65536;
     a->pauses = rng_u64(r) % 3 ? 0 : (unsigned)rng_in(r, 1, 2);
+    a->silences = rng_u64(r) % 4 ? 0 : (unsigned)rng_in(r, 1, 3);
     a->pause = 20000000;
     a->urgent = rng_u64(r) % 6 ? 0 : 50000;
     a->quit_after = (uint32_t)rng_log(r, 1, 50000);

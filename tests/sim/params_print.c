@@ -13,10 +13,12 @@ static void print_host(unsigned i, const struct host_cfg *h)
            xt_cc_name(h->tcp.cc), h->tcp.recovery == XT_RECOVERY_RACK ? "rack" : "sack", h->tcp.mss, h->tcp.gso_max,
            h->tcp.timestamps, h->tcp.sack, h->tcp.wscale, h->tcp.ecn, h->tcp.quickack, h->rx_size, h->tx_size, h->batch,
            h->gro);
-    printf("    app: %s, sends %u, write %u read %u, think %" PRIu64 " us, %u pauses, nodelay %u cork %u keepalive %u, "
+    printf("    app: %s, sends %u, write %u read %u, think %" PRIu64
+           " us, %u pauses, %u silences, nodelay %u cork %u keepalive %u, "
            "urgent %u, user time-out %u\n",
            names[h->app.ending], h->app.to_send, h->app.write_max, h->app.read_max, h->app.think, h->app.pauses,
-           h->app.opt.nodelay, h->app.opt.cork, h->app.opt.keepalive, h->app.urgent, h->app.opt.user_timeout);
+           h->app.silences, h->app.opt.nodelay, h->app.opt.cork, h->app.opt.keepalive, h->app.urgent,
+           h->app.opt.user_timeout);
 }
 
 static void print_link(unsigned i, const struct link_cfg *l)
