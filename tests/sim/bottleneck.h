@@ -17,8 +17,8 @@ struct bottleneck {
     uint64_t drops, marks;
 };
 
-/* A packet of `len` bytes comes at `now` (microseconds) with the ECN bits `*ecn`, which may become CE. False: dropped; else
- * `*leaves` is when its last bit has left. */
+/* A packet of `len` bytes comes at `now` (microseconds) with the ECN bits `*ecn`, which may become CE. False:
+ * dropped; else `*leaves` is when its last bit has left. */
 bool bottleneck_pass(struct bottleneck *b, uint64_t now, uint64_t len, uint8_t *ecn, uint64_t *leaves);
 
 #endif

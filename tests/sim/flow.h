@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Bulk transfers over one shared bottleneck in virtual time: for fairness and for goodput, where what the bytes are does
- * not matter. Segments are handed over as they are, super-segments cut up; only data meets loss and reordering. */
+ * Bulk transfers over one shared bottleneck in virtual time: for fairness and for goodput, where what the bytes are
+ * does not matter. Segments are handed over as they are, super-segments cut up; only data meets loss and reordering. */
 #ifndef XT_TEST_FLOW_H
 #define XT_TEST_FLOW_H
 

@@ -66,8 +66,8 @@ static void check_end(struct net *n, const struct sim_conn *c)
     else if (c->ep.conn.tx_una != a->cfg.to_send)
         net_fail(n, "host %u ends with %llu of %u bytes acknowledged", c->host, (unsigned long long)c->ep.conn.tx_una,
                  a->cfg.to_send);
-    /* Before it was seen that the path reorders, three duplicates mean a loss; from then on RACK waits (RFC 8985 section 6.2
-     * step 4). */
+    /* Before it was seen that the path reorders, three duplicates mean a loss; from then on RACK waits (RFC 8985
+     * section 6.2 step 4). */
     if (n->p.reorders && c->ep.stats.fast_recoveries > 2)
         net_fail(n, "host %u recovers %llu times from mere reordering", c->host,
                  (unsigned long long)c->ep.stats.fast_recoveries);

@@ -89,8 +89,8 @@ const char *invariant_lists(const struct xt_conn *c)
     return bad ? bad : check_ooo(c);
 }
 
-/* In flight, from the list alone. Without SACK each duplicate ACK tells of a segment that left the network: what RFC 3042
- * and RFC 6582 say as an inflated congestion window. */
+/* In flight, from the list alone. Without SACK each duplicate ACK tells of a segment that left the network: what RFC
+ * 3042 and RFC 6582 say as an inflated congestion window. */
 static uint32_t pipe_of(const struct xt_conn *c)
 {
     uint32_t flight = c->snd_nxt - c->snd_una, gone = 0;
@@ -107,10 +107,11 @@ void invariant_before(struct invariant_flight *b, const struct xt_conn *c)
     *b = (struct invariant_flight){pipe_of(c), c->snd_una, c->snd_nxt, c->pending};
 }
 
-/* One segment may leave whatever the congestion window says: the first retransmission after three duplicates, of a partial
- * acknowledgment or of a time-out (RFC 5681 section 3.2, RFC 6582 section 3.2, RFC 6298 section 5.4), a tail loss
- * probe (RFC 8985 section 7.3) and a probe of a closed window (RFC 9293 section 3.8.6.1). A FIN takes a place in
- * sequence space but none in the network. Of a peer's closed window one octet may be tried; nothing else leaves beyond it. */
+/* One segment may leave whatever the congestion window says: the first retransmission after three duplicates, of a
+ * partial acknowledgment or of a time-out (RFC 5681 section 3.2, RFC 6582 section 3.2, RFC 6298 section 5.4), a tail
+ * loss probe (RFC 8985 section 7.3) and a probe of a closed window (RFC 9293 section 3.8.6.1). A FIN takes a place
+ * in sequence space but none in the network. Of a peer's closed window one octet may be tried; nothing else leaves
+ * beyond it. */
 const char *invariant_sent(const struct invariant_flight *b, const struct xt_conn *c, const struct xt_seg *s)
 {
     if (s->flags & (XT_TH_SYN | XT_TH_RST) || s->len == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One direction of a simulated network path in virtual time: a bottleneck, delay, jitter, loss, reordering, duplication,
- * corruption, outages, a largest packet that may change, and what some links do to ACKs; all from a seeded generator. */
+ * One direction of a simulated network path in virtual time: a bottleneck, delay, jitter, loss, reordering,
+ * duplication, corruption, outages, a largest packet that may change, and what some links do to ACKs; all from a
+ * seeded generator. */
 #ifndef XT_TEST_LINK_H
 #define XT_TEST_LINK_H
 

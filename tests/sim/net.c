@@ -87,8 +87,8 @@ static void run_timer(struct net *n, unsigned host)
 }
 
 /* A packet of the last connection that outlives it may end the TIME_WAIT that guards against it (RFC 1337) and then
- * be taken for one of the next connection: that hazard is TCP's own, so the next one begins when they are gone. Time stamps
- * are a guard (RFC 7323 section 5): with them nobody need wait. */
+ * be taken for one of the next connection: that hazard is TCP's own, so the next one begins when they are gone. Time
+ * stamps are a guard (RFC 7323 section 5): with them nobody need wait. */
 static bool quiet(const struct net *n)
 {
     if (n->p.echoes)
@@ -115,8 +115,8 @@ static void maybe_next_round(struct net *n)
     next_round(n, up + rng_log(&n->rng, 1, 3000000));
 }
 
-/* A host forgets all and comes back. When it is the client that did, the server finds out by its next SYN that it has but
- * half a connection (RFC 9293 section 3.5.1). */
+/* A host forgets all and comes back. When it is the client that did, the server finds out by its next SYN that it
+ * has but half a connection (RFC 9293 section 3.5.1). */
 static void maybe_crash(struct net *n)
 {
     if (n->crash > n->now)

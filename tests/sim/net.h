@@ -140,8 +140,9 @@ void params_net(struct params *p, struct rng *r);
 /* params_print.c */
 void params_print(const struct params *p);
 
-/* net.c: one run. net_begin() makes it ready to start at `now`; while net_next() tells of a time, net_step() moves the clock
- * there and does what is due. net_end() frees what it holds; true when nothing failed: n->failure says what did. */
+/* net.c: one run. net_begin() makes it ready to start at `now`; while net_next() tells of a time, net_step() moves
+ * the clock there and does what is due. net_end() frees what it holds; true when nothing failed: n->failure says
+ * what did. */
 void net_begin(struct net *n, const struct params *p, uint64_t now, struct trace *trace);
 uint64_t net_next(struct net *n);
 void net_step(struct net *n, uint64_t now);
@@ -154,7 +155,8 @@ bool net_run(struct net *n, uint64_t seed, struct trace *trace);
 void net_fail(struct net *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void net_log(struct net *n, unsigned host, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* host.c: a host's connection, from its begin on. host_after() comes after each call on it: events, invariants, its end. */
+/* host.c: a host's connection, from its begin on. host_after() comes after each call on it: events, invariants, its
+ * end. */
 void host_conn_begin(struct net *n, unsigned host);
 void host_after(struct net *n, struct sim_conn *c);
 uint32_t host_new_isn(const struct net *n, unsigned host);

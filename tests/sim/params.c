@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a seed means: one of the kinds of network and behaviour, all figures drawn from it. */
+ * What a seed means for the hosts and their applications; params_net.c has the network. */
 #include <string.h>
 
 #include "proto/xt_cc.h"

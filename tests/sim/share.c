@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Flows of one kind at a shared bottleneck: after all have settled, each has its fair share and together they fill it.
- * Rates, round-trip times, queues and the time at which each flow begins come from seeds. Prints Jain's index and the use of
- * the link for each congestion control: the mean and the worst of the seeds.
+ * Rates, round-trip times, queues and the time at which each flow begins come from seeds. Prints Jain's index and the
+ * use of the link for each congestion control: the mean and the worst of the seeds.
  *
  *   share [first-seed [count]]   default: 4 seeds from 1 on */
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The TCP core against itself over a simulated network, one run for each seed. A seed that fails is run once more with a
- * trace of its last events.
+ * The TCP core against itself over a simulated network, one run for each seed. A seed that fails is run once more with
+ * a trace of its last events.
  *
- *   sim [first-seed [count]]   or by environment: XT_SIM_SEED, XT_SIM_SEEDS; default: 10,000 seeds from 1 on, 2,000 where
- *                              the address sanitizer slows them down
+ *   sim [first-seed [count]]   or by environment: XT_SIM_SEED, XT_SIM_SEEDS; default: 10,000 seeds from 1 on, 2,000
+ *                              where the address sanitizer slows them down
  *   sim --trace SEED           one seed with its whole trace */
 #include <stdio.h>
 #include <stdlib.h>

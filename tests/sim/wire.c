@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Segments become bytes with a checksum and back; super-segments are cut as a device with TSO does it, then the middlebox
- * has its way with them and the link's MTU is looked at. */
+ * Segments become bytes with a checksum and back; super-segments are cut as a device with TSO does it, then the
+ * middlebox has its way with them and the link's MTU is looked at. */
 #include <string.h>
 
 #include "daemon/base/be.h"
