@@ -4,6 +4,7 @@
 #include "daemon/tcp/cc.h"
 #include "daemon/tcp/emit.h"
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/rate.h"
 #include "daemon/tcp/rtt.h"
 #include "daemon/tcp/sack.h"
 #include "daemon/tcp/tally.h"
@@ -183,6 +184,7 @@ static int send_probe(struct out *o)
         return 1;
     }
     n = xt_u32_min(n, xt_u32_min(o->mss, xt_u32_max(c->snd_wnd, 1)));
+    xt_rate_app_limited(c); /* how fast such octets arrive says nothing of the path */
     xt_emit_data(c, o->ctx, o->seg, c->snd_una, n, o->mss);
     o->seg->ecn = 0; /* RFC 3168 section 6.1.6 */
     c->rtt_start = 0;

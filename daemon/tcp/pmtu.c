@@ -7,7 +7,7 @@
 #define IP6_TCP_HEADERS 60u
 #define MTU_MIN 552u         /* a smaller one is more likely an attack than a network (RFC 5927 section 7.2) */
 #define MTU_BASE 1200u       /* what nearly all paths take (RFC 8899 section 5.1.2) */
-#define BASE_TIMEOUTS 4      /* in a row, of full segments, before that is tried */
+#define BASE_TIMEOUTS 4      /* in a row, of more than that takes, before it is tried */
 #define MIN_TIMEOUTS 6       /* and before the least is */
 #define SEARCH_END 32u       /* bytes of doubt not worth another segment */
 #define RAISE_MS 600000u     /* before a larger size is tried after the end of a search (RFC 1191 section 6.3) */
@@ -63,14 +63,15 @@ void xt_pmtu_told(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu)
 
 void xt_pmtu_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    uint32_t mtu = c->timeouts == BASE_TIMEOUTS ? MTU_BASE : MTU_MIN;
-    if ((c->timeouts != BASE_TIMEOUTS && c->timeouts != MIN_TIMEOUTS) || mtu - headers(c) >= c->mss_path ||
-        c->mss_peer <= mtu - headers(c) || c->snd_nxt - c->snd_una < c->mss_eff)
+    uint32_t mtu = c->timeouts == BASE_TIMEOUTS ? MTU_BASE : MTU_MIN, mss = mtu - headers(c);
+    /* Not when what is in flight fits in one segment of that size. */
+    if ((c->timeouts != BASE_TIMEOUTS && c->timeouts != MIN_TIMEOUTS) || mss >= c->mss_path || c->mss_peer <= mss ||
+        c->snd_nxt - c->snd_una + ts_len(c) <= mss)
         return;
     ctx->stats->pmtu_black_holes++;
     c->mss_bad = (uint16_t)xt_u32_min(c->mss_path, c->mss_peer);
     c->pmtu_ms = xt_now_ms(ctx) + BLACK_HOLE_MS;
-    set(c, mtu - headers(c));
+    set(c, mss);
     c->cwnd = c->mss_eff;
 }
 

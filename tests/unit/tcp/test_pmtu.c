@@ -155,6 +155,15 @@ Test(pmtu, narrow_black_hole_takes_the_least)
     pair_free(p);
 }
 
+/* A message of less than a full segment may be too large all the same. */
+Test(pmtu, narrow_black_hole_passes_a_single_message)
+{
+    struct pair *p = opened(700);
+    transfer(p, 900, 60 * S);
+    cr_assert_eq(p->e[0].c.mss_path, 512);
+    pair_free(p);
+}
+
 static bool all_data(struct pair *p, int from, const struct xt_seg *seg)
 {
     return seg->len > 0;
