@@ -188,3 +188,69 @@ Test(pmtu, an_outage_lowers_it_only_for_a_while)
     cr_assert_eq(p->e[0].c.mss_path, 1460);
     pair_free(p);
 }
+
+Test(pmtu, what_others_learned_never_raises_it)
+{
+    struct pair *p = opened(1460);
+    struct xt_tcp_ctx ctx = pair_ctx(p, 0);
+    told(p, 1000);
+    xt_tcp_path_mtu(&p->e[0].c, &ctx, 1400);
+    cr_assert_eq(p->e[0].c.mss_path, 960);
+    xt_tcp_path_mtu(&p->e[0].c, &ctx, 900);
+    cr_assert_eq(p->e[0].c.mss_path, 860);
+    pair_free(p);
+}
+
+/* The segment that tries a larger size meets a router that says what fits. */
+Test(pmtu, icmp_about_a_probe_ends_the_search_there)
+{
+    struct pair *p = opened(1260);
+    told(p, 1000);
+    p->now += 601 * S;
+    struct xt_conn *c = &p->e[0].c;
+    struct xt_tcp_ctx ctx = pair_ctx(p, 0);
+    pair_write(p, 0, 40000, false);
+    pair_flush(p, 0);
+    cr_assert_eq(c->mss_probe, 1460);
+    uint32_t una = c->snd_una;
+    uint64_t again = p->e[0].stats.retrans_segs;
+    xt_tcp_icmp(c, &ctx, una, EMSGSIZE, 1300);
+    cr_assert_eq(c->mss_path, 960, "a probe tries, ICMP does not raise");
+    cr_assert_eq(c->mss_bad, 1261, "what the search knows now");
+    cr_assert_eq(c->snd_una, una);
+    pair_flush(p, 0);
+    cr_assert_eq(p->e[0].stats.retrans_segs, again, "what is in flight beside it fits");
+    transfer(p, 300000, 30 * S);
+    p->now += 2 * S;
+    transfer(p, 300000, 30 * S);
+    cr_assert_leq(c->mss_path, 1260);
+    cr_assert_gt(c->mss_path, 1000, "the search went on, below what ICMP said: %u", c->mss_path);
+    pair_free(p);
+}
+
+Test(pmtu, an_idle_connection_sends_nothing_again)
+{
+    struct pair *p = opened(1460);
+    struct xt_tcp_ctx ctx = pair_ctx(p, 0);
+    pair_write(p, 0, 1000, false);
+    pair_settle(p);
+    cr_assert_eq(xt_tcp_icmp(&p->e[0].c, &ctx, p->e[0].c.snd_una, EMSGSIZE, 1000), 0);
+    cr_assert_eq(p->e[0].c.mss_path, 1460, "a quote of what is not in flight is forged, or late");
+    pair_free(p);
+}
+
+Test(pmtu, no_larger_size_is_tried_where_the_segment_has_more_to_carry)
+{
+    struct pair *p = opened(1460);
+    struct xt_conn *c = &p->e[0].c;
+    told(p, 1000);
+    p->now += 601 * S;
+    pair_write(p, 0, 20000, true);
+    pair_settle(p);
+    cr_assert_eq(p->e[0].stats.pmtu_probes, 0, "the urgent mark would lie beyond a probe's end");
+    pair_read(p, 1);
+    transfer(p, 100000, 10 * S);
+    cr_assert_eq(p->e[0].stats.pmtu_probes, 1);
+    cr_assert_eq(c->mss_path, 1460);
+    pair_free(p);
+}
