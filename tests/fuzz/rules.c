@@ -4,12 +4,14 @@
 #include "daemon/tcp/seq.h"
 #include "tests/fuzz/fuzz.h"
 
+#define WINDOW_MAX (65535u << 14) /* bytes (RFC 7323 section 2.3) */
+
 /* Of any segment that may count: the connection believes no more than this. */
 void rules_input(struct rules *r, const struct xt_conn *c, const struct xt_seg *s)
 {
     bool syn = s->flags & XT_TH_SYN;
     uint32_t base = s->flags & XT_TH_ACK ? s->ack : c->snd_una + 1, edge;
-    if (c->state < XT_SYN_SENT || (int32_t)(base - c->snd_nxt) > 0)
+    if (c->state < XT_SYN_SENT || c->snd_nxt - base > WINDOW_MAX)
         return;
     edge = base + ((uint32_t)s->wnd << (syn ? 0 : c->snd_wscale));
     if (!r->edge_known || xt_seq_lt(r->peer_edge, edge))
