@@ -254,3 +254,28 @@ Test(pmtu, no_larger_size_is_tried_where_the_segment_has_more_to_carry)
     cr_assert_eq(c->mss_path, 1460);
     pair_free(p);
 }
+
+/* When all that was in flight with it is lost too, that is more than a segment that was too large. */
+Test(pmtu, a_larger_one_lost_in_an_outage_is_not_forgiven)
+{
+    struct pair *p = opened(1460);
+    struct xt_conn *c = &p->e[0].c;
+    told(p, 1000);
+    transfer(p, 100000, 10 * S);
+    p->now += 601 * S;
+    p->drop = all_data;
+    pair_write(p, 0, 30000, false);
+    pair_flush(p, 0);
+    cr_assert_eq(c->mss_probe, 1460);
+    uint32_t in_flight = c->snd_nxt - c->snd_una;
+    pair_run(p, p->now + S);
+    cr_assert_geq(p->e[0].stats.rto_timeouts, 1);
+    cr_assert_eq(c->mss_probe, 0, "it was sent again, in smaller parts");
+    cr_assert_eq(c->mss_bad, 1460);
+    cr_assert_eq(c->ca_state, XT_CA_LOSS);
+    cr_assert_lt(c->ssthresh, in_flight);
+    p->drop = path;
+    transfer(p, 100000, 60 * S);
+    cr_assert_geq(c->mss_path, 960, "the search goes on");
+    pair_free(p);
+}
