@@ -81,12 +81,10 @@ static void update_window(struct xt_in *in, bool una_moved)
     c->cflags &= ~(uint32_t)XT_CF_PROBE;
 }
 
-/* Our FIN is acknowledged. False when that ends the connection. */
+/* Our FIN is acknowledged, which happens once. False when that ends the connection. */
 static bool fin_acked(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
-    if (c->state != XT_FIN_WAIT1 && c->state != XT_CLOSING && c->state != XT_LAST_ACK)
-        return true;
     in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_FIN_ACKED);
     if (c->state == XT_FIN_WAIT2 && (c->cflags & XT_CF_ORPHAN))
         xt_timer_finwait2_arm(c, in->ctx);

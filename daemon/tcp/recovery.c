@@ -244,9 +244,11 @@ static uint32_t detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return xt_rack_detect(c, ctx);
     if (!xt_has_sack(c))
         return 0;
-    uint32_t edge = sack_edge(c);
-    if (c->ca_state < XT_CA_RECOVERY && edge == c->snd_una && c->dupacks >= dupthresh(c))
-        edge = c->snd_una + c->mss_eff; /* small segments: as many ACKs, fewer bytes */
+    uint32_t edge = sack_edge(c), sacked, right;
+    /* Small segments: as many ACKs, fewer bytes. They tell of the first hole, not of what lies above them all. */
+    if (c->ca_state < XT_CA_RECOVERY && edge == c->snd_una && c->dupacks >= dupthresh(c) &&
+        xt_sent_find(c, XT_SENT_BIT(XT_SENT_SACKED), c->snd_una, &sacked, &right))
+        edge = xt_seq_min(c->snd_una + c->mss_eff, sacked);
     return xt_sent_lose(c, XT_SENT_BIT(XT_SENT_FLIGHT), c->snd_una, edge);
 }
 

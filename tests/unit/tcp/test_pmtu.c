@@ -197,3 +197,94 @@ Test(pmtu, an_outage_lowers_it_only_for_a_while)
     cr_assert_eq(p->e[0].c.mss_path, 1460);
     pair_free(p);
 }
+
+Test(pmtu, what_others_learned_never_raises_it)
+{
+    struct pair *p = opened(1460);
+    struct xt_tcp_ctx ctx = pair_ctx(p, 0);
+    told(p, 1000);
+    xt_tcp_path_mtu(&p->e[0].c, &ctx, 1400);
+    cr_assert_eq(p->e[0].c.mss_path, 960);
+    xt_tcp_path_mtu(&p->e[0].c, &ctx, 900);
+    cr_assert_eq(p->e[0].c.mss_path, 860);
+    pair_free(p);
+}
+
+/* The segment that tries a larger size meets a router that says what fits. */
+Test(pmtu, icmp_about_a_probe_ends_the_search_there)
+{
+    struct pair *p = opened(1260);
+    told(p, 1000);
+    p->now += 601 * S;
+    struct xt_conn *c = &p->e[0].c;
+    struct xt_tcp_ctx ctx = pair_ctx(p, 0);
+    pair_write(p, 0, 40000, false);
+    pair_flush(p, 0);
+    cr_assert_eq(c->mss_probe, 1460);
+    uint32_t una = c->snd_una;
+    uint64_t again = p->e[0].stats.retrans_segs;
+    xt_tcp_icmp(c, &ctx, una, EMSGSIZE, 1300);
+    cr_assert_eq(c->mss_path, 960, "a probe tries, ICMP does not raise");
+    cr_assert_eq(c->mss_bad, 1261, "what the search knows now");
+    cr_assert_eq(c->snd_una, una);
+    pair_flush(p, 0);
+    cr_assert_eq(p->e[0].stats.retrans_segs, again, "what is in flight beside it fits");
+    transfer(p, 300000, 30 * S);
+    p->now += 2 * S;
+    transfer(p, 300000, 30 * S);
+    cr_assert_leq(c->mss_path, 1260);
+    cr_assert_gt(c->mss_path, 1000, "the search went on, below what ICMP said: %u", c->mss_path);
+    pair_free(p);
+}
+
+Test(pmtu, an_idle_connection_sends_nothing_again)
+{
+    struct pair *p = opened(1460);
+    struct xt_tcp_ctx ctx = pair_ctx(p, 0);
+    pair_write(p, 0, 1000, false);
+    pair_settle(p);
+    cr_assert_eq(xt_tcp_icmp(&p->e[0].c, &ctx, p->e[0].c.snd_una, EMSGSIZE, 1000), 0);
+    cr_assert_eq(p->e[0].c.mss_path, 1460, "a quote of what is not in flight is forged, or late");
+    pair_free(p);
+}
+
+Test(pmtu, no_larger_size_is_tried_where_the_segment_has_more_to_carry)
+{
+    struct pair *p = opened(1460);
+    struct xt_conn *c = &p->e[0].c;
+    told(p, 1000);
+    p->now += 601 * S;
+    pair_write(p, 0, 20000, true);
+    pair_settle(p);
+    cr_assert_eq(p->e[0].stats.pmtu_probes, 0, "the urgent mark would lie beyond a probe's end");
+    pair_read(p, 1);
+    transfer(p, 100000, 10 * S);
+    cr_assert_eq(p->e[0].stats.pmtu_probes, 1);
+    cr_assert_eq(c->mss_path, 1460);
+    pair_free(p);
+}
+
+/* When all that was in flight with it is lost too, that is more than a segment that was too large. */
+Test(pmtu, a_larger_one_lost_in_an_outage_is_not_forgiven)
+{
+    struct pair *p = opened(1460);
+    struct xt_conn *c = &p->e[0].c;
+    told(p, 1000);
+    transfer(p, 100000, 10 * S);
+    p->now += 601 * S;
+    p->drop = all_data;
+    pair_write(p, 0, 30000, false);
+    pair_flush(p, 0);
+    cr_assert_eq(c->mss_probe, 1460);
+    uint32_t in_flight = c->snd_nxt - c->snd_una;
+    pair_run(p, p->now + S);
+    cr_assert_geq(p->e[0].stats.rto_timeouts, 1);
+    cr_assert_eq(c->mss_probe, 0, "it was sent again, in smaller parts");
+    cr_assert_eq(c->mss_bad, 1460);
+    cr_assert_eq(c->ca_state, XT_CA_LOSS);
+    cr_assert_lt(c->ssthresh, in_flight);
+    p->drop = path;
+    transfer(p, 100000, 60 * S);
+    cr_assert_geq(c->mss_path, 960, "the search goes on");
+    pair_free(p);
+}

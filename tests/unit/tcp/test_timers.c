@@ -228,3 +228,57 @@ Test(timers, last_fin_again_restarts_time_wait)
     cr_assert_gt((int32_t)(p->e[1].c.isn_floor - p->e[1].c.snd_nxt), 65535);
     pair_free(p);
 }
+
+/* RFC 9293 section 3.8.3: it is the caller of an open who is told that it failed, also when the peer opened at once. */
+Test(timers, half_of_a_simultaneous_open_gives_up_with_an_error)
+{
+    struct pair *p = pair_new();
+    struct xt_seg out, syn = script_make(p, XT_TH_SYN, UINT32_MAX, 0, 0);
+    struct xt_tcp_ctx ctx = pair_ctx(p, 1);
+    xt_tcp_connect(&p->e[1].c, &ctx, 5000);
+    cr_assert(script_out(p, &out));
+    script_seg(p, &syn);
+    cr_assert_eq(p->e[1].c.state, XT_SYN_RECV);
+    cr_assert(script_out(p, &out));
+    cr_assert_eq(out.flags, XT_TH_SYN | XT_TH_ACK);
+    unsigned again = 0;
+    while (p->e[1].c.state == XT_SYN_RECV) {
+        fire(p);
+        while (script_out(p, &out)) {
+            cr_assert_eq(out.flags, XT_TH_SYN | XT_TH_ACK);
+            again++;
+        }
+    }
+    cr_assert_eq(again, p->e[1].cfg.synack_retries);
+    cr_assert_eq(p->e[1].c.state, XT_CLOSED);
+    cr_assert_eq(p->e[1].c.err, ETIMEDOUT);
+    cr_assert(p->e[1].ev & XT_EV_ERROR);
+    pair_free(p);
+}
+
+/* Shortened below what has passed, the limit ends the connection at the next time-out, which then comes at once. */
+Test(timers, user_timeout_that_is_spent_when_it_is_set)
+{
+    struct pair *p = pair_new();
+    struct xt_seg out;
+    script_establish(p, ALL);
+    pair_write(p, 1, 100, false);
+    cr_assert(script_out(p, &out));
+    for (int i = 0; i < 6; i++) {
+        fire(p);
+        while (script_out(p, &out))
+            ;
+    }
+    cr_assert_eq(p->e[1].c.state, XT_ESTABLISHED);
+    p->e[1].c.opt.user_timeout = 10;
+    uint64_t set = p->now;
+    while (p->e[1].c.state == XT_ESTABLISHED) {
+        fire(p);
+        while (script_out(p, &out))
+            ;
+    }
+    cr_assert_eq(p->e[1].c.err, ETIMEDOUT);
+    cr_assert_leq(p->now - set, p->e[1].cfg.rto_max);
+    cr_assert_eq(p->e[1].c.snd_una, 5001);
+    pair_free(p);
+}
