@@ -251,14 +251,15 @@ static int cmd_news(struct xt_session *s, uint32_t i, const struct cmd *c)
 }
 
 /* Each field by its name. */
-#define INFO_FIELDS(X)                                                                                                 \
-    X(state)                                                                                                           \
-    X(ca_state) X(options) X(snd_wscale) X(rcv_wscale) X(backoff) X(probes) X(snd_mss) X(rcv_mss) X(rto) X(ato)        \
-        X(srtt) X(rttvar) X(min_rtt) X(cwnd) X(ssthresh) X(snd_wnd) X(rcv_wnd) X(unacked) X(sacked) X(lost) X(retrans) \
-            X(last_data_sent_ms) X(last_data_recv_ms) X(last_ack_recv_ms) X(cc) X(bytes_sent) X(bytes_retrans)         \
-                X(bytes_acked) X(bytes_received) X(segs_out) X(segs_in) X(timeouts) X(rate_limited) X(advmss) X(pmtu)  \
-                    X(rexmit) X(notsent) X(reordering) X(data_segs_in) X(data_segs_out) X(delivered) X(delivered_ce)   \
-                        X(dsacks) X(reord_seen) X(ooo_segs) X(rtos) X(rto_spells) X(rto_ms) X(busy_ms) X(rwnd_ms)      \
+#define INFO_FIELDS(X)                                                                                                \
+    X(state)                                                                                                          \
+    X(ca_state)                                                                                                       \
+    X(options) X(snd_wscale) X(rcv_wscale) X(backoff) X(probes) X(snd_mss) X(rcv_mss) X(rto) X(ato) X(srtt) X(rttvar) \
+        X(min_rtt) X(cwnd) X(ssthresh) X(snd_wnd) X(rcv_wnd) X(unacked) X(sacked) X(lost) X(retrans)                  \
+            X(last_data_sent_ms) X(last_data_recv_ms) X(last_ack_recv_ms) X(cc) X(bytes_sent) X(bytes_retrans)        \
+                X(bytes_acked) X(bytes_received) X(segs_out) X(segs_in) X(timeouts) X(rate_limited) X(advmss) X(pmtu) \
+                    X(rexmit) X(notsent) X(reordering) X(data_segs_in) X(data_segs_out) X(delivered) X(delivered_ce)  \
+                        X(dsacks) X(reord_seen) X(ooo_segs) X(rtos) X(rto_spells) X(rto_ms) X(busy_ms) X(rwnd_ms)     \
                             X(sndbuf_ms) X(pacing_rate) X(delivery_rate)
 
 static void put_info(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)

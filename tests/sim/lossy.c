@@ -26,7 +26,7 @@ static struct outcome run(const struct path_cfg *path, uint64_t seed)
     struct flow *f = flows_add(&s, XT_CC_BBR, 0);
     flows_run(&s, s.now + SECONDS * 1000000);
     struct outcome o = {.used = (double)flow_received(f) * 8 / SECONDS / ((double)RATE * PAYLOAD),
-                        .lost = (double)s.queue_drops / (double)s.sent};
+                        .lost = (double)s.neck.drops / (double)s.sent};
     flows_free(&s);
     return o;
 }
