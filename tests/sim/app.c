@@ -130,6 +130,17 @@ static void maybe_end(struct net *n, struct sim_conn *c)
     }
 }
 
+/* With nothing left to read half of what the window can say is on offer: probes of a window that seems closed must not be
+ * what keeps a sender going (RFC 9293 section 3.8.6.2.2). */
+static void check_window(struct net *n, const struct sim_conn *c)
+{
+    const struct xt_conn *k = &c->ep.conn;
+    uint64_t most = 65535ull << k->rcv_wscale, want = (most < k->rx_size ? most : k->rx_size) / 2;
+    bool open = k->state >= XT_ESTABLISHED && k->state <= XT_FIN_WAIT2 && !(k->cflags & XT_CF_FIN_SEEN);
+    if (open && !ep_readable(&c->ep) && k->rcv_adv - k->rcv_nxt + (1u << k->rcv_wscale) <= want)
+        net_fail(n, "host %u offers %u bytes though its ring is empty", c->host, k->rcv_adv - k->rcv_nxt);
+}
+
 static void read_some(struct net *n, struct sim_conn *c)
 {
     struct app *a = &n->host[c->host].app;
@@ -141,6 +152,8 @@ static void read_some(struct net *n, struct sim_conn *c)
             return;
         }
     a->read_total += got;
+    if (got)
+        check_window(n, c);
     n->bytes_moved += got;
     a->next_read = ep_readable(&c->ep) ? soon(n, a) : NEVER;
     if (a->next_read != NEVER && a->pauses_left && rng_ppm(&n->rng, 100000)) {

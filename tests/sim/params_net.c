@@ -126,6 +126,22 @@ static void mere_reordering(struct rng *r, struct params *p)
     }
 }
 
+/* A reader that pauses often, a small buffer, and window updates that get lost: only probes find out. */
+static void stingy_reader(struct rng *r, struct params *p)
+{
+    unsigned h = (unsigned)rng_in(r, 0, 1);
+    struct app_cfg *reader = &p->host[h].app, *writer = &p->host[!h].app;
+    p->host[h].rx_size = 4096u << rng_in(r, 0, 1);
+    p->link[h].ack_loss = (uint32_t)rng_in(r, 100000, 400000);
+    reader->pauses = 6;
+    reader->pause = 3 * S;
+    reader->read_max = 8192;
+    reader->think = 1000;
+    if (writer->to_send < 30000)
+        writer->to_send = 30000;
+    writer->write_max = 16384;
+}
+
 /* Connection after connection with the same sequence numbers, and many late duplicates. */
 static void echoing(struct rng *r, struct params *p)
 {
@@ -162,6 +178,8 @@ void params_net(struct params *p, struct rng *r)
     if (one_in(r, 5))
         box_params(r, &p->box);
     p->merge = one_in(r, 8);
+    if (one_in(r, 12))
+        stingy_reader(r, p);
     patient(p);
     if (one_in(r, 7))
         outage_params(r, p);

@@ -38,7 +38,6 @@
     X(ecn_reductions)    \
     X(pmtu_lowered)      \
     X(pmtu_black_holes)  \
-    X(pmtu_raised)       \
     X(timed_out)         \
     X(drop_seq)          \
     X(drop_paws)
