@@ -98,6 +98,13 @@ bool xtcp_tx_writable(struct xt_slot *sl);
 /* Unread bytes that a plain receive would return, as of now. */
 uint64_t xtcp_rx_avail(struct xt_slot *sl);
 
+/* A connect has failed, and told so. */
+static inline bool xtcp_is_failed(struct xt_slot *sl, uint32_t cond)
+{
+    return !(cond & XT_COND_CONNECTED) &&
+           atomic_load_explicit(&sl->oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_FAILED;
+}
+
 /* Takes the pending error: positive errno, or 0. */
 static inline int xtcp_take_error(struct xt_slot *sl)
 {

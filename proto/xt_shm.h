@@ -158,10 +158,12 @@ enum {
     XT_COND_URGENT = 0x20,    /* urgent data up to rx_urg */
     XT_COND_LISTEN = 0x40,
     XT_COND_CONNECTING = 0x80, /* SYN_SENT */
+    XT_COND_FIN = 0x100,       /* the peer's FIN came */
 };
 
 /* xt_slot.oflags, beside the O_ flags. */
 enum {
+    XT_OFLAG_FAILED = 1 << 29,  /* connect has told that it failed: the socket is as good as new */
     XT_OFLAG_CONNECT = 1 << 30, /* a connect answered EINPROGRESS, and none since has told how it ended */
 };
 

@@ -219,6 +219,8 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
         return -ENOTCONN;
     if (p->cond & XT_COND_CONNECTING) { /* Linux disconnects */
         xt_stack_abort(a->stack, xt_app_conn(s, p), a->now_us);
+        p->cond = XT_COND_ERROR;
+        p->pending_error = ECONNRESET;
         return 0;
     }
     if (!xt_app_slot_pull(s, i)) /* the FIN comes after what is queued */
@@ -227,6 +229,8 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
     p->cond |= (rd ? XT_COND_RDHUP : 0u) | (wr ? XT_COND_WRSHUT : 0u);
     if ((p->cond & (XT_COND_RDHUP | XT_COND_WRSHUT)) == (XT_COND_RDHUP | XT_COND_WRSHUT))
         p->cond |= XT_COND_HUP;
+    if (rd && conn)
+        xt_tcp_shutdown_rd(conn);
     if (wr && conn)
         xt_stack_shutdown(a->stack, conn, a->now_us);
     atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);

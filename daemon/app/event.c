@@ -79,7 +79,7 @@ static void take_conditions(struct xt_pslot *p, const struct xt_conn *c, uint32_
     if (ev & XT_EV_CONNECTED)
         p->cond = (p->cond & ~(uint32_t)XT_COND_CONNECTING) | XT_COND_CONNECTED;
     if (ev & XT_EV_PEER_FIN)
-        p->cond |= XT_COND_RDHUP;
+        p->cond |= XT_COND_RDHUP | XT_COND_FIN;
     if (ev & XT_EV_URGENT) {
         p->rx_urg = c->rx_urg;
         p->cond |= XT_COND_URGENT;

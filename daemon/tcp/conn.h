@@ -164,7 +164,9 @@ enum {
     XT_CF_TLP_AGAIN = 0x800000,  /* and it was data sent before */
     XT_CF_FRTO = 0x1000000,      /* new data answers the first ACK after a time-out (RFC 5682) */
     XT_CF_REO_ROUND = 0x2000000, /* reo_round is valid */
-    XT_CF_FORGIVEN = 0x4000000,  /* this recovery costs no window: xt_recovery_forgive() */
+    XT_CF_NO_READER =
+        0x8000000, /* the application wants no more data: once it has said its FIN, data is answered with a reset */
+    XT_CF_FORGIVEN = 0x4000000, /* this recovery costs no window: xt_recovery_forgive() */
 };
 
 /* xt_conn.pending */

@@ -131,6 +131,10 @@ uint32_t xt_tcp_consumed(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint64
 /* Half-close: FIN after all queued data (RFC 9293 section 3.10.4, the sending side only). Idempotent. */
 uint32_t xt_tcp_shutdown(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 
+/* The application wants to receive no more. The peer is not told, and what it sends is taken as before; but once our FIN is out,
+ * data is answered with a reset and ends the connection with ECONNRESET, as in Linux. */
+void xt_tcp_shutdown_rd(struct xt_conn *c);
+
 /* CLOSE: the application will neither send nor receive again. Unread data answers with a reset (RFC 2525 section 2.17,
  * RFC 9293 section 3.6.1: SHLD-3). LISTEN and SYN_SENT go to CLOSED at once. Queued data is still sent, then FIN. */
 uint32_t xt_tcp_close(struct xt_conn *c, const struct xt_tcp_ctx *ctx);

@@ -39,6 +39,11 @@ uint32_t xt_tcp_shutdown(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     return 0;
 }
 
+void xt_tcp_shutdown_rd(struct xt_conn *c)
+{
+    c->cflags |= XT_CF_NO_READER;
+}
+
 uint32_t xt_tcp_close(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     if (c->state == XT_CLOSED)

@@ -202,8 +202,10 @@ static long call_shutdown(struct pkt_run *r, struct core_sock *s, const struct p
     const char *how = e->nargs > 1 ? e->args[1] : "wr";
     if (s->conn.conn.state == XT_CLOSED)
         return -ENOTCONN;
-    if (strcmp(how, "wr") != 0)
+    if (strcmp(how, "wr") != 0) {
+        xt_tcp_shutdown_rd(&s->conn.conn);
         s->shut_rd = true;
+    }
     if (strcmp(how, "rd") != 0)
         ep_shutdown(&s->conn);
     return 0;
