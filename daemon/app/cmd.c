@@ -250,23 +250,70 @@ static int cmd_news(struct xt_session *s, uint32_t i, const struct cmd *c)
     return 0;
 }
 
-/* Each field by its name. */
-#define INFO_FIELDS(X)                                                                                                \
-    X(state)                                                                                                          \
-    X(ca_state)                                                                                                       \
-    X(options) X(snd_wscale) X(rcv_wscale) X(backoff) X(probes) X(snd_mss) X(rcv_mss) X(rto) X(ato) X(srtt) X(rttvar) \
-        X(min_rtt) X(cwnd) X(ssthresh) X(snd_wnd) X(rcv_wnd) X(unacked) X(sacked) X(lost) X(retrans)                  \
-            X(last_data_sent_ms) X(last_data_recv_ms) X(last_ack_recv_ms) X(cc) X(bytes_sent) X(bytes_retrans)        \
-                X(bytes_acked) X(bytes_received) X(segs_out) X(segs_in) X(timeouts) X(rate_limited) X(advmss) X(pmtu) \
-                    X(rexmit) X(notsent) X(reordering) X(data_segs_in) X(data_segs_out) X(delivered) X(delivered_ce)  \
-                        X(dsacks) X(reord_seen) X(ooo_segs) X(rtos) X(rto_spells) X(rto_ms) X(busy_ms) X(rwnd_ms)     \
-                            X(sndbuf_ms) X(pacing_rate) X(delivery_rate)
-
-static void put_info(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
+static void put_state(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
 {
-#define X(field) o->field = t->field;
-    INFO_FIELDS(X)
-#undef X
+    o->state = t->state;
+    o->ca_state = t->ca_state;
+    o->options = t->options;
+    o->snd_wscale = t->snd_wscale;
+    o->rcv_wscale = t->rcv_wscale;
+    o->backoff = t->backoff;
+    o->probes = t->probes;
+    o->snd_mss = t->snd_mss;
+    o->rcv_mss = t->rcv_mss;
+    o->rto = t->rto;
+    o->ato = t->ato;
+    o->srtt = t->srtt;
+    o->rttvar = t->rttvar;
+    o->min_rtt = t->min_rtt;
+    o->cwnd = t->cwnd;
+    o->ssthresh = t->ssthresh;
+    o->snd_wnd = t->snd_wnd;
+    o->rcv_wnd = t->rcv_wnd;
+}
+
+static void put_flight(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
+{
+    o->unacked = t->unacked;
+    o->sacked = t->sacked;
+    o->lost = t->lost;
+    o->retrans = t->retrans;
+    o->last_data_sent_ms = t->last_data_sent_ms;
+    o->last_data_recv_ms = t->last_data_recv_ms;
+    o->last_ack_recv_ms = t->last_ack_recv_ms;
+    o->cc = t->cc;
+    o->rexmit = t->rexmit;
+    o->notsent = t->notsent;
+    o->reordering = t->reordering;
+    o->pacing_rate = t->pacing_rate;
+    o->delivery_rate = t->delivery_rate;
+    o->rate_limited = t->rate_limited;
+}
+
+static void put_counts(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
+{
+    o->bytes_sent = t->bytes_sent;
+    o->bytes_retrans = t->bytes_retrans;
+    o->bytes_acked = t->bytes_acked;
+    o->bytes_received = t->bytes_received;
+    o->segs_out = t->segs_out;
+    o->segs_in = t->segs_in;
+    o->timeouts = t->timeouts;
+    o->advmss = t->advmss;
+    o->pmtu = t->pmtu;
+    o->data_segs_in = t->data_segs_in;
+    o->data_segs_out = t->data_segs_out;
+    o->delivered = t->delivered;
+    o->delivered_ce = t->delivered_ce;
+    o->dsacks = t->dsacks;
+    o->reord_seen = t->reord_seen;
+    o->ooo_segs = t->ooo_segs;
+    o->rtos = t->rtos;
+    o->rto_spells = t->rto_spells;
+    o->rto_ms = t->rto_ms;
+    o->busy_ms = t->busy_ms;
+    o->rwnd_ms = t->rwnd_ms;
+    o->sndbuf_ms = t->sndbuf_ms;
 }
 
 static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
@@ -279,7 +326,9 @@ static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
         struct xt_tcp_ctx ctx = {.now_us = s->app->now_us, .cfg = &xt_stack_cfg(s->app->stack)->tcp};
         struct xt_tcp_info t;
         xt_tcp_info(conn, &ctx, &t);
-        put_info(&o, &t);
+        put_state(&o, &t);
+        put_flight(&o, &t);
+        put_counts(&o, &t);
         o.ecn = (conn->ecn & XT_CE_OK ? 1 : 0) | (conn->ecn & XT_CE_SEEN ? 2 : 0);
     }
     memcpy(c->box->data, &o, sizeof o);

@@ -288,3 +288,24 @@ Test(pmtu, a_larger_one_lost_in_an_outage_is_not_forgiven)
     cr_assert_geq(c->mss_path, 960, "the search goes on");
     pair_free(p);
 }
+
+/* Below the least MTU that is believed segments are as large as that, and routers may cut them up. */
+Test(pmtu, what_is_told_below_the_least_is_left_to_routers)
+{
+    struct pair *p = opened(1460);
+    struct xt_seg out;
+    struct xt_conn *c = &p->e[0].c;
+    p->drop = all_data;
+    pair_write(p, 0, 1000, false);
+    pair_run(p, p->now + 1000);
+    struct xt_tcp_ctx ctx = pair_ctx(p, 0);
+    xt_tcp_icmp(c, &ctx, c->snd_una, EMSGSIZE, 600);
+    cr_assert_eq(xt_tcp_output(c, &ctx, &out, 0), 1);
+    cr_assert_eq(out.len, 560 - TS_LEN);
+    cr_assert(!out.may_fragment);
+    xt_tcp_icmp(c, &ctx, c->snd_una, EMSGSIZE, 300);
+    cr_assert_eq(xt_tcp_output(c, &ctx, &out, 0), 1);
+    cr_assert_eq(out.len, 512 - TS_LEN);
+    cr_assert(out.may_fragment);
+    pair_free(p);
+}
