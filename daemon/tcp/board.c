@@ -28,7 +28,7 @@ void xt_board_lend(struct xt_conn *c, struct xt_board *b)
 
 struct xt_board *xt_board_back(struct xt_conn *c)
 {
-    struct xt_board *b = xt_board_of(c);
+    struct xt_board *b = (struct xt_board *)(void *)((char *)c + c->board);
     c->n_sent = (uint8_t)xt_u32_min(c->n_sent, XT_SENT_MAX);
     c->n_ooo = (uint8_t)xt_u32_min(c->n_ooo, XT_OOO_MAX);
     memcpy(c->sent, b->sent, c->n_sent * sizeof *b->sent);

@@ -58,7 +58,7 @@ bool xt_board_spare(const struct xt_conn *c);
 void xt_board_lend(struct xt_conn *c, struct xt_board *b);
 
 /* Lists move back to the record; entries for which there is no room are lost: for a connection that ends, or where
- * xt_board_spare(). Returns the board. */
+ * xt_board_spare(). Returns the board, of which it must have one. */
 struct xt_board *xt_board_back(struct xt_conn *c);
 
 #endif

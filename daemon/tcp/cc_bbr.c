@@ -10,7 +10,6 @@
 #define MIN_CWND_SEGS 4u
 #define RENO_ROUNDS_MAX 63 /* cycles as often as Reno would, on short paths */
 #define BURST_MAX 65536u
-#define DOWN_ROUNDS_MAX 5
 
 /* Percent. */
 static const uint16_t pacing_gain[] = {277, 50, 90, 100, 100, 125, 100};
@@ -86,11 +85,8 @@ static void raise_inflight(struct xt_conn *c, struct xt_bbr *b)
 static void probe_up(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_t inflight, uint32_t now_ms)
 {
     struct xt_bbr *b = &c->ccs.bbr;
-    bool held = b->inflight_hi && c->cwnd >= b->inflight_hi && (c->cflags & XT_CF_CWND_LIM);
-    if (held) { /* bandwidth can't grow before the bound does */
-        b->full_bw = 0;
-        b->full_rounds = 0;
-    }
+    if (b->inflight_hi && c->cwnd >= b->inflight_hi && (c->cflags & XT_CF_CWND_LIM))
+        b->full_bw = b->full_rounds = 0; /* bandwidth can't grow before the bound does */
     bool full = xt_bbr_plateau(b, rs);
     if (b->round_start && b->lossy) {
         xt_bbr_too_high(b);
@@ -126,13 +122,6 @@ static void probe_rtt(struct xt_conn *c, uint32_t inflight, uint32_t now_ms)
         enter(c, XT_BBR_STARTUP, now_ms);
 }
 
-/* The queue that a probe made is gone. What is lost but not known to be keeps the flight from getting that short: a few round
- * trips at 90 % will do. */
-static bool drained(const struct xt_bbr *b, uint32_t inflight)
-{
-    return inflight <= xt_u32_min(xt_bbr_bdp(b, 100), xt_bbr_with_headroom(b)) || b->rounds >= DOWN_ROUNDS_MAX;
-}
-
 static void walk(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_t now_ms)
 {
     struct xt_bbr *b = &c->ccs.bbr;
@@ -149,7 +138,7 @@ static void walk(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_t no
     case XT_BBR_CRUISE:
         if (time_to_probe(c, now_ms))
             enter_refill(c, now_ms);
-        else if (b->phase == XT_BBR_DOWN && drained(b, inflight))
+        else if (b->phase == XT_BBR_DOWN && xt_bbr_drained(b, inflight))
             enter(c, XT_BBR_CRUISE, now_ms);
         break;
     case XT_BBR_REFILL:

@@ -11,6 +11,7 @@
 #define QUEUE_SLACK_US 1000  /* what scheduling adds to a round-trip time */
 #define BETA_PERCENT 70
 #define RAISE_PART 8
+#define DOWN_ROUNDS_MAX 5
 #define FULL_ROUNDS 3
 #define PROBE_ECHO_ROUNDS 3 /* until what a probe lost, retransmissions of it included, was sent again */
 #define HEADROOM_PERCENT 85 /* of inflight_hi, left to others while cruising */
@@ -172,6 +173,11 @@ void xt_bbr_new_cycle(struct xt_bbr *b)
 void xt_bbr_too_high(struct xt_bbr *b)
 {
     b->inflight_hi = xt_u32_max(xt_u32_max(b->round_volume, xt_bbr_bdp(b, 100)), 1);
+}
+
+bool xt_bbr_drained(const struct xt_bbr *b, uint32_t inflight)
+{
+    return inflight <= xt_u32_min(xt_bbr_bdp(b, 100), xt_bbr_with_headroom(b)) || b->rounds >= DOWN_ROUNDS_MAX;
 }
 
 /* What the path itself holds is nobody's queue: less would only waste it. */

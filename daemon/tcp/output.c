@@ -10,7 +10,7 @@
 #include "daemon/tcp/tally.h"
 
 #define PACE_LATE_MIN_US 1000u
-#define PACE_LATE_MAX_US 10000u
+#define PACE_LATE_MAX_US 25000u
 
 /* One call's view. */
 struct out {
@@ -237,7 +237,7 @@ static bool paced(struct out *o)
 }
 
 /* `len` bytes left: the next may go when they have passed at the pacing rate. A timer that comes late is made up for, up to
- * half a round-trip time: that much the ACK clock too would let go at once after a stall. A process among others is often
+ * a round-trip time: that much the ACK clock too would let go at once after a stall. A process among others is often
  * later than a kernel's timer; were the time lost, so would be the rate, and with it the estimate of what the path gives. */
 static void pace(struct out *o, uint32_t len)
 {
@@ -245,7 +245,7 @@ static void pace(struct out *o, uint32_t len)
     uint64_t rate = xt_cc_pacing_rate(c), now = o->ctx->now_us;
     if (rate == 0 || len == 0)
         return;
-    uint64_t late = xt_u32_min(xt_u32_max(c->srtt / 2, PACE_LATE_MIN_US), PACE_LATE_MAX_US), from = c->pace_next;
+    uint64_t late = xt_u32_min(xt_u32_max(c->srtt, PACE_LATE_MIN_US), PACE_LATE_MAX_US), from = c->pace_next;
     if (from + late < now) /* silence earns nothing */
         from = c->snd_nxt - c->snd_una > len ? now - late : now;
     c->pace_next = from + len * 1000000ull / rate;

@@ -52,6 +52,14 @@ static void report_overlap(struct xt_conn *c, uint32_t left, uint32_t right)
         xt_sack_duplicate(c, left, right);
 }
 
+/* The sender has just lost, and perhaps has a window of a few segments only: for a while each ACK goes at once, so that it
+ * grows again without waiting for ours, and an ACK that is lost in its turn is not missed. */
+static void gap_closed(struct xt_in *in)
+{
+    if (in->c->quick < in->ctx->cfg->quickack)
+        in->c->quick = in->ctx->cfg->quickack;
+}
+
 static void in_order(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
@@ -72,6 +80,8 @@ static void in_order(struct xt_in *in)
         /* At once when a segment fills all or part of a hole (RFC 5681 section 4.2). */
         join(c);
         c->pending |= XT_PEND_ACK;
+        if (!c->n_ooo)
+            gap_closed(in);
     }
     xt_window_ack_data(c, in->ctx, n, in->seg->gso_size);
 }

@@ -80,7 +80,7 @@ static void append(struct xt_conn *c, uint32_t right, uint32_t tick)
             return;
         }
     }
-    if (n == xt_sent_room(c) && !compact(c)) {
+    if (last && n == xt_sent_room(c) && !compact(c)) {
         /* The last one is SACKed or sent again, which is not known of what joins it. */
         last->end = right;
         last->tick = tick & 0x1fffffff;
