@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sockets: from a free index to one, what clients write to it, and back. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/app/internal.h"
@@ -47,6 +48,8 @@ void xt_app_slot_free(struct xt_session *s, uint32_t i)
     if (p->bound)
         xt_stack_unbind(s->app->stack, &p->local);
     p->bound = false;
+    free(p->ipopt);
+    p->ipopt = NULL;
     p->kind = XT_SLOT_FREE;
     s->used[i / 64] &= ~(1ULL << (i % 64));
     s->nused--;

@@ -18,6 +18,7 @@ static uint32_t take_index(struct xt_stack *s)
 
 static void give_index(struct xt_stack *s, uint32_t i)
 {
+    xt_ipopts_free(s, i);
     s->side[i] = (struct xt_side){.next = s->free_head};
     s->free_head = i + 1;
 }
@@ -201,6 +202,7 @@ uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i)
 static int revive(struct xt_stack *s, struct xt_conn *c)
 {
     struct xt_flow flow = xt_flow_of(&c->local, &c->remote);
+    xt_tcp_ip_options(c, 0); /* they were not kept */
     if (is_listener(c)) {
         s->ports[c->local.port].listener = c->index + 1;
     } else {

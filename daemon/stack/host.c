@@ -8,8 +8,8 @@
 #include "daemon/stack/internal.h"
 
 #define RECORDS_OFF XT_ALIGN_UP(sizeof(struct xt_state_hdr), (size_t)64)
-#define IP_TCP_HDR 40u     /* without options: what the MSS leaves out */
-#define IP_TCP_HDR_MAX 80u /* the headers that a super-segment may have */
+#define IP_TCP_HDR 40u      /* without options: what the MSS leaves out */
+#define IP_TCP_HDR_MAX 120u /* the headers that a super-segment may have */
 #define REASS_MEM (XT_REASS_MAX * 65600u)
 
 size_t xt_stack_state_size(uint32_t max_conns)
@@ -132,6 +132,8 @@ void xt_stack_free(struct xt_stack *s)
 {
     if (!s)
         return;
+    for (uint32_t i = 0; s->side && i < s->cfg.max_conns; i++)
+        xt_ipopts_free(s, i);
     xt_flowmap_fini(&s->flows);
     xt_wheel_fini(&s->wheel);
     xt_wheel_fini(&s->misc);
