@@ -102,7 +102,7 @@ Test(opts, refused)
     pair_stop(&p);
 }
 
-/* A connection that is open takes another, and one that is accepted has its listener's. */
+/* Req MAY-18: A connection that is open takes another, and one that is accepted has its listener's. */
 Test(opts, congestion_control)
 {
     struct pair p;

@@ -291,13 +291,8 @@ static struct xt_conn *accepted_by_route(void)
 
 static struct xt_seg next_data(const struct xt_conn *c)
 {
-    return (struct xt_seg){.sport = 4000,
-                           .dport = 80,
-                           .seq = c->rcv_nxt,
-                           .ack = c->snd_nxt,
-                           .flags = XT_TH_ACK,
-                           .wnd = 65535,
-                           .len = 10};
+    return (struct xt_seg){
+        .sport = 4000, .dport = 80, .seq = c->rcv_nxt, .ack = c->snd_nxt, .flags = XT_TH_ACK, .wnd = 65535, .len = 10};
 }
 
 /* Req SHLD-24: a different route on a later segment takes the place of the earlier one; a segment without changes nothing. */
