@@ -42,8 +42,7 @@ int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volati
 int xt_app_get_ip_options(const struct xt_session *s, const struct xt_pslot *p, uint8_t *out)
 {
     const struct xt_conn *conn = xt_app_conn(s, p);
-    const struct xt_ipopt *o =
-        conn && p->kind == XT_SLOT_CONN ? xt_stack_ip_options(s->app->stack, conn) : p->ipopt;
+    const struct xt_ipopt *o = conn && p->kind == XT_SLOT_CONN ? xt_stack_ip_options(s->app->stack, conn) : p->ipopt;
     if (!o)
         return 0;
     memcpy(out, o->data, o->len);

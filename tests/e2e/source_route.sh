@@ -37,7 +37,7 @@ xt_spawn x "$WORK/server2.log" env "${XTCP_ENV[@]}" python3 "$here/source_route.
 xt_wait_for 20 grep -q ready "$WORK/server2.log"
 in_k python3 "$here/source_route.py" client "$ADDR_X" 7001 "$behind"
 xt_wait_for 20 grep -q options "$WORK/server2.log"
-back=$(printf '830704%02x%02x%02x%02x00' ${ADDR_K//./ })
+back=$(printf '830704%02x%02x%02x%02x00' ${ADDR_K//./ }) # four words
 grep -q "options $back" "$WORK/server2.log" || {
     echo "FAIL: the return route should be $back: $(cat "$WORK/server2.log")"
     exit 1

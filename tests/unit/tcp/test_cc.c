@@ -134,6 +134,14 @@ Test(cc, an_unused_window_does_not_grow)
     cr_assert_eq(s->cwnd, cwnd);
     pair_write(p, 0, 60000, false);
     pair_settle(p);
+    pair_read(p, 1);
     cr_assert_gt(s->cwnd, cwnd);
+    cwnd = s->cwnd;
+    for (int i = 0; i < 100; i++) { /* nor one that was in use before */
+        pair_write(p, 0, 1000, false);
+        pair_settle(p);
+        pair_read(p, 1);
+    }
+    cr_assert_eq(s->cwnd, cwnd);
     pair_free(p);
 }
