@@ -126,3 +126,18 @@ Test(rfcs, bbr_does_not_yield_to_a_single_loss)
     cr_assert_geq(p->e[0].c.cwnd, 63000, "cwnd %u", p->e[0].c.cwnd);
     pair_free(p);
 }
+
+/* Req SHLD-31: a FIN alone beyond a gap is kept, and answered at once with what is missing. */
+Test(rfcs, a_fin_beyond_a_gap_is_answered_and_kept)
+{
+    struct pair *p = pair_new();
+    struct xt_seg out;
+    script_establish(p, XT_OPT_MSS);
+    script_in(p, XT_TH_FIN | XT_TH_ACK, 100, 0, 0);
+    cr_assert(script_out(p, &out));
+    cr_assert_eq(out.ack, p->e[1].c.rcv_nxt);
+    cr_assert_eq(p->e[1].c.state, XT_ESTABLISHED);
+    script_in(p, XT_TH_ACK, 0, 0, 100);
+    cr_assert_eq(p->e[1].c.state, XT_CLOSE_WAIT);
+    pair_free(p);
+}
