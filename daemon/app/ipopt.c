@@ -3,24 +3,9 @@
 #include "daemon/wire/ipopt.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/app/internal.h"
-
-/* For a connection to come. */
-static int keep(struct xt_pslot *p, const struct xt_ipopt *o)
-{
-    if (!o->len) {
-        free(p->ipopt);
-        p->ipopt = NULL;
-        return 0;
-    }
-    if (!p->ipopt && !(p->ipopt = malloc(sizeof *p->ipopt)))
-        return -ENOMEM;
-    *p->ipopt = *o;
-    return 0;
-}
 
 int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volatile uint8_t *raw, uint64_t len)
 {
@@ -32,17 +17,18 @@ int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volati
     for (uint64_t k = 0; k < len; k++)
         in[k] = raw[k];
     int rc = xt_ipopt_read(&o, in, (size_t)len, s->uid == 0);
-    if (rc == 0)
-        rc = keep(p, &o);
-    if (rc == 0 && conn && p->kind == XT_SLOT_CONN)
-        rc = xt_stack_set_ip_options(s->app->stack, conn, &o);
-    return rc;
+    if (rc != 0)
+        return rc;
+    p->ipopt = o;
+    if (conn && p->kind == XT_SLOT_CONN)
+        xt_stack_set_ip_options(s->app->stack, conn, &o);
+    return 0;
 }
 
 int xt_app_get_ip_options(const struct xt_session *s, const struct xt_pslot *p, uint8_t *out)
 {
     const struct xt_conn *conn = xt_app_conn(s, p);
-    const struct xt_ipopt *o = conn && p->kind == XT_SLOT_CONN ? xt_stack_ip_options(s->app->stack, conn) : p->ipopt;
+    const struct xt_ipopt *o = conn && p->kind == XT_SLOT_CONN ? xt_stack_ip_options(s->app->stack, conn) : &p->ipopt;
     if (!o)
         return 0;
     memcpy(out, o->data, o->len);

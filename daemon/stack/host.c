@@ -7,14 +7,15 @@
 #include "daemon/base/macros.h"
 #include "daemon/stack/internal.h"
 
-#define RECORDS_OFF XT_ALIGN_UP(sizeof(struct xt_state_hdr), (size_t)64)
+#define UNDO_OFF sizeof(struct xt_state_hdr)
+#define RECORDS_OFF XT_ALIGN_UP(UNDO_OFF + sizeof(struct xt_undo), (size_t)64)
 #define IP_TCP_HDR 40u      /* without options: what the MSS leaves out */
 #define IP_TCP_HDR_MAX 120u /* the headers that a super-segment may have */
 #define REASS_MEM (XT_REASS_MAX * 65600u)
 
 size_t xt_stack_state_size(uint32_t max_conns)
 {
-    return RECORDS_OFF + (size_t)max_conns * sizeof(struct xt_conn);
+    return RECORDS_OFF + (size_t)max_conns * (sizeof(struct xt_conn) + sizeof(struct xt_ipopts));
 }
 
 static bool cfg_ok(const struct xt_stack_cfg *c)
@@ -73,7 +74,9 @@ static int init_state(struct xt_stack *s, void *state)
     if (memcmp(h, &want, offsetof(struct xt_state_hdr, high_water)) != 0 || h->high_water > h->max_conns)
         return -EPROTO;
     s->hdr = h;
+    s->undo = (struct xt_undo *)((uint8_t *)state + UNDO_OFF);
     s->conns = (struct xt_conn *)((uint8_t *)state + RECORDS_OFF);
+    s->ipopts = (struct xt_ipopts *)(void *)(s->conns + s->cfg.max_conns);
     return 0;
 }
 
@@ -132,8 +135,6 @@ void xt_stack_free(struct xt_stack *s)
 {
     if (!s)
         return;
-    for (uint32_t i = 0; s->side && i < s->cfg.max_conns; i++)
-        xt_ipopts_free(s, i);
     xt_flowmap_fini(&s->flows);
     xt_wheel_fini(&s->wheel);
     xt_wheel_fini(&s->misc);

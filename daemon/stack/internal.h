@@ -34,7 +34,7 @@ struct xt_list {
 /* On which list a connection is: at most one. Neighbour n's waiters are list XT_LIST_NEIGH + n. */
 enum { XT_LIST_NONE, XT_LIST_READY, XT_LIST_NEIGH };
 
-/* IP options of a connection. */
+/* IP options of a connection: in the state region, beside the record that says how long they are. */
 struct xt_ipopts {
     struct xt_ipopt o;
     bool own; /* the application's: no received route replaces them (MUST-52) */
@@ -43,7 +43,6 @@ struct xt_ipopts {
 /* What the stack keeps beside each record; private, rebuilt at start. Zero is the initial value. */
 struct xt_side {
     uint8_t *rx, *tx;
-    struct xt_ipopts *ipopts;    /* NULL: none */
     uint32_t prev, next;         /* list links, index plus 1; of a free record, `next` is the free list */
     uint32_t sib_prev, sib_next; /* SYN_RECV children of one listener, index plus 1 */
     uint32_t child;              /* of a listener: the first of them */
@@ -124,7 +123,9 @@ struct xt_stack {
     struct xt_placed placed;
 
     struct xt_state_hdr *hdr; /* the state region */
+    struct xt_undo *undo;
     struct xt_conn *conns;
+    struct xt_ipopts *ipopts; /* by index of the record, whose ip_optlen says whether there are any */
     struct xt_side *side;
     uint32_t free_head; /* index plus 1 */
     struct xt_list ready;
@@ -189,6 +190,10 @@ void xt_conn_fail(struct xt_stack *s, struct xt_conn *c, int err);
 /* Puts the connection on the ready list unless it is on a list. */
 void xt_conn_ready(struct xt_stack *s, struct xt_conn *c);
 struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c);
+/* As xt_conn_ctx(), before a call of the core that changes the record: keeps it as it is. xt_conn_end(), or xt_conn_after(), says
+ * that the change is whole. Changes do not nest. */
+struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c);
+void xt_conn_end(struct xt_stack *s);
 /* Ends the TIME_WAIT of `i` in favour of an own connect between the same end points; returns the lowest ISS for that. */
 uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i);
 /* May that be done? */
@@ -243,9 +248,8 @@ bool xt_route_on_link(const struct xt_stack *s, uint32_t addr);
 const struct xt_ipopt *xt_ipopts_of(const struct xt_stack *s, const struct xt_conn *c);
 /* Next hop towards `dst` with options `o` (or NULL). Returns 0 or -ENETUNREACH. */
 int xt_ipopts_hop(const struct xt_stack *s, const struct xt_ipopt *o, uint32_t dst, uint32_t *nexthop);
-/* Gives the connection a copy of `o`, or takes away what it has when o->len is 0. `own`: the application's. Returns 0 or -ENOMEM. */
-int xt_ipopts_set(struct xt_stack *s, struct xt_conn *c, const struct xt_ipopt *o, bool own);
-void xt_ipopts_free(struct xt_stack *s, uint32_t i);
+/* Gives the connection a copy of `o`, or takes away what it has when o->len is 0. `own`: the application's. Not within a change. */
+void xt_ipopts_set(struct xt_stack *s, struct xt_conn *c, const struct xt_ipopt *o, bool own);
 /* A segment for `c` came by a source route whose way back is `back`. */
 void xt_ipopts_received(struct xt_stack *s, struct xt_conn *c, const struct xt_seg *seg, const struct xt_ipopt *back);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * IP options of connections (RFC 9293 section 3.9.2.1). Few connections have any, so they live beside the side record. */
+ * IP options of connections (RFC 9293 section 3.9.2.1). Few connections have any: their table is memory only where it is
+ * used. It outlives the process, as the records do. */
 #include "daemon/wire/ipopt.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/stack/internal.h"
@@ -11,8 +11,7 @@
 
 const struct xt_ipopt *xt_ipopts_of(const struct xt_stack *s, const struct xt_conn *c)
 {
-    const struct xt_ipopts *o = s->side[c->index].ipopts;
-    return o ? &o->o : NULL;
+    return c->ip_optlen ? &s->ipopts[c->index].o : NULL;
 }
 
 int xt_ipopts_hop(const struct xt_stack *s, const struct xt_ipopt *o, uint32_t dst, uint32_t *nexthop)
@@ -22,24 +21,23 @@ int xt_ipopts_hop(const struct xt_stack *s, const struct xt_ipopt *o, uint32_t d
     return r == 0 && xt_ipopt_is_strict(o) && *nexthop != first ? -ENETUNREACH : r;
 }
 
-int xt_ipopts_set(struct xt_stack *s, struct xt_conn *c, const struct xt_ipopt *o, bool own)
+/* Should the process die in the middle, the record's undo leaves no options rather than half of them. */
+static void set_len(struct xt_stack *s, struct xt_conn *c, uint8_t len)
 {
-    struct xt_side *d = &s->side[c->index];
-    if (o->len && !d->ipopts && !(d->ipopts = malloc(sizeof *d->ipopts)))
-        return -ENOMEM;
-    if (o->len)
-        *d->ipopts = (struct xt_ipopts){.o = *o, .own = own};
-    else
-        xt_ipopts_free(s, c->index);
-    d->route_gen = 0; /* the next hop may be another */
-    xt_tcp_ip_options(c, o->len);
-    return 0;
+    xt_conn_begin(s, c);
+    xt_tcp_ip_options(c, len);
+    xt_conn_end(s);
 }
 
-void xt_ipopts_free(struct xt_stack *s, uint32_t i)
+void xt_ipopts_set(struct xt_stack *s, struct xt_conn *c, const struct xt_ipopt *o, bool own)
 {
-    free(s->side[i].ipopts);
-    s->side[i].ipopts = NULL;
+    if (c->ip_optlen)
+        set_len(s, c, 0);
+    if (o->len) {
+        s->ipopts[c->index] = (struct xt_ipopts){.o = *o, .own = own};
+        set_len(s, c, o->len);
+    }
+    s->side[c->index].route_gen = 0; /* the next hop may be another */
 }
 
 /* Is it what the peer sends next, and about what we sent? Whoever only knows the end points must not redirect a connection. */
@@ -51,18 +49,18 @@ static bool is_genuine(const struct xt_conn *c, const struct xt_seg *seg)
 
 void xt_ipopts_received(struct xt_stack *s, struct xt_conn *c, const struct xt_seg *seg, const struct xt_ipopt *back)
 {
-    const struct xt_ipopts *now = s->side[c->index].ipopts;
+    const struct xt_ipopts *now = c->ip_optlen ? &s->ipopts[c->index] : NULL;
     if (!(c->cflags & XT_CF_PASSIVE) || !back->len || (now && now->own) || !is_genuine(c, seg))
         return;
     if (now && now->o.len == back->len && memcmp(now->o.data, back->data, back->len) == 0)
         return;
-    if (xt_ipopts_set(s, c, back, false) == 0)
-        s->stats.routes_learned++;
+    xt_ipopts_set(s, c, back, false);
+    s->stats.routes_learned++;
 }
 
-int xt_stack_set_ip_options(struct xt_stack *s, struct xt_conn *c, const struct xt_ipopt *o)
+void xt_stack_set_ip_options(struct xt_stack *s, struct xt_conn *c, const struct xt_ipopt *o)
 {
-    return xt_ipopts_set(s, c, o, true);
+    xt_ipopts_set(s, c, o, true);
 }
 
 const struct xt_ipopt *xt_stack_ip_options(const struct xt_stack *s, const struct xt_conn *c)
