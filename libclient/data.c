@@ -306,6 +306,8 @@ XTCP_API ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int 
     struct xt_slot *sl = xtcp_slot(x, s);
     if (!sl)
         return -EBADF;
+    if (flags & MSG_ERRQUEUE)
+        return -EAGAIN; /* ICMP errors are told by SO_ERROR, see IP_RECVERR: none is ever queued */
     if (flags & MSG_OOB)
         return recv_oob(x, sl, iov, n, flags);
     struct recv_op op = {.c = {iov, n, 0}, .len = total(iov, n), .flags = flags};

@@ -126,8 +126,10 @@ struct xtcp_cmd {
     struct xt_addr addr;
     uint16_t port;
     uint64_t arg[2];
-    void *data; /* XT_OP_INFO: the answer */
+    void *data; /* XT_OP_INFO, XT_OP_GETOPT: the answer */
     size_t data_len;
+    const void *in; /* XT_OP_SETOPT: a value that is data, at most what the mailbox holds */
+    size_t in_len;
 };
 
 /* Runs a command; waits for the answer whatever signals come. Returns its result or a negative errno. */

@@ -14,11 +14,12 @@
 #endif
 
 #define MAX_BUF (64 << 20)
+#define IP_OPTIONS_MAX 40
 
 enum rule {
     FLAG,    /* 0 or 1, kept in optval, sent to the daemon */
     NUMBER,  /* min to max, likewise */
-    BIT,     /* a flag of slot.misc, changes nothing */
+    BIT,     /* a flag of slot.misc; but for IP_RECVERR it changes nothing */
     IGNORED, /* taken, never read back as set */
 };
 
@@ -141,6 +142,13 @@ static int set_buffer(struct xtcp *x, int s, struct xt_slot *sl, uint32_t opt, i
     return rc;
 }
 
+/* Checked by the daemon, which sends them. */
+static int set_ip_options(struct xtcp *x, int s, const void *val, socklen_t len)
+{
+    struct xtcp_cmd c = {.op = XT_OP_SETOPT, .slot = s, .arg = {XT_SO_IP_OPTIONS, len}, .in = val, .in_len = len};
+    return len > IP_OPTIONS_MAX ? -EINVAL : xtcp_call(x, &c);
+}
+
 static int set_congestion(struct xtcp *x, int s, const void *val, socklen_t len)
 {
     char name[16] = "";
@@ -156,8 +164,11 @@ static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, in
                         int *rc)
 {
     int v = 0;
-    memcpy(&v, val, len < sizeof v ? len : sizeof v);
-    if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+    if (val)
+        memcpy(&v, val, len < sizeof v ? len : sizeof v);
+    if (level == IPPROTO_IP && name == IP_OPTIONS)
+        *rc = set_ip_options(x, s, val, len);
+    else if (level == IPPROTO_TCP && name == TCP_CONGESTION)
         *rc = set_congestion(x, s, val, len);
     else if (level == IPPROTO_TCP && name == TCP_ULP)
         *rc = -ENOENT;
@@ -203,6 +214,8 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
             *place(sl, o->what) = o->what == XT_SO_OOBINLINE ? (uint32_t)v : (uint32_t)v + 1;
         return rc;
     case BIT:
+        if (o->what == MISC_RECVERR && (rc = tell(x, s, XT_SO_RECVERR, v != 0)) < 0)
+            return rc;
         sl->misc = v ? sl->misc | o->what : sl->misc & ~o->what;
         return 0;
     case IGNORED:
@@ -217,7 +230,7 @@ XTCP_API int xtcp_setsockopt(struct xtcp *x, int s, int level, int name, const v
     int rc, v = 0;
     if (!sl)
         return -EBADF;
-    if (!val)
+    if (!val && (len || level != IPPROTO_IP || name != IP_OPTIONS)) /* these end by that */
         return len ? -EFAULT : -EINVAL;
     if (!xtcp_alive(x))
         return -ECONNABORTED;
@@ -271,6 +284,14 @@ static int get_info(struct xtcp *x, int s, void *val, socklen_t *len)
     struct xtcp_tcp_info t;
     xtcp_tcp_info_fill(&t, &a);
     return give(val, len, &t, sizeof t);
+}
+
+static int get_ip_options(struct xtcp *x, int s, void *val, socklen_t *len)
+{
+    uint8_t o[IP_OPTIONS_MAX];
+    struct xtcp_cmd c = {.op = XT_OP_GETOPT, .slot = s, .arg = {XT_SO_IP_OPTIONS}, .data = o, .data_len = sizeof o};
+    int n = xtcp_call(x, &c);
+    return n < 0 ? n : give(val, len, o, (size_t)n);
 }
 
 static int get_congestion(struct xtcp *x, int s, void *val, socklen_t *len)
@@ -381,6 +402,8 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
     }
     if (level == IPPROTO_IP && name == IP_MTU)
         return get_mtu(x, s, val, len);
+    if (level == IPPROTO_IP && name == IP_OPTIONS)
+        return get_ip_options(x, s, val, len);
     if (level == SOL_SOCKET && name == SO_ERROR && !xtcp_alive(x))
         return give_int(val, len, ECONNABORTED);
     if (level == SOL_SOCKET) {

@@ -86,6 +86,7 @@ enum xt_op {
     XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value */
     XT_OP_INFO,     /* data: struct xt_tcp_info_abi */
     XT_OP_NEWS,     /* wakes all subscribers of the slot */
+    XT_OP_GETOPT,   /* arg[0]: enum xt_opt, one whose value is data; result: its length, value in data */
     XT_OP_MAX
 };
 
@@ -109,6 +110,8 @@ enum xt_opt {
     XT_SO_TOS,
     XT_SO_TTL,
     XT_SO_CONGESTION, /* enum xt_cc_id; from here on not in optval */
+    XT_SO_RECVERR,    /* ICMP errors are told at once */
+    XT_SO_IP_OPTIONS, /* SETOPT: arg[1] is the length, data the options as IP_OPTIONS has them */
     XT_SO_MAX
 };
 

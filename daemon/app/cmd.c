@@ -193,7 +193,7 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
     if (p->bound)
         local = p->local;
     struct prep pr = {s, i};
-    int rc = xt_stack_connect(a->stack, &local, &remote, a->now_us, prepare_conn, &pr, &conn);
+    int rc = xt_stack_connect_options(a->stack, &local, &remote, &p->ipopt, a->now_us, prepare_conn, &pr, &conn);
     if (rc < 0) {
         p->conn = XT_NO_CONN;
         make_fresh(s, i);
@@ -389,6 +389,9 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
     case XT_SO_USER_TIMEOUT:
         o->user_timeout = n;
         return true;
+    case XT_SO_RECVERR:
+        o->recverr = on;
+        return true;
     case XT_SO_TOS:
         o->tos = (uint8_t)n;
         return true;
@@ -418,6 +421,8 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
         return 0;
     }
     switch (c->arg[0]) {
+    case XT_SO_IP_OPTIONS:
+        return xt_app_set_ip_options(s, p, c->box->data, c->arg[1]);
     case XT_SO_MAXSEG:
         if (c->arg[1] && (c->arg[1] < 88 || c->arg[1] > 32767))
             return -EINVAL;
@@ -437,12 +442,17 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
     }
 }
 
+static int cmd_getopt(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    return c->arg[0] == XT_SO_IP_OPTIONS ? xt_app_get_ip_options(s, &s->ps[i], c->box->data) : -ENOPROTOOPT;
+}
+
 static int run(struct xt_session *s, const struct cmd *c)
 {
     static int (*const ops[XT_OP_MAX])(struct xt_session *, uint32_t, const struct cmd *) = {
         [XT_OP_BIND] = cmd_bind,         [XT_OP_LISTEN] = cmd_listen, [XT_OP_CONNECT] = cmd_connect,
         [XT_OP_SHUTDOWN] = cmd_shutdown, [XT_OP_SETOPT] = cmd_setopt, [XT_OP_INFO] = cmd_info,
-        [XT_OP_NEWS] = cmd_news,
+        [XT_OP_NEWS] = cmd_news,         [XT_OP_GETOPT] = cmd_getopt,
     };
     if (c->op == XT_OP_NOP)
         return 0;

@@ -84,6 +84,8 @@ static void take_conditions(struct xt_pslot *p, const struct xt_conn *c, uint32_
         p->rx_urg = c->rx_urg;
         p->cond |= XT_COND_URGENT;
     }
+    if (ev & XT_EV_SOFT_ERROR)
+        p->pending_error = c->soft_err;
     if (ev & XT_EV_ERROR)
         p->pending_error = c->err;
     if (ev & (XT_EV_ERROR | XT_EV_CLOSED)) {

@@ -50,6 +50,7 @@ struct xt_pslot {
     int32_t linger; /* SO_LINGER: -1 off, else seconds */
     uint32_t sndbuf, rcvbuf;
     uint16_t maxseg;
+    struct xt_ipopt ipopt; /* IP_OPTIONS for a connection to come */
     /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
     uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
     uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
@@ -221,6 +222,10 @@ bool xt_app_admit_open(void *arg, const struct xt_conn *listener);
 /* ---- cmd.c ---- */
 
 void xt_app_cmd(struct xt_session *s, uint32_t waiter);
+/* ipopt.c: IP_OPTIONS. `raw` is the client's. Returns 0 or -EINVAL. */
+int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volatile uint8_t *raw, uint64_t len);
+/* Writes the options to `out` (XT_IPOPT_MAX bytes); returns how many bytes. */
+int xt_app_get_ip_options(const struct xt_session *s, const struct xt_pslot *p, uint8_t *out);
 /* Copies a slot's options to its connection. */
 void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c);
 

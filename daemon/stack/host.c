@@ -10,8 +10,8 @@
 
 #define UNDO_OFF sizeof(struct xt_state_hdr)
 #define RECORDS_OFF XT_ALIGN_UP(UNDO_OFF + sizeof(struct xt_undo), (size_t)64)
-#define IP_TCP_HDR 40u     /* without options: what the MSS leaves out */
-#define IP_TCP_HDR_MAX 80u /* the headers that a super-segment may have */
+#define IP_TCP_HDR 40u      /* without options: what the MSS leaves out */
+#define IP_TCP_HDR_MAX 120u /* the headers that a super-segment may have */
 #define REASS_MEM (XT_REASS_MAX * 65600u)
 
 static size_t boards_off(uint32_t max_conns)
@@ -19,9 +19,14 @@ static size_t boards_off(uint32_t max_conns)
     return XT_ALIGN_UP(RECORDS_OFF + (size_t)max_conns * sizeof(struct xt_conn), (size_t)64);
 }
 
+static size_t ipopts_off(uint32_t max_conns)
+{
+    return XT_ALIGN_UP(boards_off(max_conns) + xt_boards_size(max_conns), (size_t)64);
+}
+
 size_t xt_stack_state_size(uint32_t max_conns)
 {
-    return boards_off(max_conns) + xt_boards_size(max_conns);
+    return ipopts_off(max_conns) + (size_t)max_conns * sizeof(struct xt_ipopts);
 }
 
 static bool cfg_ok(const struct xt_stack_cfg *c)
@@ -83,6 +88,7 @@ static int init_state(struct xt_stack *s, void *state)
     s->hdr = h;
     s->undo = (struct xt_undo *)((uint8_t *)state + UNDO_OFF);
     s->conns = (struct xt_conn *)((uint8_t *)state + RECORDS_OFF);
+    s->ipopts = (struct xt_ipopts *)(void *)((uint8_t *)state + ipopts_off(s->cfg.max_conns));
     return xt_boards_init(s, (uint8_t *)state + boards_off(s->cfg.max_conns));
 }
 

@@ -15,6 +15,7 @@
 #include "daemon/stack/stats.h"
 #include "daemon/tcp/board.h"
 #include "daemon/tcp/tcp.h"
+#include "daemon/wire/ipopt.h"
 
 struct xt_stack;
 
@@ -35,6 +36,7 @@ struct xt_stack_cfg {
     uint32_t nroutes;
     uint16_t port_min, port_max; /* ephemeral ports, 32768 to 60999 */
     uint8_t ttl;                 /* 64 */
+    bool source_route;           /* received source routes are followed back; else such packets are dropped */
     struct xt_tcp_cfg tcp;       /* tcp.mss: 0 or more than fits: from the MTU */
 };
 
@@ -73,7 +75,7 @@ enum {
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
 #define XT_STATE_MAGIC 0x54535458u /* "XTST" */
-#define XT_STATE_VERSION 4u
+#define XT_STATE_VERSION 5u
 
 struct xt_state_hdr {
     uint32_t magic, version;
@@ -155,6 +157,18 @@ int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, bool re
  * Returns 0, -ENETUNREACH (no route), -EADDRNOTAVAIL (no port), -EADDRINUSE (the same four-tuple), -ENOBUFS. */
 int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
                      uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c), void *arg, struct xt_conn **out);
+
+/* The same with IP options for all its segments, or NULL. With a source route in them, the SYN goes to its first hop; a first
+ * hop that has no route, or is not on the link when it must be, is -ENETUNREACH. */
+int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
+                             const struct xt_ipopt *o, uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c),
+                             void *arg, struct xt_conn **out);
+
+/* The application's IP options for a connection's segments from now on; o->len 0: none. No received source route takes their
+ * place (MUST-52). */
+void xt_stack_set_ip_options(struct xt_stack *s, struct xt_conn *c, const struct xt_ipopt *o);
+/* The IP options in use: the application's, or the return route that came with a packet. NULL: none. */
+const struct xt_ipopt *xt_stack_ip_options(const struct xt_stack *s, const struct xt_conn *c);
 
 /* The calls of tcp.h on a connection of this stack: they run the core, deliver events through ops->event, re-arm timers
  * and put the connection on the ready list. After one of them the record may be gone (state CLOSED was delivered). */

@@ -21,6 +21,8 @@
     X(drop_checksum_icmp, "dropped: wrong ICMP checksum")                          \
     X(drop_bad_tcp, "dropped: malformed TCP header")                               \
     X(drop_not_ours, "dropped: not to our address")                                \
+    X(drop_source_route, "dropped: source route not completed, or not accepted")   \
+    X(routes_learned, "return routes taken from source-routed packets")            \
     X(drop_martian, "dropped: source address that no peer can have")               \
     X(drop_group, "dropped: TCP to a broadcast or multicast address")              \
     X(drop_protocol, "dropped: a transport protocol that is not served")           \

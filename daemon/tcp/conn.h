@@ -52,6 +52,7 @@ struct xt_tcp_cfg {
     uint8_t cc;                       /* enum xt_cc_id: CUBIC */
     uint8_t syn_cookies;              /* XT_COOKIES_*: when listeners answer a SYN without a record (RFC 4987) */
     uint8_t ecn;                      /* XT_ECN_PASSIVE (RFC 3168) */
+    uint8_t icmp_abort;               /* 0: hard ICMP errors end an open only, not an open connection (RFC 5927) */
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 
@@ -65,6 +66,7 @@ struct xt_tcp_sockopt {
     uint8_t ttl;                    /* IP_TTL, the stack's */
     uint8_t keep_cnt;               /* probes */
     uint8_t cc;                     /* TCP_CONGESTION: enum xt_cc_id + 1 */
+    uint8_t recverr;                /* IP_RECVERR: ICMP errors are told at once */
     uint8_t defer;                  /* TCP_DEFER_ACCEPT: seconds that a listener's child waits for data */
     uint32_t keep_idle, keep_intvl; /* seconds */
     uint32_t user_timeout;          /* ms (RFC 5482) */
@@ -303,6 +305,7 @@ struct xt_conn {
     uint8_t ecn;             /* XT_CE_* */
     uint8_t cc;              /* enum xt_cc_id */
     uint8_t dupthresh;       /* DupThresh: 3, more when the path is seen to reorder */
+    uint8_t ip_optlen;       /* bytes of IP options that each segment carries */
     struct xt_range ooo[XT_OOO_MAX];    /* received out of order, sorted, disjoint, above RCV.NXT: xt_ooo_list() */
     struct xt_flight sent[XT_SENT_MAX]; /* in flight, from SND.UNA to SND.NXT; see sent.h: xt_sent_list() */
     struct xt_tally tally;

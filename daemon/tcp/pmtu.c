@@ -19,9 +19,10 @@ static uint32_t headers(const struct xt_conn *c)
     return xt_addr_is_v4(&c->remote.addr) ? IP4_TCP_HEADERS : IP6_TCP_HEADERS;
 }
 
-static uint32_t ts_len(const struct xt_conn *c)
+/* Of each segment: what the MSS does not count (RFC 9293 section 3.7.1). */
+static uint32_t options(const struct xt_conn *c)
 {
-    return c->opts & XT_OPT_TS ? 12 : 0;
+    return (c->opts & XT_OPT_TS ? 12 : 0) + c->ip_optlen;
 }
 
 static void set(struct xt_conn *c, uint32_t mss)
@@ -29,6 +30,13 @@ static void set(struct xt_conn *c, uint32_t mss)
     c->mss_path = (uint16_t)mss;
     c->mss_probe = 0;
     xt_open_set_mss(c);
+}
+
+void xt_tcp_ip_options(struct xt_conn *c, uint8_t len)
+{
+    c->ip_optlen = len;
+    if (c->mss_path) /* else the open will see to it */
+        set(c, c->mss_path);
 }
 
 void xt_tcp_path_mtu(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu)
@@ -66,7 +74,7 @@ void xt_pmtu_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     uint32_t mtu = c->timeouts == BASE_TIMEOUTS ? MTU_BASE : MTU_MIN, mss = mtu - headers(c);
     /* Not when what is in flight fits in one segment of that size. */
     if ((c->timeouts != BASE_TIMEOUTS && c->timeouts != MIN_TIMEOUTS) || mss >= c->mss_path || c->mss_peer <= mss ||
-        c->snd_nxt - c->snd_una + ts_len(c) <= mss)
+        c->snd_nxt - c->snd_una + options(c) <= mss)
         return;
     ctx->stats->pmtu_black_holes++;
     c->mss_bad = (uint16_t)xt_u32_min(c->mss_path, c->mss_peer);
@@ -97,13 +105,13 @@ uint32_t xt_pmtu_probe_len(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint
     uint32_t size = next_size(c, ctx);
     if (size == 0)
         return 0;
-    uint32_t n = size - ts_len(c), need = n + 4u * c->mss_eff;
+    uint32_t n = size - options(c), need = n + 4u * c->mss_eff;
     return data >= need && room >= need ? n : 0;
 }
 
 void xt_pmtu_probing(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t n, uint32_t end)
 {
-    c->mss_probe = (uint16_t)(n + ts_len(c));
+    c->mss_probe = (uint16_t)(n + options(c));
     c->probe_end = end;
     ctx->stats->pmtu_probes++;
 }
@@ -120,7 +128,7 @@ void xt_pmtu_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
  * section 7.6.2). */
 void xt_pmtu_resent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t left, uint32_t right)
 {
-    uint32_t start = c->probe_end - (c->mss_probe - ts_len(c));
+    uint32_t start = c->probe_end - (c->mss_probe - options(c));
     if (!xt_seq_gt(right, start) || !xt_seq_lt(left, c->probe_end))
         return;
     if (!c->mss_bad || c->mss_bad > c->mss_probe)

@@ -20,6 +20,7 @@ static void prepare(void)
     c.mss_eff = 1000;
 }
 
+/* Req RFC5681-3.1 */
 Test(cc, slow_start_doubles_then_adds_a_segment, .init = prepare)
 {
     xt_cc_start(&c, &ctx);
@@ -50,7 +51,7 @@ Test(cc, initial_window_after_a_lost_syn, .init = prepare)
     cr_assert_eq(c.cwnd, 1000);
 }
 
-/* RFC 2861: half for each time-out of silence, and no less than the restart window of RFC 5681 section 4.1. */
+/* Req RFC2861-3: RFC 2861: half for each time-out of silence, and no less than the restart window of RFC 5681 section 4.1. */
 Test(cc, idle_decays_to_the_initial_window, .init = prepare)
 {
     xt_cc_start(&c, &ctx);
@@ -84,6 +85,7 @@ Test(cc, cube_roots)
     cr_assert_eq(xt_cc_cbrt(UINT64_MAX), 2642245);
 }
 
+/* Req MAY-18 */
 Test(cc, the_default_the_configured_and_the_chosen, .init = prepare)
 {
     struct xt_tcp_cfg plain;
@@ -121,7 +123,7 @@ Test(cc, a_switch_keeps_the_windows)
     pair_free(p);
 }
 
-/* The window of a sender that does not use it stays. */
+/* Req RFC2861-3: The window of a sender that does not use it stays. */
 Test(cc, an_unused_window_does_not_grow)
 {
     struct pair *p = pair_new();
@@ -136,7 +138,15 @@ Test(cc, an_unused_window_does_not_grow)
     cr_assert_eq(s->cwnd, cwnd);
     pair_write(p, 0, 60000, false);
     pair_settle(p);
+    pair_read(p, 1);
     cr_assert_gt(s->cwnd, cwnd);
+    cwnd = s->cwnd;
+    for (int i = 0; i < 100; i++) { /* nor one that was in use before */
+        pair_write(p, 0, 1000, false);
+        pair_settle(p);
+        pair_read(p, 1);
+    }
+    cr_assert_eq(s->cwnd, cwnd);
     pair_free(p);
 }
 

@@ -49,6 +49,7 @@ static void told(struct pair *p, uint32_t mtu)
     pair_read(p, 1);
 }
 
+/* Req RFC5927-7.2 */
 Test(pmtu, is_never_believed_below_552)
 {
     struct pair *p = opened(1460);
@@ -63,6 +64,7 @@ Test(pmtu, is_never_believed_below_552)
     pair_free(p);
 }
 
+/* Req RFC1191-5.2 */
 Test(pmtu, what_others_learned_bounds_a_new_connection)
 {
     struct pair *p = pair_new();
@@ -80,6 +82,7 @@ Test(pmtu, what_others_learned_bounds_a_new_connection)
     pair_free(p);
 }
 
+/* Req RFC1191-6.3 RFC4821-7.6.1 */
 Test(pmtu, ten_minutes_later_a_larger_one_is_tried)
 {
     struct pair *p = opened(1460);
@@ -96,6 +99,7 @@ Test(pmtu, ten_minutes_later_a_larger_one_is_tried)
     pair_free(p);
 }
 
+/* Req RFC4821-7.6.2 */
 Test(pmtu, a_larger_one_that_does_not_fit_costs_no_window)
 {
     struct pair *p = opened(960);
@@ -114,6 +118,7 @@ Test(pmtu, a_larger_one_that_does_not_fit_costs_no_window)
     pair_free(p);
 }
 
+/* Req RFC4821-7.3 */
 Test(pmtu, search_between_ends_near_the_truth)
 {
     struct pair *p = opened(1200);
@@ -131,6 +136,7 @@ Test(pmtu, search_between_ends_near_the_truth)
     pair_free(p);
 }
 
+/* Req RFC4821-7.7 RFC8899-4.3 */
 Test(pmtu, black_hole_is_passed_and_searched)
 {
     struct pair *p = opened(1400);
@@ -146,6 +152,7 @@ Test(pmtu, black_hole_is_passed_and_searched)
     pair_free(p);
 }
 
+/* Req RFC8899-4.3 */
 Test(pmtu, narrow_black_hole_takes_the_least)
 {
     struct pair *p = opened(700);
@@ -169,6 +176,7 @@ static bool all_data(struct pair *p, int from, const struct xt_seg *seg)
     return seg->len > 0;
 }
 
+/* Req RFC8899-4.3 */
 Test(pmtu, small_segments_that_get_lost_say_nothing)
 {
     struct pair *p = opened(1460);
@@ -181,6 +189,7 @@ Test(pmtu, small_segments_that_get_lost_say_nothing)
     pair_free(p);
 }
 
+/* Req RFC4821-7.7 */
 Test(pmtu, an_outage_lowers_it_only_for_a_while)
 {
     struct pair *p = opened(1460);
