@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 1u
+#define XT_ABI_VERSION 2u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 64u            /* of one family, at a time */
 #define XT_MAX_WAITERS 1024u        /* of one family, at a time */
