@@ -24,7 +24,7 @@ uint32_t xt_tcp_icmp(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t s
     /* Soft errors never end a connection, nor its opening (MUST-56). Hard errors too are only remembered once synchronised:
      * they are as easy to forge (RFC 5461 section 2). */
     if (c->state != XT_SYN_SENT || !is_hard(err))
-        return 0;
+        return c->state == XT_SYN_SENT ? 0 : XT_EV_SOFT;
     c->err = err;
     return XT_EV_ERROR | xt_fsm_post(c, ctx, XT_FSM_ABORT);
 }

@@ -29,6 +29,7 @@ enum {
     XT_EV_ACK_NOW = 0x100,   /* output must run before the next input to this connection (duplicate or challenge ACK) */
     XT_EV_STATE = 0x200,     /* the state changed in some other way */
     XT_EV_ADVISE = 0x400,    /* R1 retransmissions: the path may be dead, ask the neighbour again (MUST-20) */
+    XT_EV_SOFT = 0x800,      /* conn->soft_err was set: the network has a problem that may pass (SHLD-25) */
 };
 
 /* What a call runs in. All pointers are borrowed for the call. */
