@@ -232,7 +232,7 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
             *opts[i].flag = v != 0;
         else if (opts[i].number)
             *opts[i].number = v;
-        else
+        else if (opts[i].count)
             *opts[i].count = (uint8_t)v;
         if (!s->alive)
             return 0;
