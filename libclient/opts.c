@@ -330,13 +330,21 @@ static int get_buffer(struct xtcp *x, struct xt_slot *sl, uint32_t opt, void *va
     return give_int(val, len, (int)(v ? v : 2 * def));
 }
 
+/* The error that ended the connection, or else what the network has complained about without ending it (RFC 9293 SHLD-25). */
+static int take_any_error(struct xt_slot *sl)
+{
+    int err = xtcp_take_error(sl);
+    return err || !atomic_load_explicit(&sl->soft_error, memory_order_relaxed) ? err
+                                                                               : atomic_exchange(&sl->soft_error, 0);
+}
+
 static int get_socket(struct xtcp *x, struct xt_slot *sl, int name, void *val, socklen_t *len)
 {
     uint32_t l = *place(sl, XT_SO_LINGER);
     struct linger linger = {.l_onoff = l != 0, .l_linger = l ? (int)(l - 1) : 0};
     switch (name) {
     case SO_ERROR:
-        return give_int(val, len, xtcp_take_error(sl));
+        return give_int(val, len, take_any_error(sl));
     case SO_TYPE:
         return give_int(val, len, SOCK_STREAM);
     case SO_PROTOCOL:

@@ -187,7 +187,10 @@ struct xt_slot {
     uint32_t rx_size, tx_size; /* bytes, powers of two, 0: none yet; tx_size of a listener: entries */
     uint32_t conn;             /* the connection's ID as xtcpctl shows it */
     uint32_t snd_mss;
-    uint64_t rsv0[2];
+    _Atomic int32_t
+        soft_error; /* what ICMP said of a connection that goes on: positive errno, for SO_ERROR; taken likewise */
+    uint32_t rsv00;
+    uint64_t rsv0;
     /* line 1, daemon, hot */
     _Atomic uint64_t rx_head;  /* stream offset: bytes received in order. Release: pairs with the reader's acquire */
     _Atomic uint64_t tx_tail;  /* stream offset: bytes acknowledged, the ring is free up to here */

@@ -155,6 +155,7 @@ static void make_fresh(struct xt_session *s, uint32_t i)
     atomic_store(&sh->rx_told, 0);
     atomic_store(&sh->urg_read, 0);
     atomic_store(&sh->so_error, 0);
+    atomic_store(&sh->soft_error, 0);
     atomic_store(&sh->state, XT_CLOSED);
     atomic_store_explicit(&sh->cond, 0, memory_order_release);
 }

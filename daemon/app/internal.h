@@ -42,6 +42,7 @@ struct xt_pslot {
     uint32_t conn_gen;     /* and its life */
     uint32_t cond;         /* XT_COND_* as published */
     int32_t pending_error; /* so_error to publish */
+    int32_t pending_soft;  /* soft_error to publish */
     uint32_t gen;
     uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
     struct xt_extent rx, tx;

@@ -70,7 +70,7 @@ struct xt_tcp_sockopt {
     uint8_t defer;                  /* TCP_DEFER_ACCEPT: seconds that a listener's child waits for data */
     uint32_t keep_idle, keep_intvl; /* seconds */
     uint32_t user_timeout;          /* ms (RFC 5482) */
-    uint32_t linger2;               /* seconds in FIN_WAIT2 */
+    uint32_t linger2;               /* seconds in FIN_WAIT2; 0: as configured */
 };
 
 struct xt_range {
@@ -248,35 +248,36 @@ struct xt_conn {
 
     /* retransmission and congestion; bytes */
     uint32_t cwnd, ssthresh;
-    uint32_t cc_acked;       /* bytes acknowledged towards the next increase of cwnd */
-    uint32_t recover;        /* RecoveryPoint (RFC 6675), "recover" (RFC 6582) */
-    uint32_t prr_fs;         /* RecoverFS: in flight when recovery began (RFC 6937) */
-    uint32_t prr_delivered;  /* bytes delivered since then */
-    uint32_t prr_out;        /* bytes sent since then */
-    uint32_t rack_tick;      /* when what was sent last of all that was delivered had left (sent.h's ticks) */
-    uint32_t rack_end;       /* its end */
-    uint32_t rack_rtt;       /* and its round-trip time, microseconds */
-    uint32_t rack_fack;      /* highest sequence number delivered */
-    uint32_t reo_round;      /* SND.NXT when the reordering window grew last: no more than once in a round trip */
-    uint32_t tlp_end;        /* SND.NXT after the tail loss probe */
-    uint32_t undo_cwnd;      /* before the last recovery or time-out, 0: nothing to undo */
-    uint32_t undo_ssthresh;  /* likewise */
-    uint32_t rxt_ms;         /* time stamp clock at the last time-out's retransmission (Eifel, RFC 3522) */
-    uint32_t srtt, rttvar;   /* microseconds; srtt 0: no sample yet */
-    uint32_t rto;            /* microseconds, without backoff */
-    uint32_t min_rtt;        /* microseconds, 0: none */
-    uint32_t rtt_seq;        /* the timed segment's end */
-    uint32_t isn_floor;      /* lowest ISS for the connection that replaces this one (RFC 6191) */
-    uint32_t challenge_ms;   /* start of the interval that n_challenge counts (RFC 5961 section 7) */
-    uint32_t data_rcv_ms;    /* last payload received */
-    uint32_t t_rcv_ms;       /* last segment received: keep-alive */
-    uint32_t t_snd_ms;       /* last data sent: restart after idle (RFC 5681 section 4.1) */
-    uint32_t t_progress_ms;  /* SND.UNA moved, or data left an idle connection: user time-out */
-    uint32_t retrans;        /* segments sent again, ever */
-    uint32_t cflags;         /* XT_CF_* */
-    uint32_t ecn_recover;    /* end of the window that an echo has reduced already, valid with XT_CE_REDUCED */
-    uint32_t pmtu_ms;        /* when a larger MSS may be tried, valid while mss_path is less than mss_local */
-    uint32_t probe_end;      /* end of the segment that tries mss_probe */
+    uint32_t cc_acked;      /* bytes acknowledged towards the next increase of cwnd */
+    uint32_t recover;       /* RecoveryPoint (RFC 6675), "recover" (RFC 6582) */
+    uint32_t prr_fs;        /* RecoverFS: in flight when recovery began (RFC 6937) */
+    uint32_t prr_delivered; /* bytes delivered since then */
+    uint32_t prr_out;       /* bytes sent since then */
+    uint32_t rack_tick;     /* when what was sent last of all that was delivered had left (sent.h's ticks) */
+    uint32_t rack_end;      /* its end */
+    uint32_t rack_rtt;      /* and its round-trip time, microseconds */
+    uint32_t rack_fack;     /* highest sequence number delivered */
+    uint32_t reo_round;     /* SND.NXT when the reordering window grew last: no more than once in a round trip */
+    uint32_t tlp_end;       /* SND.NXT after the tail loss probe */
+    uint32_t undo_cwnd;     /* before the last recovery or time-out, 0: nothing to undo */
+    uint32_t undo_ssthresh; /* likewise */
+    uint32_t rxt_ms;        /* time stamp clock at the last time-out's retransmission (Eifel, RFC 3522) */
+    uint32_t srtt, rttvar;  /* microseconds; srtt 0: no sample yet */
+    uint32_t rto;           /* microseconds, without backoff */
+    uint32_t min_rtt;       /* microseconds, 0: none */
+    uint32_t rtt_seq;       /* the timed segment's end */
+    uint32_t isn_floor;     /* lowest ISS for the connection that replaces this one (RFC 6191) */
+    uint32_t challenge_ms;  /* start of the interval that n_challenge counts (RFC 5961 section 7) */
+    uint32_t data_rcv_ms;   /* last payload received */
+    uint32_t t_rcv_ms;      /* last segment received: keep-alive */
+    uint32_t t_snd_ms;      /* last data sent: restart after idle (RFC 5681 section 4.1) */
+    uint32_t t_progress_ms; /* SND.UNA moved, or data left an idle connection: user time-out */
+    uint32_t probe_ms;    /* first probe of a closed window: user time-out; valid while `backoff` counts such probes */
+    uint32_t retrans;     /* segments sent again, ever */
+    uint32_t cflags;      /* XT_CF_* */
+    uint32_t ecn_recover; /* end of the window that an echo has reduced already, valid with XT_CE_REDUCED */
+    uint32_t pmtu_ms;     /* when a larger MSS may be tried, valid while mss_path is less than mss_local */
+    uint32_t probe_end;   /* end of the segment that tries mss_probe */
     uint32_t sack_recent[4]; /* a sequence number in each of the ranges last changed, newest first (RFC 2018) */
     struct xt_range dsack;   /* duplicate to report (RFC 2883), valid with XT_CF_DSACK */
     uint16_t mss_local;      /* what we announce */

@@ -168,7 +168,7 @@ static int send_forced(struct out *o)
 /* RFC 9293 section 3.8.6.1: as much as a silly window takes. With the window closed and nothing in flight a sequence number
  * already acknowledged, and no data: the peer must answer with its window, and nothing is left beyond that window that would have
  * to be sent again, or make our own ACKs unacceptable to the peer; as Linux does. With data in flight, behind which the window
- * was closed, an octet of that. */
+ * was closed, the first segment of that. */
 static int send_probe(struct out *o)
 {
     struct xt_conn *c = o->c;
@@ -183,7 +183,7 @@ static int send_probe(struct out *o)
         c->pending |= owed ? XT_PEND_ACK : 0;
         return 1;
     }
-    n = xt_u32_min(n, xt_u32_min(o->mss, xt_u32_max(c->snd_wnd, 1)));
+    n = xt_u32_min(n, xt_u32_min(o->mss, c->snd_wnd ? c->snd_wnd : c->snd_nxt - c->snd_una));
     xt_rate_app_limited(c); /* how fast such octets arrive says nothing of the path */
     xt_emit_data(c, o->ctx, o->seg, c->snd_una, n, o->mss);
     o->seg->ecn = 0; /* RFC 3168 section 6.1.6 */

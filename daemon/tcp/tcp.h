@@ -28,8 +28,9 @@ enum {
     XT_EV_TIME_WAIT = 0x080, /* entered TIME_WAIT: no ring is needed from here on */
     XT_EV_ACK_NOW = 0x100,   /* output must run before the next input to this connection (duplicate or challenge ACK) */
     XT_EV_STATE = 0x200,     /* the state changed in some other way */
-    XT_EV_SOFT_ERROR = 0x800, /* conn->soft_err was set, and the application wants to know at once (IP_RECVERR) */
-    XT_EV_ADVISE = 0x400,     /* R1 retransmissions: the path may be dead, ask the neighbour again (MUST-20) */
+    XT_EV_ADVISE = 0x400,    /* R1 retransmissions: the path may be dead, ask the neighbour again (MUST-20) */
+    XT_EV_SOFT = 0x800,      /* conn->soft_err was set: the network has a problem that may pass (SHLD-25) */
+    XT_EV_SOFT_ERROR = 0x1000, /* likewise, and the application wants to know at once (IP_RECVERR, SHLD-20) */
 };
 
 /* What a call runs in. All pointers are borrowed for the call. */

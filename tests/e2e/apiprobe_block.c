@@ -294,7 +294,7 @@ static void refused(void)
     say_ret("refused, waiting: send", send(fd, "x", 1, 0));
     close(fd);
     fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    connect(fd, (struct sockaddr *)&a, sizeof a);
+    say_ret("refused, later", connect(fd, (struct sockaddr *)&a, sizeof a));
     until(fd, POLLHUP);
     say_ret("refused, send first", send(fd, "x", 1, 0));
     say_ret("refused, then recv", recv(fd, (char[1]){0}, 1, 0));

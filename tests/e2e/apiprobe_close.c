@@ -23,7 +23,7 @@ static void count_pipe(int sig)
 /* All that looks at a socket without changing it. */
 static void look(const char *name, int fd)
 {
-    struct sockaddr_in a;
+    struct sockaddr_in a = {0};
     struct tcp_info info = {0};
     socklen_t len = sizeof info;
     int unread = -1, rc = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);

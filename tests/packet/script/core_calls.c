@@ -232,7 +232,7 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
             *opts[i].flag = v != 0;
         else if (opts[i].number)
             *opts[i].number = v;
-        else
+        else if (opts[i].count)
             *opts[i].count = (uint8_t)v;
         if (!s->alive)
             return 0;
@@ -245,9 +245,15 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
     return -ENOPROTOOPT;
 }
 
+/* SO_ERROR: soft errors of a connection that goes on too. */
 static long call_error(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
-    return take_error(s);
+    long err = take_error(s);
+    if (err == 0 && s->conn.events & XT_EV_SOFT) {
+        s->conn.events &= ~(uint32_t)XT_EV_SOFT;
+        return -s->conn.conn.soft_err;
+    }
+    return err;
 }
 
 static long call_readable(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
