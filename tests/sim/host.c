@@ -44,6 +44,7 @@ void host_conn_begin(struct net *n, unsigned host)
     c->ep.emit = emit;
     c->ep.on_state = on_state;
     c->ep.arg = c;
+    c->ep.no_board = h->cfg.no_board;
     ep_init(&c->ep, &h->cfg.tcp, &h->addr, &n->host[!host].addr, h->cfg.rx_size, h->cfg.tx_size);
     watch_begin(c);
 }
@@ -84,10 +85,22 @@ static void add_stats(struct xt_tcp_stats *sum, const struct xt_tcp_stats *one)
 #undef X
 }
 
+/* A SYN that finds the unfinished connection which a late duplicate of an older SYN began is answered with a reset, as by
+ * Linux: the application tries again. */
+static bool met_an_echo(const struct net *n, const struct sim_conn *c)
+{
+    return n->p.echoes && n->round > 0 && c->app && c->round == n->round && c->ep.conn.err == ECONNREFUSED;
+}
+
 static void conn_end(struct net *n, struct sim_conn *c)
 {
-    check_end(n, c);
+    if (met_an_echo(n, c))
+        n->start[c->host] = n->now + 1000000;
+    else
+        check_end(n, c);
     add_stats(&n->stats, &c->ep.stats);
+    n->lent += c->ep.lent;
+    n->overfull += c->ep.overfull;
     watch_end(c);
     ep_free(&c->ep);
     c->used = false;
