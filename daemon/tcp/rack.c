@@ -3,6 +3,7 @@
  * known to reorder, is lost; that holds for retransmissions too. Tail loss probe: when ACKs fail to come at the end of a flight,
  * a segment is sent early that makes the receiver say what it has. */
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/seam.h"
 #include "daemon/tcp/tally.h"
 
 #define DUPTHRESH 3
@@ -37,6 +38,7 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
     struct xt_ack *a = (struct xt_ack *)news;
     struct xt_conn *c = a->c;
     bool once = XT_SENT_BIT(s->state) & XT_SENT_ONCE, first = !(c->cflags & XT_CF_RACK);
+    a->segs += xt_seam_segments(c, end - bytes, end);
     if (s->state == XT_SENT_LOST)
         a->first_arrived = true;
     if (!first && xt_seq_lt(end, c->rack_fack)) {
