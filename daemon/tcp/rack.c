@@ -3,6 +3,7 @@
  * known to reorder, is lost; that holds for retransmissions too. Tail loss probe: when ACKs fail to come at the end of a flight,
  * a segment is sent early that makes the receiver say what it has. */
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/rtt.h"
 #include "daemon/tcp/seam.h"
 #include "daemon/tcp/tally.h"
 
@@ -128,8 +129,10 @@ uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         else
             wait = xt_u32_max(wait, patience - age);
     }
-    if (wait > 0)
-        c->timer[XT_TIMER_REO] = ctx->now_us + wait + XT_SENT_TICK_US;
+    if (wait > 0) { /* but no later than a time-out would be */
+        uint64_t rto = xt_tcp_rto(c, ctx->cfg);
+        c->timer[XT_TIMER_REO] = ctx->now_us + (wait < rto ? wait + XT_SENT_TICK_US : rto);
+    }
     return lost;
 }
 
