@@ -25,7 +25,7 @@ static uint64_t longest(const struct xt_conn *c, const struct xt_tcp_cfg *cfg, u
     case XT_TIMER_CORK:
         return 200000;
     case XT_TIMER_PACE:
-        return 10 * S; /* two segments at the slowest rate that a window of four and a round trip of seconds give */
+        return 1 * S; /* the longest wait, whatever the rate */
     default:
         return cfg->rto_max; /* RTO, persist, and those of RACK, which are never later than the RTO's */
     }
