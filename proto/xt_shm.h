@@ -115,7 +115,8 @@ enum xt_opt {
     XT_SO_MAX
 };
 
-/* As struct xt_tcp_info of the daemon; times in microseconds, sizes in bytes. */
+/* As struct xt_tcp_info of the daemon; times in microseconds, sizes in bytes but for unacked, sacked, lost and rexmit:
+ * segments. */
 struct xt_tcp_info_abi {
     uint32_t state, ca_state, options, snd_wscale, rcv_wscale, backoff, probes, snd_mss, rcv_mss;
     uint32_t rto, ato, srtt, rttvar, min_rtt, cwnd, ssthresh, snd_wnd, rcv_wnd;
