@@ -85,19 +85,9 @@ static void add_stats(struct xt_tcp_stats *sum, const struct xt_tcp_stats *one)
 #undef X
 }
 
-/* A SYN that finds the unfinished connection which a late duplicate of an older SYN began is answered with a reset, as by
- * Linux: the application tries again. */
-static bool met_an_echo(const struct net *n, const struct sim_conn *c)
-{
-    return n->p.echoes && n->round > 0 && c->app && c->round == n->round && c->ep.conn.err == ECONNREFUSED;
-}
-
 static void conn_end(struct net *n, struct sim_conn *c)
 {
-    if (met_an_echo(n, c))
-        n->start[c->host] = n->now + 1000000;
-    else
-        check_end(n, c);
+    check_end(n, c);
     add_stats(&n->stats, &c->ep.stats);
     n->lent += c->ep.lent;
     n->overfull += c->ep.overfull;
