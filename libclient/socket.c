@@ -4,11 +4,11 @@
 #include <poll.h>
 #include <string.h>
 
-#include "libclient/internal.h"
+#include "libclient/fastopen.h"
 
 /* ---- addresses ---- */
 
-static int from_sockaddr(const struct sockaddr *sa, socklen_t len, struct xtcp_cmd *c)
+int xtcp_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct xtcp_cmd *c)
 {
     if (!sa || len < sizeof sa->sa_family)
         return -EINVAL;
@@ -67,7 +67,7 @@ XTCP_API int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, sockl
     if (!sl)
         return -EBADF;
     struct xtcp_cmd c = {.op = XT_OP_BIND, .slot = s, .arg = {sl->reuse}};
-    int rc = from_sockaddr(addr, alen, &c);
+    int rc = xtcp_from_sockaddr(addr, alen, &c);
     return rc < 0 ? rc : xtcp_call(x, &c);
 }
 
@@ -76,8 +76,7 @@ static bool connected(struct xt_slot *sl, void *unused)
     return !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_CONNECTING);
 }
 
-/* Waits for the outcome of a connect that is under way. */
-static int finish_connect(struct xtcp *x, int s, struct xt_slot *sl)
+int xtcp_finish_connect(struct xtcp *x, int s, struct xt_slot *sl)
 {
     int rc = xtcp_wait(x, s, connected, NULL, xtcp_deadline(sl->sndtimeo_ms));
     if (rc == -EAGAIN)
@@ -95,21 +94,24 @@ XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, so
     struct xtcp_cmd c = {.op = XT_OP_CONNECT, .slot = s};
     if (!sl)
         return -EBADF;
-    int rc = from_sockaddr(addr, alen, &c), err;
+    int rc = xtcp_from_sockaddr(addr, alen, &c), err;
     if (rc < 0)
         return rc;
+    if (atomic_load(&sl->cond) & XT_COND_DEFERRED)
+        return -EISCONN;
     if (!(atomic_load(&sl->cond) & XT_COND_CONNECTING)) {
+        c.arg[0] = xtcp_fastopen_connect_flags(sl);
         if ((err = xtcp_take_error(sl))) /* of the connect before, which nobody has asked for */
             return -err;
         rc = xtcp_call(x, &c);
-        if (rc < 0)
-            return rc;
+        if (rc != 0)
+            return rc < 0 ? rc : 0; /* the SYN waits for the first write */
         if (!xtcp_blocking(sl, 0))
             return -EINPROGRESS; /* also when the outcome is known by now: Linux tells it by SO_ERROR only */
     } else if (!xtcp_blocking(sl, 0)) {
         return -EALREADY;
     }
-    return finish_connect(x, s, sl);
+    return xtcp_finish_connect(x, s, sl);
 }
 
 XTCP_API int xtcp_shutdown(struct xtcp *x, int s, int how)
@@ -248,6 +250,8 @@ XTCP_API unsigned xtcp_mask(struct xtcp *x, int s)
                    : 0;
     if (xtcp_is_relayed(sl))
         return XTCP_MOVED;
+    if (cond & XT_COND_DEFERRED)
+        return err | POLLOUT | POLLWRNORM; /* the first write connects */
     if (cond & XT_COND_CONNECTING)
         return err;
     if (!(cond & (XT_COND_CONNECTED | XT_COND_RDHUP | XT_COND_WRSHUT)))

@@ -47,6 +47,7 @@ struct xt_pslot {
     int32_t linger; /* SO_LINGER: -1 off, else seconds */
     uint32_t sndbuf, rcvbuf;
     uint16_t maxseg;
+    struct xt_fo_listen fo; /* Fast Open, as set: limit, keys, no_cookie */
     /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
     uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
     uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
@@ -229,6 +230,10 @@ bool xt_app_admit_open(void *arg, const struct xt_conn *listener);
 /* ---- cmd.c ---- */
 
 void xt_app_cmd(struct xt_session *s, uint32_t waiter);
+/* Fast Open keys of a listener (xt_op). */
+int xt_app_cmd_fo_keys(struct xt_session *s, uint32_t i, uint64_t set, struct xt_waiter *box);
+/* Fast Open's part of XT_OP_SETOPT: 0, -EINVAL (too late), -EOPNOTSUPP (switched off). */
+int xt_app_fo_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t v);
 /* Copies a slot's options to its connection. */
 void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c);
 

@@ -113,6 +113,10 @@ static const struct xt_setting keys[] = {
      .help = "answer connection requests without keeping state: when a backlog is full, always or never"},
     {"ecn", XT_SET_CHOICE, FIELD(tcp.ecn), .choices = "off|on|passive", .def = "passive", .runtime = true,
      .help = "explicit congestion notification: not at all, asked for, or only agreed to"},
+    {"tcp-fast-open", XT_SET_CHOICE, FIELD(tcp.fast_open), .choices = "off|client|server|both", .def = "both", .runtime = true,
+     .help = "TCP Fast Open for programs that ask for it: none, when they connect, when they listen, both"},
+    {"fast-open-pause", XT_SET_DURATION, FIELD(tcp.fo_blackhole), .min = 0, .max = 86400 * SEC, .def = "1h", .runtime = true,
+     .help = "no Fast Open on connect after three time-outs in a row with it; doubles each time; 0: never pauses"},
     {"gso-max", XT_SET_SIZE, FIELD(tcp.gso_max), .min = 0, .max = 65160, .def = "65160", .runtime = true,
      .help = "payload of a super-segment that the kernel cuts up; 0: none"},
 };

@@ -128,11 +128,13 @@ void xt_conn_ready(struct xt_stack *s, struct xt_conn *c)
 static bool tell(struct xt_stack *s, struct xt_conn *c, uint32_t events)
 {
     uint32_t gen = c->gen;
+    if ((c->fo & XT_FO_PENDING) && c->state != XT_SYN_RECV)
+        xt_fastopen_left(s, c);
     if (events & XT_EV_CLOSED) {
         end(s, c, events & ~(uint32_t)(XT_EV_ACK_NOW | XT_EV_ADVISE));
         return false;
     }
-    if (c->listener != XT_NO_CONN && c->state != XT_SYN_RECV)
+    if (c->listener != XT_NO_CONN && (c->state != XT_SYN_RECV || (c->fo & XT_FO_CHILD)))
         leave_listener(s, c);
     if (events & XT_EV_ACK_NOW)
         xt_out_conn(s, c);

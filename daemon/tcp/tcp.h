@@ -28,6 +28,7 @@ enum {
     XT_EV_TIME_WAIT = 0x080, /* entered TIME_WAIT: no ring is needed from here on */
     XT_EV_ACK_NOW = 0x100,   /* output must run before the next input to this connection (duplicate or challenge ACK) */
     XT_EV_STATE = 0x200,     /* the state changed in some other way */
+    XT_EV_FASTOPEN = 0x800,  /* in SYN_RECV, but may be accepted and used as if it were ESTABLISHED (RFC 7413) */
     XT_EV_ADVISE = 0x400,    /* R1 retransmissions: the path may be dead, ask the neighbour again (MUST-20) */
 };
 
@@ -122,6 +123,13 @@ uint32_t xt_tcp_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* SEND: the application has put bytes into the send ring up to stream offset `tx_head` (checked by the caller:
  * c->tx_head <= tx_head <= c->tx_una + c->tx_size). With `urgent`, the urgent mark moves to tx_head (MUST-30). */
 uint32_t xt_tcp_wrote(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint64_t tx_head, bool urgent);
+
+/* Before xt_tcp_wrote(): more is to follow at once (MSG_MORE), a segment that is not full may wait for it. Until the next segment
+ * from the peer, the next write without it, or for as long as TCP_CORK waits. */
+void xt_tcp_more(struct xt_conn *c, bool more);
+
+/* What is queued goes now, TCP_CORK or not: TCP_NODELAY was set. */
+void xt_tcp_push(struct xt_conn *c);
 
 /* RECEIVE: the application has consumed the receive ring up to stream offset `rx_tail` (checked by the caller:
  * c->rx_tail <= rx_tail <= c->rx_head). May open the window (an update is sent by output when silly-window avoidance
