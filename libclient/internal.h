@@ -27,6 +27,7 @@ struct xtcp_waiter {
     uint32_t epoch;         /* xtcp.epoch when it was made: an older one belongs to the parent */
     int fd;
     uint32_t owed;      /* wake-up bytes announced but not read yet */
+    uint32_t start;     /* xt_global.epoch as last seen: a new stack process writes one byte to every waiter */
     bool user;          /* made by xtcp_waiter_new() */
     uint8_t spin_score; /* 0 to 15: how well spinning has paid lately */
     uint8_t spin_skip;
@@ -58,6 +59,12 @@ struct xtcp {
     _Atomic uint64_t idle[XTCP_WAITER_WORDS]; /* of these, threads' waiters that no thread has now */
     struct xtcp_waiter waiters[XT_MAX_WAITERS];
 };
+
+/* Counts the starts of the stack process. */
+static inline uint32_t xtcp_start(const struct xtcp *x)
+{
+    return __atomic_load_n(&x->global->epoch, __ATOMIC_ACQUIRE);
+}
 
 /* ---- socket.c ---- */
 

@@ -8,11 +8,12 @@
 #include "proto/xt_cc.h"
 
 struct cmd {
-    uint32_t op, slot, proc;
+    uint32_t op, slot, proc, seq;
     uint16_t port;
     struct xt_addr addr;
     uint64_t arg[2];
     struct xt_waiter *box;
+    struct xt_pwaiter *pw;
 };
 
 static bool may_bind(const struct xt_session *s, uint16_t port)
@@ -62,7 +63,9 @@ static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint
 
 static int cmd_socket(struct xt_session *s, const struct cmd *c)
 {
-    uint32_t i;
+    uint32_t i = c->pw->made;
+    if (c->pw->made_seq == c->seq && xt_app_is_used(s, i) && s->ps[i].kind == XT_SLOT_FRESH)
+        return (int)i; /* the stack process died before the answer */
     int rc = xt_app_slot_new(s, &i);
     if (rc < 0) {
         settle_closes(s->app);
@@ -71,6 +74,8 @@ static int cmd_socket(struct xt_session *s, const struct cmd *c)
     if (rc < 0)
         return rc;
     s->slots[i].local.addr = s->slots[i].remote.addr = xt_addr_v4(0);
+    c->pw->made = i;
+    c->pw->made_seq = c->seq;
     atomic_fetch_or(&xt_app_hold(s, c->proc)[i / 64], 1ULL << (i % 64));
     return (int)i;
 }
@@ -118,6 +123,7 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     l->rx_size = p->rcvbuf; /* what a child offers before it has its rings */
     l->tx_size = p->sndbuf;
     p->conn = l->index;
+    p->conn_gen = l->gen;
     if (!xt_app_listener_begin(s, i)) {
         xt_stack_close(a->stack, l, a->now_us);
         p->conn = XT_NO_CONN;
@@ -458,14 +464,15 @@ void xt_app_cmd(struct xt_session *s, uint32_t w)
     struct xt_pwaiter *pw = &s->pw[w];
     struct xt_waiter *box = &s->waiters[w];
     if (s->lied || atomic_load_explicit(&pw->state, memory_order_acquire) != XT_WAITER_LIVE ||
-        !(atomic_load(&s->procs_live) & 1ULL << pw->proc))
+        !(atomic_load(&s->l->procs_live) & 1ULL << pw->proc))
         return;
     uint32_t seq = atomic_load_explicit(&box->cmd_seq, memory_order_acquire); /* pairs with the client's release */
     if (seq == pw->cmd_seen)
         return;
     pw->cmd_seen = seq;
     const volatile struct xt_waiter *in = box;
-    struct cmd c = {.op = in->op, .slot = in->slot, .proc = pw->proc, .port = in->port, .box = box};
+    struct cmd c = {
+        .op = in->op, .slot = in->slot, .proc = pw->proc, .seq = seq, .port = in->port, .box = box, .pw = pw};
     for (unsigned k = 0; k < sizeof c.addr.b; k++)
         c.addr.b[k] = in->addr.b[k];
     c.arg[0] = in->arg[0];

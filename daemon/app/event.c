@@ -167,7 +167,7 @@ static void store_slot(struct xt_session *s, uint32_t i)
 static void tell(struct xt_session *s, uint32_t i)
 {
     uint64_t subs = atomic_load(&s->slots[i].subs);
-    uint32_t high = atomic_load_explicit(&s->waiters_high, memory_order_relaxed);
+    uint32_t high = atomic_load_explicit(&s->l->waiters_high, memory_order_relaxed);
     for (; subs; subs &= subs - 1)
         for (uint32_t w = (uint32_t)__builtin_ctzll(subs); w < high; w += 64)
             if (atomic_load_explicit(&s->pw[w].state, memory_order_acquire) == XT_WAITER_LIVE) {

@@ -8,6 +8,7 @@
 
 #include "daemon/app/app.h"
 #include "daemon/app/arena.h"
+#include "daemon/app/ledger.h"
 
 #define XT_DIRTY_BUDGET 2048u /* dirty slots of a session in one round */
 #define XT_CMD_BUDGET 128u    /* commands of a session in one round */
@@ -24,7 +25,8 @@ enum xt_slot_kind {
     XT_SLOT_DEAD, /* had one; the descriptor, perhaps unread data, are all that is left */
 };
 
-/* The daemon's own side of a slot: private copies of every counter a client can write, and what a client must not. */
+/* The daemon's own side of a slot: private copies of every counter a client can write, and what a client must not. It stands in the
+ * session's ledger and outlives the stack process. */
 struct xt_pslot {
     uint8_t kind;          /* enum xt_slot_kind */
     bool queued;           /* in a listener's accept queue: alive without a holder */
@@ -37,6 +39,7 @@ struct xt_pslot {
     bool any_local;        /* bound to the unspecified address */
     bool left;             /* the relay has been told that it alone holds the socket */
     uint32_t conn;         /* index of the record, or XT_NO_CONN */
+    uint32_t conn_gen;     /* and its life */
     uint32_t cond;         /* XT_COND_* as published */
     int32_t pending_error; /* so_error to publish */
     uint32_t gen;
@@ -55,15 +58,6 @@ struct xt_pslot {
     uint32_t next_listener; /* list of the session's listeners */
 };
 
-enum { XT_WAITER_FREE, XT_WAITER_LIVE };
-
-struct xt_pwaiter {
-    _Atomic uint32_t state; /* FREE to LIVE by [ctl], back by [data] */
-    uint32_t proc;
-    int rfd, wfd; /* wake-up pipe; the client has rfd */
-    uint32_t cmd_seen;
-};
-
 struct xt_session {
     struct xt_app *app;
     uint32_t id, index;            /* id: generation << 16 | index + 1 */
@@ -71,8 +65,9 @@ struct xt_session {
     pid_t pid;
     uid_t uid;
     char comm[24];
-    int memfd, doorbell;
+    int memfd, doorbell, ledger_fd;
 
+    struct xt_ledger *l;
     uint8_t *base;
     uint64_t size;
     struct xt_region *region;
@@ -83,16 +78,12 @@ struct xt_session {
     uint64_t hold_off, hold_stride, ready_off, ready_stride;
     uint32_t max_slots;
 
-    _Atomic uint64_t procs_used; /* index taken: set by [ctl], cleared by [data] when nothing of the proc is left */
-    _Atomic uint64_t procs_live; /* its hold bits count: likewise, cleared at its death */
-    _Atomic uint32_t waiters_high;
-    _Atomic uint32_t relay; /* (waiter + 1) << 8 | proc of the daemon's own (relay.h), 0: none; written by [ctl] */
-    struct xt_pwaiter *pw;
+    struct xt_pwaiter *pw;                 /* in the ledger */
     uint64_t touched[XT_MAX_WAITERS / 64]; /* waiters to be woken at the next flush */
     bool in_touched;
 
-    struct xt_pslot *ps;
-    uint64_t *used; /* bitmap: kind != FREE */
+    struct xt_pslot *ps; /* in the ledger */
+    uint64_t *used;      /* bitmap: kind != FREE */
     uint32_t nused, hint;
     uint32_t listeners; /* first of the list, XT_NO_PSLOT: none */
     struct xt_arena arena;
@@ -101,6 +92,7 @@ struct xt_session {
     uint32_t sweep_at;
     uint64_t reap_mask; /* procs that are being taken apart */
     bool ended;         /* no proc is left, or the client lied */
+    bool revive;        /* left by another stack process, not yet taken up by this one's data plane */
     int lied;           /* errno why it was dropped, 0: it was not */
 };
 
@@ -118,7 +110,7 @@ struct xt_changed {
 struct xt_app {
     struct xt_app_cfg cfg;
     struct xt_global *global;
-    int global_fd;
+    int global_fd, global_ro;
     struct xt_stack *stack;
     uint64_t now_us;
 

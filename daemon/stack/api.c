@@ -9,6 +9,11 @@ struct xt_conn *xt_stack_conn(struct xt_stack *s, uint32_t index)
     return index < s->hdr->high_water && (s->conns[index].flags & XT_CONN_USED) ? &s->conns[index] : NULL;
 }
 
+const struct xt_conn *xt_stack_record(const struct xt_stack *s, uint32_t index)
+{
+    return index < s->hdr->high_water ? &s->conns[index] : NULL;
+}
+
 void xt_stack_set_bufs(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size, uint8_t *tx,
                        uint32_t tx_size)
 {
@@ -34,7 +39,7 @@ int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, bool re
     struct xt_conn *c = xt_conn_new(s, &at, &any, reuse ? XT_CONN_REUSE : 0);
     if (!c)
         return -ENOBUFS;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     p->listener = c->index + 1;
     *out = c;
     xt_conn_after(s, c, xt_tcp_listen(c, &ctx));
@@ -95,7 +100,7 @@ int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const 
         prep(arg, c);
     if (c->fo)
         xt_fastopen_connect(s, c);
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     *out = c;
     uint32_t ev = xt_tcp_connect(c, &ctx, iss);
     xt_pmtu_apply(s, c);
@@ -108,7 +113,7 @@ void xt_stack_wrote(struct xt_stack *s, struct xt_conn *c, uint64_t tx_head, boo
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_wrote(c, &ctx, tx_head, urgent));
 }
 
@@ -123,6 +128,7 @@ void xt_stack_push(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
+    xt_conn_begin(s, c);
     xt_tcp_push(c);
     xt_conn_after(s, c, 0);
 }
@@ -132,7 +138,7 @@ void xt_stack_consumed(struct xt_stack *s, struct xt_conn *c, uint64_t rx_tail, 
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_consumed(c, &ctx, rx_tail));
 }
 
@@ -141,7 +147,7 @@ void xt_stack_shutdown(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_shutdown(c, &ctx));
 }
 
@@ -150,7 +156,7 @@ void xt_stack_close(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_close(c, &ctx));
 }
 
@@ -161,7 +167,7 @@ void xt_stack_abort(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint32_t ev = xt_tcp_abort(c, &ctx, &reply, &has_reply);
     if (has_reply)
         xt_out_reply(s, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &reply, NULL, &c->opt);
@@ -173,7 +179,7 @@ void xt_stack_options_changed(struct xt_stack *s, struct xt_conn *c, uint64_t no
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_options_changed(c, &ctx));
 }
 
@@ -201,7 +207,7 @@ unsigned xt_stack_flush_time_wait(struct xt_stack *s, uint64_t now_us)
         int has_reply;
         if (!(c->flags & XT_CONN_USED) || c->state != XT_TIME_WAIT)
             continue;
-        struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+        struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
         xt_conn_after(s, c, xt_tcp_abort(c, &ctx, &reply, &has_reply));
         n++;
     }

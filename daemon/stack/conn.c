@@ -62,6 +62,20 @@ struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c)
         .now_us = s->now, .cfg = &s->cfg.tcp, .stats = &s->tcp_stats, .rx = s->side[c->index].rx};
 }
 
+/* The stores are seen in this order by who maps the region after this process has died: it was one thread that made them. */
+struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c)
+{
+    s->undo->before = *c;
+    atomic_store_explicit(&s->undo->record, c->index + 1, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst); /* no store to the record may come before that one */
+    return xt_conn_ctx(s, c);
+}
+
+void xt_conn_end(struct xt_stack *s)
+{
+    atomic_store_explicit(&s->undo->record, 0, memory_order_release);
+}
+
 void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener)
 {
     struct xt_side *d = &s->side[child->index], *l = &s->side[listener];
@@ -148,6 +162,7 @@ static bool tell(struct xt_stack *s, struct xt_conn *c, uint32_t events)
 
 static bool after(struct xt_stack *s, struct xt_conn *c, uint32_t events, uint64_t earliest)
 {
+    xt_conn_end(s);
     if (!tell(s, c, events))
         return false;
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
@@ -172,7 +187,7 @@ void xt_conn_fail(struct xt_stack *s, struct xt_conn *c, int err)
 {
     struct xt_seg reply;
     int has_reply;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint32_t ev = xt_tcp_abort(c, &ctx, &reply, &has_reply);
     c->err = err;
     xt_conn_after(s, c, ev | XT_EV_ERROR | XT_EV_CLOSED);
@@ -190,7 +205,7 @@ bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i)
 uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i)
 {
     struct xt_conn *c = &s->conns[i];
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     struct xt_seg reply;
     int has_reply;
     uint32_t floor = c->snd_nxt + 65537; /* beyond any window without scaling that the peer may still remember */
@@ -216,8 +231,18 @@ static int revive(struct xt_stack *s, struct xt_conn *c)
     return 0;
 }
 
+/* The change that the last stack process was in the middle of. */
+static void undo(struct xt_stack *s)
+{
+    uint32_t i = atomic_load(&s->undo->record);
+    if (i && i <= s->hdr->high_water)
+        s->conns[i - 1] = s->undo->before;
+    xt_conn_end(s);
+}
+
 int xt_conn_rebuild(struct xt_stack *s)
 {
+    undo(s);
     for (uint32_t i = s->hdr->high_water; i-- > 0;) {
         struct xt_conn *c = &s->conns[i];
         if (!(c->flags & XT_CONN_USED) || c->state == XT_CLOSED) {

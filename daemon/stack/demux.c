@@ -56,7 +56,7 @@ static void accept_syn(struct xt_stack *s, struct xt_conn *l, const struct xt_fl
     uint32_t iss = xt_isn(s, flow);
     if (reuse && (int32_t)(iss - floor) < 0)
         iss = floor;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint32_t ev = xt_tcp_accept_syn(c, l, &ctx, seg, iss);
     xt_pmtu_apply(s, c);
     xt_conn_adopt_child(s, c, l->index);
@@ -77,7 +77,7 @@ static bool accept_cookie(struct xt_stack *s, struct xt_conn *l, const struct xt
         return true;
     }
     struct xt_seg ack = *seg;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     s->stats.cookies_ok++;
     uint32_t ev = xt_tcp_accept_cookie(c, l, &ctx, &ack, mss);
     xt_pmtu_apply(s, c);
@@ -129,7 +129,7 @@ void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, c
     struct xt_conn *c = &s->conns[i];
     provide_bufs(s, c, seg);
     bool waited = c->state == XT_TIME_WAIT, opening = c->state == XT_SYN_SENT && c->fo;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint32_t ev = xt_tcp_input(c, &ctx, seg, &reply, &has_reply), floor = c->isn_floor;
     if (has_reply)
         reset(s, flow, &reply, rx, &c->opt);

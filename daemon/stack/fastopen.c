@@ -165,6 +165,6 @@ void xt_stack_fastopen_go(struct xt_stack *s, struct xt_conn *c, uint64_t now_us
     s->now = now_us;
     if (c->state != XT_SYN_SENT)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_fastopen_go(c, &ctx));
 }

@@ -7,7 +7,8 @@
 #include "daemon/base/macros.h"
 #include "daemon/stack/internal.h"
 
-#define RECORDS_OFF XT_ALIGN_UP(sizeof(struct xt_state_hdr), (size_t)64)
+#define UNDO_OFF sizeof(struct xt_state_hdr)
+#define RECORDS_OFF XT_ALIGN_UP(UNDO_OFF + sizeof(struct xt_undo), (size_t)64)
 #define IP_TCP_HDR 40u     /* without options: what the MSS leaves out */
 #define IP_TCP_HDR_MAX 80u /* the headers that a super-segment may have */
 #define REASS_MEM (XT_REASS_MAX * 65600u)
@@ -73,6 +74,7 @@ static int init_state(struct xt_stack *s, void *state)
     if (memcmp(h, &want, offsetof(struct xt_state_hdr, high_water)) != 0 || h->high_water > h->max_conns)
         return -EPROTO;
     s->hdr = h;
+    s->undo = (struct xt_undo *)((uint8_t *)state + UNDO_OFF);
     s->conns = (struct xt_conn *)((uint8_t *)state + RECORDS_OFF);
     return 0;
 }

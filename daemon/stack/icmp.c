@@ -60,7 +60,7 @@ static void error_input(struct xt_stack *s, const struct xt_icmp *m)
         return;
     }
     struct xt_conn *c = &s->conns[i];
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint16_t mss = c->mss_path;
     s->stats.icmp_errors_in++;
     uint32_t ev = xt_tcp_icmp(c, &ctx, q.seq, err, mtu);

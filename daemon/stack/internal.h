@@ -125,6 +125,7 @@ struct xt_stack {
     struct xt_placed placed;
 
     struct xt_state_hdr *hdr; /* the state region */
+    struct xt_undo *undo;
     struct xt_conn *conns;
     struct xt_side *side;
     uint32_t free_head; /* index plus 1 */
@@ -195,6 +196,10 @@ void xt_conn_fail(struct xt_stack *s, struct xt_conn *c, int err);
 /* Puts the connection on the ready list unless it is on a list. */
 void xt_conn_ready(struct xt_stack *s, struct xt_conn *c);
 struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c);
+/* As xt_conn_ctx(), before a call of the core that changes the record: keeps it as it is. xt_conn_end(), or xt_conn_after(), says
+ * that the change is whole. Changes do not nest. */
+struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c);
+void xt_conn_end(struct xt_stack *s);
 /* Ends the TIME_WAIT of `i` in favour of an own connect between the same end points; returns the lowest ISS for that. */
 uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i);
 /* May that be done? */

@@ -135,7 +135,6 @@ static void count_lost(struct xt_stack *s, enum hop hop)
 /* All that could keep the segment here is asked before the core makes it: what it has made counts as sent. */
 enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
 {
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     struct xt_seg seg;
     struct frame f;
     struct iovec iov[2];
@@ -150,7 +149,10 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
         xt_list_append(s, &s->neigh[n].waiters, (uint16_t)(XT_LIST_NEIGH + n), c->index);
         return XT_SENT_WAITS;
     }
-    if (!xt_tcp_output(c, &ctx, &seg, 0))
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
+    bool any = xt_tcp_output(c, &ctx, &seg, 0);
+    xt_conn_end(s); /* before the segment leaves: a peer never acknowledges what a successor does not know of */
+    if (!any)
         return XT_SENT_NONE;
     if (hop != HOP_OK || (seg.len && !s->side[c->index].tx)) {
         count_lost(s, hop);

@@ -6,6 +6,7 @@
 #define XT_STACK_H
 
 #include <linux/virtio_net.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -71,7 +72,7 @@ enum {
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
 #define XT_STATE_MAGIC 0x54535458u /* "XTST" */
-#define XT_STATE_VERSION 4u
+#define XT_STATE_VERSION 5u
 
 struct xt_state_hdr {
     uint32_t magic, version;
@@ -81,6 +82,15 @@ struct xt_state_hdr {
     uint64_t rsv[5];
 };
 _Static_assert(sizeof(struct xt_state_hdr) == 64, "xt_state_hdr");
+
+/* Comes next: the record that is being changed just now, as it was before. A stack process that dies in the middle of a change
+ * leaves a record that its successor puts back: to the peer it looks as if the segment (or the timer) had never come. */
+struct xt_undo {
+    _Atomic uint32_t record; /* index plus 1; 0: none is being changed */
+    uint32_t deaths;         /* how often in a row a crash (not a kill) left this record here */
+    uint32_t rsv[14];
+    struct xt_conn before;
+};
 
 /* Bytes that the state region needs for `max_conns` records, header included. */
 size_t xt_stack_state_size(uint32_t max_conns);
@@ -120,6 +130,8 @@ uint64_t xt_stack_deadline(const struct xt_stack *s);
 /* ---- for the application layer ---- */
 
 struct xt_conn *xt_stack_conn(struct xt_stack *s, uint32_t index);
+/* The record with that index, also one that is not in use (any more); NULL: it never was. */
+const struct xt_conn *xt_stack_record(const struct xt_stack *s, uint32_t index);
 void xt_stack_set_bufs(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size, uint8_t *tx,
                        uint32_t tx_size);
 struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c);
@@ -128,6 +140,8 @@ struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c);
  * The unspecified address means the stack's own. `reuse`: SO_REUSEADDR. The reservation belongs to the caller until
  * xt_stack_unbind(). Returns 0, -EADDRINUSE, -EADDRNOTAVAIL. */
 int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, bool reuse);
+/* A reservation that an earlier stack has made. */
+void xt_stack_rebind(struct xt_stack *s, const struct xt_endpoint *local, bool reuse);
 void xt_stack_unbind(struct xt_stack *s, const struct xt_endpoint *local);
 
 /* A listener on a bound end point. `*out` is in state LISTEN. Returns 0, -EADDRINUSE (another listener), -ENOBUFS. */
