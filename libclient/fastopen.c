@@ -25,9 +25,11 @@ int xtcp_fastopen_go(struct xtcp *x, int s)
 /* The SYN is on its way, `done` bytes with it. */
 static ssize_t outcome(struct xtcp *x, int s, struct xt_slot *sl, ssize_t done, int flags)
 {
-    if (!xtcp_blocking(sl, flags))
+    if (!xtcp_blocking(sl, flags)) {
+        atomic_fetch_or(&sl->oflags, (uint32_t)XT_OFLAG_CONNECT);
         return done > 0 ? done : -EINPROGRESS;
-    int rc = xtcp_finish_connect(x, s, sl);
+    }
+    int rc = xtcp_finish_connect(x, s, sl, -EINPROGRESS);
     return rc < 0 ? rc : done;
 }
 
@@ -42,6 +44,7 @@ ssize_t xtcp_fastopen_send(struct xtcp *x, int s, const struct iovec *iov, int n
         room = 0; /* waits for the connect under way, as Linux does */
     if (room < 0)
         return room;
+    atomic_fetch_and(&sl->oflags, ~(uint32_t)(XT_OFLAG_CONNECT | XT_OFLAG_FAILED));
     ssize_t done = room > 0 ? xtcp_put(x, s, sl, iov, n, (size_t)room) : 0;
     if (done < 0)
         return done;
@@ -62,7 +65,7 @@ XTCP_API ssize_t xtcp_sendto(struct xtcp *x, int s, const struct iovec *iov, int
         return -EOPNOTSUPP;
     int rc = atomic_load(&sl->cond) & XT_COND_DEFERRED ? 0 : xtcp_from_sockaddr(addr, alen, &c);
     if (rc == 0 && (rc = xtcp_take_error(sl)))
-        rc = -rc; /* of the connect before, which nobody has asked for */
+        rc = xtcp_failed(sl, -rc); /* of the connect before, which nobody has asked for */
     if (rc < 0)
         return rc;
     return xtcp_send_on(x, s, iov, n, flags, xtcp_fastopen_send(x, s, iov, n, flags, &c));

@@ -91,8 +91,8 @@ static inline bool xtcp_blocking(const struct xt_slot *sl, int flags)
 
 struct xtcp_cmd;
 int xtcp_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct xtcp_cmd *c);
-/* Waits for the outcome of a connect that is under way. */
-int xtcp_finish_connect(struct xtcp *x, int s, struct xt_slot *sl);
+/* Waits for the outcome of a connect that is under way; `early` is the answer when time is up. */
+int xtcp_finish_connect(struct xtcp *x, int s, struct xt_slot *sl, int early);
 int xtcp_to_sockaddr(const struct xt_endpoint *ep, struct sockaddr *sa, socklen_t *len);
 
 /* Bytes of send ring that are free. */
@@ -108,6 +108,20 @@ bool xtcp_tx_writable(struct xt_slot *sl);
 
 /* Unread bytes that a plain receive would return, as of now. */
 uint64_t xtcp_rx_avail(struct xt_slot *sl);
+
+/* A connect has failed, and told so. */
+static inline bool xtcp_is_failed(struct xt_slot *sl, uint32_t cond)
+{
+    return !(cond & XT_COND_CONNECTED) &&
+           atomic_load_explicit(&sl->oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_FAILED;
+}
+
+/* A connect that failed, and tells so now, leaves no trace, as in Linux. Returns `err`. */
+static inline int xtcp_failed(struct xt_slot *sl, int err)
+{
+    atomic_fetch_or(&sl->oflags, (uint32_t)XT_OFLAG_FAILED);
+    return err;
+}
 
 /* Takes the pending error: positive errno, or 0. */
 static inline int xtcp_take_error(struct xt_slot *sl)
@@ -130,10 +144,10 @@ struct xtcp_cmd {
     struct xt_addr addr;
     uint16_t port;
     uint64_t arg[2];
-    const void *in; /* what goes along, or NULL */
-    size_t in_len;
     void *data; /* where an answer goes, or NULL */
     size_t data_len;
+    const void *in; /* what goes along, at most what the mailbox holds, or NULL */
+    size_t in_len;
 };
 
 /* Runs a command; waits for the answer whatever signals come. Returns its result or a negative errno. */

@@ -368,6 +368,19 @@ static void ignore(void *arg, uint32_t s)
 {
 }
 
+/* Does every handler of this process want calls to go on after its signal? Which one has just run is not known. Where they differ
+ * the call is interrupted: programs that leave SA_RESTART out mean it. */
+static bool restarts(void)
+{
+    struct sigaction sa;
+    for (int sig = 1; sig < NSIG; sig++)
+        if (sig != SIGSEGV && sig != SIGBUS && sig != SIGFPE && sig != SIGILL && sig != SIGABRT &&
+            sigaction(sig, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL && sa.sa_handler != SIG_IGN &&
+            !(sa.sa_flags & SA_RESTART))
+            return false;
+    return true;
+}
+
 int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg), void *arg, uint64_t deadline)
 {
     struct xtcp_waiter *w;
@@ -384,6 +397,8 @@ int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg
         if (!xtcp_waiter_spin(w)) {
             if (!xtcp_waiter_prepare(w) && !ready(sl, arg))
                 rc = xtcp_waiter_sleep(w, deadline);
+            if (rc == -EINTR && deadline == XTCP_FOREVER && restarts())
+                rc = 0; /* with a time-out Linux does not go on either */
             xtcp_waiter_done(w);
         }
         xtcp_waiter_take(w, ignore, NULL);

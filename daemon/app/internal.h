@@ -42,6 +42,7 @@ struct xt_pslot {
     uint32_t conn_gen;     /* and its life */
     uint32_t cond;         /* XT_COND_* as published */
     int32_t pending_error; /* so_error to publish */
+    int32_t pending_soft;  /* soft_error to publish */
     uint32_t gen;
     uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
     struct xt_extent rx, tx;
@@ -51,6 +52,7 @@ struct xt_pslot {
     uint32_t sndbuf, rcvbuf;
     uint16_t maxseg;
     struct xt_fo_listen fo; /* Fast Open, as set: limit, keys, no_cookie */
+    struct xt_ipopt ipopt;  /* IP_OPTIONS for a connection to come */
     /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
     uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
     uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
@@ -226,6 +228,10 @@ void xt_app_cmd(struct xt_session *s, uint32_t waiter);
 int xt_app_cmd_fo_keys(struct xt_session *s, uint32_t i, uint64_t set, struct xt_waiter *box);
 /* Fast Open's part of XT_OP_SETOPT: 0, -EINVAL (too late), -EOPNOTSUPP (switched off). */
 int xt_app_fo_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t v);
+/* ipopt.c: IP_OPTIONS. `raw` is the client's. Returns 0 or -EINVAL. */
+int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volatile uint8_t *raw, uint64_t len);
+/* Writes the options to `out` (XT_IPOPT_MAX bytes); returns how many bytes. */
+int xt_app_get_ip_options(const struct xt_session *s, const struct xt_pslot *p, uint8_t *out);
 /* Copies a slot's options to its connection. */
 void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sockets: from a free index to one, what clients write to it, and back. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/app/internal.h"

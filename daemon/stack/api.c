@@ -47,7 +47,7 @@ int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, bool re
 }
 
 /* The remote end point that is meant: 0.0.0.0 is the own address, as on Linux. */
-static int check_remote(const struct xt_stack *s, struct xt_endpoint *remote)
+static int check_remote(const struct xt_stack *s, struct xt_endpoint *remote, const struct xt_ipopt *o)
 {
     uint32_t hop;
     if (xt_addr_is_any(&remote->addr))
@@ -55,7 +55,7 @@ static int check_remote(const struct xt_stack *s, struct xt_endpoint *remote)
     if (!xt_addr_is_v4(&remote->addr))
         return -ENETUNREACH;
     uint32_t addr = xt_addr_to_v4(&remote->addr);
-    if (addr != s->cfg.addr && (!xt_ip_is_host(s, addr) || xt_route_lookup(s, addr, &hop) != 0))
+    if (addr != s->cfg.addr && (!xt_ip_is_host(s, addr) || xt_ipopts_hop(s, o, addr, &hop) != 0))
         return -ENETUNREACH;
     return remote->port ? 0 : -EADDRNOTAVAIL;
 }
@@ -78,9 +78,16 @@ static int take_flow(struct xt_stack *s, const struct xt_flow *flow, uint32_t *i
 int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
                      uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c), void *arg, struct xt_conn **out)
 {
+    return xt_stack_connect_options(s, local, remote, NULL, now_us, prep, arg, out);
+}
+
+int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
+                             const struct xt_ipopt *o, uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c),
+                             void *arg, struct xt_conn **out)
+{
     struct xt_endpoint to = *remote, from = {.addr = xt_addr_v4(s->cfg.addr), .port = local->port};
     s->now = now_us;
-    int r = check_remote(s, &to);
+    int r = check_remote(s, &to, o);
     if (r == 0 && from.port == 0)
         r = xt_ports_pick(s, &from, &to, &from.port);
     if (r != 0)
@@ -96,6 +103,8 @@ int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const 
     struct xt_conn *c = xt_conn_new(s, &from, &to, flags);
     if (!c)
         return -ENOBUFS;
+    if (o && o->len)
+        xt_ipopts_set(s, c, o, true);
     if (prep)
         prep(arg, c);
     if (c->fo)
@@ -119,8 +128,11 @@ void xt_stack_wrote(struct xt_stack *s, struct xt_conn *c, uint64_t tx_head, boo
 
 void xt_stack_more(struct xt_stack *s, struct xt_conn *c, bool more)
 {
-    (void)s;
+    if (!(c->cflags & XT_CF_MORE) == !more)
+        return;
+    xt_conn_begin(s, c);
     xt_tcp_more(c, more);
+    xt_conn_end(s);
 }
 
 void xt_stack_push(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
@@ -170,7 +182,8 @@ void xt_stack_abort(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint32_t ev = xt_tcp_abort(c, &ctx, &reply, &has_reply);
     if (has_reply)
-        xt_out_reply(s, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &reply, NULL, &c->opt);
+        xt_out_reply(s, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &reply, NULL, &c->opt,
+                     xt_ipopts_of(s, c));
     xt_conn_after(s, c, ev);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The life of a connection's record: made, driven, told of, freed. */
 #include <errno.h>
+#include <string.h>
 
 #include "daemon/base/macros.h"
 #include "daemon/base/time.h"
@@ -62,10 +63,19 @@ struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c)
         .now_us = s->now, .cfg = &s->cfg.tcp, .stats = &s->tcp_stats, .rx = s->side[c->index].rx};
 }
 
+/* As much of a board as the record `c` says is in use. */
+static void copy_board(struct xt_board *to, const struct xt_board *from, const struct xt_conn *c)
+{
+    memcpy(to->sent, from->sent, XT_MIN(c->n_sent, XT_SENT_BOARD) * sizeof *to->sent);
+    memcpy(to->ooo, from->ooo, XT_MIN(c->n_ooo, XT_OOO_BOARD) * sizeof *to->ooo);
+}
+
 /* The stores are seen in this order by who maps the region after this process has died: it was one thread that made them. */
 struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c)
 {
     s->undo->before = *c;
+    if (c->board)
+        copy_board(&s->undo->board, xt_board_of(c), c);
     atomic_store_explicit(&s->undo->record, c->index + 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst); /* no store to the record may come before that one */
     return xt_conn_ctx(s, c);
@@ -128,6 +138,7 @@ static void end(struct xt_stack *s, struct xt_conn *c, uint32_t events)
         leave_listener(s, c);
     }
     s->ops.event(s->ops.arg, c, events);
+    xt_board_end(s, c);
     c->flags = 0;
     give_index(s, i);
 }
@@ -224,11 +235,19 @@ static int revive(struct xt_stack *s, struct xt_conn *c)
         if (xt_flowmap_add(&s->flows, &flow, c->index) != 0)
             return -EPROTO;
         xt_ports_conn_add(s, c);
-        if (c->state == XT_SYN_RECV && c->listener < s->hdr->high_water && s->conns[c->listener].state == XT_LISTEN)
+        if (c->state == XT_SYN_RECV && !(c->fo & XT_FO_CHILD) && c->listener < s->hdr->high_water &&
+            s->conns[c->listener].state == XT_LISTEN)
             xt_conn_adopt_child(s, c, c->listener);
     }
     xt_conn_after(s, c, 0);
     return 0;
+}
+
+static void put_back(struct xt_conn *c, const struct xt_undo *u)
+{
+    *c = u->before;
+    if (c->board)
+        copy_board(xt_board_of(c), &u->board, c);
 }
 
 /* The change that the last stack process was in the middle of. */
@@ -236,7 +255,7 @@ static void undo(struct xt_stack *s)
 {
     uint32_t i = atomic_load(&s->undo->record);
     if (i && i <= s->hdr->high_water)
-        s->conns[i - 1] = s->undo->before;
+        put_back(&s->conns[i - 1], s->undo);
     xt_conn_end(s);
 }
 
@@ -254,5 +273,6 @@ int xt_conn_rebuild(struct xt_stack *s)
         if (r != 0)
             return r;
     }
+    xt_fastopen_rebuild(s);
     return 0;
 }

@@ -59,23 +59,44 @@ uint32_t xt_fastopen_syn(struct xt_stack *s, struct xt_conn *l, struct xt_conn *
     return xt_tcp_fastopen_accept(child, l, &ctx, syn);
 }
 
-void xt_fastopen_left(struct xt_stack *s, struct xt_conn *child)
+/* The listener that counts `child` as pending, or NULL. */
+static struct xt_conn *counts(struct xt_stack *s, const struct xt_conn *child)
 {
     struct xt_conn *l = child->listener < s->hdr->high_water ? &s->conns[child->listener] : NULL;
+    return l && l->state == XT_LISTEN && l->local.port == child->local.port ? l : NULL;
+}
+
+void xt_fastopen_left(struct xt_stack *s, struct xt_conn *child)
+{
+    struct xt_conn *l = counts(s, child);
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, child);
     child->fo &= (uint8_t)~XT_FO_PENDING;
-    if (l && l->state == XT_LISTEN && l->local.port == child->local.port)
+    if (l)
         xt_tcp_fastopen_done(l, &ctx, child->state == XT_CLOSED && child->err == ECONNRESET);
 }
 
 void xt_stack_fastopen_listen(struct xt_stack *s, struct xt_conn *l, const struct xt_fo_listen *set)
 {
     struct xt_fo_listen *f = &l->fo_listen;
-    (void)s;
+    xt_conn_begin(s, l);
     f->limit = set->limit;
     f->no_cookie = set->no_cookie;
     f->nkeys = set->nkeys;
     memcpy(f->keys, set->keys, sizeof f->keys);
+    xt_conn_end(s);
+}
+
+void xt_fastopen_rebuild(struct xt_stack *s)
+{
+    struct xt_conn *l;
+    for (uint32_t i = 0; i < s->hdr->high_water; i++)
+        if (s->conns[i].state == XT_LISTEN)
+            s->conns[i].fo_listen.pending = 0;
+    for (uint32_t i = 0; i < s->hdr->high_water; i++) {
+        const struct xt_conn *c = &s->conns[i];
+        if ((c->flags & XT_CONN_USED) && (c->fo & XT_FO_PENDING) && (l = counts(s, c)))
+            l->fo_listen.pending++;
+    }
 }
 
 /* ---- client ---- */

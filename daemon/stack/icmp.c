@@ -45,8 +45,9 @@ static void error_input(struct xt_stack *s, const struct xt_icmp *m)
         s->stats.drop_icmp_stray++;
         return;
     }
+    uint32_t dst = xt_ipopt_final_dst(m->data, q.ip.hdr_len);
     struct xt_flow flow = {
-        .local = xt_addr_v4(q.ip.src), .remote = xt_addr_v4(q.ip.dst), .lport = q.sport, .rport = q.dport};
+        .local = xt_addr_v4(q.ip.src), .remote = xt_addr_v4(dst), .lport = q.sport, .rport = q.dport};
     uint32_t i = xt_flowmap_find(&s->flows, &flow), mtu = m->mtu;
     if (i == XT_FLOW_NONE) {
         s->stats.drop_icmp_stray++;

@@ -9,6 +9,7 @@
 #include "daemon/stack/stack.h"
 #include "daemon/tcp/fastopen.h"
 #include "daemon/wire/icmp.h"
+#include "daemon/wire/ipopt.h"
 #include "daemon/wire/ipv4.h"
 
 #define XT_NEIGH_MAX 1024u
@@ -34,6 +35,12 @@ struct xt_list {
 
 /* On which list a connection is: at most one. Neighbour n's waiters are list XT_LIST_NEIGH + n. */
 enum { XT_LIST_NONE, XT_LIST_READY, XT_LIST_NEIGH };
+
+/* IP options of a connection: in the state region, beside the record that says how long they are. */
+struct xt_ipopts {
+    struct xt_ipopt o;
+    bool own; /* the application's: no received route replaces them (MUST-52) */
+};
 
 /* What the stack keeps beside each record; private, rebuilt at start. Zero is the initial value. */
 struct xt_side {
@@ -108,6 +115,7 @@ struct xt_rx {
     bool trusted;       /* the transport checksum needs no look */
     bool group;         /* in a broadcast or multicast frame */
     uint16_t gso_size;
+    const struct xt_ipopt *back; /* the return route of a source-routed packet, or NULL */
 };
 
 /* A segment whose payload is being put into its place (place.c). */
@@ -127,8 +135,12 @@ struct xt_stack {
     struct xt_state_hdr *hdr; /* the state region */
     struct xt_undo *undo;
     struct xt_conn *conns;
+    struct xt_ipopts *ipopts; /* by index of the record, whose ip_optlen says whether there are any */
     struct xt_side *side;
     uint32_t free_head; /* index plus 1 */
+    struct xt_board *boards;
+    uint32_t *board_free; /* indices of those not lent, a stack */
+    uint32_t n_board_free;
     struct xt_list ready;
     struct xt_flowmap flows;
     struct xt_wheel wheel; /* of connections */
@@ -206,6 +218,17 @@ uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i);
 bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i);
 /* Rebuilds what is private from the records of an earlier stack. */
 int xt_conn_rebuild(struct xt_stack *s);
+/* board.c: longer lists for connections that need them; lent and taken back after each segment. */
+uint32_t xt_boards_count(uint32_t max_conns);
+size_t xt_boards_size(uint32_t max_conns);
+/* `boards`: xt_boards_size() bytes of the state region. Returns 0 or -ENOMEM. */
+int xt_boards_init(struct xt_stack *s, void *boards);
+/* Which ones the records of an earlier stack have. Returns 0, -ENOMEM or -EPROTO. */
+int xt_boards_rebuild(struct xt_stack *s);
+void xt_board_check(struct xt_stack *s, struct xt_conn *c);
+/* The connection ends. */
+void xt_board_end(struct xt_stack *s, struct xt_conn *c);
+
 void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener);
 
 /* ---- demux.c ---- */
@@ -228,7 +251,7 @@ enum xt_sent { XT_SENT_ONE, XT_SENT_NONE, XT_SENT_WAITS, XT_SENT_FULL, XT_SENT_L
 enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c);
 /* A segment without payload that belongs to no output queue (a reset). To `mac`, or when NULL to whom the route names. */
 void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct xt_seg *seg, const uint8_t *mac,
-                  const struct xt_tcp_sockopt *opt);
+                  const struct xt_tcp_sockopt *opt, const struct xt_ipopt *ipopt);
 /* An IPv4 packet of another protocol, cut into fragments when it is larger than the MTU. */
 void xt_out_ip(struct xt_stack *s, const uint8_t *mac, uint32_t dst, uint8_t proto, const uint8_t *p, size_t len);
 /* One frame to the device, counted. */
@@ -248,6 +271,16 @@ int xt_route_setup(struct xt_stack *s);
 int xt_route_lookup(const struct xt_stack *s, uint32_t dst, uint32_t *nexthop);
 /* `addr` is on the link. */
 bool xt_route_on_link(const struct xt_stack *s, uint32_t addr);
+
+/* ---- ipopt.c ---- */
+/* The connection's IP options, or NULL. */
+const struct xt_ipopt *xt_ipopts_of(const struct xt_stack *s, const struct xt_conn *c);
+/* Next hop towards `dst` with options `o` (or NULL). Returns 0 or -ENETUNREACH. */
+int xt_ipopts_hop(const struct xt_stack *s, const struct xt_ipopt *o, uint32_t dst, uint32_t *nexthop);
+/* Gives the connection a copy of `o`, or takes away what it has when o->len is 0. `own`: the application's. Not within a change. */
+void xt_ipopts_set(struct xt_stack *s, struct xt_conn *c, const struct xt_ipopt *o, bool own);
+/* A segment for `c` came by a source route whose way back is `back`. */
+void xt_ipopts_received(struct xt_stack *s, struct xt_conn *c, const struct xt_seg *seg, const struct xt_ipopt *back);
 
 /* ---- arp.c ---- */
 void xt_arp_input(struct xt_stack *s, const uint8_t *p, size_t len);
@@ -301,6 +334,8 @@ uint32_t xt_fastopen_syn(struct xt_stack *s, struct xt_conn *l, struct xt_conn *
                          const struct xt_seg *syn);
 /* A child that was XT_FO_PENDING is in SYN_RECV no more. */
 void xt_fastopen_left(struct xt_stack *s, struct xt_conn *child);
+/* The records of an earlier stack: counts anew what is pending. */
+void xt_fastopen_rebuild(struct xt_stack *s);
 /* A connection begins that has XT_FO_OPTION or XT_FO_DATA for what is wanted: makes it what can be had. */
 void xt_fastopen_connect(struct xt_stack *s, struct xt_conn *c);
 /* `seg` has taken `c` out of SYN_SENT. */

@@ -13,7 +13,9 @@
 #include <sys/uio.h>
 
 #include "daemon/stack/stats.h"
+#include "daemon/tcp/board.h"
 #include "daemon/tcp/tcp.h"
+#include "daemon/wire/ipopt.h"
 
 struct xt_stack;
 
@@ -34,6 +36,7 @@ struct xt_stack_cfg {
     uint32_t nroutes;
     uint16_t port_min, port_max; /* ephemeral ports, 32768 to 60999 */
     uint8_t ttl;                 /* 64 */
+    bool source_route;           /* received source routes are followed back; else such packets are dropped */
     struct xt_tcp_cfg tcp;       /* tcp.mss: 0 or more than fits: from the MTU */
 };
 
@@ -72,14 +75,14 @@ enum {
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
 #define XT_STATE_MAGIC 0x54535458u /* "XTST" */
-#define XT_STATE_VERSION 5u
+#define XT_STATE_VERSION 6u
 
 struct xt_state_hdr {
     uint32_t magic, version;
     uint32_t max_conns, record_size;
-    uint32_t records_off;
-    uint32_t high_water; /* records from here on were never used */
-    uint64_t rsv[5];
+    uint32_t records_off, board_size; /* boards (daemon/tcp/board.h) follow the records */
+    uint32_t high_water;              /* records from here on were never used */
+    uint32_t rsv[9];
 };
 _Static_assert(sizeof(struct xt_state_hdr) == 64, "xt_state_hdr");
 
@@ -90,6 +93,7 @@ struct xt_undo {
     uint32_t deaths;         /* how often in a row a crash (not a kill) left this record here */
     uint32_t rsv[14];
     struct xt_conn before;
+    struct xt_board board; /* what stood on its board */
 };
 
 /* Bytes that the state region needs for `max_conns` records, header included. */
@@ -162,6 +166,18 @@ void xt_stack_fastopen_go(struct xt_stack *s, struct xt_conn *c, uint64_t now_us
 
 /* A listener's limit, keys and TCP_FASTOPEN_NO_COOKIE; other members of `set` are not looked at. */
 void xt_stack_fastopen_listen(struct xt_stack *s, struct xt_conn *l, const struct xt_fo_listen *set);
+
+/* The same with IP options for all its segments, or NULL. With a source route in them, the SYN goes to its first hop; a first
+ * hop that has no route, or is not on the link when it must be, is -ENETUNREACH. */
+int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
+                             const struct xt_ipopt *o, uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c),
+                             void *arg, struct xt_conn **out);
+
+/* The application's IP options for a connection's segments from now on; o->len 0: none. No received source route takes their
+ * place (MUST-52). */
+void xt_stack_set_ip_options(struct xt_stack *s, struct xt_conn *c, const struct xt_ipopt *o);
+/* The IP options in use: the application's, or the return route that came with a packet. NULL: none. */
+const struct xt_ipopt *xt_stack_ip_options(const struct xt_stack *s, const struct xt_conn *c);
 
 /* The calls of tcp.h on a connection of this stack: they run the core, deliver events through ops->event, re-arm timers
  * and put the connection on the ready list. After one of them the record may be gone (state CLOSED was delivered). */

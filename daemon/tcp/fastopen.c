@@ -24,7 +24,8 @@ uint32_t xt_tcp_fastopen_room(const struct xt_conn *c)
     uint32_t mss = c->mss_path;
     if (c->fo_cookie.mss)
         mss = xt_u32_min(mss, c->fo_cookie.mss);
-    return mss > OPTION_SPACE ? mss - OPTION_SPACE : 0;
+    uint32_t taken = OPTION_SPACE + c->ip_optlen;
+    return mss > taken ? mss - taken : 0;
 }
 
 uint32_t xt_tcp_fastopen_go(struct xt_conn *c, const struct xt_tcp_ctx *ctx)

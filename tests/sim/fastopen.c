@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * TCP Fast Open in one of five seeds: the client has a cookie, which may be out of date, and sends its first bytes with the SYN. */
+ * TCP Fast Open in one of five seeds: the client has a cookie, which may be out of date, and sends its first bytes with the
+ * SYN. Not where segments of earlier connections come back: such a SYN would open one (RFC 7413 section 2.1). */
 #include "daemon/tcp/fastopen.h"
 
 #include <string.h>
@@ -10,7 +11,7 @@ static const uint8_t good[1][XT_FO_COOKIE_LEN] = {"goodone"};
 
 bool sim_fo_on(const struct net *n)
 {
-    return n->p.seed % 5 == 2 && !n->p.simultaneous;
+    return n->p.seed % 5 == 2 && !n->p.simultaneous && !n->p.echoes;
 }
 
 struct fill {

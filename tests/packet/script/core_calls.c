@@ -115,6 +115,7 @@ long core_sock_connect(struct core_sock *s)
 {
     begin(s, &s->conn);
     s->alive = s->accepted = true;
+    s->untold = true;
     bool waits = core_fo_prepare(s);
     ep_connect(&s->conn, s->iss);
     return waits ? 0 : -EINPROGRESS;
@@ -122,8 +123,12 @@ long core_sock_connect(struct core_sock *s)
 
 static long call_connect(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
-    if (s->alive)
-        return s->conn.conn.state == XT_SYN_SENT && !(s->conn.conn.fo & XT_FO_DEFER) ? -EALREADY : -EISCONN;
+    if (s->alive) {
+        bool opening = s->conn.conn.state == XT_SYN_SENT && !(s->conn.conn.fo & XT_FO_DEFER);
+        bool first = s->untold && s->conn.conn.state != XT_SYN_SENT;
+        s->untold = s->untold && !first;
+        return opening ? -EALREADY : first ? 0 : -EISCONN;
+    }
     return core_sock_connect(s);
 }
 
@@ -218,8 +223,10 @@ static long call_shutdown(struct pkt_run *r, struct core_sock *s, const struct p
     const char *how = e->nargs > 1 ? e->args[1] : "wr";
     if (s->conn.conn.state == XT_CLOSED)
         return -ENOTCONN;
-    if (strcmp(how, "wr") != 0)
+    if (strcmp(how, "wr") != 0) {
+        xt_tcp_shutdown_rd(&s->conn.conn);
         s->shut_rd = true;
+    }
     if (strcmp(how, "rd") != 0)
         ep_shutdown(&s->conn);
     return 0;
@@ -249,7 +256,7 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
             *opts[i].flag = v != 0;
         else if (opts[i].number)
             *opts[i].number = v;
-        else
+        else if (opts[i].count)
             *opts[i].count = (uint8_t)v;
         if (!s->alive)
             return 0;
@@ -264,9 +271,15 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
     return -ENOPROTOOPT;
 }
 
+/* SO_ERROR: soft errors of a connection that goes on too. */
 static long call_error(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
-    return take_error(s);
+    long err = take_error(s);
+    if (err == 0 && s->conn.events & XT_EV_SOFT) {
+        s->conn.events &= ~(uint32_t)XT_EV_SOFT;
+        return -s->conn.conn.soft_err;
+    }
+    return err;
 }
 
 static long call_readable(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)

@@ -183,7 +183,7 @@ Test(fastopen, no_data_with_syn_cookies)
 }
 
 /* Fast Open that times out three times in a row is paused, for an hour, then for two. */
-/* Req RFC7413-4.1.3.1 RFC7413-7.4 */
+/* Req RFC7413-4.1.3.1 RFC7413-7.1 */
 Test(fastopen, a_black_hole_pauses_it_for_all)
 {
     learn();
