@@ -153,6 +153,45 @@ Test(fastopen, a_child_outlives_its_listener)
     cr_assert_eq(c->state, XT_ESTABLISHED);
 }
 
+/* The SYN of a connection with data arrives; what answers it does not leave. */
+static void arrives(void)
+{
+    struct packet p;
+    xt_stack_output(a->s, n.now);
+    cr_assert(host_take(a, &p));
+    xt_stack_input(b->s, p.data, p.len, &p.vnet, n.now);
+    free(p.data);
+}
+
+/* As another stack process finds the records: children that have been accepted are pending still, and count. */
+Test(fastopen, a_new_stack_goes_on_with_what_is_pending)
+{
+    learn();
+    allow(2, 1, "a key of our own");
+    opens_with(100); /* the cookie in its SYN+ACK is of the new key */
+    net_pump(&n);
+    struct xt_conn *c = opens_with(100);
+    arrives();
+    uint32_t child = b->accepted->index, l = listener->index;
+    cr_assert_eq(listener->fo_listen.pending, 1);
+    listener->fo_listen.pending = 77; /* the process died while it counted */
+    host_drain(b);
+    xt_stack_free(b->s);
+    host_start(b, n.now);
+    listener = xt_stack_conn(b->s, l);
+    cr_assert_eq(listener->fo_listen.pending, 1);
+    cr_assert_eq(listener->fo_listen.limit, 2);
+    struct xt_conn *cb = xt_stack_conn(b->s, child);
+    cr_assert_eq(cb->state, XT_SYN_RECV);
+    cr_assert_eq(cb->rx_head, 100);
+    xt_stack_set_bufs(b->s, cb, b->rx[child], 0, b->tx[child], 0);
+    xt_stack_close(b->s, listener, n.now); /* the application has the child: it stays */
+    net_run(&n, 3 * S);
+    cr_assert_eq(c->state, XT_ESTABLISHED);
+    cr_assert_eq(c->tx_una, 100);
+    cr_assert_eq(cb->state, XT_ESTABLISHED);
+}
+
 Test(fastopen, without_memory_for_rings_the_handshake_is_an_ordinary_one)
 {
     learn();
