@@ -126,18 +126,12 @@ static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct cursor
     return n;
 }
 
-static void skip(struct cursor *c, size_t n)
+/* Past `done` bytes of the `n` pieces. */
+static void skip(struct cursor *c, int n, size_t done)
 {
-    while (n > 0) {
-        size_t here = c->iov->iov_len - c->off;
-        if (n < here) {
-            c->off += n;
-            return;
-        }
-        n -= here;
-        c->iov++;
-        c->off = 0;
-    }
+    for (; n > 0 && done >= c->iov->iov_len; n--)
+        done -= c->iov++->iov_len;
+    c->off = n > 0 ? done : 0;
 }
 
 ssize_t xtcp_put(struct xtcp *x, int s, struct xt_slot *sl, const struct iovec *iov, int n, size_t max)
@@ -159,7 +153,7 @@ ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int 
     size_t len = total(iov, n), done = sent > 0 ? (size_t)sent : 0;
     if (sent < 0 || (done > 0 && (done == len || !xtcp_blocking(sl, flags))))
         return sent;
-    skip(&c, done);
+    skip(&c, n, done);
     uint64_t deadline = xtcp_blocking(sl, flags) ? xtcp_deadline(sl->sndtimeo_ms) : 0;
     for (;;) {
         ssize_t r = try_send(x, s, sl, &c, len - done, flags, done == 0);

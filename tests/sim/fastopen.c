@@ -27,7 +27,7 @@ static uint8_t fill_byte(const void *arg, uint64_t off)
 
 void sim_fo_prepare(struct net *n, struct sim_conn *c)
 {
-    struct xt_fo_cookie cookie = {.len = XT_FO_COOKIE_LEN, .mss = n->p.host[!c->host].tcp.mss};
+    struct xt_fo_cookie cookie = {.len = XT_FO_COOKIE_LEN, .mss = wire_mss(n, c->host)};
     if (!sim_fo_on(n))
         return;
     memcpy(cookie.b, good[0], sizeof good[0]);

@@ -93,7 +93,8 @@ const char *invariant_lists(const struct xt_conn *c)
  * 3042 and RFC 6582 say as an inflated congestion window. */
 static uint32_t pipe_of(const struct xt_conn *c)
 {
-    uint32_t flight = c->snd_nxt - c->snd_una, gone = 0;
+    uint32_t flight = c->snd_nxt - c->snd_una;
+    uint32_t gone = c->state == XT_SYN_RECV && c->snd_una == c->iss; /* our SYN takes no room (Fast Open) */
     for (unsigned i = 0; i < c->n_sent; i++)
         if (c->sent[i].state != XT_SENT_FLIGHT && c->sent[i].state != XT_SENT_AGAIN)
             gone += c->sent[i].end - xt_sent_left(c, i);
