@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * TCP Fast Open in one of five seeds: the client has a cookie, which may be out of date, and sends its first bytes with the
- * SYN. Not where segments of earlier connections come back: such a SYN would open one (RFC 7413 section 2.1). */
+ * SYN. Not where segments of earlier connections come back, or where a host forgets: a SYN would open a connection twice
+ * (RFC 7413 section 2.1). */
 #include "daemon/tcp/fastopen.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@ static const uint8_t good[1][XT_FO_COOKIE_LEN] = {"goodone"};
 
 bool sim_fo_on(const struct net *n)
 {
-    return n->p.seed % 5 == 2 && !n->p.simultaneous && !n->p.echoes;
+    return n->p.seed % 5 == 2 && !n->p.simultaneous && !n->p.echoes && !n->p.crashes;
 }
 
 struct fill {
