@@ -85,19 +85,9 @@ static void add_stats(struct xt_tcp_stats *sum, const struct xt_tcp_stats *one)
 #undef X
 }
 
-/* A SYN that finds the unfinished connection which a late duplicate of an older SYN began is answered with a reset, as by
- * Linux: the application tries again. */
-static bool met_an_echo(const struct net *n, const struct sim_conn *c)
-{
-    return n->p.echoes && n->round > 0 && c->app && c->round == n->round && c->ep.conn.err == ECONNREFUSED;
-}
-
 static void conn_end(struct net *n, struct sim_conn *c)
 {
-    if (met_an_echo(n, c))
-        n->start[c->host] = n->now + 1000000;
-    else
-        check_end(n, c);
+    check_end(n, c);
     add_stats(&n->stats, &c->ep.stats);
     n->lent += c->ep.lent;
     n->overfull += c->ep.overfull;
@@ -113,7 +103,10 @@ void host_after(struct net *n, struct sim_conn *c)
         return;
     uint32_t ev = c->ep.events;
     c->ep.events = 0;
-    if ((ev & XT_EV_CONNECTED) && !c->app && c->round == n->round) {
+    /* A SYN with data that the network brought twice may open a second connection (RFC 7413 section 2.1), which comes to
+     * nothing; so may one that is sent again when the server has given up the first before the client heard of it. */
+    bool replay = n->host[c->host].app.attached && ((ev & XT_EV_FASTOPEN) || (sim_fo_on(n) && app_lossy(n)));
+    if ((ev & (XT_EV_CONNECTED | XT_EV_FASTOPEN)) && !c->app && c->round == n->round && !replay) {
         if (n->host[c->host].app.attached)
             net_fail(n, "host %u: a second connection was established", c->host);
         app_attach(n, c);
@@ -149,8 +142,14 @@ static void listener_input(struct net *n, unsigned host, const struct xt_seg *s,
     if (r <= 0 || h->conn.used)
         return;
     host_conn_begin(n, host);
-    watch_delivered(&h->conn, s);
+    bool batch = h->conn.ep.batch;
+    h->conn.ep.batch = true;
     ep_accept(&h->conn.ep, &h->listener, s, isn);
+    sim_fo_accept(n, &h->conn, &h->listener, s);
+    watch_delivered(&h->conn, s);
+    h->conn.ep.batch = batch;
+    if (!batch)
+        ep_output(&h->conn.ep);
     host_after(n, &h->conn);
 }
 
