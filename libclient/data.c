@@ -45,6 +45,15 @@ static void copy(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct c
 
 /* ---- send ---- */
 
+bool xtcp_tx_grow(struct xtcp *x, int s, struct xt_slot *sl)
+{
+    uint32_t size = atomic_load_explicit(&sl->tx_size, memory_order_relaxed);
+    if (atomic_load_explicit(&sl->tx_goal, memory_order_relaxed) <= size)
+        return false;
+    struct xtcp_cmd c = {.op = XT_OP_GROW_TX, .slot = s};
+    return xtcp_call(x, &c) == 0 && atomic_load_explicit(&sl->tx_size, memory_order_relaxed) > size;
+}
+
 static void publish_tx(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head, bool urgent)
 {
     atomic_store_explicit(&sl->tx_head, head, memory_order_release); /* the bytes are written: pairs with the daemon */
@@ -63,6 +72,8 @@ static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, 
         uint64_t head = atomic_load_explicit(&sl->tx_head, memory_order_relaxed), room = xtcp_tx_free(sl);
         size_t n = len - done < CHUNK ? len - done : CHUNK;
         n = n < room ? n : (size_t)room;
+        if (!n && xtcp_tx_grow(x, s, sl))
+            continue;
         if (!n)
             break;
         copy(x->base + sl->tx_off, sl->tx_size, head, n, c, true);
@@ -141,6 +152,35 @@ XTCP_API ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, i
 }
 
 /* ---- receive ---- */
+
+/* Where the bytes of the receive ring are: before stream offset `from` in `old`, else in `ring`. */
+struct rx_view {
+    uint8_t *ring, *old;
+    uint32_t size, old_size;
+    uint64_t from;
+};
+
+/* To be called after rx_head was loaded (acquire); good for bytes before that head. Whoever sees a part of a new ring sees where
+ * the old one is: pairs with the daemon's stores in the opposite order. */
+static struct rx_view rx_view(const struct xtcp *x, struct xt_slot *sl)
+{
+    struct rx_view v;
+    v.ring = x->base + atomic_load_explicit(&sl->rx_off, memory_order_acquire);
+    v.size = atomic_load_explicit(&sl->rx_size, memory_order_acquire);
+    v.from = atomic_load_explicit(&sl->rx_switch, memory_order_acquire);
+    uint64_t old = atomic_load_explicit(&sl->rx_old, memory_order_acquire);
+    v.old = x->base + (old & ~UINT64_C(4095));
+    v.old_size = 1u << (old & 31);
+    return v;
+}
+
+static void copy_out(const struct xtcp *x, struct xt_slot *sl, uint64_t at, size_t len, struct cursor *c)
+{
+    struct rx_view v = rx_view(x, sl);
+    size_t before = at >= v.from ? 0 : v.from - at < len ? (size_t)(v.from - at) : len;
+    copy(v.old, v.old_size, at, before, c, false);
+    copy(v.ring, v.size, at + before, len - before, c, false);
+}
 
 /* The place of the urgent byte that is still ahead of the reader, or UINT64_MAX. */
 static uint64_t urgent_at(struct xt_slot *sl, uint64_t tail)
@@ -222,7 +262,7 @@ static ssize_t try_recv(struct xtcp *x, int s, struct xt_slot *sl, struct recv_o
         return rc;
     size_t n = readable(sl, &from, op->len - op->done);
     if (n && !(op->flags & MSG_TRUNC))
-        copy(x->base + sl->rx_off, sl->rx_size, from, n, &op->c, false);
+        copy_out(x, sl, from, n, &op->c);
     if (n && !(op->flags & MSG_PEEK))
         consumed(x, s, sl, from + n);
     xtcp_unlock(&sl->rx_lock);
@@ -242,20 +282,31 @@ static bool can_recv(struct xt_slot *sl, void *arg)
     return cond & XT_COND_RDHUP || xtcp_rx_avail(sl) >= w->bytes;
 }
 
-static ssize_t recv_oob(struct xtcp *x, struct xt_slot *sl, const struct iovec *iov, int n, int flags)
+/* The urgent byte, out of band. The lock keeps it from being read past meanwhile. */
+static ssize_t take_oob(const struct xtcp *x, struct xt_slot *sl, struct cursor *c, int flags)
 {
     uint64_t tail = atomic_load(&sl->rx_tail), at = urgent_at(sl, tail);
-    struct cursor c = {iov, n, 0};
     if (OOBINLINE(sl) || at == UINT64_MAX || atomic_load(&sl->urg_read) == at + 1)
         return -EINVAL;
     if (at >= atomic_load_explicit(&sl->rx_head, memory_order_acquire))
         return -EAGAIN;
-    if (!total(iov, n))
+    if (!total(c->iov, c->n))
         return 0;
-    copy(x->base + sl->rx_off, sl->rx_size, at, 1, &c, false);
+    copy_out(x, sl, at, 1, c);
     if (!(flags & MSG_PEEK))
         atomic_store(&sl->urg_read, at + 1);
     return 1;
+}
+
+static ssize_t recv_oob(struct xtcp *x, struct xt_slot *sl, const struct iovec *iov, int n, int flags)
+{
+    struct cursor c = {iov, n, 0};
+    int rc = xtcp_lock(x, &sl->rx_lock);
+    if (rc < 0)
+        return rc;
+    ssize_t r = take_oob(x, sl, &c, flags);
+    xtcp_unlock(&sl->rx_lock);
+    return r;
 }
 
 /* Reads until `target` bytes are there, or there will be no more. */
@@ -325,6 +376,23 @@ static void pieces(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct
     iov[1] = (struct iovec){ring, len - first};
 }
 
+/* Free space will be written to without the lock: says so once, so that the daemon leaves its pages alone. A full ring grows, or
+ * the wake-up is asked for. */
+static int reserve_begin(struct xtcp *x, int s, struct xt_slot *sl)
+{
+    bool pinned = atomic_load_explicit(&sl->want, memory_order_relaxed) & XT_WANT_PINNED;
+    if (pinned && xtcp_tx_free(sl))
+        return 0;
+    int rc = xtcp_lock(x, &sl->tx_lock);
+    if (rc < 0)
+        return rc;
+    atomic_fetch_or(&sl->want, (uint32_t)XT_WANT_PINNED);
+    if (!xtcp_tx_free(sl) && !xtcp_tx_grow(x, s, sl))
+        xtcp_tx_writable(sl);
+    xtcp_unlock(&sl->tx_lock);
+    return 0;
+}
+
 XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
 {
     struct xt_slot *sl = xtcp_slot(x, s);
@@ -335,9 +403,9 @@ XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
     int rc = send_error(sl);
     if (rc < 0)
         return rc;
-    if (!sl->tx_size || !xtcp_tx_free(sl))
-        xtcp_tx_writable(sl); /* asks for the wake-up */
-    uint64_t room = sl->tx_size ? xtcp_tx_free(sl) : 0;
+    if ((rc = reserve_begin(x, s, sl)) < 0)
+        return rc;
+    uint64_t room = xtcp_tx_free(sl);
     if (!room)
         return 0;
     pieces(x->base + sl->tx_off, sl->tx_size, atomic_load_explicit(&sl->tx_head, memory_order_relaxed), (size_t)room,
@@ -374,7 +442,13 @@ XTCP_API ssize_t xtcp_peek(struct xtcp *x, int s, struct iovec iov[2])
         if (!n)
             return 0;
     }
-    pieces(x->base + sl->rx_off, sl->rx_size, from, n, iov);
+    struct rx_view v = rx_view(x, sl);
+    if (from < v.from) { /* what is in the old ring first */
+        n = v.from - from < n ? (size_t)(v.from - from) : n;
+        pieces(v.old, v.old_size, from, n, iov);
+    } else {
+        pieces(v.ring, v.size, from, n, iov);
+    }
     return (ssize_t)n;
 }
 

@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 1u
+#define XT_ABI_VERSION 2u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 64u            /* of one family, at a time */
 #define XT_MAX_WAITERS 1024u        /* of one family, at a time */
@@ -84,6 +84,7 @@ enum xt_op {
     XT_OP_SHUTDOWN, /* arg[0]: SHUT_RD, SHUT_WR, SHUT_RDWR */
     XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value */
     XT_OP_INFO,     /* data: struct xt_tcp_info_abi */
+    XT_OP_GROW_TX, /* the send ring is full and slot.tx_goal is larger: a larger one, with what is in it. The caller has tx_lock */
     XT_OP_MAX
 };
 
@@ -151,10 +152,15 @@ enum {
     XT_COND_CONNECTING = 0x80, /* SYN_SENT */
 };
 
+/* Owner in slot.tx_lock when the daemon has it: for as long as it takes to give free pages back. It never waits for the lock. */
+#define XT_LOCK_DAEMON 0x7fffffffu
+
 /* slot.want, set by the client. */
 enum {
     XT_WANT_SPACE =
         0x1, /* a send found the ring full: wake me when a third is free; cleared by the daemon (fetch_and) */
+    XT_WANT_PINNED =
+        0x2, /* set with tx_lock held, for good: free ring space is written without the lock, keep its pages */
 };
 
 struct xt_slot {
@@ -163,18 +169,25 @@ struct xt_slot {
     _Atomic uint32_t state;   /* enum xt_state, for getsockopt and display */
     _Atomic uint32_t cond;    /* XT_COND_* */
     _Atomic int32_t so_error; /* positive errno; taken by the client by exchange with 0 */
-    uint64_t rx_off,
-        tx_off; /* rings, from the start of the region; tx_off of a listener: its accept ring of uint32_t */
-    uint32_t rx_size, tx_size; /* bytes, powers of two, 0: none yet; tx_size of a listener: entries */
-    uint32_t conn;             /* the connection's ID as xtcpctl shows it */
+    /* Rings, from the start of the region; tx_off of a listener: its accept ring of uint32_t. Sizes are bytes, powers of two, 0:
+     * none yet; tx_size of a listener: entries. The send ring changes only by XT_OP_GROW_TX, while the client has tx_lock.
+     * The receive ring may change at any time: bytes before rx_switch are then in rx_old until they are read. The daemon stores
+     * rx_old, rx_switch, rx_off, rx_size, each released, and then an rx_head beyond rx_switch; a reader loads rx_head, rx_off,
+     * rx_size, rx_switch, rx_old, each acquired: if it sees any part of the new ring, it sees what is in the old one. There is no
+     * second change before all of rx_old was read. */
+    _Atomic uint64_t rx_off, tx_off;
+    _Atomic uint32_t rx_size, tx_size;
+    uint32_t conn; /* the connection's ID as xtcpctl shows it */
     uint32_t snd_mss;
-    uint64_t rsv0[2];
+    _Atomic uint64_t rx_switch; /* stream offset */
+    _Atomic uint64_t rx_old;    /* offset of the old receive ring (a multiple of 4096) | log2 of its size */
     /* line 1, daemon, hot */
     _Atomic uint64_t rx_head;  /* stream offset: bytes received in order. Release: pairs with the reader's acquire */
     _Atomic uint64_t tx_tail;  /* stream offset: bytes acknowledged, the ring is free up to here */
     _Atomic uint64_t rx_urg;   /* stream offset of the urgent mark (one past the urgent byte) */
     _Atomic uint32_t acc_head; /* listener: connections put into the accept ring, wraps */
-    uint32_t rsv1[9];
+    _Atomic uint32_t tx_goal;  /* bytes of send ring that would suit; more than tx_size: may be asked for */
+    uint32_t rsv1[8];
     /* line 2, client, hot */
     _Atomic uint64_t tx_head;          /* stream offset: bytes written. Release: pairs with the daemon's acquire */
     _Atomic uint64_t rx_tail;          /* stream offset: bytes consumed */

@@ -104,6 +104,12 @@ void xt_arena_release(struct xt_arena *a, struct xt_extent *e)
     *e = (struct xt_extent){0, 0};
 }
 
+void xt_arena_trim(struct xt_arena *a, const struct xt_extent *e)
+{
+    if (e->size)
+        punch(a, e->off, class_of(e->size));
+}
+
 void xt_arena_cool(struct xt_arena *a)
 {
     a->cold = true;

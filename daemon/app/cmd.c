@@ -279,6 +279,18 @@ static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
     return 0;
 }
 
+static int cmd_grow_tx(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    struct xt_pslot *p = &s->ps[i];
+    (void)c;
+    if (p->kind != XT_SLOT_CONN)
+        return -ENOTCONN;
+    if (!xt_app_slot_pull(s, i)) /* what is in the ring moves with it */
+        return -ECONNABORTED;
+    struct xt_conn *conn = xt_app_conn(s, p);
+    return conn ? xt_app_tx_grow(s, i, conn) : -ENOTCONN;
+}
+
 void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c)
 {
     c->opt = p->opt;
@@ -356,9 +368,16 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
         return 0;
     case XT_SO_SNDBUF:
         p->sndbuf = ring_size(s->app, c->arg[1]);
+        p->tx_fixed = true;
+        xt_app_changed(s, i, false); /* tx_goal */
         return 0;
     case XT_SO_RCVBUF:
         p->rcvbuf = ring_size(s->app, c->arg[1]);
+        p->rx_fixed = true;
+        if (conn && p->kind == XT_SLOT_CONN)
+            xt_app_rx_grow(s, i, conn, p->rcvbuf);
+        else if (conn && p->kind == XT_SLOT_LISTEN)
+            conn->rx_size = p->rcvbuf; /* what its children offer */
         return 0;
     case XT_SO_LINGER:
         p->linger = (int32_t)(int64_t)c->arg[1];
@@ -373,6 +392,7 @@ static int run(struct xt_session *s, const struct cmd *c)
     static int (*const ops[XT_OP_MAX])(struct xt_session *, uint32_t, const struct cmd *) = {
         [XT_OP_BIND] = cmd_bind,         [XT_OP_LISTEN] = cmd_listen, [XT_OP_CONNECT] = cmd_connect,
         [XT_OP_SHUTDOWN] = cmd_shutdown, [XT_OP_SETOPT] = cmd_setopt, [XT_OP_INFO] = cmd_info,
+        [XT_OP_GROW_TX] = cmd_grow_tx,
     };
     if (c->op == XT_OP_NOP)
         return 0;

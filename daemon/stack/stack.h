@@ -119,6 +119,11 @@ uint64_t xt_stack_deadline(const struct xt_stack *s);
 struct xt_conn *xt_stack_conn(struct xt_stack *s, uint32_t index);
 void xt_stack_set_bufs(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size, uint8_t *tx,
                        uint32_t tx_size);
+/* A larger receive ring: what comes next goes to it, and what is there out of order is copied. The caller keeps the old one for
+ * what is unread. */
+void xt_stack_move_rx(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size);
+/* A larger send ring: what is in the old one is copied. Requests that `tx` has not submitted yet still point to the old one. */
+void xt_stack_move_tx(struct xt_stack *s, struct xt_conn *c, uint8_t *tx, uint32_t tx_size);
 struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c);
 
 /* Checks and reserves a local end point. `local->port` 0 picks one (RFC 6056 algorithm 3 over the ephemeral range).

@@ -34,6 +34,7 @@ struct xt_tcp_cfg {
     uint8_t quickack;                 /* 16: segments acknowledged at once at the start; 0: plain delayed ACK */
     uint8_t init_cwnd;                /* 10 segments (RFC 6928) */
     uint8_t timestamps, sack, wscale; /* 1: offer and accept */
+    uint32_t rcv_max;                 /* 0; bytes of receive ring that the window scale allows for, 1 MiB at least */
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 

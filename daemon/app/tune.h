@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * How large a ring should be (Dynamic Right-Sizing, Fisk and Feng 2001). Plain arithmetic on what the caller has seen. */
+#ifndef XT_APP_TUNE_H
+#define XT_APP_TUNE_H
+
+#include <stdint.h>
+
+/* What a reader has consumed since the current round of it began. A round lasts a round-trip time, or until the reader comes
+ * back after one. All zero: no round yet. */
+struct xt_tune {
+    uint64_t start_us;
+    uint64_t start_tail; /* stream offset */
+};
+
+/* The reader is at stream offset `tail` now; `rtt_us` is the path's round-trip time, 0: not known. Returns the receive ring that
+ * suits, in bytes: a sender whose rate doubles each round trip must find a window twice what was consumed in the last one. 0: no
+ * news, the round goes on. */
+uint64_t xt_tune_consumed(struct xt_tune *t, uint64_t now_us, uint64_t tail, uint32_t rtt_us);
+
+/* The send ring that suits a congestion window of `cwnd` bytes: one window in flight, another to be sent when its ACKs come. */
+uint64_t xt_tune_send(uint32_t cwnd);
+
+/* The smallest power of two from `size` (a power of two) on that holds `want`, at most the power of two `max`, at least `size`. */
+uint32_t xt_tune_round(uint32_t size, uint64_t want, uint32_t max);
+
+#endif
