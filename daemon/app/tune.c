@@ -5,20 +5,30 @@
 
 #define RTT_UNKNOWN_US 100000 /* generous: what is wrong with too long a round is only some memory */
 
-uint64_t xt_tune_consumed(struct xt_tune *t, uint64_t now_us, uint64_t tail, uint32_t rtt_us)
+/* What is over XT_TUNE_EASY of `want`, counted only as num / den. */
+static uint64_t scaled(uint64_t want, uint64_t num, uint64_t den)
 {
-    uint64_t copied = tail - t->start_tail;
-    if (t->start_us && now_us - t->start_us < (rtt_us ? rtt_us : RTT_UNKNOWN_US))
-        return 0;
-    bool first = t->start_us == 0;
-    t->start_us = now_us;
-    t->start_tail = tail;
-    return first ? 0 : 2 * copied;
+    if (want <= XT_TUNE_EASY || num >= den)
+        return want;
+    want = want * num / den;
+    return want > XT_TUNE_EASY ? want : XT_TUNE_EASY;
 }
 
-uint64_t xt_tune_send(uint32_t cwnd)
+uint64_t xt_tune_consumed(struct xt_tune *t, uint64_t now_us, uint64_t tail, uint32_t rtt_us)
 {
-    return 2 * (uint64_t)cwnd;
+    uint64_t copied = tail - t->start_tail, took = now_us - t->start_us, rtt = rtt_us ? rtt_us : RTT_UNKNOWN_US;
+    bool first = t->start_us == 0;
+    if (!first && took < rtt)
+        return 0;
+    t->start_us = now_us;
+    t->start_tail = tail;
+    return first ? 0 : scaled(2 * copied, rtt, took);
+}
+
+/* Up to twice the least delay, a queue that other traffic may have made is taken for the path. */
+uint64_t xt_tune_send(uint32_t cwnd, uint32_t min_rtt, uint32_t srtt)
+{
+    return scaled(2 * (uint64_t)cwnd, 2 * (uint64_t)min_rtt, min_rtt ? srtt : 0);
 }
 
 uint32_t xt_tune_round(uint32_t size, uint64_t want, uint32_t max)
