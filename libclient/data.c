@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "libclient/internal.h"
+#include "proto/xt_ring.h"
 
 #define CHUNK 65536u /* published at a time, so that the daemon sends while the next is copied */
 #define OOBINLINE(sl) ((sl)->optval_more[XT_SO_OOBINLINE - 11])
@@ -153,33 +154,14 @@ XTCP_API ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, i
 
 /* ---- receive ---- */
 
-/* Where the bytes of the receive ring are: before stream offset `from` in `old`, else in `ring`. */
-struct rx_view {
-    uint8_t *ring, *old;
-    uint32_t size, old_size;
-    uint64_t from;
-};
-
-/* To be called after rx_head was loaded (acquire); good for bytes before that head. Whoever sees a part of a new ring sees where
- * the old one is: pairs with the daemon's stores in the opposite order. */
-static struct rx_view rx_view(const struct xtcp *x, struct xt_slot *sl)
-{
-    struct rx_view v;
-    v.ring = x->base + atomic_load_explicit(&sl->rx_off, memory_order_acquire);
-    v.size = atomic_load_explicit(&sl->rx_size, memory_order_acquire);
-    v.from = atomic_load_explicit(&sl->rx_switch, memory_order_acquire);
-    uint64_t old = atomic_load_explicit(&sl->rx_old, memory_order_acquire);
-    v.old = x->base + (old & ~UINT64_C(4095));
-    v.old_size = 1u << (old & 31);
-    return v;
-}
-
 static void copy_out(const struct xtcp *x, struct xt_slot *sl, uint64_t at, size_t len, struct cursor *c)
 {
-    struct rx_view v = rx_view(x, sl);
-    size_t before = at >= v.from ? 0 : v.from - at < len ? (size_t)(v.from - at) : len;
-    copy(v.old, v.old_size, at, before, c, false);
-    copy(v.ring, v.size, at + before, len - before, c, false);
+    while (len) {
+        struct xt_rx_part p = xt_rx_part(sl, at, len);
+        copy(x->base + p.off, p.size, at, (size_t)p.len, c, false);
+        at += p.len;
+        len -= (size_t)p.len;
+    }
 }
 
 /* The place of the urgent byte that is still ahead of the reader, or UINT64_MAX. */
@@ -442,14 +424,9 @@ XTCP_API ssize_t xtcp_peek(struct xtcp *x, int s, struct iovec iov[2])
         if (!n)
             return 0;
     }
-    struct rx_view v = rx_view(x, sl);
-    if (from < v.from) { /* what is in the old ring first */
-        n = v.from - from < n ? (size_t)(v.from - from) : n;
-        pieces(v.old, v.old_size, from, n, iov);
-    } else {
-        pieces(v.ring, v.size, from, n, iov);
-    }
-    return (ssize_t)n;
+    struct xt_rx_part p = xt_rx_part(sl, from, n); /* what is in another ring comes next time */
+    pieces(x->base + p.off, p.size, from, (size_t)p.len, iov);
+    return (ssize_t)p.len;
 }
 
 XTCP_API int xtcp_consume(struct xtcp *x, int s, size_t n)

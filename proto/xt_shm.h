@@ -153,7 +153,7 @@ enum {
 };
 
 /* Owner in slot.tx_lock when the daemon has it: for as long as it takes to give free pages back. It never waits for the lock. */
-#define XT_LOCK_DAEMON 0x7fffffffu
+#define XT_LOCK_DAEMON 0x7ffffffeu
 
 /* slot.want, set by the client. */
 enum {

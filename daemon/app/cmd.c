@@ -374,9 +374,10 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
     case XT_SO_RCVBUF:
         p->rcvbuf = ring_size(s->app, c->arg[1]);
         p->rx_fixed = true;
-        if (conn && p->kind == XT_SLOT_CONN)
+        if (conn && p->kind == XT_SLOT_CONN) {
             xt_app_rx_grow(s, i, conn, p->rcvbuf);
-        else if (conn && p->kind == XT_SLOT_LISTEN)
+            xt_stack_consumed(s->app->stack, conn, conn->rx_tail, s->app->now_us); /* offers the larger window */
+        } else if (conn && p->kind == XT_SLOT_LISTEN)
             conn->rx_size = p->rcvbuf; /* what its children offer */
         return 0;
     case XT_SO_LINGER:
