@@ -210,8 +210,8 @@ XTCP_API int xtcp_setsockopt(struct xtcp *x, int s, int level, int name, const v
     int rc, v = 0;
     if (!sl)
         return -EBADF;
-    if (!val && len)
-        return -EFAULT;
+    if (!val)
+        return len ? -EFAULT : -EINVAL;
     if (!xtcp_alive(x))
         return -ECONNABORTED;
     if (set_special(x, s, sl, level, name, val, len, &rc))

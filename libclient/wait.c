@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -324,6 +325,7 @@ XTCP_API bool xtcp_waiter_spin(struct xtcp_waiter *w)
             }
             __builtin_ia32_pause();
         }
+        sched_yield(); /* whoever else wants this core may be the one that makes the news */
     } while (xtcp_now_ns() < end);
     w->spin_score -= w->spin_score > 0;
     return false;

@@ -333,13 +333,19 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
         o->keep_intvl = n;
         return true;
     case XT_SO_KEEPCNT:
-        o->keep_cnt = n;
+        o->keep_cnt = n > UINT8_MAX ? UINT8_MAX : (uint8_t)n;
         return true;
     case XT_SO_QUICKACK:
         o->quickack = on;
         return true;
     case XT_SO_USER_TIMEOUT:
         o->user_timeout = n;
+        return true;
+    case XT_SO_TOS:
+        o->tos = (uint8_t)n;
+        return true;
+    case XT_SO_TTL:
+        o->ttl = (uint8_t)n;
         return true;
     case XT_SO_LINGER2:
         o->linger2 = n;

@@ -200,7 +200,7 @@ int xt_config_scan(struct xt_cmdline *cl, int argc, char **argv, char *err, size
 int xt_config_args(struct xt_config *c, int argc, char **argv, char *err, size_t errlen)
 {
     struct xt_cmdline unused;
-    struct arg a;
+    struct arg a = {0};
     char why[512];
     for (int i = 1; i < argc;) {
         int rc = next_arg(&unused, argc, argv, &i, &a, err, errlen);

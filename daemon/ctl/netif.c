@@ -134,7 +134,7 @@ int xt_netif_check(struct xt_config *c, char *err, size_t errlen)
 {
     static const uint8_t zero[6];
     const struct reply r = {err, errlen};
-    struct link l;
+    struct link l = {0};
     int rc = find_link(c->interface, &l, &r);
     if (rc == 0)
         rc = check_link(c, &l, &r);

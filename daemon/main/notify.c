@@ -128,7 +128,7 @@ int xt_handed_take(struct xt_handed *h, const char *name)
 
 void xt_handed_free(struct xt_handed *h)
 {
-    for (unsigned i = 0; i < h->n; i++)
+    for (unsigned i = 0; h->item && i < h->n; i++)
         if (h->item[i].fd >= 0)
             close(h->item[i].fd);
     free(h->item);

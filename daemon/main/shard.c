@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -195,7 +196,9 @@ static void loop(struct xt_shard *s)
         s->stats.loops++;
         if (pass(s, now))
             xt_spin_work(&s->spin, now);
-        else if (!xt_spin_again(&s->spin, now))
+        else if (xt_spin_again(&s->spin, now))
+            sched_yield(); /* who wants this core may be the one that makes the work */
+        else
             sleep_until_work(s, now);
     }
 }

@@ -159,7 +159,7 @@ void xt_stack_abort(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     uint32_t ev = xt_tcp_abort(c, &ctx, &reply, &has_reply);
     if (has_reply)
-        xt_out_reply(s, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &reply, NULL);
+        xt_out_reply(s, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &reply, NULL, &c->opt);
     xt_conn_after(s, c, ev);
 }
 

@@ -3,9 +3,10 @@
 #include "daemon/stack/internal.h"
 #include "daemon/wire/checksum.h"
 
-static void reset(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *reply, const struct xt_rx *rx)
+static void reset(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *reply, const struct xt_rx *rx,
+                  const struct xt_tcp_sockopt *opt)
 {
-    xt_out_reply(s, xt_addr_to_v4(&flow->local), xt_addr_to_v4(&flow->remote), reply, rx->mac);
+    xt_out_reply(s, xt_addr_to_v4(&flow->local), xt_addr_to_v4(&flow->remote), reply, rx->mac, opt);
 }
 
 /* A SYN that the listener takes becomes a connection in SYN_RECV. `floor`: lowest ISS allowed, with `reuse`. */
@@ -43,7 +44,7 @@ static void to_listener(struct xt_stack *s, const struct xt_flow *flow, const st
     if (!at) {
         s->stats.drop_closed_port++;
         if (xt_tcp_reset_for(seg, &reply))
-            reset(s, flow, &reply, rx);
+            reset(s, flow, &reply, rx, NULL);
         return;
     }
     struct xt_conn *l = &s->conns[at - 1];
@@ -55,7 +56,7 @@ static void to_listener(struct xt_stack *s, const struct xt_flow *flow, const st
     }
     s->stats.drop_listener++;
     if (r < 0)
-        reset(s, flow, &reply, rx);
+        reset(s, flow, &reply, rx, NULL);
 }
 
 /* Rings come late: with the first payload, or when a passive open is about to complete. */
@@ -78,7 +79,7 @@ void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, c
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     uint32_t ev = xt_tcp_input(c, &ctx, seg, &reply, &has_reply), floor = c->isn_floor;
     if (has_reply)
-        reset(s, flow, &reply, rx);
+        reset(s, flow, &reply, rx, &c->opt);
     const uint32_t reuse = XT_EV_CLOSED | XT_EV_TIME_WAIT;
     xt_conn_after(s, c, ev);
     if (waited && (ev & reuse) == reuse) {

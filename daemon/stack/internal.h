@@ -194,7 +194,8 @@ bool xt_ip_is_host(const struct xt_stack *s, uint32_t addr);
 enum xt_sent { XT_SENT_ONE, XT_SENT_NONE, XT_SENT_WAITS, XT_SENT_FULL, XT_SENT_LOCAL_FULL };
 enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c);
 /* A segment without payload that belongs to no output queue (a reset). To `mac`, or when NULL to whom the route names. */
-void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct xt_seg *seg, const uint8_t *mac);
+void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct xt_seg *seg, const uint8_t *mac,
+                  const struct xt_tcp_sockopt *opt);
 /* An IPv4 packet of another protocol, cut into fragments when it is larger than the MTU. */
 void xt_out_ip(struct xt_stack *s, const uint8_t *mac, uint32_t dst, uint8_t proto, const uint8_t *p, size_t len);
 /* One frame to the device, counted. */

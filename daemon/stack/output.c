@@ -36,14 +36,16 @@ static void put_eth(const struct xt_stack *s, uint8_t *p, const uint8_t *mac)
     xt_eth_emit(p, &eth);
 }
 
-/* Headers of a TCP segment, without the Ethernet addresses; the checksum is that of the pseudo-header. */
-static void build(struct xt_stack *s, struct frame *f, uint32_t src, uint32_t dst, const struct xt_seg *seg)
+/* Headers of a TCP segment, without the Ethernet addresses; the checksum is that of the pseudo-header. `opt`: of the
+ * connection, NULL without one. */
+static void build(struct xt_stack *s, struct frame *f, uint32_t src, uint32_t dst, const struct xt_seg *seg,
+                  const struct xt_tcp_sockopt *opt)
 {
     size_t thl = xt_seg_emit(f->hdr + L4_OFF, seg);
     uint16_t tcp_len = (uint16_t)(thl + seg->len);
     bool super = seg->gso_size && seg->len > seg->gso_size;
-    struct xt_ipv4 ip = {.tos = seg->ecn & 3,
-                         .ttl = s->cfg.ttl,
+    struct xt_ipv4 ip = {.tos = (uint8_t)((opt ? opt->tos & ~3u : 0) | (seg->ecn & 3)),
+                         .ttl = opt && opt->ttl ? opt->ttl : s->cfg.ttl,
                          .proto = XT_IPPROTO_TCP,
                          .id = s->ip_id,
                          .total_len = (uint16_t)(XT_IPV4_HDR_LEN + tcp_len),
@@ -155,7 +157,7 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
     }
     if (!local)
         xt_arp_use(s, n);
-    build(s, &f, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &seg);
+    build(s, &f, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &seg, &c->opt);
     send_built(s, &f, local ? NULL : s->neigh[n].mac, iov, payload(s, c, &seg, iov));
     return XT_SENT_ONE;
 }
@@ -178,7 +180,8 @@ static bool reply_hop(struct xt_stack *s, uint32_t dst, const uint8_t **mac)
     return true;
 }
 
-void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct xt_seg *seg, const uint8_t *mac)
+void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct xt_seg *seg, const uint8_t *mac,
+                  const struct xt_tcp_sockopt *opt)
 {
     struct frame f;
     if (dst == s->cfg.addr) {
@@ -190,7 +193,7 @@ void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct x
     } else if (!mac && !reply_hop(s, dst, &mac)) {
         return;
     }
-    build(s, &f, src, dst, seg);
+    build(s, &f, src, dst, seg, opt);
     send_built(s, &f, mac, NULL, 0);
 }
 

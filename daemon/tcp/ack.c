@@ -155,6 +155,7 @@ bool xt_in_check_ack(struct xt_in *in)
             xt_range_trim(c->sacked, &c->n_sacked, ack);
     }
     update_window(in, bytes > 0);
+    xt_ecn_acked(in, bytes);
     recovery(in, bytes, old_wnd);
     return bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
 }

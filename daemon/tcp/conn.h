@@ -26,27 +26,31 @@ struct xt_tcp_cfg {
     uint64_t finwait2;                /* 60 s for an orphan */
     uint64_t keep_idle, keep_intvl;   /* 7200 s, 75 s */
     uint32_t keep_cnt;                /* 9 */
-    uint32_t syn_retries;             /* 6 */
+    uint32_t syn_retries;             /* 7 */
     uint32_t synack_retries;          /* 5 */
     uint32_t retries;                 /* 15 (R2) */
     uint32_t orphan_retries;          /* 8 */
     uint16_t mss;                     /* 1460: from the stack's MTU */
     uint8_t quickack;                 /* 16: segments acknowledged at once at the start; 0: plain delayed ACK */
     uint8_t init_cwnd;                /* 10 segments (RFC 6928) */
+    uint8_t ecn;                      /* 2: taken up when offered; 1: offered too; 0: neither (RFC 3168) */
     uint8_t timestamps, sack, wscale; /* 1: offer and accept */
     uint32_t rcv_max;                 /* 0; bytes of receive ring that the window scale allows for, 1 MiB at least */
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 
-/* Socket options that the core looks at. Zero values mean "as configured". */
+/* Socket options that the core looks at, and those of its IP header. Zero values mean "as configured". */
 struct xt_tcp_sockopt {
-    uint8_t nodelay;                          /* TCP_NODELAY: no Nagle */
-    uint8_t cork;                             /* TCP_CORK: no partial segment (for at most 200 ms) */
-    uint8_t keepalive;                        /* SO_KEEPALIVE */
-    uint8_t quickack;                         /* TCP_QUICKACK */
-    uint32_t keep_idle, keep_intvl, keep_cnt; /* seconds, seconds, count */
-    uint32_t user_timeout;                    /* ms (RFC 5482) */
-    uint32_t linger2;                         /* seconds in FIN_WAIT2 */
+    uint8_t nodelay;                /* TCP_NODELAY: no Nagle */
+    uint8_t cork;                   /* TCP_CORK: no partial segment (for at most 200 ms) */
+    uint8_t keepalive;              /* SO_KEEPALIVE */
+    uint8_t quickack;               /* TCP_QUICKACK */
+    uint8_t tos;                    /* IP_TOS: the Diffserv field (MUST-48), the stack's; the ECN bits are ignored */
+    uint8_t ttl;                    /* IP_TTL, the stack's */
+    uint8_t keep_cnt;               /* probes */
+    uint32_t keep_idle, keep_intvl; /* seconds */
+    uint32_t user_timeout;          /* ms (RFC 5482) */
+    uint32_t linger2;               /* seconds in FIN_WAIT2 */
 };
 
 struct xt_range {
@@ -94,6 +98,9 @@ enum {
     XT_CF_CORK_DUE = 0x400,  /* corked long enough */
     XT_CF_RESCUED = 0x1000,  /* the rescue retransmission of this recovery was made (RFC 6675 NextSeg rule 4) */
     XT_CF_RESET = 0x800,     /* the reset has left: CLOSED comes with the next xt_tcp_timer() */
+    XT_CF_ECN = 0x2000,      /* ECN is in use */
+    XT_CF_ECE = 0x4000,      /* congestion was experienced: told with each ACK until the peer has reacted */
+    XT_CF_CWR = 0x8000,      /* cwnd was reduced because the peer told so: the next new data says it */
 };
 
 /* xt_conn.pending */
@@ -169,6 +176,7 @@ struct xt_conn {
     uint32_t rto;            /* microseconds, without backoff */
     uint32_t min_rtt;        /* microseconds, 0: none */
     uint32_t rtt_seq;        /* the timed segment's end */
+    uint32_t ecn_end;        /* SND.NXT when cwnd was last reduced for ECN */
     uint32_t isn_floor;      /* lowest ISS for the connection that replaces this one (RFC 6191) */
     uint32_t challenge_ms;   /* start of the interval that n_challenge counts (RFC 5961 section 7) */
     uint32_t data_rcv_ms;    /* last payload received */
@@ -202,7 +210,7 @@ struct xt_conn {
     struct xt_range sacked[XT_SACKED_MAX]; /* SACKed by the peer, sorted, disjoint, above SND.UNA */
 };
 
-static_assert(sizeof(struct xt_conn) < 700, "xt_conn stays small: it is what an idle connection costs");
+static_assert(sizeof(struct xt_conn) <= 704, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
 static_assert(offsetof(struct xt_conn, timer) == 136, "xt_conn.timer");

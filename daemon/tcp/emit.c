@@ -13,7 +13,7 @@ static void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_se
     out->ack = flags & XT_TH_ACK ? c->rcv_nxt : 0;
     out->wnd = xt_window_offer(c, flags & XT_TH_SYN);
     out->urp = 0;
-    out->flags = flags;
+    out->flags = xt_ecn_flags(c, ctx->cfg, flags);
     out->ecn = 0;
     out->payload = NULL;
     out->len = 0;
@@ -105,6 +105,8 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         out->flags |= XT_TH_FIN;
     if (c->tx_urg)
         urgent(c, out);
+    if (!again && out->len > 0)
+        xt_ecn_mark_data(c, out);
     if (again) {
         c->rtt_start = 0; /* Karn */
     } else if (c->rtt_start == 0) {

@@ -20,6 +20,13 @@ static uint32_t smaller_mtu(struct xt_conn *c, uint32_t mtu)
     return 0;
 }
 
+/* Destination unreachable, codes 2 and 3 (protocol, port); code 4 is EMSGSIZE. All else may pass: networks and hosts out of
+ * reach, time exceeded, parameter problem (RFC 9293 section 3.9.2.2). */
+static bool is_hard(int err)
+{
+    return err == ENOPROTOOPT || err == ECONNREFUSED;
+}
+
 uint32_t xt_tcp_icmp(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t seq, int err, uint32_t mtu)
 {
     if (c->state <= XT_LISTEN || c->state == XT_TIME_WAIT || xt_seq_lt(seq, c->snd_una) || xt_seq_ge(seq, c->snd_nxt)) {
@@ -30,8 +37,9 @@ uint32_t xt_tcp_icmp(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t s
     if (err == EMSGSIZE)
         return smaller_mtu(c, mtu);
     c->soft_err = err;
-    /* Hard errors too are only remembered once synchronised: they are as easy to forge (RFC 5461 section 2). */
-    if (c->state != XT_SYN_SENT)
+    /* Soft errors never end a connection, nor its opening (MUST-56). Hard errors too are only remembered once synchronised:
+     * they are as easy to forge (RFC 5461 section 2). */
+    if (c->state != XT_SYN_SENT || !is_hard(err))
         return 0;
     c->err = err;
     return XT_EV_ERROR | xt_fsm_post(c, ctx, XT_FSM_ABORT);

@@ -3,6 +3,13 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/sack.h"
 
+/* An older time stamp than TS.Recent, unless that one is so old itself that it says nothing (RFC 7323 section 5.5). */
+static bool ts_is_old(const struct xt_in *in)
+{
+    const struct xt_conn *c = in->c;
+    return xt_seq_lt(in->seg->opt.tsval, c->ts_recent) && xt_now_ms(in->ctx) - c->ts_recent_ms <= XT_PAWS_IDLE_MS;
+}
+
 /* PAWS, before all else (RFC 7323 sections 3.2 and 5.3). SYNs go on to their challenge, resets have their own test. */
 static bool check_paws(struct xt_in *in)
 {
@@ -14,7 +21,7 @@ static bool check_paws(struct xt_in *in)
         in->ctx->stats->drop_no_ts++;
         return false;
     }
-    if (!xt_seq_lt(opt->tsval, c->ts_recent) || xt_now_ms(in->ctx) - c->ts_recent_ms > XT_PAWS_IDLE_MS)
+    if (!ts_is_old(in))
         return true;
     in->ctx->stats->drop_paws++;
     in->ev |= xt_window_challenge(c, in->ctx);
@@ -119,7 +126,7 @@ static void update_ts_recent(struct xt_in *in)
     const struct xt_seg *seg = in->seg;
     if (!(c->opts & XT_OPT_TS) || !(seg->opt.present & XT_OPT_TS))
         return;
-    if (xt_seq_le(seg->seq, c->last_ack_sent) && !xt_seq_lt(seg->opt.tsval, c->ts_recent)) {
+    if (xt_seq_le(seg->seq, c->last_ack_sent) && !ts_is_old(in)) {
         c->ts_recent = seg->opt.tsval;
         c->ts_recent_ms = xt_now_ms(in->ctx);
     }
@@ -142,6 +149,9 @@ static bool check_rst(struct xt_in *in)
         /* A passive open goes back to its listener, and the user need not be informed. */
         if (!(c->cflags & XT_CF_PASSIVE))
             c->err = ECONNREFUSED;
+        break;
+    case XT_CLOSE_WAIT:
+        c->err = EPIPE; /* reading is over already: as Linux says it */
         break;
     case XT_CLOSING:
     case XT_LAST_ACK:
@@ -244,6 +254,7 @@ static void synchronised(struct xt_in *in)
         return;
     c->t_rcv_ms = xt_now_ms(in->ctx);
     c->keep_probes = 0;
+    xt_ecn_input(in);
     if (!xt_in_check_ack(in))
         return;
     update_ts_recent(in);

@@ -94,6 +94,17 @@ static inline bool xt_timer_on(const struct xt_conn *c, enum xt_timer t)
     return c->timer[t] != 0;
 }
 
+/* ecn.c: explicit congestion notification (RFC 3168). */
+/* The peer's SYN or SYN+ACK: is ECN agreed? */
+void xt_ecn_negotiate(struct xt_conn *c, const struct xt_tcp_cfg *cfg, const struct xt_seg *syn);
+/* Marks of an acceptable segment: CE of its IP header, CWR. */
+void xt_ecn_input(struct xt_in *in);
+/* An ACK moved SND.UNA by `bytes` or not; with ECE the window is halved, once for each window of data. */
+void xt_ecn_acked(struct xt_in *in, uint32_t bytes);
+/* Flags for an outgoing segment that is no data; and the marks of one that carries new data. */
+uint8_t xt_ecn_flags(const struct xt_conn *c, const struct xt_tcp_cfg *cfg, uint8_t flags);
+void xt_ecn_mark_data(struct xt_conn *c, struct xt_seg *out);
+
 /* synsent.c: a segment in SYN_SENT. */
 void xt_in_syn_sent(struct xt_in *in);
 

@@ -101,6 +101,7 @@ void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const st
     c->irs = syn->seq;
     c->rcv_nxt = c->last_ack_sent = syn->seq + 1;
     c->rcv_adv = c->rcv_nxt + offered;
+    xt_ecn_negotiate(c, ctx->cfg, syn);
     c->opts &= syn->opt.present | XT_OPT_MSS;
     if (syn->opt.present & XT_OPT_MSS)
         c->mss_peer = syn->opt.mss < XT_MSS_MIN ? XT_MSS_MIN : syn->opt.mss;

@@ -65,7 +65,7 @@ static uint32_t new_len(struct out *o, uint32_t data, uint32_t usable, uint32_t 
         n = room;
     }
     n = xt_u32_min(n, o->max);
-    uint32_t part = n < o->mss ? n : n % o->mss;
+    uint32_t part = n < o->mss ? n : n % o->mss; // NOLINT(clang-analyzer-core.DivideZero): the MSS is never 0
     if (part == 0)
         return n;
     if (n == data)
@@ -241,8 +241,8 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         o.mss = c->mss_eff - (c->n_ooo || (c->cflags & XT_CF_DSACK) ? xt_sack_optlen(c) : 0);
         uint32_t max = max_len ? max_len : ctx->cfg->gso_max;
         o.max = max > o.mss ? max - max % o.mss : o.mss;
-        if (c->tx_urg > c->tx_una)
-            o.max = o.mss; /* the urgent pointer of each segment is its own */
+        if (c->tx_urg > c->tx_una || (c->cflags & XT_CF_CWR))
+            o.max = o.mss; /* the urgent pointer of each segment is its own; CWR is said once */
         if (send_data(&o))
             return 1;
         arm(&o);

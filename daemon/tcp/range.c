@@ -7,7 +7,7 @@
 
 int64_t xt_range_add(struct xt_range *r, uint8_t *n, unsigned max, uint32_t left, uint32_t right)
 {
-    unsigned i = *n, j = *n;
+    unsigned i, j = *n;
     /* New data comes at the end most of the time: look from there. [i, j) are the ranges that join the new one. */
     while (j > 0 && xt_seq_gt(r[j - 1].left, right))
         j--;

@@ -111,9 +111,10 @@ void xt_in_text(struct xt_in *in)
         return;
     }
     if (c->cflags & XT_CF_ORPHAN) {
-        /* Nobody will read it: tell the peer (RFC 9293 section 3.6.1, RFC 2525 section 2.17). */
-        xt_reset_make(c, in->ctx, in->reply);
-        in->reset = true;
+        /* Nobody will read it: tell the peer (RFC 9293 section 3.6.1, RFC 2525 section 2.17). By its own ACK number, which is the
+         * one that it is sure to believe (RFC 5961 section 3.2): what we sent since may be lost. */
+        in->reset = xt_tcp_reset_for(in->seg, in->reply);
+        in->ctx->stats->resets_sent += in->reset;
         in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_ABORT);
         return;
     }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Resets (RFC 9293 section 3.5.2) and the ABORT call. */
+#include <errno.h>
+
 #include "daemon/tcp/internal.h"
 
 bool xt_tcp_reset_for(const struct xt_seg *seg, struct xt_seg *reply)
@@ -43,8 +45,12 @@ uint32_t xt_tcp_abort(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt
         xt_reset_make(c, ctx, reply);
         *reply_len = 1;
         break;
-    default: /* LISTEN and SYN_SENT have no peer yet; CLOSING, LAST_ACK and TIME_WAIT have both FINs (3.10.5) */
+    case XT_SYN_SENT:
         break;
+    default: /* LISTEN has no peer; CLOSING, LAST_ACK and TIME_WAIT have both FINs (3.10.5) */
+        return xt_fsm_post(c, ctx, XT_FSM_ABORT);
     }
-    return xt_fsm_post(c, ctx, XT_FSM_ABORT);
+    /* Not the end of file that a reader would take it for. */
+    c->err = ECONNABORTED;
+    return XT_EV_ERROR | xt_fsm_post(c, ctx, XT_FSM_ABORT);
 }

@@ -127,7 +127,8 @@ uint32_t xt_tcp_shutdown(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
  * RFC 9293 section 3.6.1: SHLD-3). LISTEN and SYN_SENT go to CLOSED at once. Queued data is still sent, then FIN. */
 uint32_t xt_tcp_close(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 
-/* ABORT: reset to the peer if it is synchronised, CLOSED at once; the reset comes by `reply` as in xt_tcp_input. */
+/* ABORT: reset to the peer if it is synchronised, CLOSED at once; the reset comes by `reply` as in xt_tcp_input. Whoever
+ * still uses the connection gets ECONNABORTED. */
 uint32_t xt_tcp_abort(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *reply, int *reply_len);
 
 /* An ICMP error about a segment of this connection that carried sequence number `seq` (RFC 5927: ignored unless

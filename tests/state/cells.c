@@ -113,7 +113,7 @@ const struct cell grid_cells[XT_NSTATES][K_KINDS] = {
         [K_ACK] = QUIET(XT_CLOSE_WAIT),
         [K_DATA] = QUIET(XT_CLOSE_WAIT),
         [K_FIN] = CHALLENGE(XT_CLOSE_WAIT),
-        [K_RST] = ENDS(XT_EV_ERROR, ECONNRESET),
+        [K_RST] = ENDS(XT_EV_ERROR, EPIPE),
         [K_OUT] = CHALLENGE(XT_CLOSE_WAIT),
         [K_OLD] = CHALLENGE(XT_CLOSE_WAIT),
     },

@@ -26,6 +26,7 @@ static void start(struct dlg *d, struct ep *e)
     struct xt_endpoint local, remote;
     endpoints(&local, &remote);
     xt_tcp_cfg_default(&cfg);
+    cfg.gso_max = 0; /* each segment by itself */
     e->now = 1000000;
     e->emit = keep;
     e->arg = d;

@@ -161,7 +161,11 @@ static const char *mismatch(const struct cell *c, const struct outcome *o, uint3
 
 static const char *err_name(int err)
 {
-    return err == ECONNRESET ? " ECONNRESET" : err == ECONNREFUSED ? " ECONNREFUSED" : err ? " (other error)" : "";
+    return err == ECONNRESET     ? " ECONNRESET"
+           : err == ECONNREFUSED ? " ECONNREFUSED"
+           : err == EPIPE        ? " EPIPE"
+           : err                 ? " (other error)"
+                                 : "";
 }
 
 static void check(enum xt_state s, enum kind k)

@@ -83,14 +83,13 @@ static const struct command *find_command(const char *name)
 /* The value of "--name=V" or "--name V"; NULL when argv[*i] is another option. */
 static const char *option_value(const char *name, int argc, char **argv, int *i)
 {
+    const char *arg = argv[*i];
     size_t n = strlen(name);
-    if (strncmp(argv[*i], name, n) != 0)
+    if (!arg || strncmp(arg, name, n) != 0)
         return NULL;
-    if (argv[*i][n] == '=')
-        return argv[*i] + n + 1;
-    if (argv[*i][n] || *i + 1 >= argc)
-        return NULL;
-    return argv[++*i];
+    if (arg[n] == '=')
+        return arg + n + 1;
+    return !arg[n] && *i + 1 < argc ? argv[++*i] : NULL;
 }
 
 static bool is(const char *arg, const char *s, const char *l)
@@ -101,16 +100,16 @@ static bool is(const char *arg, const char *s, const char *l)
 /* Takes argv[*i] if it is an option that `takes` allows. */
 static bool take_option(struct ctl_options *opt, unsigned takes, int argc, char **argv, int *i)
 {
-    const char *v;
+    const char *v, *arg = argv[*i];
     if ((v = option_value("--socket", argc, argv, i)))
         opt->socket = v;
     else if (takes & TAKES_STATE && (v = option_value("--state", argc, argv, i)))
         opt->state = v;
-    else if (takes & TAKES_JSON && strcmp(argv[*i], "--json") == 0)
+    else if (takes & TAKES_JSON && strcmp(arg, "--json") == 0)
         opt->json = true;
-    else if (takes & TAKES_ALL && is(argv[*i], "-a", "--all"))
+    else if (takes & TAKES_ALL && is(arg, "-a", "--all"))
         opt->all = true;
-    else if (takes & TAKES_LISTENING && is(argv[*i], "-l", "--listening"))
+    else if (takes & TAKES_LISTENING && is(arg, "-l", "--listening"))
         opt->listening = true;
     else
         return false;

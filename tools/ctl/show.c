@@ -21,18 +21,37 @@ static int no_arguments(const char *command, int argc, char **argv)
     return argc ? ctl_fail(CTL_USAGE, "%s takes no '%s'", command, argv[0]) : CTL_OK;
 }
 
-/* Asks and prints JSON; or hands the reply to `print`. */
-static int ask_and_print(const struct ctl_options *opt, struct xt_msg_out *o,
+/* Prints the rows of `list` as one object, {"group.name": value, ...}: what a program wants of them. */
+static void print_json_rows(json_object *reply, const char *list)
+{
+    json_object *rows = NULL, *out = json_object_new_object(), *value;
+    json_object_object_get_ex(reply, list, &rows);
+    for (size_t i = 0; rows && i < json_object_array_length(rows); i++) {
+        json_object *r = json_object_array_get_idx(rows, i);
+        const char *group = ctl_str(r, "group");
+        char name[96];
+        snprintf(name, sizeof name, "%s%s%s", group, *group ? "." : "", ctl_str(r, "name"));
+        if (json_object_object_get_ex(r, "value", &value))
+            json_object_object_add(out, name, json_object_get(value));
+    }
+    ctl_print_json(out);
+    json_object_put(out);
+}
+
+/* Asks and prints JSON, the rows of `list` if the reply has such; or hands the reply to `print`. */
+static int ask_and_print(const struct ctl_options *opt, struct xt_msg_out *o, const char *list,
                          void (*print)(const struct ctl_options *, json_object *))
 {
     json_object *reply;
     int rc = ctl_ask_once(opt, o, &reply);
     if (rc != CTL_OK)
         return rc;
-    if (opt->json)
-        ctl_print_json(reply);
-    else
+    if (!opt->json)
         print(opt, reply);
+    else if (list)
+        print_json_rows(reply, list);
+    else
+        ctl_print_json(reply);
     json_object_put(reply);
     return CTL_OK;
 }
@@ -100,7 +119,7 @@ int ctl_cmd_status(const struct ctl_options *opt, int argc, char **argv)
     struct xt_msg_out o;
     int rc = no_arguments("status", argc, argv);
     begin(&o, "status");
-    return rc != CTL_OK ? rc : ask_and_print(opt, &o, print_status);
+    return rc != CTL_OK ? rc : ask_and_print(opt, &o, NULL, print_status);
 }
 
 /* ---- show, close ---- */
@@ -141,7 +160,7 @@ int ctl_cmd_show(const struct ctl_options *opt, int argc, char **argv)
     struct xt_msg_out o;
     begin(&o, "show");
     int rc = put_id(&o, "show", argc, argv);
-    return rc != CTL_OK ? rc : ask_and_print(opt, &o, print_fields);
+    return rc != CTL_OK ? rc : ask_and_print(opt, &o, "fields", print_fields);
 }
 
 static void print_nothing(const struct ctl_options *opt, json_object *reply)
@@ -153,7 +172,7 @@ int ctl_cmd_close(const struct ctl_options *opt, int argc, char **argv)
     struct xt_msg_out o;
     begin(&o, "close");
     int rc = put_id(&o, "close", argc, argv);
-    return rc != CTL_OK ? rc : ask_and_print(opt, &o, print_nothing);
+    return rc != CTL_OK ? rc : ask_and_print(opt, &o, NULL, print_nothing);
 }
 
 static void print_flushed(const struct ctl_options *opt, json_object *reply)
@@ -166,7 +185,7 @@ int ctl_cmd_flush(const struct ctl_options *opt, int argc, char **argv)
     struct xt_msg_out o;
     int rc = no_arguments("flush-time-wait", argc, argv);
     begin(&o, "flush-time-wait");
-    return rc != CTL_OK ? rc : ask_and_print(opt, &o, print_flushed);
+    return rc != CTL_OK ? rc : ask_and_print(opt, &o, NULL, print_flushed);
 }
 
 /* ---- stats ---- */
@@ -194,7 +213,7 @@ int ctl_cmd_stats(const struct ctl_options *opt, int argc, char **argv)
     struct xt_msg_out o;
     int rc = no_arguments("stats", argc, argv);
     begin(&o, "stats");
-    return rc != CTL_OK ? rc : ask_and_print(opt, &o, print_counters);
+    return rc != CTL_OK ? rc : ask_and_print(opt, &o, "counters", print_counters);
 }
 
 /* ---- config ---- */
@@ -221,12 +240,12 @@ int ctl_cmd_config(const struct ctl_options *opt, int argc, char **argv)
     struct xt_msg_out o;
     if (argc == 0) {
         begin(&o, "config");
-        return ask_and_print(opt, &o, print_settings);
+        return ask_and_print(opt, &o, "settings", print_settings);
     }
     if (argc != 3 || strcmp(argv[0], "set") != 0)
         return ctl_fail(CTL_USAGE, "config takes nothing, or: config set SETTING VALUE");
     begin(&o, "config-set");
     xt_msg_str(&o, "name", argv[1]);
     xt_msg_str(&o, "value", argv[2]);
-    return ask_and_print(opt, &o, print_nothing);
+    return ask_and_print(opt, &o, NULL, print_nothing);
 }

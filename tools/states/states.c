@@ -57,6 +57,9 @@ static int check(const char *path, const char *want, size_t len)
     FILE *f = fopen(path, "r");
     if (!f || !have) {
         perror(path);
+        free(have);
+        if (f)
+            fclose(f);
         return 1;
     }
     size_t n = fread(have, 1, len + 1, f);

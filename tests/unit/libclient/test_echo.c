@@ -161,7 +161,7 @@ Test(echo, zero_copy)
     pair_stop(&p);
 }
 
-/* One byte out of band: not in the stream, asked for by MSG_OOB, announced by POLLPRI; with SO_OOBINLINE in its place. */
+/* Req MUST-30 MUST-32 MUST-33: one byte out of band: not in the stream, asked for by MSG_OOB, announced by POLLPRI; with SO_OOBINLINE in its place. */
 Test(echo, urgent)
 {
     struct pair p;
@@ -185,5 +185,41 @@ Test(echo, urgent)
     cr_assert_eq(xtcp_send(p.x, p.a, "x", 1, MSG_OOB), 1);
     cr_assert_eq(xtcp_recv(p.x, p.b, buf, sizeof buf, 0), 1);
     cr_assert_eq(buf[0], 'x');
+    pair_stop(&p);
+}
+
+struct look {
+    struct daemon *d;
+    unsigned marked;
+};
+
+static void count_marked(void *arg, struct xt_conn *c)
+{
+    struct look *l = arg;
+    l->marked += c->opt.tos == 0xb8 && c->opt.ttl == 7;
+}
+
+static void look(void *arg)
+{
+    struct look *l = arg;
+    uint32_t cursor = 0;
+    xt_stack_each(l->d->stack, &cursor, UINT32_MAX, count_marked, l);
+}
+
+/* Req MUST-48 SHLD-21: the application says what goes into the IP header, before it connects and after. */
+Test(echo, diffserv)
+{
+    struct pair p;
+    int tos = 0xb8, ttl = 7, got = 0;
+    socklen_t len = sizeof got;
+    pair_start(&p, NULL);
+    pair_connect(&p);
+    struct look l = {.d = &p.d};
+    cr_assert_eq(xtcp_setsockopt(p.x, p.a, IPPROTO_IP, IP_TOS, &tos, sizeof tos), 0);
+    cr_assert_eq(xtcp_setsockopt(p.x, p.a, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl), 0);
+    cr_assert_eq(xtcp_getsockopt(p.x, p.a, IPPROTO_IP, IP_TOS, &got, &len), 0);
+    cr_assert_eq(got, tos);
+    daemon_call(&p.d, look, &l);
+    cr_assert_eq(l.marked, 1);
     pair_stop(&p);
 }

@@ -75,7 +75,7 @@ Test(poll, own_shutdown_of_reading)
     pair_stop(&p);
 }
 
-/* Linger 0 makes the close a reset; the peer gets what it had, then the error once, then end of file. */
+/* Req MUST-47 MUST-12: linger 0 makes the close a reset; the peer gets what it had, then the error once, then end of file. */
 Test(poll, reset)
 {
     struct pair p;
@@ -100,6 +100,7 @@ Test(poll, reset)
     pair_stop(&p);
 }
 
+/* Req MUST-47 */
 Test(poll, refused)
 {
     struct pair p;

@@ -169,7 +169,7 @@ Test(conn, time_wait_flushed)
     cr_assert_eq(a->count + b->count, 0, "no reset for what is over");
 }
 
-/* RFC 6191: the peer comes again from the same port while we wait. */
+/* Req MAY-2 RFC6191-2: rFC 6191: the peer comes again from the same port while we wait. */
 Test(conn, time_wait_is_reused_by_a_new_syn)
 {
     struct xt_conn *ca, *cb, *l = host_listen(b, 80, true, n.now);

@@ -123,6 +123,7 @@ static struct xt_conn *refused(uint8_t type, uint8_t code, uint32_t seq_off, siz
     return c;
 }
 
+/* Req MUST-54 SHLD-26 */
 Test(icmp, hard_error_ends_a_connect)
 {
     size_t n;
@@ -133,6 +134,7 @@ Test(icmp, hard_error_ends_a_connect)
     cr_assert_eq(h.err[i], ECONNREFUSED);
 }
 
+/* Req RFC5927-4.1 */
 Test(icmp, error_about_another_sequence_number_is_ignored)
 {
     size_t n;

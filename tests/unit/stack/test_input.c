@@ -58,6 +58,7 @@ static struct xt_seg expect_seg(void)
     return seg;
 }
 
+/* Req MUST-2 */
 Test(input, closed_port_is_reset)
 {
     inject(&h, f, make_syn(), S);
@@ -76,6 +77,7 @@ Test(input, reset_to_a_closed_port_is_silent)
     cr_assert_eq(h.count, 0);
 }
 
+/* Req MUST-3 */
 Test(input, wrong_checksum_is_dropped)
 {
     size_t n = make_syn();
@@ -152,6 +154,7 @@ Test(input, other_destinations_and_types)
     cr_assert_eq(h.count, 0);
 }
 
+/* Req MUST-63 */
 Test(input, impossible_sources)
 {
     const unsigned from[] = {1, 255, 0};
@@ -161,6 +164,7 @@ Test(input, impossible_sources)
     cr_assert_eq(h.count, 0);
 }
 
+/* Req MUST-57 */
 Test(input, tcp_in_a_group_frame)
 {
     size_t n = make_syn();

@@ -64,6 +64,7 @@ static void expect_blocks(const struct xt_seg *s, unsigned n, const uint32_t (*b
 }
 #define EXPECT_BLOCKS(s, n, ...) expect_blocks(s, n, (const uint32_t[][2]){__VA_ARGS__})
 
+/* Req RFC2018-4 */
 Test(reass, sack_names_the_latest_first)
 {
     struct pair *p = pair_new();
@@ -88,6 +89,7 @@ Test(reass, sack_names_the_latest_first)
     pair_free(p);
 }
 
+/* Req RFC2883-4 */
 Test(reass, duplicates_are_reported)
 {
     struct pair *p = pair_new();

@@ -33,6 +33,7 @@ static void expect_quiet(struct pair *p)
     cr_assert_not(script_out(p, &out), "sent %u", out.seq - 5001);
 }
 
+/* Req RFC6675-5 */
 Test(recovery, sack_sends_the_hole_and_only_that)
 {
     struct pair *p = pair_new();
@@ -54,6 +55,7 @@ Test(recovery, sack_sends_the_hole_and_only_that)
     pair_free(p);
 }
 
+/* Req RFC3042-2 */
 Test(recovery, limited_transmit_sends_new_data_first)
 {
     struct pair *p = pair_new();
@@ -92,6 +94,7 @@ Test(recovery, two_holes)
     pair_free(p);
 }
 
+/* Req RFC6582-3.2 */
 Test(recovery, newreno_sends_one_for_each_partial_ack)
 {
     struct pair *p = pair_new();
@@ -113,6 +116,7 @@ Test(recovery, newreno_sends_one_for_each_partial_ack)
     pair_free(p);
 }
 
+/* Req RFC2018-8 */
 Test(recovery, timeout_goes_back_but_not_over_what_was_sacked)
 {
     struct pair *p = pair_new();
@@ -137,6 +141,7 @@ Test(recovery, timeout_goes_back_but_not_over_what_was_sacked)
     pair_free(p);
 }
 
+/* Req RFC3522-3.2 */
 Test(recovery, needless_timeout_is_undone)
 {
     struct pair *p = pair_new();
@@ -212,6 +217,7 @@ Test(attacks, blind_reset_is_challenged)
     pair_free(p);
 }
 
+/* Req RFC5961-7 */
 Test(attacks, challenges_are_rationed)
 {
     struct pair *p = pair_new();
@@ -241,6 +247,7 @@ Test(attacks, blind_data_needs_a_good_ack)
     pair_free(p);
 }
 
+/* Req RFC7323-5.3 */
 Test(attacks, old_time_stamps_are_dropped)
 {
     struct pair *p = pair_new();

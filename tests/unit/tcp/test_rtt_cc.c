@@ -16,6 +16,7 @@ static void prepare(void)
     c.mss_eff = 1000;
 }
 
+/* Req RFC6298-2 */
 Test(rtt, first_sample, .init = prepare)
 {
     cr_assert_eq(xt_tcp_rto(&c, &cfg), 1000000);
@@ -25,6 +26,7 @@ Test(rtt, first_sample, .init = prepare)
     cr_assert_eq(xt_tcp_rto(&c, &cfg), 1200000);
 }
 
+/* Req RFC6298-2 */
 Test(rtt, next_samples_and_floor, .init = prepare)
 {
     xt_tcp_rtt_sample(&c, &cfg, 100000);
@@ -74,6 +76,7 @@ Test(cc, slow_start_doubles_then_adds_a_segment, .init = prepare)
     cr_assert_eq(cc->ssthresh(&c, 1000), 2000);
 }
 
+/* Req RFC5681-3.1 */
 Test(cc, initial_window_after_a_lost_syn, .init = prepare)
 {
     c.cflags |= XT_CF_SYN_RXT;

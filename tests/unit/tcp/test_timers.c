@@ -40,6 +40,7 @@ Test(timers, retransmission_backs_off_and_gives_up)
     pair_free(p);
 }
 
+/* Req MUST-21 */
 Test(timers, user_timeout_ends_it_sooner)
 {
     struct pair *p = pair_new();

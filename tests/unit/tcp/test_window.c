@@ -203,6 +203,7 @@ Test(window, sack_blocks_shorten_data)
     pair_free(p);
 }
 
+/* Req MUST-62 */
 Test(window, urgent_pointer_is_past_the_urgent_byte)
 {
     struct pair *p = pair_new();

@@ -114,7 +114,7 @@ Test(checksum, pseudo_header)
     }
 }
 
-/* A flipped bit anywhere, a wrong address and a wrong length are all noticed. */
+/* Req MUST-3: a flipped bit anywhere, a wrong address and a wrong length are all noticed. */
 Test(checksum, a_tcp_segment_is_verified)
 {
     uint8_t seg[] = {0xd9, 0x03, 0x00, 0x50, 0x01, 0x02, 0x03, 0x04, 0, 0, 0, 0, 0x50, 0x02, 0xfa, 0xf0, 0, 0, 0, 0};
@@ -132,6 +132,7 @@ Test(checksum, a_tcp_segment_is_verified)
     cr_expect_not(xt_csum_tcp4_verify(src, dst, seg, sizeof seg - 1));
 }
 
+/* Req MUST-2 */
 Test(checksum, header_and_pieces_make_a_segment_that_verifies)
 {
     uint64_t rng = rng_seed("checksum segment");

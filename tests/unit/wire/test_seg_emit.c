@@ -47,6 +47,7 @@ Test(seg_emit, header)
     cr_expect_eq(out[20], 0xff, "nothing is written behind the header");
 }
 
+/* Req MUST-68 */
 Test(seg_emit, syn_as_linux_sends_it)
 {
     struct xt_tcp_opts opt = with(XT_OPT_MSS | XT_OPT_SACK_OK | XT_OPT_TS | XT_OPT_WSCALE);
@@ -83,6 +84,25 @@ Test(seg_emit, timestamps_and_sack)
     opt.sack[0] = (struct xt_sack_block){0x0a0b0c0d, 0x10111213};
     EXPECT_OPTIONS(&opt, 1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 5, 10, 0x0a, 0x0b, 0x0c, 0x0d, 0x10, 0x11, 0x12,
                    0x13);
+}
+
+/* Req MUST-69 MUST-68: whatever the options, their lengths fill the header to its end, or zeros do. */
+Test(seg_emit, no_padding_but_zeros)
+{
+    for (unsigned i = 0; i < 16 * 5; i++) {
+        struct xt_tcp_opts opt = with((uint8_t)(i % 16));
+        opt.nsack = (uint8_t)(i / 16);
+        struct xt_seg s = {.opt = opt};
+        memset(out, 0xff, sizeof out);
+        size_t len = xt_seg_emit(out, &s), at = XT_TCP_HDR_MIN;
+        cr_assert_eq(len, (size_t)(out[12] >> 4) * 4);
+        while (at < len && out[at] != 0) {
+            at += out[at] == 1 ? 1 : out[at + 1];
+            cr_assert_leq(at, len, "options %u", i);
+        }
+        while (at < len)
+            cr_assert_eq(out[at++], 0, "options %u", i);
+    }
 }
 
 /* The blocks of `opt` that parse back from what is emitted. */

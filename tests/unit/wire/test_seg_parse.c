@@ -69,6 +69,7 @@ Test(seg_parse, reserved_bits_are_ignored)
     cr_expect_eq(seg.flags, XT_TH_PSH | XT_TH_ACK);
 }
 
+/* Req MUST-4 */
 Test(seg_parse, the_syn_of_linux)
 {
     PARSE_OPTIONS(2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7);
@@ -79,6 +80,7 @@ Test(seg_parse, the_syn_of_linux)
     cr_expect_eq(seg.opt.wscale, 7);
 }
 
+/* Req MUST-64 MUST-5 */
 Test(seg_parse, timestamps_aligned_and_not)
 {
     PARSE_OPTIONS(1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2);
@@ -107,6 +109,7 @@ Test(seg_parse, as_many_sack_blocks_as_fit)
         cr_expect_eq(seg.opt.sack[i].right, i + 1);
 }
 
+/* Req MUST-6 MUST-68 */
 Test(seg_parse, unknown_options_are_skipped)
 {
     PARSE_OPTIONS(254, 4, 0xf9, 0x89, 253, 2, 2, 4, 5, 180, 34, 2);
@@ -114,12 +117,14 @@ Test(seg_parse, unknown_options_are_skipped)
     cr_expect_eq(seg.opt.mss, 1460);
 }
 
+/* Req MUST-4 */
 Test(seg_parse, nothing_counts_after_the_end_of_the_list)
 {
     PARSE_OPTIONS(1, 0, 4, 2, 2, 4, 5, 180);
     cr_expect_eq(seg.opt.present, 0);
 }
 
+/* Req MUST-7 */
 Test(seg_parse, a_length_of_zero_or_one_ends_the_options)
 {
     PARSE_OPTIONS(4, 2, 254, 0, 2, 4, 5, 180);
@@ -130,6 +135,7 @@ Test(seg_parse, a_length_of_zero_or_one_ends_the_options)
     cr_expect_eq(seg.opt.present, XT_OPT_SACK_OK);
 }
 
+/* Req MUST-7 */
 Test(seg_parse, a_length_beyond_the_header_ends_the_options)
 {
     PARSE_OPTIONS(4, 2, 2, 4, 5, 180, 254, 3);
@@ -140,6 +146,7 @@ Test(seg_parse, a_length_beyond_the_header_ends_the_options)
     cr_expect_eq(seg.opt.present, XT_OPT_SACK_OK, "timestamps without values");
 }
 
+/* Req MUST-7 */
 Test(seg_parse, a_kind_as_the_last_octet_ends_the_options)
 {
     PARSE_OPTIONS(4, 2, 1, 2);

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# xtcpctl as a person and as a program would use it, and xtcpd's words about wrong settings.
+set -euo pipefail
+. "$(dirname "$0")/../lib/stage.sh"
+stage_up "$1" clean
+chmod 755 "$WORK" # strangers are to come as far as the socket
+make_file 16
+failures=0
+
+# check NAME EXIT-CODE PATTERN CMD...: the command's exit code, and a pattern in what it says.
+check() {
+    local name=$1 code=$2 pattern=$3 rc=0 out
+    shift 3
+    out=$("$@" 2>&1) || rc=$?
+    if [ $rc -eq "$code" ] && grep -qE -- "$pattern" <<<"$out"; then
+        echo "ok    $name"
+    else
+        echo "FAIL  $name: exit code $rc (wanted $code), said: $out"
+        failures=$((failures + 1))
+    fi
+}
+field() { python3 -c 'import json, sys; r = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"; }
+
+daemon() { in_x "$XTCPD" --socket "$WORK/other.sock" "$@"; }
+check "no daemon" 3 "xtcpd does not run at $WORK/xtcpd.sock" ctl list
+check "unknown command" 2 "no command 'frob'" ctl frob
+check "wrong setting" 2 "no setting 'interfac': did you mean 'interface'" daemon --interfac x
+check "wrong interface" 2 "no interface 'nope'" daemon --interface nope --address "$ADDR_X/24"
+check "wrong address" 2 "must be an IPv4 address with its prefix length" daemon --interface "$IF_X" --address 10.77.2/24
+check "the kernel's address" 2 "$ADDR_XK" daemon --interface "$IF_X" --address "$ADDR_XK/24"
+check "wrong value" 2 "mtu" daemon --interface "$IF_X" --address "$ADDR_X/24" --mtu 17
+check "no privilege" 2 "CAP_NET_RAW|root" in_x setpriv --reuid 65534 --clear-groups "$XTCPD" --interface "$IF_X" \
+    --address "$ADDR_X/24" --socket "$WORK/other.sock"
+printf '[xtcpd]\ninterface = %s\naddress = %s/24\ngateway = %s\nmsl = 7s\n' "$IF_X" "$ADDR_X" "$ADDR_K" >"$WORK/good.conf"
+check "settings as a file" 0 "msl = 7s" daemon --config "$WORK/good.conf" --print-config
+printf '[xtcpd]\nmtuu = 4\n' >"$WORK/bad.conf"
+check "a file's wrong line" 2 "bad.conf:2: there is no setting 'mtuu'" daemon --config "$WORK/bad.conf"
+
+xtcpd_start
+check "one daemon for a socket" 2 "another xtcpd serves" in_x "$XTCPD" --interface "$IF_X" --address "$ADDR_X/24" --socket "$WORK/xtcpd.sock"
+nginx_kernel_start
+nginx_xtcp_start
+xt_spawn x /dev/null "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- curl -sS --limit-rate 2M -o /dev/null "http://$ADDR_K/file"
+client=$XT_PID
+xt_wait_for 10 listed 'ESTABLISHED.*curl'
+check "status" 0 "interface +$IF_X, address $ADDR_X" ctl status
+check "list" 0 "ESTABLISHED .*$ADDR_X:[0-9]+ +$ADDR_K:80 +curl/$client" ctl list
+check "list of listeners" 0 "LISTEN .*:80 .*nginx" ctl list --listening
+check "list by state" 0 "ESTABLISHED" ctl list --state ESTABLISHED
+check "wrong state" 2 "STATE|state" ctl list --state OPEN
+id=$(ctl --json list | field '[c for c in (r["connections"] if isinstance(r, dict) else r) if c["state"] == "ESTABLISHED"][0]["id"]')
+check "show" 0 "ESTABLISHED" ctl show "$id"
+check "show as JSON" 0 '"state": *"ESTABLISHED"' ctl --json show "$id"
+check "show of nothing" 1 "no connection" ctl show 65000
+check "stats" 0 "tcp.segs_in +[0-9]+ +segments received" ctl stats
+check "stats as JSON" 0 "segs_in" ctl --json stats
+check "config" 0 "delack" ctl config
+check "config set" 0 "" ctl config set delack 25ms
+check "config as set" 0 "delack +=? *25" ctl config
+check "config set of what may not change" 1 "interface" ctl config set interface lo
+check "config set of nonsense" 1 "delack" ctl config set delack soon
+check "close" 0 "" ctl close "$id"
+xt_wait_for 10 xt_gone "$client"
+rc=0
+wait "$client" || rc=$?
+check "an ended connection is an error to its program, not an end of file" 56 "" sh -c "exit $rc"
+check "flush-time-wait" 0 "" ctl flush-time-wait
+check "administration by a stranger" 1 "root|not allowed|may not" \
+    in_x setpriv --reuid 65534 --clear-groups "$XTCPCTL" --socket "$WORK/xtcpd.sock" close 1
+printf 'int main(void) { return 0; }\n' >"$WORK/static.c"
+gcc -static -o "$WORK/static" "$WORK/static.c"
+check "a static program" 1 "static" ctl run -- "$WORK/static"
+check "no such program" 1 "nosuch" ctl run -- "$WORK/nosuch"
+check "a port below 1024 is root's" 1 "Permission denied" \
+    on_xtcp setpriv --reuid 65534 --clear-groups nc -l "$ADDR_X" 81
+[ $failures -eq 0 ]

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/packet/script/core_calls.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void begin(struct core_sock *s, struct ep *e)
+{
+    struct xt_endpoint local = {.addr = xt_addr_v4(htonl(0x0a000001)), .port = 80};
+    struct xt_endpoint remote = {.addr = xt_addr_v4(htonl(0x0a000002)), .port = 40000};
+    memset(e, 0, sizeof *e);
+    e->now = s->now;
+    e->emit = s->emit;
+    e->arg = s->arg;
+    ep_init(e, &s->cfg, &local, &remote, s->rx_size, s->tx_size);
+    e->conn.opt = s->opt;
+}
+
+static void forget(struct core_sock *s)
+{
+    if (s->alive)
+        ep_free(&s->conn);
+    s->alive = s->accepted = s->shut_rd = false;
+}
+
+void core_sock_settle(struct core_sock *s)
+{
+    if (s->alive && s->conn.conn.state == XT_CLOSED && !s->accepted)
+        forget(s);
+}
+
+void core_sock_end(struct core_sock *s)
+{
+    forget(s);
+    if (s->listening)
+        ep_free(&s->listener);
+    s->listening = false;
+}
+
+/* To the listener, or to nobody. */
+static void stray(struct core_sock *s, const struct xt_seg *seg)
+{
+    struct xt_seg reply = {0};
+    struct xt_tcp_ctx ctx;
+    if (!s->listening) {
+        struct ep none = {.now = s->now, .arg = s->arg};
+        if (xt_tcp_reset_for(seg, &reply))
+            s->emit(&none, &reply);
+        return;
+    }
+    ctx = ep_ctx(&s->listener);
+    int verdict = xt_tcp_listen_input(&s->listener.conn, &ctx, seg, &reply);
+    if (verdict < 0)
+        s->emit(&s->listener, &reply);
+    if (verdict <= 0)
+        return;
+    forget(s);
+    begin(s, &s->conn);
+    s->alive = true;
+    ep_accept(&s->conn, &s->listener, seg, s->iss);
+}
+
+void core_sock_input(struct core_sock *s, const struct xt_seg *seg)
+{
+    if (!s->alive || s->conn.conn.state == XT_CLOSED) {
+        stray(s, seg);
+        return;
+    }
+    uint32_t ev = ep_input(&s->conn, seg);
+    if ((ev & (XT_EV_CLOSED | XT_EV_TIME_WAIT)) == (XT_EV_CLOSED | XT_EV_TIME_WAIT)) {
+        s->iss = s->conn.conn.isn_floor;
+        stray(s, seg);
+    } else {
+        core_sock_settle(s);
+    }
+}
+
+void core_sock_icmp(struct core_sock *s, uint32_t seq, int err, uint32_t mtu)
+{
+    if (!s->alive)
+        return;
+    struct xt_tcp_ctx ctx = ep_ctx(&s->conn);
+    s->conn.events |= xt_tcp_icmp(&s->conn.conn, &ctx, seq, err, mtu);
+    ep_output(&s->conn);
+    core_sock_settle(s);
+}
+
+static long call_listen(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    begin(s, &s->listener);
+    s->listening = true;
+    ep_listen(&s->listener);
+    return 0;
+}
+
+static long call_unlisten(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    ep_close(&s->listener);
+    ep_free(&s->listener);
+    s->listening = false;
+    return 0;
+}
+
+static long call_connect(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    if (s->alive)
+        return s->conn.conn.state == XT_SYN_SENT ? -EALREADY : -EISCONN;
+    begin(s, &s->conn);
+    s->alive = s->accepted = true;
+    ep_connect(&s->conn, s->iss);
+    return -EINPROGRESS;
+}
+
+static long call_accept(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    if (!s->listening)
+        return -EINVAL;
+    if (!s->alive || s->accepted || !(s->conn.events & XT_EV_CONNECTED))
+        return -EAGAIN;
+    s->accepted = true;
+    return 0;
+}
+
+static long take_error(struct core_sock *s)
+{
+    long err = s->conn.conn.err;
+    s->conn.conn.err = 0;
+    return -err;
+}
+
+static uint8_t own_byte(const void *arg, uint64_t off)
+{
+    (void)arg;
+    return pkt_own_byte(off);
+}
+
+static long call_write(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    struct xt_conn *c = &s->conn.conn;
+    uint32_t n = (uint32_t)atoi(e->args[1]);
+    if (c->err)
+        return take_error(s);
+    if ((c->cflags & XT_CF_SHUT) || c->state == XT_CLOSED)
+        return -EPIPE;
+    if (c->state == XT_SYN_SENT || ep_room(&s->conn) == 0)
+        return -EAGAIN;
+    return ep_write(&s->conn, n, own_byte, NULL, e->nargs > 2 && strcmp(e->args[2], "oob") == 0);
+}
+
+static bool at_end(const struct core_sock *s)
+{
+    const struct xt_conn *c = &s->conn.conn;
+    return s->shut_rd || (c->cflags & XT_CF_FIN_RCVD) || c->state == XT_CLOSED;
+}
+
+static long call_read(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    uint32_t n = (uint32_t)atoi(e->args[1]);
+    if (ep_readable(&s->conn) == 0) {
+        if (s->conn.conn.err)
+            return take_error(s);
+        return at_end(s) ? 0 : -EAGAIN;
+    }
+    uint8_t *buf = malloc(n);
+    if (!buf)
+        abort();
+    n = ep_read(&s->conn, buf, n);
+    for (uint32_t i = 0; i < n; i++)
+        if (buf[i] != pkt_peer_byte(r->nread + i)) {
+            free(buf);
+            return -EBADMSG;
+        }
+    r->nread += n;
+    free(buf);
+    return n;
+}
+
+static long call_close(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    s->accepted = false;
+    ep_close(&s->conn);
+    core_sock_settle(s);
+    return 0;
+}
+
+static long call_abort(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    s->accepted = false;
+    ep_abort(&s->conn);
+    core_sock_settle(s);
+    return 0;
+}
+
+static long call_shutdown(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    const char *how = e->nargs > 1 ? e->args[1] : "wr";
+    if (s->conn.conn.state == XT_CLOSED)
+        return -ENOTCONN;
+    if (strcmp(how, "wr") != 0)
+        s->shut_rd = true;
+    if (strcmp(how, "rd") != 0)
+        ep_shutdown(&s->conn);
+    return 0;
+}
+
+static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    uint32_t v = (uint32_t)atoi(e->args[2]);
+    struct xt_tcp_sockopt *o = &s->opt;
+    const struct {
+        const char *name;
+        uint8_t *flag;
+        uint32_t *number;
+        uint8_t *count;
+    } opts[] = {{"nodelay", &o->nodelay, NULL, NULL},     {"cork", &o->cork, NULL, NULL},
+                {"keepalive", &o->keepalive, NULL, NULL}, {"quickack", &o->quickack, NULL, NULL},
+                {"keepidle", NULL, &o->keep_idle, NULL},  {"keepintvl", NULL, &o->keep_intvl, NULL},
+                {"keepcnt", NULL, NULL, &o->keep_cnt},    {"user_timeout", NULL, &o->user_timeout, NULL},
+                {"linger2", NULL, &o->linger2, NULL}};
+    for (size_t i = 0; i < sizeof opts / sizeof *opts; i++) {
+        if (strcmp(opts[i].name, e->args[1]) != 0)
+            continue;
+        if (opts[i].flag)
+            *opts[i].flag = v != 0;
+        else if (opts[i].number)
+            *opts[i].number = v;
+        else
+            *opts[i].count = (uint8_t)v;
+        if (!s->alive)
+            return 0;
+        struct xt_tcp_ctx ctx = ep_ctx(&s->conn);
+        s->conn.conn.opt = *o;
+        xt_tcp_options_changed(&s->conn.conn, &ctx);
+        ep_output(&s->conn);
+        return 0;
+    }
+    return -ENOPROTOOPT;
+}
+
+static long call_error(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    return take_error(s);
+}
+
+static long call_readable(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    return ep_readable(&s->conn);
+}
+
+static long call_unsent(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    return (long)(s->conn.conn.tx_head - s->conn.conn.tx_una);
+}
+
+/* Is the next byte to be read the one after the urgent data's last? */
+static long call_mark(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    return s->conn.conn.rx_urg > s->conn.conn.rx_tail ? (long)(s->conn.conn.rx_urg - s->conn.conn.rx_tail) : 0;
+}
+
+long core_sock_call(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
+{
+    static const struct {
+        const char *name;
+        int args;     /* that it needs */
+        bool on_conn; /* works on a connection */
+        long (*fn)(struct pkt_run *, struct core_sock *, const struct pkt_event *);
+    } calls[] = {
+        {"listen", 0, false, call_listen}, {"unlisten", 0, false, call_unlisten}, {"connect", 0, false, call_connect},
+        {"accept", 0, false, call_accept}, {"write", 1, true, call_write},        {"read", 1, true, call_read},
+        {"close", 0, true, call_close},    {"abort", 0, true, call_abort},        {"shutdown", 0, true, call_shutdown},
+        {"setopt", 2, false, call_setopt}, {"error", 0, true, call_error},        {"readable", 0, true, call_readable},
+        {"unsent", 0, true, call_unsent},  {"mark", 0, true, call_mark}};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        if (strcmp(calls[i].name, e->args[0]) != 0)
+            continue;
+        if (e->nargs <= calls[i].args)
+            return -EINVAL;
+        return calls[i].on_conn && !s->accepted ? -EBADF : calls[i].fn(r, s, e);
+    }
+    return -ENOSYS;
+}

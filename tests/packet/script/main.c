@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Runs packet scripts; tests/packet/scripts/README.md has the language. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/packet/script/run.h"
+
+static const char usage[] =
+    "packet-script core SCRIPT|FOLDER...     against the pure core, in virtual time\n"
+    "packet-script daemon SCRIPT|FOLDER...   against xtcpd on a veth ($XTCPD: its program); as root\n"
+    "Exit status: 0 all passed, 1 some failed, 2 usage, 77 the daemon's network can't be made here.\n"
+    "XT_PKT_MAX_S: of scripts for the daemon, those that last longer are left out (3).\n";
+
+struct tally {
+    const struct pkt_backend *be;
+    unsigned run, failed, left_out;
+};
+
+static double duration(const struct pkt_script *s)
+{
+    uint64_t t = 0;
+    for (int i = 0; i < s->nevents; i++) {
+        const struct pkt_event *e = &s->events[i];
+        t = (e->relative ? t + e->at : e->at) + (e->kind == PKT_NOTHING ? e->result.lo : 0);
+    }
+    return (double)t / 1e6;
+}
+
+static bool fits(const struct pkt_script *s, const struct pkt_backend *be)
+{
+    const char *max = getenv("XT_PKT_MAX_S");
+    return !be->sockets || (!s->core_only[0] && duration(s) <= (max ? atof(max) : 3.0));
+}
+
+/* The core runs each twice: with small sequence numbers, and with ones that wrap in the midst of it. */
+static void run_script(struct tally *t, const char *path)
+{
+    struct pkt_script s;
+    if (!pkt_script_load(&s, path)) {
+        t->run++;
+        t->failed++;
+    } else if (!fits(&s, t->be)) {
+        t->left_out++;
+    } else {
+        bool ok = pkt_run(&s, t->be, 1000, 5000000);
+        if (ok && !t->be->sockets && !s.isn_set)
+            ok = pkt_run(&s, t->be, UINT32_MAX - 700, UINT32_MAX - 500);
+        t->run++;
+        t->failed += !ok;
+    }
+    pkt_script_free(&s);
+}
+
+static int is_script(const struct dirent *d)
+{
+    size_t n = strlen(d->d_name);
+    return d->d_name[0] != '.' && (!strchr(d->d_name, '.') || (n > 4 && strcmp(d->d_name + n - 4, ".pkt") == 0));
+}
+
+static void run_path(struct tally *t, const char *path)
+{
+    struct stat st;
+    struct dirent **list;
+    if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        run_script(t, path);
+        return;
+    }
+    int n = scandir(path, &list, is_script, alphasort);
+    if (n <= 0) {
+        printf("%s: no scripts\n", path);
+        t->failed++;
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        char child[2048];
+        snprintf(child, sizeof child, "%s/%s", path, list[i]->d_name);
+        run_path(t, child);
+        free(list[i]);
+    }
+    free(list);
+}
+
+static const struct pkt_backend *backend(const char *name)
+{
+    static const struct pkt_backend *const all[] = {&pkt_core, &pkt_daemon};
+    for (size_t i = 0; name && i < sizeof all / sizeof *all; i++)
+        if (strcmp(all[i]->name, name) == 0)
+            return all[i];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct tally t = {.be = backend(argv[1])};
+    if (argc < 3 || !t.be) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (t.be->prepare && !t.be->prepare())
+        return 77;
+    for (int i = 2; i < argc; i++)
+        run_path(&t, argv[i]);
+    printf("%s: %u scripts, %u failed", t.be->name, t.run, t.failed);
+    printf(t.left_out ? ", %u left out\n" : "\n", t.left_out);
+    return t.failed > 0;
+}
