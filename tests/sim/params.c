@@ -94,6 +94,7 @@ void params_from_seed(struct params *p, uint64_t seed)
     memset(p, 0, sizeof *p);
     p->seed = seed;
     p->clean = seed % 4 == 0;
+    p->grow = seed % 3 == 1 ? 50000 : 0;
     p->simultaneous = rng_u64(&r) % 6 == 0;
     endings(&r, &end[0], &end[1]);
     for (int i = 0; i < 2; i++) {
@@ -129,8 +130,9 @@ static void print_host(unsigned i, const struct host_cfg *h)
 
 void params_print(const struct params *p)
 {
-    printf("seed %llu: %s, %s open, %u round(s)\n", (unsigned long long)p->seed, p->clean ? "clean" : "impaired",
-           p->simultaneous ? "simultaneous" : "passive", p->rounds);
+    printf("seed %llu: %s, %s open, %u round(s), rings %s\n", (unsigned long long)p->seed,
+           p->clean ? "clean" : "impaired", p->simultaneous ? "simultaneous" : "passive", p->rounds,
+           p->grow ? "grow" : "stay");
     for (unsigned i = 0; i < 2; i++) {
         const struct link_cfg *l = &p->link[i];
         printf("  link from %u: delay %llu us, jitter %llu us, %llu bit/s, queue %u, loss %u reorder %u dup %u corrupt "
