@@ -105,6 +105,8 @@ static void largest_segments(struct dlg *d)
         app_writes(d, 292);
         EXPECT(i % 5 == 4 ? d->nsent == 1 && d->sent[0].len == 1460 : d->nsent == 0);
     }
+    app_writes(d, 1500); /* and what fills one goes, though the rest must wait */
+    EXPECT(d->nsent == 1 && d->sent[0].len == 1460);
 }
 
 /* Req MUST-60 SHLD-7 MAY-16: Nagle holds the second small segment, and no longer than until the ACK. */

@@ -19,6 +19,7 @@
 
 #define PATIENCE_US 2000000 /* for things that take no time on an idle machine */
 #define RETRY_US 1000
+#define VETH_MTU 9000 /* the peer may send more than the 1500 that the daemon keeps to */
 
 struct daemon {
     struct daemon_sock sock;
@@ -37,7 +38,7 @@ static bool prepare(void)
 {
     struct xt_netpair np;
     char err[160];
-    if (xt_netpair_make(&np, 1500, err, sizeof err) != 0) {
+    if (xt_netpair_make(&np, VETH_MTU, err, sizeof err) != 0) {
         printf("skipped: %s\n", err);
         return false;
     }
@@ -60,7 +61,7 @@ static void exec_daemon(const struct pkt_run *r, const struct daemon *d, int log
 {
     const char *program = getenv("XTCPD");
     char flags[PKT_SETTINGS][40];
-    const char *argv[10 + 2 * PKT_SETTINGS] = {program ? program : "xtcpd",
+    const char *argv[13 + 2 * PKT_SETTINGS] = {program ? program : "xtcpd",
                                                "--no-keeper",
                                                "--config",
                                                "/dev/null",
@@ -69,8 +70,10 @@ static void exec_daemon(const struct pkt_run *r, const struct daemon *d, int log
                                                "--address",
                                                "10.99.0.1/24",
                                                "--socket",
-                                               d->path};
-    int n = 10;
+                                               d->path,
+                                               "--mtu",
+                                               "1500"};
+    int n = 12;
     for (int i = 0; i < r->s->nsettings; i++) {
         snprintf(flags[i], sizeof flags[i], "--%s", r->s->settings[i][0]);
         argv[n++] = flags[i];
@@ -245,7 +248,7 @@ const struct pkt_backend pkt_daemon = {
     .icmp = icmp,
     .call = call,
     .state = state,
-    .early = 10000,
+    .early = 25000,
     .late = 60000,
     .late_permille = 40,
 };

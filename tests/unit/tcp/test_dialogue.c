@@ -145,7 +145,7 @@ Test(dialogue, data_to_an_orphan_resets)
     pair_settle(p);
     cr_assert_eq(p->e[0].c.state, XT_CLOSED);
     cr_assert_eq(p->e[1].c.state, XT_CLOSED);
-    cr_assert_eq(p->e[1].c.err, ECONNRESET);
+    cr_assert_eq(p->e[1].c.err, EPIPE); /* in CLOSE_WAIT only writing can fail, and Linux says so */
     pair_free(p);
 }
 

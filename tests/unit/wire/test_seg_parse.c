@@ -120,8 +120,10 @@ Test(seg_parse, unknown_options_are_skipped)
 /* Req MUST-4 */
 Test(seg_parse, nothing_counts_after_the_end_of_the_list)
 {
-    PARSE_OPTIONS(1, 0, 4, 2, 2, 4, 5, 180);
-    cr_expect_eq(seg.opt.present, 0);
+    PARSE_OPTIONS(1, 1, 1, 0, 2, 4, 5, 180);
+    cr_expect_eq(seg.opt.present, 0, "nor if the end had no length");
+    PARSE_OPTIONS(1, 0, 2, 1, 2, 4, 5, 180);
+    cr_expect_eq(seg.opt.present, 0, "nor if it had one");
 }
 
 /* Req MUST-7 */
