@@ -94,7 +94,7 @@ uint32_t xt_app_tx_goal(const struct xt_session *s, const struct xt_pslot *p, co
 {
     if (p->tx_fixed)
         return p->sndbuf;
-    uint64_t want = xt_tune_send(c->cwnd, c->min_rtt, c->srtt);
+    uint64_t want = xt_tune_send(p->tx.size, c->cwnd, c->min_rtt, c->srtt);
     return xt_tune_round(p->tx.size, want > TX_STEP ? want : TX_STEP, s->app->cfg.sndbuf_max);
 }
 

@@ -26,9 +26,10 @@ uint64_t xt_tune_consumed(struct xt_tune *t, uint64_t now_us, uint64_t tail, uin
 }
 
 /* Up to twice the least delay, a queue that other traffic may have made is taken for the path. */
-uint64_t xt_tune_send(uint32_t cwnd, uint32_t min_rtt, uint32_t srtt)
+uint64_t xt_tune_send(uint32_t size, uint32_t cwnd, uint32_t min_rtt, uint32_t srtt)
 {
-    return scaled(2 * (uint64_t)cwnd, 2 * (uint64_t)min_rtt, min_rtt ? srtt : 0);
+    uint64_t window = cwnd < size ? cwnd : size;
+    return scaled(2 * window, 2 * (uint64_t)min_rtt, min_rtt ? srtt : 0);
 }
 
 uint32_t xt_tune_round(uint32_t size, uint64_t want, uint32_t max)

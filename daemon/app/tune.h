@@ -21,9 +21,10 @@ struct xt_tune {
  * news, the round goes on. */
 uint64_t xt_tune_consumed(struct xt_tune *t, uint64_t now_us, uint64_t tail, uint32_t rtt_us);
 
-/* The send ring that suits a congestion window of `cwnd` bytes: one window in flight, another to be sent when its ACKs come. `min_rtt`
- * and `srtt` in microseconds, 0: not known. */
-uint64_t xt_tune_send(uint32_t cwnd, uint32_t min_rtt, uint32_t srtt);
+/* The send ring that suits a congestion window of `cwnd` bytes while there is one of `size`: one window in flight, another to be sent
+ * when its ACKs come. Of a window that the ring cannot fill, only so much as it can was seen to work. `min_rtt` and `srtt` in
+ * microseconds, 0: not known. */
+uint64_t xt_tune_send(uint32_t size, uint32_t cwnd, uint32_t min_rtt, uint32_t srtt);
 
 /* The smallest power of two from `size` (a power of two) on that holds `want`, at most the power of two `max`, at least `size`. */
 uint32_t xt_tune_round(uint32_t size, uint64_t want, uint32_t max);

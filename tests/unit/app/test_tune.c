@@ -52,11 +52,12 @@ Test(tune, unknown_round_trip)
 
 Test(tune, send_ring_holds_two_windows_of_the_path)
 {
-    cr_expect_eq(xt_tune_send(100000, 20000, 21000), 200000u);
-    cr_expect_eq(xt_tune_send(3u << 20, 20000, 39000), 6u << 20);
-    cr_expect_eq(xt_tune_send(4u << 20, 20000, 80000), 4u << 20, "half of the delay is a queue's");
-    cr_expect_eq(xt_tune_send(9u << 20, 14, 1800), XT_TUNE_EASY, "nearly all of it");
-    cr_expect_eq(xt_tune_send(4u << 20, 0, 0), 8u << 20, "nothing is known");
+    cr_expect_eq(xt_tune_send(4u << 20, 100000, 20000, 21000), 200000u);
+    cr_expect_eq(xt_tune_send(4u << 20, 3u << 20, 20000, 39000), 6u << 20);
+    cr_expect_eq(xt_tune_send(4u << 20, 4u << 20, 20000, 80000), 4u << 20, "half of the delay is a queue's");
+    cr_expect_eq(xt_tune_send(65536, 9u << 20, 20000, 20000), 131072u, "one doubling at a time");
+    cr_expect_eq(xt_tune_send(1u << 20, 9u << 20, 14, 200), XT_TUNE_EASY, "nearly all of it is waiting");
+    cr_expect_eq(xt_tune_send(4u << 20, 4u << 20, 0, 0), 8u << 20, "nothing is known");
 }
 
 Test(tune, sizes_are_powers_of_two_within_the_limit)
