@@ -84,7 +84,7 @@ void xt_app_rx_consumed(struct xt_session *s, uint32_t i, struct xt_conn *c)
         xt_arena_release(&s->arena, &p->rx_old);
     if (!c || p->rx_fixed)
         return;
-    uint64_t want = xt_tune_consumed(&p->tune, s->app->now_us, p->rx_tail, c->srtt);
+    uint64_t want = xt_tune_consumed(&p->tune, s->app->now_us, p->rx_tail, c->rx_head, c->srtt);
     xt_app_rx_grow(s, i, c, xt_tune_round(p->rx.size, want, s->app->cfg.rcvbuf_max));
 }
 

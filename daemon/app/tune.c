@@ -14,15 +14,18 @@ static uint64_t scaled(uint64_t want, uint64_t num, uint64_t den)
     return want > XT_TUNE_EASY ? want : XT_TUNE_EASY;
 }
 
-uint64_t xt_tune_consumed(struct xt_tune *t, uint64_t now_us, uint64_t tail, uint32_t rtt_us)
+/* Both count: what waits for a slow reader is read much faster than it came, and what is not read needs no larger window. */
+uint64_t xt_tune_consumed(struct xt_tune *t, uint64_t now_us, uint64_t tail, uint64_t head, uint32_t rtt_us)
 {
-    uint64_t copied = tail - t->start_tail, took = now_us - t->start_us, rtt = rtt_us ? rtt_us : RTT_UNKNOWN_US;
+    uint64_t copied = tail - t->start_tail, came = head - t->start_head;
+    uint64_t took = now_us - t->start_us, rtt = rtt_us ? rtt_us : RTT_UNKNOWN_US;
     bool first = t->start_us == 0;
     if (!first && took < rtt)
         return 0;
     t->start_us = now_us;
     t->start_tail = tail;
-    return first ? 0 : scaled(2 * copied, rtt, took);
+    t->start_head = head;
+    return first ? 0 : scaled(2 * (copied < came ? copied : came), rtt, took);
 }
 
 /* Up to twice the least delay, a queue that other traffic may have made is taken for the path. */

@@ -7,10 +7,10 @@
 Test(tune, window_is_twice_what_a_round_trip_took)
 {
     struct xt_tune t = {0};
-    cr_expect_eq(xt_tune_consumed(&t, 1000, 0, 500), 0u, "the first round only begins");
-    cr_expect_eq(xt_tune_consumed(&t, 1499, 40000, 500), 0u, "the round is not over");
-    cr_expect_eq(xt_tune_consumed(&t, 1500, 60000, 500), 120000u);
-    cr_expect_eq(xt_tune_consumed(&t, 2000, 60100, 500), 200u, "each round counts for itself");
+    cr_expect_eq(xt_tune_consumed(&t, 1000, 0, 0, 500), 0u, "the first round only begins");
+    cr_expect_eq(xt_tune_consumed(&t, 1499, 40000, 40000, 500), 0u, "the round is not over");
+    cr_expect_eq(xt_tune_consumed(&t, 1500, 60000, 60000, 500), 120000u);
+    cr_expect_eq(xt_tune_consumed(&t, 2000, 60100, 60100, 500), 200u, "each round counts for itself");
 }
 
 /* A sender that fills the window in each round trip sees it double until it is no longer the limit. */
@@ -20,10 +20,10 @@ Test(tune, doubles_until_the_path_is_full)
     struct xt_tune t = {0};
     uint64_t now = 1, tail = 0;
     uint32_t size = 65536, rounds = 0;
-    xt_tune_consumed(&t, now, tail, 50000);
+    xt_tune_consumed(&t, now, tail, tail, 50000);
     for (; rounds < 20; rounds++) {
         tail += size < path ? size : path;
-        uint32_t next = xt_tune_round(size, xt_tune_consumed(&t, now += 50000, tail, 50000), 64u << 20);
+        uint32_t next = xt_tune_round(size, xt_tune_consumed(&t, now += 50000, tail, tail, 50000), 64u << 20);
         cr_assert(next == size || next == 2 * size);
         if (next == size)
             break;
@@ -37,17 +37,25 @@ Test(tune, doubles_until_the_path_is_full)
 Test(tune, slow_readers_get_no_more_than_the_easy_size)
 {
     struct xt_tune t = {0};
-    xt_tune_consumed(&t, 1000, 0, 50);
-    cr_expect_eq(xt_tune_consumed(&t, 11000, 4u << 20, 50), XT_TUNE_EASY);
-    cr_expect_eq(xt_tune_consumed(&t, 11050, 8u << 20, 50), 8u << 20, "within a round trip");
+    xt_tune_consumed(&t, 1000, 0, 0, 50);
+    cr_expect_eq(xt_tune_consumed(&t, 11000, 4u << 20, 4u << 20, 50), XT_TUNE_EASY);
+    cr_expect_eq(xt_tune_consumed(&t, 11050, 8u << 20, 8u << 20, 50), 8u << 20, "within a round trip");
+}
+
+Test(tune, what_has_waited_shows_nothing)
+{
+    struct xt_tune t = {0};
+    xt_tune_consumed(&t, 1000, 0, 3u << 20, 50);
+    cr_expect_eq(xt_tune_consumed(&t, 1050, 3u << 20, (3u << 20) + 10000, 50), 20000u);
+    cr_expect_eq(xt_tune_consumed(&t, 1100, (3u << 20) + 5000, 6u << 20, 50), 10000u);
 }
 
 Test(tune, unknown_round_trip)
 {
     struct xt_tune t = {0};
-    xt_tune_consumed(&t, 1, 0, 0);
-    cr_expect_eq(xt_tune_consumed(&t, 100000, 1000, 0), 0u);
-    cr_expect_eq(xt_tune_consumed(&t, 100001, 1000, 0), 2000u);
+    xt_tune_consumed(&t, 1, 0, 0, 0);
+    cr_expect_eq(xt_tune_consumed(&t, 100000, 1000, 1000, 0), 0u);
+    cr_expect_eq(xt_tune_consumed(&t, 100001, 1000, 1000, 0), 2000u);
 }
 
 Test(tune, send_ring_holds_two_windows_of_the_path)
