@@ -105,7 +105,7 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         out->flags |= XT_TH_FIN;
     if (c->tx_urg)
         urgent(c, out);
-    if (!again && out->len > 0)
+    if (!again && out->len > 0 && c->snd_wnd > 0) /* into a closed window: a probe */
         xt_ecn_mark_data(c, out);
     if (again) {
         c->rtt_start = 0; /* Karn */

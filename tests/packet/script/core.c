@@ -23,7 +23,7 @@ static void emit(struct ep *e, const struct xt_seg *seg)
     struct core *k = e->arg;
     uint8_t header[XT_TCP_HDR_MAX];
     size_t n = xt_seg_emit(header, seg);
-    uint8_t *p = pkt_queue_add(&k->sent, e->now - START_US, n + seg->len);
+    uint8_t *p = pkt_queue_add(&k->sent, e->now - START_US, n + seg->len, seg->ecn);
     memcpy(p, header, n);
     if (seg->len)
         ep_copy_payload(e, seg, p + n);

@@ -51,10 +51,10 @@ static bool prepare(void)
     return true;
 }
 
-static void on_tcp(void *arg, const uint8_t *p, size_t len)
+static void on_tcp(void *arg, const uint8_t *p, size_t len, uint8_t ecn)
 {
     struct daemon *d = arg;
-    memcpy(pkt_queue_add(&d->sent, pkt_wire_now() - d->t0, len), p, len);
+    memcpy(pkt_queue_add(&d->sent, pkt_wire_now() - d->t0, len, ecn), p, len);
 }
 
 static void exec_daemon(const struct pkt_run *r, const struct daemon *d, int log)
@@ -249,6 +249,6 @@ const struct pkt_backend pkt_daemon = {
     .call = call,
     .state = state,
     .early = 25000,
-    .late = 60000,
+    .late = 150000,
     .late_permille = 40,
 };

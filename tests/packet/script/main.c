@@ -14,6 +14,8 @@ static const char usage[] =
     "Exit status: 0 all passed, 1 some failed, 2 usage, 77 the daemon's network can't be made here.\n"
     "XT_PKT_MAX_S: of scripts for the daemon, those that last longer are left out (3).\n";
 
+#define DAEMON_TRIES 3
+
 struct tally {
     const struct pkt_backend *be;
     unsigned run, failed, left_out;
@@ -35,7 +37,25 @@ static bool fits(const struct pkt_script *s, const struct pkt_backend *be)
     return !be->sockets || (!s->core_only[0] && duration(s) <= (max ? atof(max) : 3.0));
 }
 
-/* The core runs each twice: with small sequence numbers, and with ones that wrap in the midst of it. */
+/* With small sequence numbers, and with ones that wrap in the midst of it. */
+static bool run_core(const struct pkt_script *s)
+{
+    return pkt_run(s, &pkt_core, 1000, 5000000) &&
+           (s->isn_set || pkt_run(s, &pkt_core, UINT32_MAX - 700, UINT32_MAX - 500));
+}
+
+/* Real time is at the mercy of whatever else the machine does: a script gets another chance, and says so. */
+static bool run_daemon(const struct pkt_script *s)
+{
+    for (int left = DAEMON_TRIES; left > 0; left--) {
+        if (pkt_run(s, &pkt_daemon, 0, 5000000))
+            return true;
+        if (left > 1)
+            printf("%s: once more\n", s->path);
+    }
+    return false;
+}
+
 static void run_script(struct tally *t, const char *path)
 {
     struct pkt_script s;
@@ -45,11 +65,8 @@ static void run_script(struct tally *t, const char *path)
     } else if (!fits(&s, t->be)) {
         t->left_out++;
     } else {
-        bool ok = pkt_run(&s, t->be, 1000, 5000000);
-        if (ok && !t->be->sockets && !s.isn_set)
-            ok = pkt_run(&s, t->be, UINT32_MAX - 700, UINT32_MAX - 500);
         t->run++;
-        t->failed += !ok;
+        t->failed += !(t->be->sockets ? run_daemon(&s) : run_core(&s));
     }
     pkt_script_free(&s);
 }

@@ -11,6 +11,7 @@ struct pkt_queue {
     struct {
         uint64_t at;
         size_t len;
+        uint8_t ecn;
         uint8_t *bytes;
     } item[PKT_QUEUE];
     unsigned head, tail;
@@ -22,7 +23,7 @@ static inline bool pkt_queue_empty(const struct pkt_queue *q)
 }
 
 /* Room for a segment of up to `len` bytes, which becomes its length. */
-uint8_t *pkt_queue_add(struct pkt_queue *q, uint64_t at, size_t len);
+uint8_t *pkt_queue_add(struct pkt_queue *q, uint64_t at, size_t len, uint8_t ecn);
 /* Takes the first one out. */
 void pkt_queue_take(struct pkt_queue *q, struct pkt_sent *out);
 void pkt_queue_free(struct pkt_queue *q);

@@ -56,6 +56,8 @@ static bool expect(struct pkt_run *r, const struct pkt_event *e)
         return fail(r, "expected at %.6f, no segment came", sec(r->t));
     bool ok = pkt_tmpl_match(&e->seg, &r->base, r->sent.bytes, r->sent.len, why, sizeof why);
     print_sent(r, got, sizeof got);
+    if (ok && e->seg.ecn_given && e->seg.ecn != r->sent.ecn)
+        return fail(r, "the ECN bits are %u: %s", r->sent.ecn, got);
     if (!ok)
         return fail(r, "%s; came at %.6f: %s", why, sec(r->sent.at), got);
     if (!on_time(r, e->slack))

@@ -11,6 +11,7 @@ struct pkt_run;
 struct pkt_sent {
     uint64_t at; /* microseconds since the start of the script */
     size_t len;
+    uint8_t ecn; /* the IP header's bits */
     uint8_t bytes[PKT_SEG_MAX];
 };
 

@@ -180,6 +180,7 @@ static const char *field(const char *p, struct pkt_tmpl *t)
     if (word_is(&p, "ecn")) {
         p = number(p, &r);
         t->ecn = (uint8_t)(r.lo & 3);
+        t->ecn_given = true;
         return p;
     }
     return NULL;

@@ -37,8 +37,8 @@ struct pkt_opt {
 
 struct pkt_tmpl {
     uint8_t flags; /* XT_TH_* */
-    uint8_t ecn;   /* the IP header's bits, of what is sent */
-    bool ack_given, win_given, urg_given;
+    uint8_t ecn;   /* the IP header's bits */
+    bool ecn_given, ack_given, win_given, urg_given;
     struct pkt_range seq, ack, win, urg;
     uint32_t len; /* of payload */
     uint32_t by;  /* not 0: it stands for segments of that many bytes each */

@@ -133,7 +133,7 @@ static void on_ip(struct pkt_wire *w, const uint8_t *p, size_t len)
         return;
     if (!xt_csum_tcp4_verify(ip.src, ip.dst, p, len))
         w->bad = "a TCP checksum was wrong";
-    w->tcp(w->arg, p, len);
+    w->tcp(w->arg, p, len, ip.tos & 3);
 }
 
 static bool receive(struct pkt_wire *w)

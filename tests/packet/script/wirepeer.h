@@ -17,7 +17,7 @@ struct pkt_wire {
     uint16_t pinged, ponged;
     const char *bad; /* what was wrong with a frame, or NULL */
     /* Called with the TCP part of each packet for the peer. */
-    void (*tcp)(void *arg, const uint8_t *p, size_t len);
+    void (*tcp)(void *arg, const uint8_t *p, size_t len, uint8_t ecn);
     void *arg;
 };
 
