@@ -114,13 +114,18 @@ int xtcp_request(struct xtcp *x, const char *op, const char *key, int send_fd, i
     xt_msg_begin(&out, buf, sizeof buf);
     xt_msg_str(&out, "op", op);
     xt_msg_end(&out);
+    return xtcp_request_msg(x, &out, key, send_fd, got_fd);
+}
+
+int xtcp_request_msg(struct xtcp *x, const struct xt_msg_out *out, const char *key, int send_fd, int *got_fd)
+{
     /* A signal handler that makes a request while this thread is in one would wait for ever. */
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = xtcp_lock(x, &x->ctl_lock);
     if (rc == 0) {
-        rc = request(x, &out, key, send_fd, got_fd);
+        rc = request(x, out, key, send_fd, got_fd);
         xtcp_unlock(&x->ctl_lock);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -224,36 +229,37 @@ static void name_proc(struct xtcp *x)
     x->hold = (void *)(x->base + x->region->hold_off + x->proc * x->region->hold_stride);
 }
 
-static int send_attach(int ctl, uint8_t *buf, size_t size, struct xt_msg_in *in, struct xt_msg_anc *anc)
+/* Attaches; with `end` (an exported end, not -1) to the family that it comes from. */
+static int send_attach(int ctl, int end, uint8_t *buf, size_t size, struct xt_msg_in *in, struct xt_msg_anc *anc)
 {
     uint8_t text[128];
     char comm[24];
     struct xt_msg_out out;
     xtcp_comm(comm);
     xt_msg_begin(&out, text, sizeof text);
-    xt_msg_str(&out, "op", "attach");
+    xt_msg_str(&out, "op", end < 0 ? "attach" : "join");
     xt_msg_uint(&out, "abi", XT_ABI_VERSION);
     xt_msg_str(&out, "comm", comm);
     xt_msg_end(&out);
     last_error[0] = 0;
-    int rc = exchange(ctl, &out, -1, buf, size, in, anc);
+    int rc = exchange(ctl, &out, end, buf, size, in, anc);
     if (rc < 0 && !last_error[0])
         return fail(rc, "%s: %s", "the daemon does not answer the attach request");
     return rc;
 }
 
-static int handshake(int ctl, struct xtcp **out)
+static int handshake(int ctl, int end, struct xtcp **out, uint64_t *slot)
 {
     uint8_t buf[1024];
     struct xt_msg_in in;
     struct xt_msg_anc anc;
     uint64_t session = 0, proc = 0;
-    int rc = send_attach(ctl, buf, sizeof buf, &in, &anc);
+    int rc = send_attach(ctl, end, buf, sizeof buf, &in, &anc);
     if (rc < 0)
         return rc;
     rc = -EPROTO;
     if (xt_msg_get_uint(&in, "session", &session) == 0 && xt_msg_get_uint(&in, "proc", &proc) == 0 &&
-        proc < XT_MAX_PROCS && anc.nfds == 3)
+        proc < XT_MAX_PROCS && anc.nfds == 3 && (end < 0 || xt_msg_get_uint(&in, "slot", slot) == 0))
         rc = map_region(anc.fd[0], anc.fd[2], out);
     if (rc < 0) {
         xt_msg_anc_close(&anc);
@@ -271,18 +277,67 @@ static int handshake(int ctl, struct xtcp **out)
     return 0;
 }
 
-XTCP_API int xtcp_attach(struct xtcp **out, const char *path)
+static const char *socket_path(const char *path)
+{
+    const char *env = secure_getenv("XTCP_SOCKET");
+    return path ? path : env && *env ? env : XT_CTL_PATH;
+}
+
+static int attach(struct xtcp **out, const char *path, int end, uint64_t *slot)
 {
     int ctl = -1;
-    const char *env = secure_getenv("XTCP_SOCKET");
-    if (!path)
-        path = env && *env ? env : XT_CTL_PATH;
+    path = socket_path(path);
     int rc = open_control(path, &ctl);
     if (rc < 0)
         return fail(rc, "no xtcpd at %s: %s", path);
-    rc = handshake(ctl, out);
+    rc = handshake(ctl, end, out, slot);
     if (rc < 0)
         close(ctl);
+    return rc;
+}
+
+XTCP_API int xtcp_attach(struct xtcp **out, const char *path)
+{
+    return attach(out, path, -1, NULL);
+}
+
+/* The daemon has made this process a holder of the slot. */
+static int joined(struct xtcp *x, uint64_t slot)
+{
+    if (slot >= x->max_slots)
+        return -EPROTO;
+    atomic_fetch_or(&x->known[slot / 64], 1ULL << (slot % 64));
+    return (int)slot;
+}
+
+XTCP_API int xtcp_join(struct xtcp **x, const char *path, int fd)
+{
+    uint64_t slot = 0;
+    int rc;
+    if (!*x) {
+        rc = attach(x, path, fd, &slot);
+        return rc < 0 ? rc : joined(*x, slot);
+    }
+    rc = xtcp_request(*x, "join", "slot", fd, NULL);
+    return rc < 0 ? rc : joined(*x, (uint64_t)rc);
+}
+
+XTCP_API int xtcp_claim(const char *path, int fd)
+{
+    uint8_t text[32], buf[1024];
+    struct xt_msg_in in;
+    struct xt_msg_anc anc;
+    struct xt_msg_out out;
+    int ctl = -1, rc = open_control(socket_path(path), &ctl);
+    if (rc < 0)
+        return rc;
+    xt_msg_begin(&out, text, sizeof text);
+    xt_msg_str(&out, "op", "claim");
+    xt_msg_end(&out);
+    rc = exchange(ctl, &out, fd, buf, sizeof buf, &in, &anc);
+    if (rc == 0)
+        xt_msg_anc_close(&anc);
+    close(ctl);
     return rc;
 }
 

@@ -103,7 +103,8 @@ static bool can_send(struct xt_slot *sl, void *unused)
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
     if (cond & XT_COND_CONNECTING)
         return false;
-    return cond & XT_COND_WRSHUT || atomic_load_explicit(&sl->so_error, memory_order_relaxed) || xtcp_tx_writable(sl);
+    return cond & XT_COND_WRSHUT || atomic_load_explicit(&sl->so_error, memory_order_relaxed) || xtcp_is_relayed(sl) ||
+           xtcp_tx_writable(sl);
 }
 
 /* One go with the lock held. Returns bytes, 0 for "no room", or a negative errno. */
@@ -261,7 +262,7 @@ static bool can_recv(struct xt_slot *sl, void *arg)
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
     if (atomic_load_explicit(&sl->so_error, memory_order_relaxed) && !(cond & XT_COND_CONNECTING))
         return true;
-    return cond & XT_COND_RDHUP || xtcp_rx_avail(sl) >= w->bytes;
+    return cond & XT_COND_RDHUP || xtcp_rx_avail(sl) >= w->bytes || xtcp_is_relayed(sl);
 }
 
 /* The urgent byte, out of band. The lock keeps it from being read past meanwhile. */
@@ -375,6 +376,17 @@ static int reserve_begin(struct xtcp *x, int s, struct xt_slot *sl)
     return 0;
 }
 
+XTCP_API int xtcp_hold_ring(struct xtcp *x, int s, bool tx)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    return sl ? xtcp_lock(x, tx ? &sl->tx_lock : &sl->rx_lock) : -EBADF;
+}
+
+XTCP_API void xtcp_release_ring(struct xtcp *x, int s, bool tx)
+{
+    xtcp_unlock(tx ? &x->slots[s].tx_lock : &x->slots[s].rx_lock);
+}
+
 XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
 {
     struct xt_slot *sl = xtcp_slot(x, s);
@@ -382,7 +394,7 @@ XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
         return -EBADF;
     if (!xtcp_alive(x))
         return -ECONNABORTED;
-    int rc = send_error(sl);
+    int rc = xtcp_is_relayed(sl) ? -EREMOTE : send_error(sl);
     if (rc < 0)
         return rc;
     if ((rc = reserve_begin(x, s, sl)) < 0)
@@ -415,6 +427,8 @@ XTCP_API ssize_t xtcp_peek(struct xtcp *x, int s, struct iovec iov[2])
         return -EBADF;
     if (!xtcp_alive(x))
         return -ECONNABORTED;
+    if (xtcp_is_relayed(sl))
+        return -EREMOTE;
     size_t n = readable(sl, &from, SIZE_MAX);
     if (!n) {
         int why = nothing_to_read(sl);

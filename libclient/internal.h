@@ -70,6 +70,12 @@ static inline struct xt_slot *xtcp_slot(const struct xtcp *x, int s)
     return &x->slots[s];
 }
 
+/* The daemon relays its bytes: the rings are nobody else's any more. */
+static inline bool xtcp_is_relayed(struct xt_slot *sl)
+{
+    return atomic_load_explicit(&sl->tx_lock, memory_order_relaxed) == XT_LOCK_RELAY;
+}
+
 static inline bool xtcp_blocking(const struct xt_slot *sl, int flags)
 {
     return !(flags & MSG_DONTWAIT) &&
@@ -143,6 +149,8 @@ void xtcp_waiters_after_fork(struct xtcp *x);
 
 /* One request with its reply on the control connection. `send_fd` -1: none; `*got_fd` NULL: none expected. Returns the number
  * under `key` in the reply, or a negative errno. */
+struct xt_msg_out;
+int xtcp_request_msg(struct xtcp *x, const struct xt_msg_out *out, const char *key, int send_fd, int *got_fd);
 int xtcp_request(struct xtcp *x, const char *op, const char *key, int send_fd, int *got_fd);
 /* Moves a descriptor to a high number, out of the way of close-all loops and select(). */
 int xtcp_fd_high(int fd);
@@ -154,7 +162,7 @@ int xtcp_become(struct xtcp *x, int ctl, uint32_t proc);
 /* ---- lock.c ---- */
 
 /* Locks one direction of a socket for this process. 0; -EAGAIN when this very thread holds it (a signal handler);
- * -ECONNABORTED when its owner died together with the daemon. */
+ * -ECONNABORTED when its owner died together with the daemon; -EREMOTE when the daemon relays the socket's bytes. */
 int xtcp_lock(struct xtcp *x, _Atomic uint32_t *lock);
 void xtcp_unlock(_Atomic uint32_t *lock);
 

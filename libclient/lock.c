@@ -44,6 +44,11 @@ static bool try(_Atomic uint32_t *lock, uint32_t value)
     return atomic_compare_exchange_strong_explicit(lock, &expect, value, memory_order_acquire, memory_order_relaxed);
 }
 
+static bool is_relayed(const _Atomic uint32_t *lock)
+{
+    return (atomic_load_explicit((_Atomic uint32_t *)lock, memory_order_relaxed) & ~WAITERS) == XT_LOCK_RELAY;
+}
+
 /* Sleeps while others have it; now and then looks whether the daemon still lives, which alone can free a dead owner's lock. */
 static int lock_slowly(struct xtcp *x, _Atomic uint32_t *lock)
 {
@@ -55,6 +60,8 @@ static int lock_slowly(struct xtcp *x, _Atomic uint32_t *lock)
     }
     for (;;) {
         uint32_t v = atomic_load_explicit(lock, memory_order_relaxed);
+        if (v == XT_LOCK_RELAY)
+            return -EREMOTE;
         if (v == 0) {
             if (try(lock, (x->proc + 1) | WAITERS)) /* others may still sleep */
                 return 0;
@@ -71,6 +78,8 @@ static int lock_slowly(struct xtcp *x, _Atomic uint32_t *lock)
 int xtcp_lock(struct xtcp *x, _Atomic uint32_t *lock)
 {
     if (!try(lock, x->proc + 1)) {
+        if (is_relayed(lock))
+            return -EREMOTE;
         if (is_mine(lock))
             return -EAGAIN;
         int saved = errno, rc = lock_slowly(x, lock);

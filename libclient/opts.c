@@ -6,6 +6,7 @@
 #include <sys/time.h>
 
 #include "libclient/internal.h"
+#include "proto/xt_cc.h"
 
 #ifndef SO_INCOMING_NAPI_ID
 #define SO_INCOMING_NAPI_ID 56
@@ -139,11 +140,14 @@ static int set_buffer(struct xtcp *x, int s, struct xt_slot *sl, uint32_t opt, i
     return rc;
 }
 
-static int set_congestion(const void *val, socklen_t len)
+static int set_congestion(struct xtcp *x, int s, const void *val, socklen_t len)
 {
     char name[16] = "";
     memcpy(name, val, len < sizeof name - 1 ? len : sizeof name - 1);
-    return strcmp(name, "reno") == 0 ? 0 : -ENOENT;
+    if (len == 0)
+        return -EINVAL;
+    int id = xt_cc_by_name(name);
+    return id < 0 ? -ENOENT : tell(x, s, XT_SO_CONGESTION, id);
 }
 
 /* True when the option is one of these; *rc is then the answer. */
@@ -153,7 +157,7 @@ static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, in
     int v = 0;
     memcpy(&v, val, len < sizeof v ? len : sizeof v);
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
-        *rc = set_congestion(val, len);
+        *rc = set_congestion(x, s, val, len);
     else if (level == IPPROTO_TCP && name == TCP_ULP)
         *rc = -ENOENT;
     else if (level == SOL_SOCKET && name == SO_LINGER)
@@ -191,6 +195,8 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
             v = v != 0;
         else if (v < o->min || v > o->max)
             return -EINVAL;
+        if (o->what == XT_SO_TOS)
+            v &= ~3; /* ECN is not the application's */
         rc = tell(x, s, o->what, v < 0 ? 0 : v);
         if (rc == 0)
             *place(sl, o->what) = o->what == XT_SO_OOBINLINE ? (uint32_t)v : (uint32_t)v + 1;
@@ -307,6 +313,17 @@ static int get_info(struct xtcp *x, int s, void *val, socklen_t *len)
     return give(val, len, &t, sizeof t);
 }
 
+static int get_congestion(struct xtcp *x, int s, void *val, socklen_t *len)
+{
+    struct xt_tcp_info_abi a;
+    char name[16] = "";
+    int rc = ask_info(x, s, &a);
+    if (rc < 0)
+        return rc;
+    strcpy(name, xt_cc_name(a.cc));
+    return give(val, len, name, sizeof name);
+}
+
 static int get_maxseg(struct xtcp *x, int s, struct xt_slot *sl, void *val, socklen_t *len)
 {
     struct xt_tcp_info_abi a;
@@ -389,7 +406,7 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
         if (name == TCP_MAXSEG)
             return get_maxseg(x, s, sl, val, len);
         if (name == TCP_CONGESTION)
-            return give(val, len, "reno\0\0\0\0\0\0\0\0\0\0\0", 16);
+            return get_congestion(x, s, val, len);
         if (name == TCP_ULP)
             return give(val, len, "", 0);
     }

@@ -249,6 +249,8 @@ XTCP_API unsigned xtcp_mask(struct xtcp *x, int s)
                        atomic_load_explicit(&sl->acc_tail, memory_order_relaxed)
                    ? POLLIN | POLLRDNORM
                    : 0;
+    if (xtcp_is_relayed(sl))
+        return XTCP_MOVED;
     if (cond & XT_COND_CONNECTING)
         return err;
     if (!(cond & (XT_COND_CONNECTED | XT_COND_RDHUP | XT_COND_WRSHUT)))

@@ -67,7 +67,11 @@ ssize_t xtcp_recv(struct xtcp *x, int s, void *buf, size_t len, int flags);
 
 /* Zero copy. reserve: up to two pieces of free send ring, returns bytes (0: full); commit sends the first `n` of them.
  * peek: up to two pieces of unread data, returns bytes (0: none now; -ESHUTDOWN: end of file); consume gives the first `n`
- * back. Never block. One thread for each direction of a socket. */
+ * back. Never block. One thread for each direction of a socket; where others may use the socket too, or export it, the calls
+ * are put between hold_ring and release_ring, with nothing else on the socket in between: 0, -EREMOTE (relayed), -EAGAIN (this
+ * very thread has it), -ECONNABORTED. */
+int xtcp_hold_ring(struct xtcp *x, int s, bool tx);
+void xtcp_release_ring(struct xtcp *x, int s, bool tx);
 ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2]);
 int xtcp_commit(struct xtcp *x, int s, size_t n);
 ssize_t xtcp_peek(struct xtcp *x, int s, struct iovec iov[2]);
@@ -96,6 +100,26 @@ bool xtcp_at_mark(struct xtcp *x, int s);
 /* POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLERR | POLLPRI | POLLRDNORM | POLLWRNORM as true at this moment, as Linux
  * reports them for TCP. When POLLOUT is not among them, the wake-up for free space has been asked for. */
 unsigned xtcp_mask(struct xtcp *x, int s);
+
+/* Nothing but this is in the mask of a socket that was exported and is relayed now. */
+#define XTCP_MOVED 0x10000u
+
+/* A kernel descriptor (an AF_UNIX stream, close-on-exec, blocking as the socket is) that stands for the socket in programs
+ * that know nothing of xtcp; it holds the socket as this process does. Bytes are relayed between the two at once (`now`), or
+ * from when somebody writes to the descriptor, or when no process of the family holds the socket any more. From then on send,
+ * receive and accept fail with -EREMOTE here: the descriptor, which another call gives again, is the way.
+ * -ENOBUFS: too many. */
+int xtcp_export(struct xtcp *x, int s, bool now);
+
+/* For a program that was given such a descriptor: has the bytes relayed from now on. `path` as for xtcp_attach(), but no context is
+ * needed. 0, -ENOENT (it is not one, or no daemon is there) or another errno of the connection. */
+int xtcp_claim(const char *path, int fd);
+
+/* For a program of the same user as the family that exported the socket: joins that family and holds the socket itself, on the
+ * fast path. `*x` is NULL, and then the new context, or a context that has joined the same family. Returns the socket,
+ * -ENOENT (not an exported end, or no daemon), -EREMOTE (it is relayed already: xtcp_claim), -EPERM (another user), -EXDEV
+ * (another family) or as xtcp_attach(). */
+int xtcp_join(struct xtcp **x, const char *path, int fd);
 
 /* ---- sleeping ----
  * A waiter collects news of the sockets it is subscribed to. The pattern:

@@ -8,6 +8,14 @@
  *   waiter  {op} -> {ok, waiter: uint} with its eventfd. For the proc that this connection belongs to.
  *   fork    {op} with one end of an AF_UNIX SOCK_SEQPACKET pair made by the parent -> {ok, proc: uint}
  *           That end becomes the control connection of the child's proc; the child keeps the other end.
+ *   export  {op, slot: uint, now: bool} -> {ok, slot} with an AF_UNIX stream end that stands for the socket in programs that
+ *           know nothing of xtcp. Its peer's name is "\0xtcp/<epoch>/<random>/<c or l>/<local>/<remote>" ("l": a
+ *           listener). Bytes are relayed at once (now), or from when such a program writes, or when no process of the
+ *           family holds the socket any more, or when it is claimed. The processes of the family then find XT_LOCK_RELAY
+ *           in the slot's locks; export gives them the same end, with which they go on.
+ *   claim   {op} with such an end -> {ok, slot}: relay now. Attached or not.
+ *   join    {op, abi, comm} with such an end that is not relayed yet -> as attach, and slot: uint: the process is one more of
+ *           the family, and holds the socket. For the family's user only. From a process of the family: -> {ok, slot}.
  *   hello   {op, comm: str}: no reply. First message of a forked child; its pid comes by SCM_CREDENTIALS.
  *
  * A control connection that closes is a process that died (or detached, or called exec): its proc ends.

@@ -37,6 +37,7 @@
 #define XT_MAX_WAITERS 1024u        /* of one family, at a time */
 #define XT_MAX_SLOTS 65536u         /* default; at most XT_BITMAP_MAX */
 #define XT_NO_SLOT UINT32_MAX
+#define XT_LOCK_RELAY 0x7fffffffu /* in slot.rx_lock and tx_lock, for ever: the daemon moves the socket's bytes now */
 
 /* Read-only for clients (sealed with F_SEAL_FUTURE_WRITE): one page for all. */
 struct xt_global {
@@ -85,6 +86,7 @@ enum xt_op {
     XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value */
     XT_OP_INFO,     /* data: struct xt_tcp_info_abi */
     XT_OP_GROW_TX, /* the send ring is full and slot.tx_goal is larger: a larger one, with what is in it. The caller has tx_lock */
+    XT_OP_NEWS, /* wakes all subscribers of the slot */
     XT_OP_MAX
 };
 
@@ -107,6 +109,7 @@ enum xt_opt {
     XT_SO_DEFER_ACCEPT, /* seconds */
     XT_SO_TOS,
     XT_SO_TTL,
+    XT_SO_CONGESTION, /* enum xt_cc_id; from here on not in optval */
     XT_SO_MAX
 };
 
@@ -114,7 +117,8 @@ enum xt_opt {
 struct xt_tcp_info_abi {
     uint32_t state, ca_state, options, snd_wscale, rcv_wscale, backoff, probes, snd_mss, rcv_mss;
     uint32_t rto, ato, srtt, rttvar, min_rtt, cwnd, ssthresh, snd_wnd, rcv_wnd;
-    uint32_t unacked, sacked, lost, retrans, last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms, rsv;
+    uint32_t unacked, sacked, lost, retrans, last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms;
+    uint32_t cc; /* enum xt_cc_id; before the connection is open, what it will be */
     uint64_t bytes_sent, bytes_retrans, bytes_acked, bytes_received, segs_out, segs_in;
 };
 static_assert(sizeof(struct xt_tcp_info_abi) == 152, "xt_tcp_info_abi");
@@ -214,6 +218,6 @@ static_assert(offsetof(struct xt_slot, tx_head) == 128, "xt_slot line 2");
 static_assert(offsetof(struct xt_slot, oflags) == 192, "xt_slot line 3");
 static_assert(offsetof(struct xt_slot, local) == 256, "xt_slot line 4");
 static_assert(sizeof(struct xt_slot) == 320, "xt_slot");
-static_assert(XT_SO_MAX == 11 + 6, "optval and optval_more");
+static_assert(XT_SO_CONGESTION == 11 + 6, "optval and optval_more");
 
 #endif

@@ -110,9 +110,9 @@ bool xt_app_listener_of(struct xt_app *a, const struct xt_conn *c, struct xt_ses
     return *i < (*s)->max_slots && (*s)->ps[*i].kind == XT_SLOT_LISTEN && (*s)->ps[*i].conn == l->index;
 }
 
-bool xt_app_admit(void *arg, const struct xt_conn *listener)
+/* May the listener have another connection, with `half_open` beside those in its queue? */
+static bool has_room(struct xt_app *a, const struct xt_conn *listener, bool half_open)
 {
-    struct xt_app *a = arg;
     struct xt_session *s = xt_app_session(a, listener->session);
     if (!s || !xt_app_is_used(s, listener->slot))
         return false;
@@ -122,11 +122,20 @@ bool xt_app_admit(void *arg, const struct xt_conn *listener)
     uint32_t taken = atomic_load_explicit(&s->slots[listener->slot].acc_tail, memory_order_relaxed) - p->acc_tail;
     if (taken <= queued)
         queued -= taken;
-    if (queued + p->syn_recv >= p->backlog) {
-        a->stats.backlog_drops++;
-        return false;
-    }
-    return true;
+    return queued + (half_open ? p->syn_recv : 0) < p->backlog;
+}
+
+bool xt_app_admit(void *arg, const struct xt_conn *listener)
+{
+    struct xt_app *a = arg;
+    bool ok = has_room(a, listener, true);
+    a->stats.backlog_drops += !ok;
+    return ok;
+}
+
+bool xt_app_admit_open(void *arg, const struct xt_conn *listener)
+{
+    return has_room(arg, listener, false);
 }
 
 static void inherit(struct xt_pslot *child, const struct xt_pslot *listener)

@@ -120,6 +120,7 @@ void xt_app_stack_ops(struct xt_app *a, struct xt_stack_ops *ops)
 {
     ops->event = xt_app_event;
     ops->admit = xt_app_admit;
+    ops->admit_open = xt_app_admit_open;
     ops->need_bufs = xt_app_need_bufs;
     ops->arg = a;
 }

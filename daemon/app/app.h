@@ -26,7 +26,7 @@ struct xt_app_cfg {
     uint64_t buf_idle_us;            /* empty rings unused for so long give their pages back; 10 s */
     uint32_t bufmax;                 /* limit of SO_SNDBUF and SO_RCVBUF; 16 MiB */
     uint32_t somaxconn;              /* 4096 */
-    uint32_t spin_us;                /* clients' spin before sleeping; 20 */
+    uint32_t spin_us;                /* clients' spin before sleeping; 50 */
     bool (*may_bind_low)(uid_t uid); /* ports below 1024; NULL: root only */
 };
 
@@ -46,6 +46,7 @@ void xt_app_set_stack(struct xt_app *a, struct xt_stack *s);
  * Returns 0 or -ENOMEM, -EMFILE, -ENOBUFS (max_sessions). */
 int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out);
 uint32_t xt_session_id(const struct xt_session *s);
+uid_t xt_session_uid(const struct xt_session *s);
 int xt_session_memfd(const struct xt_session *s);
 int xt_session_doorbell(const struct xt_session *s);
 /* A process joins the family (the first one, or a fork about to happen). Returns its index or -ENOBUFS. */

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "daemon/app/internal.h"
+#include "proto/xt_cc.h"
 
 struct cmd {
     uint32_t op, slot, proc;
@@ -233,11 +234,18 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
     return 0;
 }
 
+static int cmd_news(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    xt_app_changed(s, i, true);
+    return 0;
+}
+
 static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
     struct xt_pslot *p = &s->ps[i];
     struct xt_conn *conn = xt_app_conn(s, p);
     struct xt_tcp_info_abi o = {.state = p->kind == XT_SLOT_LISTEN ? XT_LISTEN : XT_CLOSED};
+    o.cc = p->opt.cc ? p->opt.cc - 1u : xt_stack_cfg(s->app->stack)->tcp.cc;
     if (conn && p->kind == XT_SLOT_CONN) {
         struct xt_tcp_ctx ctx = {.now_us = s->app->now_us, .cfg = &xt_stack_cfg(s->app->stack)->tcp};
         struct xt_tcp_info t;
@@ -267,7 +275,7 @@ static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
                                      t.last_data_sent_ms,
                                      t.last_data_recv_ms,
                                      t.last_ack_recv_ms,
-                                     0,
+                                     t.cc,
                                      t.bytes_sent,
                                      t.bytes_retrans,
                                      t.bytes_acked,
@@ -314,6 +322,7 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
     uint32_t max = name == XT_SO_KEEPCNT        ? 127
                    : name == XT_SO_LINGER2      ? 60
                    : name == XT_SO_USER_TIMEOUT ? (uint32_t)INT32_MAX
+                   : name == XT_SO_DEFER_ACCEPT ? 255
                                                 : 32767;
     uint32_t n = v > max ? max : (uint32_t)v;
     switch (name) {
@@ -338,6 +347,9 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
     case XT_SO_QUICKACK:
         o->quickack = on;
         return true;
+    case XT_SO_CONGESTION:
+        o->cc = v < XT_CC_MAX ? (uint8_t)(v + 1) : o->cc;
+        return true;
     case XT_SO_USER_TIMEOUT:
         o->user_timeout = n;
         return true;
@@ -349,6 +361,9 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
         return true;
     case XT_SO_LINGER2:
         o->linger2 = n;
+        return true;
+    case XT_SO_DEFER_ACCEPT:
+        o->defer = (uint8_t)n;
         return true;
     default:
         return false;
@@ -399,7 +414,7 @@ static int run(struct xt_session *s, const struct cmd *c)
     static int (*const ops[XT_OP_MAX])(struct xt_session *, uint32_t, const struct cmd *) = {
         [XT_OP_BIND] = cmd_bind,         [XT_OP_LISTEN] = cmd_listen, [XT_OP_CONNECT] = cmd_connect,
         [XT_OP_SHUTDOWN] = cmd_shutdown, [XT_OP_SETOPT] = cmd_setopt, [XT_OP_INFO] = cmd_info,
-        [XT_OP_GROW_TX] = cmd_grow_tx,
+        [XT_OP_GROW_TX] = cmd_grow_tx,   [XT_OP_NEWS] = cmd_news,
     };
     if (c->op == XT_OP_NOP)
         return 0;

@@ -37,6 +37,7 @@ struct xt_pslot {
     bool bound;            /* holds a reservation of `local` in the stack */
     bool reuse;            /* SO_REUSEADDR at bind */
     bool any_local;        /* bound to the unspecified address */
+    bool left;             /* the relay has been told that it alone holds the socket */
     uint32_t conn;         /* index of the record, or XT_NO_CONN */
     uint32_t cond;         /* XT_COND_* as published */
     int32_t pending_error; /* so_error to publish */
@@ -93,6 +94,7 @@ struct xt_session {
     _Atomic uint64_t procs_used; /* index taken: set by [ctl], cleared by [data] when nothing of the proc is left */
     _Atomic uint64_t procs_live; /* its hold bits count: likewise, cleared at its death */
     _Atomic uint32_t waiters_high;
+    _Atomic uint32_t relay; /* (waiter + 1) << 8 | proc of the daemon's own (relay.h), 0: none; written by [ctl] */
     struct xt_pwaiter *pw;
     uint64_t touched[XT_MAX_WAITERS / 64]; /* waiters to be woken at the next flush */
     bool in_touched;
@@ -215,6 +217,10 @@ bool xt_app_slot_pull(struct xt_session *s, uint32_t i);
 /* A dirty slot: pulls, then ends the socket if nobody holds it. */
 void xt_app_slot_dirty(struct xt_session *s, uint32_t i);
 bool xt_app_slot_held(const struct xt_session *s, uint32_t i);
+/* Does a process other than `proc` hold it? Also [ctl]. */
+bool xt_app_slot_held_by_other(const struct xt_session *s, uint32_t i, uint32_t proc);
+/* Tells the relay once when it is the only holder left. */
+void xt_app_slot_tell_relay(struct xt_session *s, uint32_t i);
 /* Nobody holds the socket any more: closes the connection; the slot is freed by xt_app_slot_reap() at the next flush after
  * the connection needs its rings no more. */
 void xt_app_slot_release(struct xt_session *s, uint32_t i);
@@ -256,6 +262,7 @@ void xt_app_child_ready(struct xt_app *a, struct xt_conn *c);
 void xt_app_child_new(struct xt_app *a, struct xt_conn *c);
 void xt_app_child_lost(struct xt_app *a, struct xt_conn *c);
 bool xt_app_admit(void *arg, const struct xt_conn *listener);
+bool xt_app_admit_open(void *arg, const struct xt_conn *listener);
 
 /* ---- cmd.c ---- */
 

@@ -166,6 +166,11 @@ uint32_t xt_session_id(const struct xt_session *s)
     return s->id;
 }
 
+uid_t xt_session_uid(const struct xt_session *s)
+{
+    return s->uid;
+}
+
 int xt_session_memfd(const struct xt_session *s)
 {
     return s->memfd;

@@ -69,13 +69,33 @@ void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
     xt_stack_set_bufs(s->app->stack, c, s->base + p->rx.off, p->rx.size, s->base + p->tx.off, p->tx.size);
 }
 
-bool xt_app_slot_held(const struct xt_session *s, uint32_t i)
+static bool held_by(const struct xt_session *s, uint32_t i, uint64_t procs)
 {
-    uint64_t live = atomic_load_explicit(&s->procs_live, memory_order_acquire);
-    for (; live; live &= live - 1)
-        if (atomic_load(&xt_app_hold(s, (uint32_t)__builtin_ctzll(live))[i / 64]) & 1ULL << (i % 64))
+    for (; procs; procs &= procs - 1)
+        if (atomic_load(&xt_app_hold(s, (uint32_t)__builtin_ctzll(procs))[i / 64]) & 1ULL << (i % 64))
             return true;
     return false;
+}
+
+bool xt_app_slot_held(const struct xt_session *s, uint32_t i)
+{
+    return held_by(s, i, atomic_load_explicit(&s->procs_live, memory_order_acquire));
+}
+
+bool xt_app_slot_held_by_other(const struct xt_session *s, uint32_t i, uint32_t proc)
+{
+    return held_by(s, i, atomic_load_explicit(&s->procs_live, memory_order_acquire) & ~(1ULL << proc));
+}
+
+void xt_app_slot_tell_relay(struct xt_session *s, uint32_t i)
+{
+    uint32_t relay = atomic_load_explicit(&s->relay, memory_order_relaxed);
+    struct xt_pslot *p = &s->ps[i];
+    if (!relay || p->left || xt_app_slot_held_by_other(s, i, relay & 0xff))
+        return;
+    p->left = true;
+    xt_bitmap_set(xt_app_ready(s, (relay >> 8) - 1), i);
+    xt_app_touch(s, (relay >> 8) - 1);
 }
 
 /* The consumer's side. False: the client has claimed to have read what never came, or went backwards. */
@@ -153,7 +173,11 @@ void xt_app_slot_dirty(struct xt_session *s, uint32_t i)
     if (p->queued && xt_app_is_used(s, p->prev_listener) && !xt_app_listener_sync(s, p->prev_listener))
         return;
     /* Syncing a listener may have released the slot already. */
-    if (p->kind != XT_SLOT_FREE && !p->orphan && !p->queued && !xt_app_slot_held(s, i))
+    if (p->kind == XT_SLOT_FREE || p->orphan || p->queued)
+        return;
+    if (xt_app_slot_held(s, i))
+        xt_app_slot_tell_relay(s, i);
+    else
         xt_app_slot_release(s, i);
 }
 

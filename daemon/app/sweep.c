@@ -90,8 +90,11 @@ static unsigned sweep_word(struct xt_session *s, uint32_t w)
             continue;
         if (p->kind == XT_SLOT_LISTEN && !s->lied && !xt_app_listener_sync(s, i))
             return closed;
-        if (!s->ended && (p->queued || xt_app_slot_held(s, i)))
+        if (!s->ended && (p->queued || xt_app_slot_held(s, i))) {
+            if (!p->queued)
+                xt_app_slot_tell_relay(s, i);
             continue;
+        }
         if (p->queued && xt_app_is_used(s, p->prev_listener) && s->ps[p->prev_listener].kind == XT_SLOT_LISTEN)
             continue; /* goes with its listener */
         xt_app_slot_release(s, i);

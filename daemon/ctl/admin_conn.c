@@ -6,6 +6,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/time.h"
 #include "daemon/ctl/internal.h"
+#include "proto/xt_cc.h"
 
 struct one {
     struct xt_job job;
@@ -163,6 +164,7 @@ static void put_info(struct xt_msg_out *o, const struct xt_tcp_info *i)
 {
     static const char *const ca[] = {"open", "disorder", "cwr", "recovery", "loss"};
     word(o, "congestion", i->ca_state < 5 ? ca[i->ca_state] : "?", "state of congestion control");
+    word(o, "cc", xt_cc_name(i->cc), "congestion control");
     item(o, "srtt", i->srtt, "us", "smoothed round-trip time");
     item(o, "rttvar", i->rttvar, "us", "its variation");
     item(o, "min_rtt", i->min_rtt, "us", "least round-trip time seen");

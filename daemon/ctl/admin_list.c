@@ -5,12 +5,13 @@
 
 #include "daemon/base/time.h"
 #include "daemon/ctl/internal.h"
+#include "proto/xt_cc.h"
 
 #define BATCH 160 /* records looked at: their text must fit into one message */
 
 struct row {
     uint32_t id;
-    uint8_t state;
+    uint8_t state, cc;
     struct xt_endpoint local, remote;
     uint64_t recvq, sendq;
     struct xt_owner owner;
@@ -61,6 +62,7 @@ static void add_row(void *arg, struct xt_conn *c)
     r->srtt = info.srtt;
     r->rto = info.rto;
     r->cwnd = info.cwnd;
+    r->cc = info.cc;
     r->retrans = info.retrans;
     r->mss = info.snd_mss;
 }
@@ -100,6 +102,7 @@ static void put_row(struct xt_msg_out *o, const struct row *r)
     if (r->state != XT_LISTEN) {
         xt_msg_uint(o, "rtt_us", r->srtt);
         xt_msg_uint(o, "rto_us", r->rto);
+        xt_msg_str(o, "cc", xt_cc_name(r->cc));
         xt_msg_uint(o, "cwnd", r->cwnd);
         xt_msg_uint(o, "mss", r->mss);
         xt_msg_uint(o, "retrans", r->retrans);

@@ -28,38 +28,55 @@ static int make_session(struct xt_client *cl, const char *comm)
     return 0;
 }
 
-void xt_attach_attach(struct xt_request *r)
+bool xt_attach_abi(struct xt_request *r)
 {
     struct xt_client *cl = r->client;
     uint64_t abi;
     char comm[24];
-    if (cl->session) {
-        xt_client_error(cl, -EISCONN, "this connection is attached already");
-        return;
-    }
     if (xt_msg_get_uint(r->msg, "abi", &abi) < 0 || xt_msg_get_str(r->msg, "comm", comm, sizeof comm) < 0) {
         xt_client_error(cl, -EBADMSG, "attach wants \"abi\" and \"comm\"");
         xt_client_drop(cl, "a malformed attach");
-        return;
+        return false;
     }
     if (abi != XT_ABI_VERSION) {
         xt_client_error(cl, -EPROTONOSUPPORT,
                         "the library has interface version %llu, xtcpd has %u: install the same release",
                         (unsigned long long)abi, XT_ABI_VERSION);
-        return;
+        return false;
     }
-    int rc = make_session(cl, comm);
-    if (rc < 0) {
-        xt_client_error(cl, rc, "cannot make a session: %s", strerror(-rc));
-        return;
-    }
+    return true;
+}
+
+void xt_attach_welcome(struct xt_client *cl, uint32_t slot)
+{
     int fds[3] = {xt_session_memfd(cl->session), xt_session_doorbell(cl->session), xt_app_global_fd(cl->ctl->cfg.app)};
     struct xt_msg_out o;
     xt_client_begin(cl, &o);
     xt_msg_uint(&o, "abi", XT_ABI_VERSION);
     xt_msg_uint(&o, "session", xt_session_id(cl->session));
     xt_msg_uint(&o, "proc", cl->proc);
+    if (slot != XT_NO_SLOT)
+        xt_msg_uint(&o, "slot", slot);
     xt_client_send(cl, &o, fds, 3);
+}
+
+void xt_attach_attach(struct xt_request *r)
+{
+    struct xt_client *cl = r->client;
+    char comm[24] = "";
+    if (cl->session) {
+        xt_client_error(cl, -EISCONN, "this connection is attached already");
+        return;
+    }
+    if (!xt_attach_abi(r))
+        return;
+    xt_msg_get_str(r->msg, "comm", comm, sizeof comm);
+    int rc = make_session(cl, comm);
+    if (rc < 0) {
+        xt_client_error(cl, rc, "cannot make a session: %s", strerror(-rc));
+        return;
+    }
+    xt_attach_welcome(cl, XT_NO_SLOT);
     xt_log_debug("control: pid %d (%s) uid %u attached", cl->pid, comm, cl->uid);
 }
 

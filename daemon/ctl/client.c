@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/base/log.h"
+#include "daemon/ctl/export.h"
 #include "daemon/ctl/internal.h"
 
 static void on_closed(uv_handle_t *h)
@@ -31,6 +32,7 @@ void xt_client_close(struct xt_client *cl)
     if (cl->session) {
         struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = cl->proc, .ptr = cl->session};
         xt_ctl_post(cl->ctl, &m);
+        xt_export_client_gone(cl->ctl, cl->session);
     }
     uv_close((uv_handle_t *)&cl->poll, on_closed);
 }

@@ -4,6 +4,7 @@
 
 #include "daemon/ctl/config.h"
 #include "proto/xt_bitmap.h"
+#include "proto/xt_cc.h"
 
 #define FIELD(member) .offset = offsetof(struct xt_config, member), .width = sizeof(((struct xt_config *)0)->member)
 #define US UINT64_C(1)
@@ -61,7 +62,7 @@ static const struct xt_setting keys[] = {
 
     {"spin", XT_SET_DURATION, FIELD(spin), .min = 0, .max = SEC, .def = "50us",
      .help = "how long the data plane looks for work before it sleeps; 0: never"},
-    {"client-spin", XT_SET_DURATION, FIELD(client_spin), .min = 0, .max = SEC, .def = "20us", .runtime = true,
+    {"client-spin", XT_SET_DURATION, FIELD(client_spin), .min = 0, .max = SEC, .def = "50us", .runtime = true,
      .help = "how long a program's blocking call looks for news before it sleeps"},
     {"rx-mode", XT_SET_CHOICE, FIELD(rx_mode), .choices = "ring|multishot", .def = "ring",
      .help = "how frames are received: mapped ring or io_uring receive"},
@@ -102,14 +103,22 @@ static const struct xt_setting keys[] = {
      .help = "likewise for a connection that no program holds"},
     {"init-cwnd", XT_SET_COUNT, FIELD(tcp.init_cwnd), .min = 1, .max = 255, .def = "10", .runtime = true,
      .help = "initial congestion window, segments"},
-    {"ecn", XT_SET_COUNT, FIELD(tcp.ecn), .min = 0, .max = 2, .def = "2", .runtime = true,
-     .help = "explicit congestion notification: 2 takes it up when offered, 1 offers it too, 0 neither"},
+    {"congestion", XT_SET_CHOICE, FIELD(tcp.cc), .choices = XT_CC_CHOICES, .def = "cubic", .runtime = true,
+     .help = "congestion control of new connections"},
     {"timestamps", XT_SET_BOOL, FIELD(tcp.timestamps), .def = "on", .runtime = true,
      .help = "TCP time stamps"},
     {"sack", XT_SET_BOOL, FIELD(tcp.sack), .def = "on", .runtime = true,
      .help = "selective acknowledgement"},
+    {"recovery", XT_SET_CHOICE, FIELD(tcp.recovery), .choices = "rack|sack", .def = "rack", .runtime = true,
+     .help = "how losses are found with selective acknowledgement: by time (RFC 8985) or by count (RFC 6675)"},
+    {"tlp-min", XT_SET_DURATION, FIELD(tcp.tlp_min), .min = MS, .max = 60 * SEC, .def = "45ms", .runtime = true,
+     .help = "least time before a tail loss probe that sends old data again"},
     {"wscale", XT_SET_BOOL, FIELD(tcp.wscale), .def = "on", .runtime = true,
      .help = "window scaling"},
+    {"syn-cookies", XT_SET_CHOICE, FIELD(tcp.syn_cookies), .choices = "auto|always|never", .def = "auto", .runtime = true,
+     .help = "answer connection requests without keeping state: when a backlog is full, always or never"},
+    {"ecn", XT_SET_CHOICE, FIELD(tcp.ecn), .choices = "off|on|passive", .def = "passive", .runtime = true,
+     .help = "explicit congestion notification: not at all, asked for, or only agreed to"},
     {"gso-max", XT_SET_SIZE, FIELD(tcp.gso_max), .min = 0, .max = 65160, .def = "65160", .runtime = true,
      .help = "payload of a super-segment that the kernel cuts up; 0: none"},
 };

@@ -12,6 +12,7 @@
 #define XT_CTL_BURST 16 /* messages taken from one client before the others get their turn */
 
 struct xt_job;
+struct xt_exporter;
 
 /* One connection to the control socket: a process of a family, or an administrator. */
 struct xt_client {
@@ -45,6 +46,8 @@ struct xt_ctl {
     unsigned nclients;
     LIST_HEAD(, xt_job) jobs;
     STAILQ_HEAD(, xt_waiting_msg) waiting;
+    LIST_HEAD(, xt_exporter) exporters; /* export.c */
+    unsigned nexports;
     uint8_t in[XT_CTL_MAX], out[XT_CTL_MAX];
 };
 
@@ -89,6 +92,10 @@ void xt_request_handle(struct xt_client *cl, const void *buf, size_t len, struct
 
 /* Handlers; each replies (or starts a job that will). */
 void xt_attach_attach(struct xt_request *r);
+/* True when the request is of this ABI; else it has been answered. */
+bool xt_attach_abi(struct xt_request *r);
+/* The answer to a client that has a session now; XT_NO_SLOT: no slot in it. */
+void xt_attach_welcome(struct xt_client *cl, uint32_t slot);
 void xt_attach_waiter(struct xt_request *r);
 void xt_attach_fork(struct xt_request *r);
 void xt_attach_hello(struct xt_request *r);

@@ -2,6 +2,7 @@
  * Requests by name, and who may make them. */
 #include <errno.h>
 
+#include "daemon/ctl/export.h"
 #include "daemon/ctl/internal.h"
 
 static const struct {
@@ -13,6 +14,9 @@ static const struct {
     {"waiter", false, xt_attach_waiter},
     {"fork", false, xt_attach_fork},
     {"hello", false, xt_attach_hello},
+    {"export", false, xt_export_export},
+    {"claim", false, xt_export_claim},
+    {"join", false, xt_export_join},
     {"status", true, xt_admin_status},
     {"list", true, xt_admin_list},
     {"show", true, xt_admin_show},

@@ -8,6 +8,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/base/time.h"
+#include "daemon/ctl/export.h"
 #include "daemon/ctl/internal.h"
 
 #define RETRY_MS 5
@@ -69,6 +70,7 @@ void xt_ctl_session_ended(void *s)
         cl->session = NULL; /* its proc is gone with it */
         xt_client_drop(cl, "its session was ended by the data plane");
     }
+    xt_export_session_ended(taking, s);
     xt_session_free(s);
 }
 
@@ -140,6 +142,7 @@ int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
         LIST_INIT(&c->clients);
         LIST_INIT(&c->jobs);
         STAILQ_INIT(&c->waiting);
+        LIST_INIT(&c->exporters);
         rc = xt_ctl_find_group(cfg->config.admin_group, &c->admin_gid, err, sizeof err);
     }
     if (rc == 0)
@@ -176,6 +179,7 @@ void xt_ctl_free(struct xt_ctl *c)
     take_news(c); /* what the data plane said before it ended */
     while ((cl = LIST_FIRST(&c->clients)))
         xt_client_close(cl);
+    xt_export_end(c);
     uv_close((uv_handle_t *)&c->listener, NULL);
     uv_close((uv_handle_t *)&c->news, NULL);
     uv_close((uv_handle_t *)&c->retry, NULL);

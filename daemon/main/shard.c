@@ -102,6 +102,12 @@ static bool admit(void *arg, const struct xt_conn *listener)
     return s->app_ops.admit(s->app_ops.arg, listener);
 }
 
+static bool admit_open(void *arg, const struct xt_conn *listener)
+{
+    struct xt_shard *s = arg;
+    return s->app_ops.admit_open(s->app_ops.arg, listener);
+}
+
 static bool need_bufs(void *arg, struct xt_conn *c)
 {
     struct xt_shard *s = arg;
@@ -216,8 +222,13 @@ static int open_all(struct xt_shard *s)
     if (rc < 0)
         goto no_pktio;
     xt_app_stack_ops(s->app, &s->app_ops);
-    struct xt_stack_ops ops = {
-        .tx = tx, .tx_room = tx_room, .event = on_event, .admit = admit, .need_bufs = need_bufs, .arg = s};
+    struct xt_stack_ops ops = {.tx = tx,
+                               .tx_room = tx_room,
+                               .event = on_event,
+                               .admit = admit,
+                               .admit_open = admit_open,
+                               .need_bufs = need_bufs,
+                               .arg = s};
     rc = xt_stack_new(&s->stack, &s->cfg.stack, &ops, s->cfg.state, s->cfg.key, xt_time_us());
     if (rc < 0) {
         snprintf(s->err, s->errlen, "cannot make the stack: %s", strerror(-rc));

@@ -109,7 +109,9 @@ int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const 
         prep(arg, c);
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     *out = c;
-    xt_conn_after(s, c, xt_tcp_connect(c, &ctx, iss));
+    uint32_t ev = xt_tcp_connect(c, &ctx, iss);
+    xt_pmtu_apply(s, c);
+    xt_conn_after(s, c, ev);
     return 0;
 }
 

@@ -9,31 +9,81 @@ static void reset(struct xt_stack *s, const struct xt_flow *flow, const struct x
     xt_out_reply(s, xt_addr_to_v4(&flow->local), xt_addr_to_v4(&flow->remote), reply, rx->mac, opt);
 }
 
+static bool admit_open(const struct xt_stack *s, const struct xt_conn *l)
+{
+    return s->ops.admit_open ? s->ops.admit_open(s->ops.arg, l) : s->ops.admit(s->ops.arg, l);
+}
+
+/* A record for a child of `l`, or NULL. */
+static struct xt_conn *make_child(struct xt_stack *s, const struct xt_conn *l, const struct xt_flow *flow,
+                                  const struct xt_rx *rx)
+{
+    struct xt_endpoint local = {flow->local, flow->lport}, remote = {flow->remote, flow->rport};
+    uint32_t flags = (l->flags & XT_CONN_REUSE) | (rx->mac ? 0u : (uint32_t)XT_CONN_LOCAL);
+    struct xt_conn *c = xt_conn_new(s, &local, &remote, flags);
+    if (!c)
+        return NULL;
+    if (l->rx_size)
+        xt_tcp_set_rings(c, l->rx_size, l->tx_size);
+    c->session = l->session;
+    return c;
+}
+
+/* No record for this SYN: `counter` counts it as dropped, unless a cookie can answer. When the accept queue is full too, a
+ * cookie would only make the peer believe in a connection that comes to nothing. */
+static void no_record(struct xt_stack *s, const struct xt_conn *l, const struct xt_flow *flow, const struct xt_seg *seg,
+                      const struct xt_rx *rx, uint64_t *counter)
+{
+    if (s->cfg.tcp.syn_cookies == XT_COOKIES_NEVER || !admit_open(s, l))
+        ++*counter;
+    else
+        xt_cookie_send(s, l, flow, seg, rx);
+}
+
 /* A SYN that the listener takes becomes a connection in SYN_RECV. `floor`: lowest ISS allowed, with `reuse`. */
 static void accept_syn(struct xt_stack *s, struct xt_conn *l, const struct xt_flow *flow, const struct xt_seg *seg,
                        const struct xt_rx *rx, bool reuse, uint32_t floor)
 {
-    if (!s->ops.admit(s->ops.arg, l)) {
-        s->stats.drop_backlog++;
+    if (s->cfg.tcp.syn_cookies == XT_COOKIES_ALWAYS || !s->ops.admit(s->ops.arg, l)) {
+        no_record(s, l, flow, seg, rx, &s->stats.drop_backlog);
         return;
     }
-    struct xt_endpoint local = {flow->local, flow->lport}, remote = {flow->remote, flow->rport};
-    uint32_t flags = (l->flags & XT_CONN_REUSE) | (rx->mac ? 0u : (uint32_t)XT_CONN_LOCAL);
-    struct xt_conn *c = xt_conn_new(s, &local, &remote, flags);
+    struct xt_conn *c = make_child(s, l, flow, rx);
     if (!c) {
-        s->stats.drop_no_conns++;
+        no_record(s, l, flow, seg, rx, &s->stats.drop_no_conns);
         return;
     }
     uint32_t iss = xt_isn(s, flow);
     if (reuse && (int32_t)(iss - floor) < 0)
         iss = floor;
-    if (l->rx_size)
-        xt_tcp_set_rings(c, l->rx_size, l->tx_size);
-    c->session = l->session;
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     uint32_t ev = xt_tcp_accept_syn(c, l, &ctx, seg, iss);
+    xt_pmtu_apply(s, c);
     xt_conn_adopt_child(s, c, l->index);
     xt_conn_after(s, c, ev);
+}
+
+/* The ACK of a cookie becomes the connection that no record was kept for. False: it is none. */
+static bool accept_cookie(struct xt_stack *s, struct xt_conn *l, const struct xt_flow *flow, const struct xt_seg *seg,
+                          const struct xt_rx *rx)
+{
+    uint16_t mss = xt_cookie_check(s, flow, seg);
+    if (mss == 0)
+        return false;
+    struct xt_conn *c = admit_open(s, l) ? make_child(s, l, flow, rx) : NULL;
+    if (!c) {
+        s->stats.cookies_full++; /* what the peer sends next may find room */
+        return true;
+    }
+    struct xt_seg ack = *seg;
+    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    s->stats.cookies_ok++;
+    uint32_t ev = xt_tcp_accept_cookie(c, l, &ctx, &ack, mss);
+    xt_pmtu_apply(s, c);
+    xt_conn_adopt_child(s, c, l->index);
+    if (xt_conn_after(s, c, ev))
+        xt_demux_conn(s, c->index, flow, &ack, rx);
+    return true;
 }
 
 static void to_listener(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *seg,
@@ -49,6 +99,8 @@ static void to_listener(struct xt_stack *s, const struct xt_flow *flow, const st
     }
     struct xt_conn *l = &s->conns[at - 1];
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, l);
+    if ((seg->flags & (XT_TH_SYN | XT_TH_ACK | XT_TH_RST)) == XT_TH_ACK && accept_cookie(s, l, flow, seg, rx))
+        return;
     int r = xt_tcp_listen_input(l, &ctx, seg, &reply);
     if (r > 0) {
         accept_syn(s, l, flow, seg, rx, reuse, floor);

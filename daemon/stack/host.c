@@ -82,6 +82,8 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
     struct xt_key flow_key = derive(key, "flows");
     s->isn_key = derive(key, "isn");
     s->port_key = derive(key, "ports");
+    s->cookie_key = derive(key, "cookies");
+    s->pmtu_key = derive(key, "paths");
     s->neigh_key = derive(key, "neighbours");
     s->scratch_size = 65536;
     s->side = calloc(s->cfg.max_conns, sizeof *s->side);
@@ -116,6 +118,8 @@ int xt_stack_new(struct xt_stack **out, const struct xt_stack_cfg *cfg, const st
         r = init_tables(s, key);
     if (r == 0)
         r = xt_conn_rebuild(s);
+    if (s->hdr && s->hdr->high_water)
+        xt_cookie_revive(s);
     if (r != 0) {
         xt_stack_free(s);
         return r;

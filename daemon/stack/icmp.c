@@ -55,10 +55,18 @@ static void error_input(struct xt_stack *s, const struct xt_icmp *m)
     int err = errno_of(m);
     if (err == EMSGSIZE && mtu == 0)
         mtu = plateau_below(q.ip.total_len);
+    if (err == EMSGSIZE && mtu >= q.ip.total_len) {
+        s->stats.drop_icmp_mtu++; /* what it quotes would have fitted */
+        return;
+    }
     struct xt_conn *c = &s->conns[i];
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    uint16_t mss = c->mss_path;
     s->stats.icmp_errors_in++;
-    xt_conn_after(s, c, xt_tcp_icmp(c, &ctx, q.seq, err, mtu));
+    uint32_t ev = xt_tcp_icmp(c, &ctx, q.seq, err, mtu);
+    if (c->mss_path < mss)
+        xt_pmtu_learn(s, c, mtu);
+    xt_conn_after(s, c, ev);
 }
 
 void xt_icmp_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, size_t len, const struct xt_rx *rx)

@@ -12,6 +12,7 @@
 
 #define XT_NEIGH_MAX 1024u
 #define XT_NEIGH_NONE UINT16_MAX
+#define XT_PMTU_MAX 256u
 #define XT_REASS_MAX 16u          /* datagrams in the making */
 #define XT_REASS_RANGES 64u       /* pieces of one of them that do not touch */
 #define XT_LOCAL_QUEUE (1u << 20) /* bytes */
@@ -84,6 +85,13 @@ struct xt_reass {
     uint8_t *buf;                            /* room for the header, then the payload */
 };
 
+/* What is known of the path to an address. */
+struct xt_pmtu {
+    uint32_t addr;  /* network byte order */
+    uint32_t mtu;   /* IP bytes */
+    uint64_t until; /* good until then */
+};
+
 /* How a packet came. */
 struct xt_rx {
     const uint8_t *mac; /* link-layer source; NULL: from our own address */
@@ -118,6 +126,8 @@ struct xt_stack {
     struct xt_stack_stats stats;
 
     struct xt_key isn_key, port_key;
+    struct xt_key cookie_key;
+    uint64_t cookie_until; /* until then an ACK for a listener may be that of a cookie */
     struct xt_port *ports; /* 65536 */
     uint32_t next_port;
 
@@ -130,6 +140,9 @@ struct xt_stack {
     struct xt_key neigh_key;
     uint64_t defended; /* when our address was last defended, 0: never */
     unsigned announced;
+
+    struct xt_pmtu pmtu[XT_PMTU_MAX]; /* one place for each hash: a newer one replaces an older */
+    struct xt_key pmtu_key;
 
     struct xt_reass reass[XT_REASS_MAX];
     uint8_t *reass_mem;
@@ -246,6 +259,21 @@ int xt_ports_pick(struct xt_stack *s, const struct xt_endpoint *local, const str
                   uint16_t *port);
 void xt_ports_conn_add(struct xt_stack *s, const struct xt_conn *c);
 void xt_ports_conn_remove(struct xt_stack *s, const struct xt_conn *c);
+
+/* ---- pmtu.c ---- */
+/* The network told the connection that packets of more than `mtu` do not reach its peer. */
+void xt_pmtu_learn(struct xt_stack *s, const struct xt_conn *c, uint32_t mtu);
+/* A connection begins: what earlier ones to the same address learned holds for it. */
+void xt_pmtu_apply(struct xt_stack *s, struct xt_conn *c);
+
+/* ---- cookie.c ---- */
+/* Answers a SYN for `l` without keeping anything. */
+void xt_cookie_send(struct xt_stack *s, const struct xt_conn *l, const struct xt_flow *flow, const struct xt_seg *syn,
+                    const struct xt_rx *rx);
+/* Does `ack` acknowledge a cookie of ours? Returns the peer's MSS then, else 0. */
+uint16_t xt_cookie_check(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *ack);
+/* The cookies of an earlier stack are good too. */
+void xt_cookie_revive(struct xt_stack *s);
 
 /* ---- isn.c ---- */
 uint32_t xt_isn(const struct xt_stack *s, const struct xt_flow *flow);

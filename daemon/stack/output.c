@@ -59,7 +59,8 @@ static void build(struct xt_stack *s, struct frame *f, uint32_t src, uint32_t ds
     f->vnet = (struct virtio_net_hdr){
         .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = L4_OFF, .csum_offset = 16, .hdr_len = (uint16_t)f->len};
     if (super) {
-        f->vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+        /* CWR belongs to the first of the segments only. */
+        f->vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV4 | (seg->flags & XT_TH_CWR ? VIRTIO_NET_HDR_GSO_ECN : 0);
         f->vnet.gso_size = seg->gso_size;
         s->stats.super_out++;
     }

@@ -49,6 +49,9 @@ struct xt_stack_ops {
     void (*event)(void *arg, struct xt_conn *c, uint32_t events);
     /* A SYN came for `listener`: may a child be made? (accept backlog, memory). False drops the SYN and counts it. */
     bool (*admit)(void *arg, const struct xt_conn *listener);
+    /* The ACK of a SYN cookie came for `listener`, and a connection would be open at once: has the accept queue room?
+     * Connections in SYN_RECV do not count here. NULL: as `admit`. */
+    bool (*admit_open)(void *arg, const struct xt_conn *listener);
     /* The connection needs its rings now: sets them by xt_stack_set_bufs(). False: no memory, the segment's payload is
      * not taken. Called at the latest when a SYN_RECV child gets its first segment. */
     bool (*need_bufs)(void *arg, struct xt_conn *c);
@@ -68,7 +71,7 @@ enum {
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
 #define XT_STATE_MAGIC 0x54535458u /* "XTST" */
-#define XT_STATE_VERSION 2u
+#define XT_STATE_VERSION 3u
 
 struct xt_state_hdr {
     uint32_t magic, version;

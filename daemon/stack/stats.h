@@ -27,6 +27,10 @@
     X(drop_closed_port, "answered with a reset: no such connection or listener")   \
     X(drop_listener, "dropped: not a SYN that a listener takes")                   \
     X(drop_backlog, "dropped: SYN refused by the accept backlog")                  \
+    X(cookies_sent, "SYNs answered with a cookie (RFC 4987)")                      \
+    X(cookies_ok, "connections made from the ACK of a cookie")                     \
+    X(cookies_bad, "ACKs for a listener that acknowledge no cookie of ours")       \
+    X(cookies_full, "good cookies dropped: accept queue or table full")            \
     X(drop_no_conns, "dropped: SYN with the connection table full")                \
     X(drop_no_bufs, "payload not taken: no memory for rings")                      \
     X(drop_no_ring, "not sent: the application has taken the send ring away")      \
@@ -55,6 +59,9 @@
     X(icmp_errors_in, "ICMP errors handed to a connection")                        \
     X(icmp_errors_out, "ICMP errors sent")                                         \
     X(icmp_limited, "ICMP errors not sent: rate limit")                            \
+    X(pmtu_learned, "path MTUs learned from ICMP")                                 \
+    X(pmtu_used, "connections begun with a path MTU learned before")               \
+    X(drop_icmp_mtu, "dropped: ICMP about a packet that fits the MTU it tells")    \
     X(drop_icmp_type, "dropped: ICMP type not served")                             \
     X(drop_icmp_stray, "dropped: ICMP error about no connection of ours")          \
     X(ports_exhausted, "connects and binds refused: no free port")                 \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Fifth step of SEGMENT ARRIVES: the ACK field (RFC 9293 section 3.10.7.4, RFC 5961 section 5). */
 #include "daemon/tcp/internal.h"
-#include "daemon/tcp/range.h"
+#include "daemon/tcp/rate.h"
 #include "daemon/tcp/rtt.h"
 
 static void set_send_window(struct xt_in *in)
@@ -100,17 +100,18 @@ static bool is_duplicate(const struct xt_in *in, uint32_t old_wnd)
            c->snd_una != c->snd_nxt && c->snd_wnd == old_wnd && !(c->cflags & XT_CF_PROBE);
 }
 
-/* Loss detection and recovery after the scoreboard and SND.UNA are up to date. */
-static void recovery(struct xt_in *in, uint32_t bytes, uint32_t old_wnd)
+/* TCP_DEFER_ACCEPT: the bare ACK that would open the connection does not count while the listener's patience lasts; data
+ * does. After that the SYN+ACK goes out again, and its ACK counts. */
+static bool deferred(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
-    bool news = false;
-    if (in->seg->opt.nsack && (c->opts & XT_OPT_SACK_OK))
-        news = xt_recovery_sack(in);
-    if (bytes > 0)
-        xt_recovery_acked(in, bytes);
-    else if (c->opts & XT_OPT_SACK_OK ? news : is_duplicate(in, old_wnd))
-        xt_recovery_dup(c, in->ctx);
+    uint64_t spent = xt_now_ms(in->ctx) - c->t_progress_ms, wait = c->opt.defer * 1000ull;
+    if (!(c->cflags & XT_CF_PASSIVE) || in->len > 0 || (in->flags & XT_TH_FIN) || spent >= wait)
+        return false;
+    measure(in); /* now: the data will be late for another reason */
+    c->timer[XT_TIMER_RTO] = in->ctx->now_us + (wait - spent) * 1000;
+    in->ctx->stats->deferred++;
+    return true;
 }
 
 static bool syn_acked(struct xt_in *in)
@@ -122,6 +123,8 @@ static bool syn_acked(struct xt_in *in)
         in->ctx->stats->resets_sent += in->reset;
         return false;
     }
+    if (c->opt.defer && deferred(in))
+        return false;
     measure(in);
     in->ev |= xt_open_established(c, in->ctx, XT_FSM_SYN_ACKED);
     set_send_window(in);
@@ -131,7 +134,7 @@ static bool syn_acked(struct xt_in *in)
 bool xt_in_check_ack(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
-    uint32_t ack = in->seg->ack, bytes = 0, old_wnd = c->snd_wnd;
+    uint32_t ack = in->seg->ack, old_wnd = c->snd_wnd;
     if (!(in->flags & XT_TH_ACK)) {
         in->ctx->stats->drop_no_ack++;
         return false;
@@ -145,17 +148,24 @@ bool xt_in_check_ack(struct xt_in *in)
     }
     if (xt_seq_lt(ack, c->snd_una))
         return true; /* old, but its text may be new */
+    struct xt_ack a;
+    xt_recovery_begin(&a, in);
     if (ack != c->snd_una) {
+        uint32_t una = c->snd_una;
         measure(in);
-        bytes = advance(in, ack);
+        a.bytes = advance(in, ack);
+        xt_recovery_advance(&a, una);
         /* The peer took the octet of a probe. ACKs sent since began before it (xt_snd_acceptable), and so were not heard. */
         if (c->cflags & XT_CF_PROBE)
             c->pending |= XT_PEND_ACK;
-        if (c->n_sacked)
-            xt_range_trim(c->sacked, &c->n_sacked, ack);
+        if (c->mss_probe)
+            xt_pmtu_acked(c, in->ctx);
     }
-    update_window(in, bytes > 0);
-    xt_ecn_acked(in, bytes);
-    recovery(in, bytes, old_wnd);
-    return bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
+    update_window(in, a.bytes > 0);
+    if ((in->seg->flags & XT_TH_ECE) && (c->ecn & XT_CE_OK))
+        xt_ecn_echoed(in, a.bytes);
+    a.dup = a.bytes == 0 && is_duplicate(in, old_wnd);
+    xt_recovery_ack(&a);
+    xt_rate_acked(c, in->ctx);
+    return a.bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
 }

@@ -1,31 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Congestion control: an algorithm is a const table of functions in a file of its own. It reads the record and writes
- * cwnd, ssthresh and cc_acked only. Bytes throughout. */
+ * cwnd, ssthresh, cc_acked and its part of `ccs` only. Bytes throughout. */
 #ifndef XT_TCP_CC_H
 #define XT_TCP_CC_H
 
+#include "daemon/tcp/rate.h"
 #include "daemon/tcp/tcp.h"
+#include "proto/xt_cc.h"
 
 struct xt_cc {
     const char *name;
-    /* The connection is established. */
-    void (*init)(struct xt_conn *c, const struct xt_tcp_cfg *cfg);
-    /* `bytes` were newly acknowledged outside of fast recovery. Called only when cwnd was the limit. */
-    void (*acked)(struct xt_conn *c, uint32_t bytes);
-    /* A loss: the new ssthresh, for `flight` bytes outstanding. */
-    uint32_t (*ssthresh)(const struct xt_conn *c, uint32_t flight);
+    /* Begins with `ccs` all zero; cwnd and ssthresh are set. */
+    void (*init)(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+    /* `bytes` were newly acknowledged outside of fast recovery. Called only when cwnd was the limit (RFC 7661's concern: an
+     * unused window must not grow). */
+    void (*acked)(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t bytes);
+    /* A loss, once for each window: the new ssthresh, for `flight` bytes outstanding. */
+    uint32_t (*ssthresh)(struct xt_conn *c, uint32_t flight);
     /* Nothing was sent for longer than a retransmission time-out. */
-    void (*idle)(struct xt_conn *c, const struct xt_tcp_cfg *cfg);
+    void (*idle)(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+    /* After each ACK, when loss recovery has done its part. NULL: not wanted. */
+    void (*sample)(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_rate_sample *rs);
+    /* Bytes per second, 0: as fast as cwnd lets. NULL: likewise. */
+    uint64_t (*pacing_rate)(const struct xt_conn *c);
+    /* What a congestion mark leaves, in percent of what `ssthresh` says of a loss (RFC 8511); 0: as a loss. */
+    uint8_t ecn_percent;
 };
 
 #define XT_CWND_MAX (1u << 30)
 
-extern const struct xt_cc xt_cc_newreno;
+extern const struct xt_cc xt_cc_newreno, xt_cc_cubic, xt_cc_bbr;
 
 /* The algorithm of a connection. */
 const struct xt_cc *xt_cc_of(const struct xt_conn *c);
 
+/* The algorithm a connection is to begin with: by the socket's option or else the configuration. */
+uint8_t xt_cc_chosen(const struct xt_conn *c, const struct xt_tcp_cfg *cfg);
+
+/* Begins a connection: initial window and chosen algorithm. */
+void xt_cc_start(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+
+/* The socket's option has changed: goes on with that algorithm and the windows as they are. */
+void xt_cc_switch(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+
 /* The initial window in bytes (RFC 6928; one segment after a lost SYN, RFC 5681 section 3.1). */
 uint32_t xt_cc_initial_window(const struct xt_conn *c, const struct xt_tcp_cfg *cfg);
+
+/* Slow start by the bytes acknowledged, up to ssthresh (RFC 3465: an ACK for a super-segment stands for the many that it
+ * replaces). Returns the bytes left for congestion avoidance. */
+uint32_t xt_cc_slow_start(struct xt_conn *c, uint32_t bytes);
+
+/* Restart after an idle period (RFC 5681 section 4.1 as RFC 2861 section 3.1 refines it): cwnd is halved for each
+ * retransmission time-out of silence, down to the restart window; ssthresh remembers three quarters of it. */
+void xt_cc_restart(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+
+uint64_t xt_cc_pacing_rate(const struct xt_conn *c);
+
+/* The largest integer whose cube is not above `x`. */
+uint32_t xt_cc_cbrt(uint64_t x);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tcp/tcp.h"
+#include "proto/xt_cc.h"
 
 #define SECOND 1000000ull
 
@@ -22,10 +23,14 @@ void xt_tcp_cfg_default(struct xt_tcp_cfg *cfg)
         .mss = 1460,
         .quickack = 16,
         .init_cwnd = 10,
-        .ecn = 2,
         .timestamps = 1,
         .sack = 1,
         .wscale = 1,
+        .recovery = XT_RECOVERY_RACK,
+        .tlp_min = 45 * SECOND / 1000,
+        .cc = XT_CC_CUBIC,
+        .syn_cookies = XT_COOKIES_AUTO,
+        .ecn = XT_ECN_PASSIVE,
         .gso_max = 65160,
     };
 }

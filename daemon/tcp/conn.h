@@ -8,13 +8,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/tcp/cc_state.h"
 #include "daemon/tcp/stats.h"
 #include "proto/xt_addr.h"
 #include "proto/xt_state.h"
 
 #define XT_NO_CONN UINT32_MAX
-#define XT_OOO_MAX 16    /* out-of-order ranges held in the receive ring */
-#define XT_SACKED_MAX 16 /* SACKed ranges remembered of the send ring */
+#define XT_OOO_MAX 32  /* out-of-order ranges held in the receive ring */
+#define XT_SENT_MAX 40 /* stretches told apart of what is in flight */
+
+/* Loss detection with SACK; without it is NewReno (RFC 6582) always. */
+enum {
+    XT_RECOVERY_RACK, /* by time, with tail loss probes (RFC 8985) */
+    XT_RECOVERY_SACK, /* by the count of what was SACKed above (RFC 6675) */
+};
+
+/* xt_tcp_cfg.syn_cookies: when no record is to be had for a SYN; for every SYN; not at all. */
+enum { XT_COOKIES_AUTO, XT_COOKIES_ALWAYS, XT_COOKIES_NEVER };
+
+/* xt_tcp_cfg.ecn, as Linux numbers them: not at all; asked for and agreed to; agreed to when the peer asks. */
+enum { XT_ECN_OFF, XT_ECN_ON, XT_ECN_PASSIVE };
 
 /* Tunables of the protocol, for all connections of a shard. Times in microseconds unless named otherwise. */
 struct xt_tcp_cfg {
@@ -33,9 +46,13 @@ struct xt_tcp_cfg {
     uint16_t mss;                     /* 1460: from the stack's MTU */
     uint8_t quickack;                 /* 16: segments acknowledged at once at the start; 0: plain delayed ACK */
     uint8_t init_cwnd;                /* 10 segments (RFC 6928) */
-    uint8_t ecn;                      /* 2: taken up when offered; 1: offered too; 0: neither (RFC 3168) */
     uint8_t timestamps, sack, wscale; /* 1: offer and accept */
     uint32_t rcv_max;                 /* 0; bytes of receive ring that the window scale allows for, 1 MiB at least */
+    uint8_t recovery;                 /* XT_RECOVERY_RACK; of connections that open from now on */
+    uint64_t tlp_min;                 /* 45 ms: least time before a tail loss probe sends old data; see rack.c */
+    uint8_t cc;                       /* enum xt_cc_id: CUBIC */
+    uint8_t syn_cookies;              /* XT_COOKIES_*: when listeners answer a SYN without a record (RFC 4987) */
+    uint8_t ecn;                      /* XT_ECN_PASSIVE (RFC 3168) */
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 
@@ -48,6 +65,8 @@ struct xt_tcp_sockopt {
     uint8_t tos;                    /* IP_TOS: the Diffserv field (MUST-48), the stack's; the ECN bits are ignored */
     uint8_t ttl;                    /* IP_TTL, the stack's */
     uint8_t keep_cnt;               /* probes */
+    uint8_t cc;                     /* TCP_CONGESTION: enum xt_cc_id + 1 */
+    uint8_t defer;                  /* TCP_DEFER_ACCEPT: seconds that a listener's child waits for data */
     uint32_t keep_idle, keep_intvl; /* seconds */
     uint32_t user_timeout;          /* ms (RFC 5482) */
     uint32_t linger2;               /* seconds in FIN_WAIT2 */
@@ -57,11 +76,19 @@ struct xt_range {
     uint32_t left, right; /* sequence numbers, [left, right) */
 };
 
+/* A stretch of what was sent, up to `end` (sent.h). */
+struct xt_flight {
+    uint32_t end;
+    uint32_t tick : 29; /* when it left last, in units of 8 us */
+    uint32_t state : 3; /* XT_SENT_* */
+};
+
 /* What TCP_INFO and `xtcpctl list` show. Microseconds, bytes, segments. */
 struct xt_tcp_info {
     uint8_t state, snd_wscale, rcv_wscale, ca_state; /* ca_state: 0 open, 2 cwr, 3 recovery, 4 loss, as Linux */
     uint8_t options;                                 /* XT_OPT_* in use */
     uint8_t backoff, probes;
+    uint8_t cc; /* enum xt_cc_id */
     uint16_t snd_mss, rcv_mss;
     uint32_t rto, ato, srtt, rttvar, min_rtt;
     uint32_t cwnd, ssthresh; /* bytes */
@@ -80,27 +107,34 @@ enum xt_timer {
     XT_TIMER_KEEP,
     XT_TIMER_WAIT, /* TIME_WAIT, FIN_WAIT2 of an orphan, end of a connection whose reset has left */
     XT_TIMER_CORK, /* end of the patience with TCP_CORK */
+    XT_TIMER_REO,  /* RACK's reordering timer: what is missing now counts as lost then */
+    XT_TIMER_PTO,  /* tail loss probe */
+    XT_TIMER_PACE, /* the next segment may leave, by the congestion control's pacing rate */
     XT_TIMERS
 };
 
 /* xt_conn.cflags */
 enum {
-    XT_CF_PASSIVE = 0x001,   /* came from LISTEN (MUST-11) */
-    XT_CF_SHUT = 0x002,      /* FIN follows the queued data */
-    XT_CF_ORPHAN = 0x004,    /* closed by the application: data that arrives is answered with a reset */
-    XT_CF_FIN_SEEN = 0x008,  /* rcv_fin is known, perhaps out of order */
-    XT_CF_FIN_RCVD = 0x010,  /* RCV.NXT has passed the peer's FIN */
-    XT_CF_FIN_ACKED = 0x020, /* SND.UNA has passed our FIN */
-    XT_CF_DSACK = 0x040,     /* `dsack` is to be reported */
-    XT_CF_PROBE = 0x080,     /* an octet beyond the peer's window is out as a probe */
-    XT_CF_CWND_LIM = 0x100,  /* the last burst was bounded by cwnd, so cwnd may grow */
-    XT_CF_SYN_RXT = 0x200,   /* the SYN was sent again: initial window of one segment (RFC 5681 section 3.1) */
-    XT_CF_CORK_DUE = 0x400,  /* corked long enough */
-    XT_CF_RESCUED = 0x1000,  /* the rescue retransmission of this recovery was made (RFC 6675 NextSeg rule 4) */
-    XT_CF_RESET = 0x800,     /* the reset has left: CLOSED comes with the next xt_tcp_timer() */
-    XT_CF_ECN = 0x2000,      /* ECN is in use */
-    XT_CF_ECE = 0x4000,      /* congestion was experienced: told with each ACK until the peer has reacted */
-    XT_CF_CWR = 0x8000,      /* cwnd was reduced because the peer told so: the next new data says it */
+    XT_CF_PASSIVE = 0x001,       /* came from LISTEN (MUST-11) */
+    XT_CF_SHUT = 0x002,          /* FIN follows the queued data */
+    XT_CF_ORPHAN = 0x004,        /* closed by the application: data that arrives is answered with a reset */
+    XT_CF_FIN_SEEN = 0x008,      /* rcv_fin is known, perhaps out of order */
+    XT_CF_FIN_RCVD = 0x010,      /* RCV.NXT has passed the peer's FIN */
+    XT_CF_FIN_ACKED = 0x020,     /* SND.UNA has passed our FIN */
+    XT_CF_DSACK = 0x040,         /* `dsack` is to be reported */
+    XT_CF_PROBE = 0x080,         /* an octet beyond the peer's window is out as a probe */
+    XT_CF_CWND_LIM = 0x100,      /* the last burst was bounded by cwnd, so cwnd may grow */
+    XT_CF_SYN_RXT = 0x200,       /* the SYN was sent again: initial window of one segment (RFC 5681 section 3.1) */
+    XT_CF_CORK_DUE = 0x400,      /* corked long enough */
+    XT_CF_RESCUED = 0x1000,      /* the rescue retransmission of this recovery was made (RFC 6675 NextSeg rule 4) */
+    XT_CF_RESET = 0x800,         /* the reset has left: CLOSED comes with the next xt_tcp_timer() */
+    XT_CF_RACK = 0x100000,       /* rack_* is valid: something was delivered */
+    XT_CF_REORDERED = 0x200000,  /* the path was seen to reorder */
+    XT_CF_TLP = 0x400000,        /* a tail loss probe is out, tlp_end is valid */
+    XT_CF_TLP_AGAIN = 0x800000,  /* and it was data sent before */
+    XT_CF_FRTO = 0x1000000,      /* new data answers the first ACK after a time-out (RFC 5682) */
+    XT_CF_REO_ROUND = 0x2000000, /* reo_round is valid */
+    XT_CF_FORGIVEN = 0x4000000,  /* this recovery costs no window: xt_recovery_forgive() */
 };
 
 /* xt_conn.pending */
@@ -112,6 +146,17 @@ enum {
     XT_PEND_PROBE = 0x10, /* zero-window probe */
     XT_PEND_KEEP = 0x20,  /* keep-alive probe */
     XT_PEND_RST = 0x40,   /* a reset, after which the connection ends */
+    XT_PEND_TLP = 0x400,  /* tail loss probe, whatever cwnd says */
+};
+
+/* xt_conn.ecn (RFC 3168) */
+enum {
+    XT_CE_OK = 0x01,      /* both ends want it */
+    XT_CE_ASKED = 0x02,   /* our SYN asked for it */
+    XT_CE_ECHO = 0x04,    /* ACKs carry ECE until the peer says CWR */
+    XT_CE_CWR = 0x08,     /* the next new data carries CWR */
+    XT_CE_PLAIN = 0x20,   /* a SYN of ours did not ask: our data is not marked, the peer's marks are echoed */
+    XT_CE_REDUCED = 0x10, /* cwnd was reduced for this window, which ends at `ecn_recover` */
 };
 
 /* xt_conn.ca_state, as Linux numbers them */
@@ -148,6 +193,7 @@ struct xt_conn {
     uint64_t timer[XT_TIMERS]; /* deadline of each, microseconds; 0: off */
     uint64_t rx_urg;           /* stream offset one past the peer's urgent data, 0: none */
     uint64_t tx_urg;           /* stream offset one past our urgent data, 0: none */
+    uint64_t pace_next;        /* when the next segment may leave, where pacing is on */
     uint64_t rtt_start;        /* when the timed segment left, 0: none is timed (Karn) */
     uint64_t bytes_sent, bytes_retrans, segs_out, segs_in;
 
@@ -168,7 +214,15 @@ struct xt_conn {
     uint32_t cwnd, ssthresh;
     uint32_t cc_acked;       /* bytes acknowledged towards the next increase of cwnd */
     uint32_t recover;        /* RecoveryPoint (RFC 6675), "recover" (RFC 6582) */
-    uint32_t high_rxt;       /* next sequence number to retransmit: HighRxt + 1 */
+    uint32_t prr_fs;         /* RecoverFS: in flight when recovery began (RFC 6937) */
+    uint32_t prr_delivered;  /* bytes delivered since then */
+    uint32_t prr_out;        /* bytes sent since then */
+    uint32_t rack_tick;      /* when what was sent last of all that was delivered had left (sent.h's ticks) */
+    uint32_t rack_end;       /* its end */
+    uint32_t rack_rtt;       /* and its round-trip time, microseconds */
+    uint32_t rack_fack;      /* highest sequence number delivered */
+    uint32_t reo_round;      /* SND.NXT when the reordering window grew last: no more than once in a round trip */
+    uint32_t tlp_end;        /* SND.NXT after the tail loss probe */
     uint32_t undo_cwnd;      /* before the last recovery or time-out, 0: nothing to undo */
     uint32_t undo_ssthresh;  /* likewise */
     uint32_t rxt_ms;         /* time stamp clock at the last time-out's retransmission (Eifel, RFC 3522) */
@@ -176,7 +230,6 @@ struct xt_conn {
     uint32_t rto;            /* microseconds, without backoff */
     uint32_t min_rtt;        /* microseconds, 0: none */
     uint32_t rtt_seq;        /* the timed segment's end */
-    uint32_t ecn_end;        /* SND.NXT when cwnd was last reduced for ECN */
     uint32_t isn_floor;      /* lowest ISS for the connection that replaces this one (RFC 6191) */
     uint32_t challenge_ms;   /* start of the interval that n_challenge counts (RFC 5961 section 7) */
     uint32_t data_rcv_ms;    /* last payload received */
@@ -185,11 +238,16 @@ struct xt_conn {
     uint32_t t_progress_ms;  /* SND.UNA moved, or data left an idle connection: user time-out */
     uint32_t retrans;        /* segments sent again, ever */
     uint32_t cflags;         /* XT_CF_* */
+    uint32_t ecn_recover;    /* end of the window that an echo has reduced already, valid with XT_CE_REDUCED */
+    uint32_t pmtu_ms;        /* when a larger MSS may be tried, valid while mss_path is less than mss_local */
+    uint32_t probe_end;      /* end of the segment that tries mss_probe */
     uint32_t sack_recent[4]; /* a sequence number in each of the ranges last changed, newest first (RFC 2018) */
     struct xt_range dsack;   /* duplicate to report (RFC 2883), valid with XT_CF_DSACK */
     uint16_t mss_local;      /* what we announce */
     uint16_t mss_peer;       /* what the peer announced, or the default */
     uint16_t mss_path;       /* by the path's MTU */
+    uint16_t mss_probe;      /* the larger one that a segment in flight tries, 0: none */
+    uint16_t mss_bad;        /* the smallest one that seems too large for the path, 0: none known */
     uint16_t mss_eff;        /* Eff.snd.MSS: payload of a full segment, time stamps deducted */
     uint16_t rcv_mss;        /* estimate of the peer's full segment, for delayed ACK */
     uint16_t dupacks;        /* in a row */
@@ -202,17 +260,27 @@ struct xt_conn {
     uint8_t keep_probes;     /* keep-alive probes without an answer */
     uint8_t quick;           /* segments still to be acknowledged at once */
     uint8_t n_challenge;     /* challenge ACKs in the current interval */
-    uint8_t n_ooo, n_sacked; /* valid entries of the sets below */
+    uint8_t n_ooo, n_sent;   /* valid entries of the lists below */
+    uint8_t ooo_acks;        /* duplicate ACKs sent one by one since RCV.NXT moved */
+    uint8_t recovery;        /* XT_RECOVERY_* */
+    uint8_t reo_mult;        /* the reordering window, in quarters of the least round-trip time */
+    uint8_t reo_persist;     /* recoveries until it shrinks again */
     uint8_t n_recent;        /* valid entries of sack_recent */
-    uint8_t cc;              /* index into the congestion-control table */
+    uint8_t ecn;             /* XT_CE_* */
+    uint8_t cc;              /* enum xt_cc_id */
     uint8_t dupthresh;       /* DupThresh: 3, more when the path is seen to reorder */
-    struct xt_range ooo[XT_OOO_MAX];       /* received out of order, sorted, disjoint, above RCV.NXT */
-    struct xt_range sacked[XT_SACKED_MAX]; /* SACKed by the peer, sorted, disjoint, above SND.UNA */
+    struct xt_range ooo[XT_OOO_MAX];    /* received out of order, sorted, disjoint, above RCV.NXT */
+    struct xt_flight sent[XT_SENT_MAX]; /* in flight: neighbours from SND.UNA to SND.NXT; see sent.h */
+    struct xt_rate rate;                /* delivery rate and round-trip times for congestion control */
+    union {
+        struct xt_cubic cubic;
+        struct xt_bbr bbr;
+    } ccs; /* the algorithm's own */
 };
 
-static_assert(sizeof(struct xt_conn) <= 704, "xt_conn stays small: it is what an idle connection costs");
+static_assert(sizeof(struct xt_conn) < 1536, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
-static_assert(offsetof(struct xt_conn, timer) == 136, "xt_conn.timer");
+static_assert(offsetof(struct xt_conn, timer) == 144, "xt_conn.timer");
 
 #endif

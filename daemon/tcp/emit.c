@@ -2,6 +2,7 @@
 #include "daemon/tcp/emit.h"
 
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/rate.h"
 #include "daemon/tcp/sack.h"
 
 /* Header, window and options of any segment with an ACK; the acknowledgment it carries is the one that was owed. */
@@ -13,7 +14,7 @@ static void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_se
     out->ack = flags & XT_TH_ACK ? c->rcv_nxt : 0;
     out->wnd = xt_window_offer(c, flags & XT_TH_SYN);
     out->urp = 0;
-    out->flags = xt_ecn_flags(c, ctx->cfg, flags);
+    out->flags = flags;
     out->ecn = 0;
     out->payload = NULL;
     out->len = 0;
@@ -25,6 +26,8 @@ static void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_se
     out->opt.tsecr = flags & XT_TH_ACK ? c->ts_recent : 0;
     if (c->n_ooo || (c->cflags & XT_CF_DSACK))
         xt_sack_fill(c, ctx->stats, &out->opt);
+    if ((c->ecn & XT_CE_ECHO) && !(flags & XT_TH_SYN))
+        out->flags |= XT_TH_ECE;
     c->last_ack_sent = c->rcv_nxt;
     c->timer[XT_TIMER_DELACK] = 0;
     c->pending &= (uint16_t) ~(XT_PEND_ACK | XT_PEND_DUP);
@@ -37,9 +40,11 @@ void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg 
     header(c, ctx, out, c->iss, c->state == XT_SYN_SENT ? XT_TH_SYN : XT_TH_SYN | XT_TH_ACK);
     out->opt.present = c->opts;
     out->opt.mss = c->mss_local;
+    out->flags |= xt_ecn_syn_flags(c, ctx);
     out->opt.wscale = c->rcv_wscale;
     if (!(c->cflags & XT_CF_SYN_RXT)) {
-        c->rtt_start = ctx->now_us;
+        /* A simultaneous open sends it again, as SYN+ACK: what the ACK then answers is not known (Karn). */
+        c->rtt_start = c->segs_out == 1 ? ctx->now_us : 0;
         c->rtt_seq = c->iss + 1;
     } else {
         ctx->stats->retrans_segs++;
@@ -105,8 +110,11 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         out->flags |= XT_TH_FIN;
     if (c->tx_urg)
         urgent(c, out);
-    if (!again && out->len > 0 && c->snd_wnd > 0) /* into a closed window: a probe */
-        xt_ecn_mark_data(c, out);
+    xt_rate_sent(c, ctx, seq, end, again);
+    if (c->ecn & XT_CE_OK && out->len > 0 && !again)
+        xt_ecn_mark(c, out);
+    if (again && c->mss_probe)
+        xt_pmtu_resent(c, ctx, seq, end);
     if (again) {
         c->rtt_start = 0; /* Karn */
     } else if (c->rtt_start == 0) {
@@ -116,5 +124,10 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
     if (!xt_timer_on(c, XT_TIMER_RTO) || seq == c->snd_una)
         xt_timer_rto_arm(c, ctx);
     c->t_snd_ms = xt_now_ms(ctx);
+    xt_sent_put(c, seq, end, ctx->now_us);
+    if (c->ca_state == XT_CA_RECOVERY)
+        c->prr_out += n;
+    if (!again)
+        xt_rack_pto_arm(c, ctx);
     count(c, ctx, out, mss, again && !probe);
 }

@@ -2,24 +2,6 @@
  * ICMP errors (RFC 9293 section 3.9.2.2, RFC 5927, RFC 1191). */
 #include "daemon/tcp/internal.h"
 
-#define IP4_TCP_HEADERS 40
-#define IP6_TCP_HEADERS 60
-#define MTU_MIN 552 /* a smaller one is more likely an attack than a network (RFC 5927 section 7.2) */
-
-static uint32_t smaller_mtu(struct xt_conn *c, uint32_t mtu)
-{
-    uint32_t headers = xt_addr_is_v4(&c->remote.addr) ? IP4_TCP_HEADERS : IP6_TCP_HEADERS;
-    uint32_t mss = xt_u32_max(mtu, MTU_MIN) - headers;
-    if (mss >= c->mss_path)
-        return 0;
-    c->mss_path = (uint16_t)mss;
-    xt_open_set_mss(c);
-    /* What is in flight was too big: send it again, in smaller parts, without blaming congestion. */
-    if (c->state >= XT_ESTABLISHED && c->snd_una != c->snd_nxt)
-        xt_recovery_resend(c);
-    return 0;
-}
-
 /* Destination unreachable, codes 2 and 3 (protocol, port); code 4 is EMSGSIZE. All else may pass: networks and hosts out of
  * reach, time exceeded, parameter problem (RFC 9293 section 3.9.2.2). */
 static bool is_hard(int err)
@@ -34,8 +16,10 @@ uint32_t xt_tcp_icmp(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t s
         return 0;
     }
     ctx->stats->icmp_errors++;
-    if (err == EMSGSIZE)
-        return smaller_mtu(c, mtu);
+    if (err == EMSGSIZE) {
+        xt_pmtu_told(c, ctx, mtu);
+        return 0;
+    }
     c->soft_err = err;
     /* Soft errors never end a connection, nor its opening (MUST-56). Hard errors too are only remembered once synchronised:
      * they are as easy to forge (RFC 5461 section 2). */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/tcp/cc.h"
 #include "daemon/tcp/internal.h"
-#include "daemon/tcp/range.h"
 #include "daemon/tcp/rtt.h"
+#include "daemon/tcp/sent.h"
 
 static void flight(const struct xt_conn *c, struct xt_tcp_info *out)
 {
-    uint32_t left, right;
     out->unacked = c->snd_nxt - c->snd_una;
-    out->sacked = xt_range_bytes(c->sacked, c->n_sacked, c->snd_una, c->snd_nxt);
-    out->lost = xt_recovery_next(c, &left, &right) ? right - left : 0;
+    out->sacked = xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
+    out->lost = xt_sent_bytes(c, XT_SENT_ALL_LOST);
     out->retrans = c->retrans;
 }
 
@@ -23,6 +23,7 @@ void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct x
         .options = c->opts,
         .backoff = c->backoff,
         .probes = c->probes,
+        .cc = c->state >= XT_ESTABLISHED ? c->cc : xt_cc_chosen(c, ctx->cfg),
         .snd_mss = c->mss_eff,
         .rcv_mss = c->rcv_mss,
         .rto = (uint32_t)xt_tcp_rto(c, ctx->cfg),

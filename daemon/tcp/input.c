@@ -254,10 +254,11 @@ static void synchronised(struct xt_in *in)
         return;
     c->t_rcv_ms = xt_now_ms(in->ctx);
     c->keep_probes = 0;
-    xt_ecn_input(in);
     if (!xt_in_check_ack(in))
         return;
     update_ts_recent(in);
+    if (c->ecn & XT_CE_OK)
+        xt_ecn_received(in);
     xt_in_rest(in);
 }
 

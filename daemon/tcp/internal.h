@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/tcp/fsm.h"
+#include "daemon/tcp/sent.h"
 #include "daemon/tcp/seq.h"
 #include "daemon/tcp/tcp.h"
 
@@ -94,17 +95,6 @@ static inline bool xt_timer_on(const struct xt_conn *c, enum xt_timer t)
     return c->timer[t] != 0;
 }
 
-/* ecn.c: explicit congestion notification (RFC 3168). */
-/* The peer's SYN or SYN+ACK: is ECN agreed? */
-void xt_ecn_negotiate(struct xt_conn *c, const struct xt_tcp_cfg *cfg, const struct xt_seg *syn);
-/* Marks of an acceptable segment: CE of its IP header, CWR. */
-void xt_ecn_input(struct xt_in *in);
-/* An ACK moved SND.UNA by `bytes` or not; with ECE the window is halved, once for each window of data. */
-void xt_ecn_acked(struct xt_in *in, uint32_t bytes);
-/* Flags for an outgoing segment that is no data; and the marks of one that carries new data. */
-uint8_t xt_ecn_flags(const struct xt_conn *c, const struct xt_tcp_cfg *cfg, uint8_t flags);
-void xt_ecn_mark_data(struct xt_conn *c, struct xt_seg *out);
-
 /* synsent.c: a segment in SYN_SENT. */
 void xt_in_syn_sent(struct xt_in *in);
 
@@ -114,22 +104,102 @@ void xt_in_rest(struct xt_in *in);
 /* ack.c: the ACK field. False: the segment is to be dropped. */
 bool xt_in_check_ack(struct xt_in *in);
 
-/* recovery.c: loss detection and recovery. */
-/* Takes the SACK blocks of a segment. True when they tell something new. */
-bool xt_recovery_sack(struct xt_in *in);
-/* `bytes` were newly acknowledged; SND.UNA and the scoreboard are up to date. */
-void xt_recovery_acked(struct xt_in *in, uint32_t bytes);
-/* A duplicate ACK. */
-void xt_recovery_dup(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* What an ACK tells of what we sent. */
+struct xt_ack {
+    struct xt_sent_news news; /* `delivered`: bytes that arrived, by SACK or in order */
+    struct xt_conn *c;
+    const struct xt_tcp_ctx *ctx;
+    const struct xt_seg *seg;
+    uint32_t bytes;     /* newly acknowledged in order */
+    uint32_t lost;      /* bytes that count as lost since this ACK */
+    bool dup;           /* a duplicate ACK by RFC 5681's definition */
+    bool dsack;         /* reports a duplicate */
+    bool sack;          /* SACKs something new */
+    bool first_arrived; /* something that counted as lost had arrived when it was sent first */
+};
+
+/* recovery.c: loss recovery. */
+void xt_recovery_begin(struct xt_ack *a, struct xt_in *in);
+/* SND.UNA has moved from `una` to the segment's ACK. */
+void xt_recovery_advance(struct xt_ack *a, uint32_t una);
+/* The rest, after SND.UNA and the window are up to date. */
+void xt_recovery_ack(struct xt_ack *a);
 void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
-/* Bytes in flight by RFC 6675's reckoning. */
+/* The reordering timer. */
+void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* One reduction of the windows for a loss that is repaired already. */
+void xt_recovery_reduce(struct xt_conn *c);
+/* Bytes in flight: neither delivered nor lost. */
 uint32_t xt_recovery_pipe(const struct xt_conn *c);
-/* The next stretch [*left, *right) that counts as lost and was not sent again. */
+/* The next stretch [*left, *right) that counts as lost. */
 bool xt_recovery_next(const struct xt_conn *c, uint32_t *left, uint32_t *right);
-/* Something to send again though nothing more counts as lost: rules 3 and 4 of NextSeg(). */
+/* Something to send again though nothing more counts as lost: rules 3 and 4 of RFC 6675's NextSeg(). */
 bool xt_recovery_spare(struct xt_conn *c, uint32_t *left, uint32_t *right);
 /* The path lost everything in flight but not through congestion (its MTU sank): send it again. */
 void xt_recovery_resend(struct xt_conn *c);
+/* What fast recovery repairs was lost, but not through congestion: it goes on with the windows from before it. */
+void xt_recovery_forgive(struct xt_conn *c);
+
+static inline bool xt_has_sack(const struct xt_conn *c)
+{
+    return c->opts & XT_OPT_SACK_OK;
+}
+
+static inline bool xt_has_rack(const struct xt_conn *c)
+{
+    return xt_has_sack(c) && c->recovery == XT_RECOVERY_RACK;
+}
+
+/* rack.c: loss detection by time, and the tail loss probe. */
+void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t bytes, uint32_t end);
+/* Adapts the reordering window to what the ACK reports. */
+void xt_rack_adapt(const struct xt_ack *a);
+/* A recovery is over. */
+void xt_rack_recovered(struct xt_conn *c);
+/* Marks what is lost, sets the reordering timer for what may be. Returns the bytes newly marked. */
+uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* The retransmission time-out: marks all that has been out long enough. */
+void xt_rack_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* Sets the timer of the tail loss probe, or stops it where none is due. */
+void xt_rack_pto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+void xt_rack_pto(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* Will the probe be new data? Else it is the last segment again. */
+bool xt_rack_probe_is_new(const struct xt_conn *c);
+/* The probe up to SND.NXT has left, with data sent before or with new. */
+void xt_rack_probe_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, bool again);
+/* What the ACK means for a probe that is out. */
+void xt_rack_probe_acked(struct xt_ack *a);
+
+/* prr.c: Proportional Rate Reduction (RFC 6937 and its revision). `before`: delivered by the ACK that began recovery. */
+void xt_prr_begin(struct xt_conn *c, uint32_t before);
+/* Sets cwnd after an ACK that tells of `delivered` bytes; `safe`: SND.UNA moved and nothing more was lost. */
+void xt_prr_acked(struct xt_conn *c, uint32_t delivered, bool safe);
+
+/* ecn.c: explicit congestion notification (RFC 3168). */
+/* Takes what the peer's SYN says of ECN. */
+void xt_ecn_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn);
+/* What our own SYN or SYN+ACK says. */
+uint8_t xt_ecn_syn_flags(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* The receiver's part: marks and CWR of an acceptable segment. */
+void xt_ecn_received(struct xt_in *in);
+/* The sender's part: the ACK carries ECE, and acknowledges `bytes`. */
+void xt_ecn_echoed(struct xt_in *in, uint32_t bytes);
+/* Data that was never sent before is marked as ECN-capable. */
+void xt_ecn_mark(struct xt_conn *c, struct xt_seg *out);
+
+/* pmtu.c: the path's MTU. */
+/* The network says what fits. */
+void xt_pmtu_told(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu);
+/* A retransmission time-out; may lower the MSS. */
+void xt_pmtu_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* Payload of a segment to try with now, when `data` bytes wait and `room` may be sent; 0: none. */
+uint32_t xt_pmtu_probe_len(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t data, uint32_t room);
+/* Such a segment was sent, of `n` bytes up to `end`. */
+void xt_pmtu_probing(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t n, uint32_t end);
+/* SND.UNA moved while one is in flight. */
+void xt_pmtu_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* [left, right) is sent again while one is in flight. */
+void xt_pmtu_resent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t left, uint32_t right);
 
 /* reass.c: payload to its place. Returns XT_EV_*. */
 void xt_in_text(struct xt_in *in);
@@ -142,6 +212,8 @@ void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_
 uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 
 /* open.c */
+/* The smallest shift that can offer a ring of `rx_size` bytes, and what it may grow to (cfg->rcv_max). */
+uint8_t xt_open_wscale(const struct xt_tcp_cfg *cfg, uint32_t rx_size);
 void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn);
 void xt_open_set_mss(struct xt_conn *c);
 void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx);

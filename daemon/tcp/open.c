@@ -18,6 +18,8 @@ void xt_tcp_init(struct xt_conn *c, const struct xt_endpoint *local, const struc
                         (cfg->wscale ? XT_OPT_WSCALE : 0));
     c->rto = (uint32_t)cfg->rto_initial;
     c->dupthresh = 3;
+    c->recovery = cfg->recovery;
+    c->reo_mult = 1;
     c->rcv_mss = XT_MSS_DEFAULT;
 }
 
@@ -31,10 +33,9 @@ void xt_tcp_set_rings(struct xt_conn *c, uint32_t rx_size, uint32_t tx_size)
     c->tx_size = tx_size;
 }
 
-/* The smallest shift that can offer the ring, and some growth of it. */
-static uint8_t choose_wscale(const struct xt_conn *c, const struct xt_tcp_cfg *cfg)
+uint8_t xt_open_wscale(const struct xt_tcp_cfg *cfg, uint32_t rx_size)
 {
-    uint32_t size = xt_u32_max(xt_u32_max(c->rx_size, WSCALE_RING), cfg->rcv_max);
+    uint32_t size = xt_u32_max(xt_u32_max(rx_size, WSCALE_RING), cfg->rcv_max);
     uint8_t shift = 0;
     while (shift < WSCALE_MAX && (size - 1) >> shift > 65535) /* a ring is a power of two: one byte less must fit */
         shift++;
@@ -49,8 +50,8 @@ static void start(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t iss)
     c->mss_path = c->mss_local;
     c->mss_peer = xt_addr_is_v4(&c->remote.addr) ? XT_MSS_DEFAULT : XT_MSS_DEFAULT6;
     c->mss_eff = c->mss_peer;
-    c->rcv_wscale = c->opts & XT_OPT_WSCALE ? choose_wscale(c, ctx->cfg) : 0;
-    c->iss = c->snd_una = c->snd_sml = c->recover = c->high_rxt = iss;
+    c->rcv_wscale = c->opts & XT_OPT_WSCALE ? xt_open_wscale(ctx->cfg, c->rx_size) : 0;
+    c->iss = c->snd_una = c->snd_sml = c->recover = iss;
     c->snd_nxt = iss + 1;
     c->cwnd = c->mss_eff;
     c->ssthresh = XT_CWND_MAX;
@@ -101,7 +102,6 @@ void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const st
     c->irs = syn->seq;
     c->rcv_nxt = c->last_ack_sent = syn->seq + 1;
     c->rcv_adv = c->rcv_nxt + offered;
-    xt_ecn_negotiate(c, ctx->cfg, syn);
     c->opts &= syn->opt.present | XT_OPT_MSS;
     if (syn->opt.present & XT_OPT_MSS)
         c->mss_peer = syn->opt.mss < XT_MSS_MIN ? XT_MSS_MIN : syn->opt.mss;
@@ -113,6 +113,7 @@ void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const st
         c->ts_recent = syn->opt.tsval;
         c->ts_recent_ms = xt_now_ms(ctx);
     }
+    xt_ecn_negotiate(c, ctx, syn);
     xt_open_set_mss(c);
     c->snd_wnd = c->snd_wnd_max = syn->wnd; /* never scaled in a SYN */
     c->snd_wl1 = syn->seq;
@@ -140,7 +141,7 @@ void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     c->t_progress_ms = xt_now_ms(ctx);
     if ((c->cflags & XT_CF_SYN_RXT) && c->srtt == 0 && c->rto < XT_SYN_RTO_US)
         c->rto = XT_SYN_RTO_US;
-    xt_cc_of(c)->init(c, ctx->cfg);
+    xt_cc_start(c, ctx);
     xt_timer_keep_arm(c, ctx);
 }
 

@@ -7,6 +7,8 @@
 #include "daemon/tcp/rtt.h"
 #include "daemon/tcp/sack.h"
 
+#define PACE_LATE_US 1000
+
 /* One call's view. */
 struct out {
     struct xt_conn *c;
@@ -79,6 +81,18 @@ static uint32_t new_len(struct out *o, uint32_t data, uint32_t usable, uint32_t 
     return 0;
 }
 
+/* A single segment, larger than all others so far, that tries whether the path takes it. */
+static int send_mtu_probe(struct out *o, uint32_t data, uint32_t room)
+{
+    struct xt_conn *c = o->c;
+    uint32_t n = xt_pmtu_probe_len(c, o->ctx, data, room);
+    if (n <= o->mss)
+        return 0;
+    xt_emit_data(c, o->ctx, o->seg, c->snd_nxt, n, n);
+    xt_pmtu_probing(c, o->ctx, n, c->snd_nxt);
+    return 1;
+}
+
 static int send_new(struct out *o)
 {
     struct xt_conn *c = o->c;
@@ -91,8 +105,10 @@ static int send_new(struct out *o)
         return 0;
     }
     if (used == 0 && xt_now_ms(o->ctx) - c->t_snd_ms > c->rto / 1000 && c->bytes_sent)
-        xt_cc_of(c)->idle(c, o->ctx->cfg);
+        xt_cc_of(c)->idle(c, o->ctx);
     uint32_t usable = c->snd_wnd - used, room = cwnd_room(c);
+    if (c->mss_path < c->mss_local && send_mtu_probe(o, data, xt_u32_min(usable, room)))
+        return 1;
     uint32_t n = data ? new_len(o, data, usable, room) : 0;
     bool fin = n == data && (c->cflags & XT_CF_SHUT) && usable > n;
     if (n == 0 && !fin)
@@ -125,7 +141,6 @@ static int send_again(struct out *o, uint32_t left, uint32_t right, bool forced)
         n = xt_u32_min(n, room < o->max ? room - (n > room ? room % o->mss : 0) : o->max);
     }
     xt_emit_data(c, o->ctx, o->seg, left, n, o->mss);
-    c->high_rxt = xt_seq_max(c->high_rxt, left + n);
     return 1;
 }
 
@@ -141,9 +156,9 @@ static int send_forced(struct out *o)
     if (c->snd_nxt - c->snd_una == 1)
         have = xt_send_end(c);
     right = xt_seq_min(right, have);
-    if (c->n_sacked)
-        right = xt_seq_min(right, c->sacked[0].left);
-    c->high_rxt = xt_seq_max(c->high_rxt, c->snd_una);
+    uint32_t left, sacked;
+    if (xt_sent_find(c, XT_SENT_BIT(XT_SENT_SACKED), c->snd_una, &sacked, &left) && sacked != c->snd_una)
+        right = xt_seq_min(right, sacked);
     return send_again(o, c->snd_una, right, true);
 }
 
@@ -157,6 +172,7 @@ static int send_probe(struct out *o)
         return 0;
     n = xt_u32_min(n, xt_u32_min(o->mss, xt_u32_max(c->snd_wnd, 1)));
     xt_emit_data(c, o->ctx, o->seg, c->snd_una, n, o->mss);
+    o->seg->ecn = 0; /* RFC 3168 section 6.1.6 */
     c->rtt_start = 0;
     if (c->snd_wnd == 0) {
         c->timer[XT_TIMER_RTO] = 0;
@@ -168,30 +184,78 @@ static int send_probe(struct out *o)
     return 1;
 }
 
+/* The tail loss probe: new data if there is some that the peer takes, else the last segment again (RFC 8985 section 7.3). */
+static int send_tail_probe(struct out *o)
+{
+    struct xt_conn *c = o->c;
+    c->pending &= (uint16_t)~XT_PEND_TLP;
+    uint32_t edge = c->snd_una + c->snd_wnd, left = c->snd_nxt, n = xt_send_end(c) - left;
+    bool again = !xt_rack_probe_is_new(c);
+    if (c->snd_una == c->snd_nxt || xt_seq_gt(left, edge))
+        return 0;
+    if (again) {
+        n = xt_u32_min(c->snd_nxt - c->snd_una, o->mss);
+        left = c->snd_nxt - n;
+    } else {
+        n = xt_u32_min(n, xt_u32_min(o->mss, edge - left));
+        if (n % o->mss)
+            c->snd_sml = left + n;
+    }
+    xt_emit_data(c, o->ctx, o->seg, left, n, o->mss);
+    xt_rack_probe_sent(c, o->ctx, again);
+    return 1;
+}
+
+/* Holds data back until the pacing rate allows it, and bounds a burst to what the rate gives in a millisecond. What is
+ * forced (a probe, the first retransmission) is not held back. */
+static bool paced(struct out *o)
+{
+    struct xt_conn *c = o->c;
+    uint64_t rate = xt_cc_pacing_rate(c);
+    if (rate == 0)
+        return false;
+    if (c->pace_next > o->ctx->now_us) {
+        c->timer[XT_TIMER_PACE] = c->pace_next;
+        return true;
+    }
+    uint64_t quantum = rate / 1000 / o->mss * o->mss;
+    o->max = xt_u32_min(o->max, quantum > 2u * o->mss ? (uint32_t)quantum : 2 * o->mss);
+    return false;
+}
+
+/* `len` bytes left: the next may go when they have passed at the pacing rate. A timer that comes late is made up for. */
+static void pace(struct out *o, uint32_t len)
+{
+    struct xt_conn *c = o->c;
+    uint64_t rate = xt_cc_pacing_rate(c), now = o->ctx->now_us;
+    if (rate == 0 || len == 0)
+        return;
+    uint64_t from = c->pace_next + PACE_LATE_US > now ? c->pace_next : now;
+    c->pace_next = from + len * 1000000ull / rate;
+}
+
 static int send_data(struct out *o)
 {
     struct xt_conn *c = o->c;
     uint32_t left, right;
     if (xt_syn_in_flight(c)) {
-        c->pending &= (uint16_t) ~(XT_PEND_PROBE | XT_PEND_RTX);
+        c->pending &= (uint16_t) ~(XT_PEND_PROBE | XT_PEND_RTX | XT_PEND_TLP);
         return send_new(o);
     }
     if ((c->pending & XT_PEND_PROBE) && send_probe(o))
         return 1;
     if ((c->pending & XT_PEND_RTX) && send_forced(o))
         return 1;
+    if ((c->pending & XT_PEND_TLP) && send_tail_probe(o))
+        return 1;
+    if (paced(o))
+        return 0;
     if (xt_recovery_next(c, &left, &right) && send_again(o, left, right, false))
         return 1;
     if (send_new(o))
         return 1;
-    if (c->ca_state == XT_CA_RECOVERY && cwnd_room(c) >= o->mss && xt_recovery_spare(c, &left, &right)) {
-        bool rescue = c->cflags & XT_CF_RESCUED && right == c->snd_nxt;
-        uint32_t high = c->high_rxt;
-        int sent = send_again(o, left, right, true);
-        if (rescue)
-            c->high_rxt = high; /* RescueRxt is not HighRxt */
-        return sent;
-    }
+    if (c->ca_state == XT_CA_RECOVERY && cwnd_room(c) >= o->mss && xt_recovery_spare(c, &left, &right))
+        return send_again(o, left, right, true);
     return 0;
 }
 
@@ -199,6 +263,8 @@ static int send_data(struct out *o)
 static void arm(struct out *o)
 {
     struct xt_conn *c = o->c;
+    if (c->snd_nxt == xt_send_end(c) && cwnd_room(c) > 0)
+        xt_rate_app_limited(c);
     if (xt_timer_on(c, XT_TIMER_RTO) || xt_timer_on(c, XT_TIMER_PERSIST))
         return;
     if (c->snd_una != c->snd_nxt)
@@ -241,10 +307,12 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         o.mss = c->mss_eff - (c->n_ooo || (c->cflags & XT_CF_DSACK) ? xt_sack_optlen(c) : 0);
         uint32_t max = max_len ? max_len : ctx->cfg->gso_max;
         o.max = max > o.mss ? max - max % o.mss : o.mss;
-        if (c->tx_urg > c->tx_una || (c->cflags & XT_CF_CWR))
-            o.max = o.mss; /* the urgent pointer of each segment is its own; CWR is said once */
-        if (send_data(&o))
+        if (c->tx_urg > c->tx_una)
+            o.max = o.mss; /* the urgent pointer of each segment is its own */
+        if (send_data(&o)) {
+            pace(&o, out->len);
             return 1;
+        }
         arm(&o);
     }
     if (c->pending & XT_PEND_ACK) {

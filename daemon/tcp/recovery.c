@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Loss recovery: by SACK (RFC 6675), without it NewReno (RFC 6582), after a time-out slow start from SND.UNA.
+ * Loss recovery: by time (RACK, RFC 8985) or by count (RFC 6675) with SACK, NewReno (RFC 6582) without it; after a
+ * time-out slow start.
  *
- * One description serves all three. Of the sequence space in flight, [SND.UNA, edge) counts as lost, less what was
- * SACKed; [SND.UNA, high_rxt) of that was sent again. They differ only in how far `edge` reaches. */
+ * All four only mark stretches of what is in flight as lost (sent.h), each by its own rule. From there on they are the
+ * same: what is lost is sent again as cwnd allows, where the pipe is what is neither delivered nor lost. */
 #include "daemon/tcp/cc.h"
 #include "daemon/tcp/internal.h"
-#include "daemon/tcp/range.h"
 
 #define DUPTHRESH 3 /* RFC 5681 section 3.2 */
 
-static bool has_sack(const struct xt_conn *c)
+static bool by_count(const struct xt_conn *c)
 {
-    return c->opts & XT_OPT_SACK_OK;
+    return xt_has_sack(c) && !xt_has_rack(c);
 }
 
 /* DupThresh; where the path reorders it is more, but a flight that could not show so much shows half of itself. */
@@ -22,35 +22,19 @@ static uint32_t dupthresh(const struct xt_conn *c)
     return xt_u32_min(c->dupthresh, xt_u32_max(DUPTHRESH, (c->snd_nxt - c->snd_una) / c->mss_eff / 2));
 }
 
-/* IsLost() for SACK: DupThresh ranges, or more than (DupThresh - 1) segments, lie above. */
+/* IsLost() of RFC 6675: DupThresh ranges, or more than (DupThresh - 1) segments, lie above. */
 static uint32_t sack_edge(const struct xt_conn *c)
 {
-    uint32_t bytes = 0, thresh = dupthresh(c);
-    for (unsigned i = c->n_sacked; i-- > 0;) {
-        bytes += c->sacked[i].right - c->sacked[i].left;
-        if (c->n_sacked - i >= thresh || bytes > (thresh - 1) * c->mss_eff)
-            return c->sacked[i].left;
+    uint32_t bytes = 0, ranges = 0, thresh = dupthresh(c);
+    for (unsigned i = c->n_sent; i-- > 0;) {
+        if (c->sent[i].state != XT_SENT_SACKED)
+            continue;
+        uint32_t left = xt_sent_left(c, i);
+        bytes += c->sent[i].end - left;
+        if (++ranges >= thresh || bytes > (thresh - 1) * c->mss_eff)
+            return left;
     }
     return c->snd_una;
-}
-
-static uint32_t lost_edge(const struct xt_conn *c)
-{
-    if (c->ca_state == XT_CA_LOSS)
-        return c->recover;
-    if (has_sack(c))
-        return c->n_sacked ? sack_edge(c) : c->snd_una;
-    if (c->ca_state == XT_CA_RECOVERY)
-        return xt_seq_min(c->snd_una + c->mss_eff, c->snd_nxt);
-    return c->snd_una;
-}
-
-/* Bytes of [left, right) that are not SACKed. */
-static uint32_t unsacked(const struct xt_conn *c, uint32_t left, uint32_t right)
-{
-    if (xt_seq_ge(left, right))
-        return 0;
-    return right - left - (c->n_sacked ? xt_range_bytes(c->sacked, c->n_sacked, left, right) : 0);
 }
 
 uint32_t xt_recovery_pipe(const struct xt_conn *c)
@@ -58,45 +42,26 @@ uint32_t xt_recovery_pipe(const struct xt_conn *c)
     uint32_t flight = c->snd_nxt - c->snd_una;
     if (c->ca_state == XT_CA_OPEN)
         return flight;
-    if (!has_sack(c) && c->ca_state != XT_CA_LOSS) {
-        /* Each duplicate ACK tells of a segment that left: the inflation of cwnd in RFC 6582, seen from the other side. */
-        uint32_t left = (uint32_t)c->dupacks * c->mss_eff;
-        return flight > left ? flight - left : 0;
-    }
-    uint32_t pipe = unsacked(c, xt_seq_max(c->snd_una, lost_edge(c)), c->snd_nxt);
-    if (c->ca_state >= XT_CA_RECOVERY)
-        pipe += unsacked(c, c->snd_una, c->high_rxt);
-    return pipe;
-}
-
-/* The first stretch at or after `from` and below `edge` that is not SACKed. */
-static bool gap(const struct xt_conn *c, uint32_t from, uint32_t edge, uint32_t *left, uint32_t *right)
-{
-    for (unsigned i = 0; i < c->n_sacked; i++) {
-        if (xt_seq_lt(from, c->sacked[i].left)) {
-            edge = xt_seq_min(edge, c->sacked[i].left);
-            break;
-        }
-        from = xt_seq_max(from, c->sacked[i].right);
-    }
-    *left = from;
-    *right = edge;
-    return xt_seq_lt(from, edge);
+    uint32_t gone = xt_sent_bytes(c, XT_SENT_ALL_LOST | XT_SENT_BIT(XT_SENT_SACKED));
+    /* Each duplicate ACK tells of a segment that left: the inflation of cwnd in RFC 6582, seen from the other side. */
+    if (!xt_has_sack(c) && c->ca_state != XT_CA_LOSS)
+        gone += (uint32_t)c->dupacks * c->mss_eff;
+    return flight > gone ? flight - gone : 0;
 }
 
 bool xt_recovery_next(const struct xt_conn *c, uint32_t *left, uint32_t *right)
 {
-    if (c->ca_state < XT_CA_RECOVERY)
+    if (c->ca_state < XT_CA_RECOVERY || (c->cflags & XT_CF_FRTO))
         return false;
-    return gap(c, xt_seq_max(c->snd_una, c->high_rxt), lost_edge(c), left, right);
+    return xt_sent_find(c, XT_SENT_ALL_LOST, c->snd_una, left, right);
 }
 
 bool xt_recovery_spare(struct xt_conn *c, uint32_t *left, uint32_t *right)
 {
-    if (c->ca_state != XT_CA_RECOVERY || !c->n_sacked)
+    uint32_t top = xt_sent_sack_top(c);
+    if (!by_count(c) || c->ca_state != XT_CA_RECOVERY || top == c->snd_una)
         return false;
-    uint32_t top = c->sacked[c->n_sacked - 1].right;
-    if (gap(c, xt_seq_max(c->snd_una, c->high_rxt), top, left, right))
+    if (xt_sent_find(c, XT_SENT_BIT(XT_SENT_FLIGHT), c->snd_una, left, right) && xt_seq_lt(*left, top))
         return true;
     if ((c->cflags & XT_CF_RESCUED) || top == c->snd_nxt)
         return false;
@@ -106,39 +71,73 @@ bool xt_recovery_spare(struct xt_conn *c, uint32_t *left, uint32_t *right)
     return true;
 }
 
-static void enter_recovery(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+void xt_recovery_reduce(struct xt_conn *c)
+{
+    c->ssthresh = xt_cc_of(c)->ssthresh(c, c->snd_nxt - c->snd_una);
+    c->cwnd = xt_u32_min(c->cwnd, c->ssthresh);
+    c->cc_acked = 0;
+}
+
+/* `before`: bytes delivered by the ACK that shows the loss. */
+static void enter_recovery(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t before)
 {
     c->undo_cwnd = c->cwnd;
     c->undo_ssthresh = c->ssthresh;
     c->undo_rtx = 0;
     c->ssthresh = xt_cc_of(c)->ssthresh(c, c->snd_nxt - c->snd_una);
-    c->cwnd = c->ssthresh;
     c->cc_acked = 0;
     c->recover = c->snd_nxt;
-    c->high_rxt = c->snd_una;
-    c->cflags &= ~(uint32_t)XT_CF_RESCUED;
+    c->cflags &= ~(uint32_t)(XT_CF_RESCUED | XT_CF_TLP);
     c->ca_state = XT_CA_RECOVERY;
-    c->pending |= XT_PEND_RTX;
+    c->timer[XT_TIMER_PTO] = 0;
+    xt_prr_begin(c, before);
     ctx->stats->fast_recoveries++;
+    if (!xt_has_sack(c)) {
+        c->cwnd = c->ssthresh;
+        c->pending |= XT_PEND_RTX;
+    }
 }
 
-void xt_recovery_dup(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+void xt_recovery_forgive(struct xt_conn *c)
 {
-    ctx->stats->dup_acks_in++;
-    if (c->dupacks < UINT16_MAX)
-        c->dupacks++;
+    if (c->ca_state != XT_CA_RECOVERY || !c->undo_cwnd)
+        return;
+    c->cwnd = xt_u32_max(c->cwnd, c->undo_cwnd);
+    c->ssthresh = c->cwnd; /* what recovery returns to, until it is over */
+    c->undo_cwnd = 0;
+    c->cflags |= XT_CF_FORGIVEN;
+}
+
+/* A forgiven recovery is over: slow start ends where it would have. */
+static void end_forgiven(struct xt_conn *c)
+{
+    if (c->cflags & XT_CF_FORGIVEN)
+        c->ssthresh = c->undo_ssthresh;
+    c->cflags &= ~(uint32_t)XT_CF_FORGIVEN;
+}
+
+static void leave_recovery(struct xt_conn *c)
+{
+    end_forgiven(c);
+    c->ca_state = XT_CA_OPEN;
+    c->dupacks = 0;
+    c->cflags &= ~(uint32_t)XT_CF_FRTO;
+    xt_rack_recovered(c);
+}
+
+/* The reduction was needless: nothing had been lost. */
+static void undo(struct xt_conn *c)
+{
+    c->cwnd = xt_u32_max(c->cwnd, c->undo_cwnd);
+    c->ssthresh = xt_u32_max(c->ssthresh, c->undo_ssthresh);
+    c->undo_cwnd = 0;
+    xt_sent_unlose(c);
     if (c->ca_state >= XT_CA_RECOVERY)
-        return;
-    c->ca_state = XT_CA_DISORDER;
-    if (c->dupacks < dupthresh(c) && (!has_sack(c) || lost_edge(c) == c->snd_una))
-        return;
-    /* Without SACK, duplicates up to `recover` may be the echo of a time-out's retransmissions (RFC 6582 section 4). */
-    if (has_sack(c) || xt_seq_gt(c->snd_una, c->recover))
-        enter_recovery(c, ctx);
+        leave_recovery(c);
 }
 
 /* The peer got what we sent again twice. When that holds for all of it, nothing had been lost: the path reorders. Take the
- * reduction back and be more patient from now on (RFC 3708 section 2, RFC 4653's idea in small). */
+ * reduction back and, counting, be more patient from now on (RFC 3708 section 2, RFC 4653's idea in small). */
 static void duplicate_reported(struct xt_conn *c, struct xt_tcp_stats *stats, uint32_t bytes)
 {
     uint32_t segs = (bytes + c->mss_eff - 1) / c->mss_eff;
@@ -148,112 +147,213 @@ static void duplicate_reported(struct xt_conn *c, struct xt_tcp_stats *stats, ui
     c->undo_rtx = (uint16_t)(c->undo_rtx > segs ? c->undo_rtx - segs : 0);
     if (c->undo_rtx > 0)
         return;
-    c->cwnd = xt_u32_max(c->cwnd, c->undo_cwnd);
-    c->ssthresh = xt_u32_max(c->ssthresh, c->undo_ssthresh);
-    c->undo_cwnd = 0;
+    undo(c);
+    c->cflags |= XT_CF_REORDERED;
     c->dupthresh = (uint8_t)xt_u32_min(2u * c->dupthresh, UINT8_MAX);
     stats->undone_recoveries++;
 }
 
 /* A block that tells of data received twice (RFC 2883 section 4). */
-static bool is_dsack(const struct xt_in *in, unsigned i)
+static bool is_dsack(const struct xt_seg *seg, unsigned i)
 {
-    const struct xt_sack_block *b = in->seg->opt.sack;
+    const struct xt_sack_block *b = seg->opt.sack;
     if (i != 0)
         return false;
-    if (xt_seq_le(b[0].right, in->seg->ack))
+    if (xt_seq_le(b[0].right, seg->ack))
         return true;
-    return in->seg->opt.nsack > 1 && xt_seq_ge(b[0].left, b[1].left) && xt_seq_le(b[0].right, b[1].right);
+    return seg->opt.nsack > 1 && xt_seq_ge(b[0].left, b[1].left) && xt_seq_le(b[0].right, b[1].right);
 }
 
-bool xt_recovery_sack(struct xt_in *in)
+static void take_sack(struct xt_ack *a)
 {
-    struct xt_conn *c = in->c;
-    const struct xt_tcp_opts *opt = &in->seg->opt;
-    bool news = false;
+    struct xt_conn *c = a->c;
+    const struct xt_tcp_opts *opt = &a->seg->opt;
+    uint32_t before = a->news.delivered;
     for (unsigned i = 0; i < opt->nsack && i < XT_SACK_MAX; i++) {
         uint32_t left = opt->sack[i].left, right = opt->sack[i].right;
         if (!xt_seq_lt(left, right))
             continue;
-        if (is_dsack(in, i)) {
-            duplicate_reported(c, in->ctx->stats, right - left);
+        if (is_dsack(a->seg, i)) {
+            a->dsack = true;
+            duplicate_reported(c, a->ctx->stats, right - left);
             continue;
         }
         if (xt_seq_le(left, c->snd_una) || xt_seq_gt(right, c->snd_nxt))
             continue; /* old, or of what was never sent */
-        if (xt_range_add(c->sacked, &c->n_sacked, XT_SACKED_MAX, left, right) > 0)
-            news = true;
+        xt_sent_sack(c, left, right, &a->news);
     }
-    return news;
+    a->sack = a->news.delivered != before;
 }
 
-static void leave_recovery(struct xt_conn *c)
+/* New data may answer an ACK in the place of what counts as lost. */
+static bool has_new(const struct xt_conn *c)
 {
-    c->ca_state = XT_CA_OPEN;
-    c->dupacks = 0;
+    return xt_send_end(c) != c->snd_nxt && c->snd_nxt - c->snd_una + c->mss_eff <= c->snd_wnd;
+}
+
+/* Was the time-out needless? Yes if the ACK of its retransmission echoes a time stamp from before it (Eifel, RFC 3522, RFC
+ * 4015). Yes too if something arrives that was not sent again (F-RTO, RFC 5682 section 3); so that this may show, the
+ * first ACK is answered with new data. */
+static void acked_in_loss(struct xt_ack *a)
+{
+    struct xt_conn *c = a->c;
+    bool waited = c->cflags & XT_CF_FRTO, eifel;
+    if (c->undo_cwnd && (a->bytes > 0 || a->sack)) {
+        c->cflags &= ~(uint32_t)XT_CF_FRTO;
+        eifel = !waited && a->bytes > 0 && (c->opts & XT_OPT_TS) && a->seg->opt.tsecr &&
+                xt_seq_lt(a->seg->opt.tsecr, c->rxt_ms);
+        if (eifel || (xt_has_sack(c) && a->first_arrived)) {
+            undo(c);
+            a->ctx->stats->undone_timeouts += eifel;
+            a->ctx->stats->frto_undone += !eifel;
+            return;
+        }
+        if (!waited && a->bytes > 0 && xt_has_sack(c) && has_new(c))
+            c->cflags |= XT_CF_FRTO;
+        else
+            c->undo_cwnd = 0;
+    }
+    if (xt_seq_ge(c->snd_una, c->recover))
+        leave_recovery(c);
 }
 
 /* RFC 6582 section 3.2 step 3 (partial acknowledgment) and its end; RFC 6675 section 5 steps A to C. */
-static void acked_in_recovery(struct xt_conn *c, uint32_t bytes)
+static void acked_in_recovery(struct xt_ack *a)
 {
+    struct xt_conn *c = a->c;
     if (xt_seq_ge(c->snd_una, c->recover)) {
-        if (!has_sack(c))
+        c->cwnd = c->ssthresh;
+        if (!xt_has_sack(c))
             c->cwnd = xt_u32_min(c->ssthresh, xt_u32_max(c->snd_nxt - c->snd_una, c->mss_eff) + c->mss_eff);
         leave_recovery(c);
-        return;
-    }
-    c->high_rxt = xt_seq_max(c->high_rxt, c->snd_una);
-    if (!has_sack(c)) {
-        uint32_t gone = bytes / c->mss_eff;
+    } else if (!xt_has_sack(c) && a->bytes > 0) {
+        uint32_t gone = a->bytes / c->mss_eff;
         c->dupacks = (uint16_t)(c->dupacks >= gone ? c->dupacks - gone + 1 : 1);
-        c->high_rxt = c->snd_una;
         c->pending |= XT_PEND_RTX;
     }
 }
 
-/* The ACK that ends the doubt about a time-out: if it echoes a time stamp from before the retransmission, the first
- * transmission had arrived and the time-out was needless (Eifel, RFC 3522 and RFC 4015). */
-static bool undo(struct xt_in *in)
+/* Marks what the ACK shows to be lost; returns the bytes. */
+static uint32_t detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    struct xt_conn *c = in->c;
-    uint32_t cwnd = c->undo_cwnd;
-    c->undo_cwnd = 0;
-    if (!cwnd || !(c->opts & XT_OPT_TS) || !in->seg->opt.tsecr || !xt_seq_lt(in->seg->opt.tsecr, c->rxt_ms))
-        return false;
-    c->cwnd = cwnd;
-    c->ssthresh = c->undo_ssthresh;
-    leave_recovery(c);
-    in->ctx->stats->undone_timeouts++;
-    return true;
+    if (xt_has_rack(c))
+        return xt_rack_detect(c, ctx);
+    if (!xt_has_sack(c))
+        return 0;
+    uint32_t edge = sack_edge(c);
+    if (c->ca_state < XT_CA_RECOVERY && edge == c->snd_una && c->dupacks >= dupthresh(c))
+        edge = c->snd_una + c->mss_eff; /* small segments: as many ACKs, fewer bytes */
+    return xt_sent_lose(c, XT_SENT_BIT(XT_SENT_FLIGHT), c->snd_una, edge);
 }
 
-void xt_recovery_acked(struct xt_in *in, uint32_t bytes)
+/* Outside of recovery: does it begin? */
+static bool begins(const struct xt_conn *c)
 {
-    struct xt_conn *c = in->c;
-    switch (c->ca_state) {
-    case XT_CA_RECOVERY:
-        acked_in_recovery(c, bytes);
+    uint32_t left, right;
+    if (xt_has_sack(c))
+        return xt_sent_find(c, XT_SENT_ALL_LOST, c->snd_una, &left, &right);
+    /* Without SACK, duplicates up to `recover` may be the echo of a time-out's retransmissions (RFC 6582 section 4). */
+    return c->dupacks >= dupthresh(c) && xt_seq_gt(c->snd_una, c->recover);
+}
+
+/* The state below recovery. */
+static void set_disorder(struct xt_conn *c)
+{
+    c->ca_state = c->dupacks > 0 || xt_sent_sack_top(c) != c->snd_una ? XT_CA_DISORDER : XT_CA_OPEN;
+}
+
+void xt_recovery_begin(struct xt_ack *a, struct xt_in *in)
+{
+    *a = (struct xt_ack){.news.seen = xt_rack_seen, .c = in->c, .ctx = in->ctx, .seg = in->seg};
+}
+
+void xt_recovery_advance(struct xt_ack *a, uint32_t una)
+{
+    xt_sent_ack(a->c, una, a->c->snd_una, &a->news);
+}
+
+static void count_duplicate(struct xt_ack *a)
+{
+    struct xt_conn *c = a->c;
+    if (a->bytes > 0) {
+        if (c->ca_state < XT_CA_RECOVERY)
+            c->dupacks = 0;
         return;
-    case XT_CA_LOSS:
-        if (undo(in))
-            break;
-        c->high_rxt = xt_seq_max(c->high_rxt, c->snd_una);
-        if (xt_seq_ge(c->snd_una, c->recover))
-            leave_recovery(c);
-        break;
-    default:
-        c->dupacks = 0;
-        c->ca_state = c->n_sacked ? XT_CA_DISORDER : XT_CA_OPEN;
-        if (c->n_sacked && lost_edge(c) != c->snd_una)
-            enter_recovery(c, in->ctx);
     }
-    if (c->cflags & XT_CF_CWND_LIM)
-        xt_cc_of(c)->acked(c, bytes);
+    if (!(xt_has_sack(c) ? a->sack : a->dup))
+        return;
+    a->ctx->stats->dup_acks_in++;
+    if (c->dupacks < UINT16_MAX)
+        c->dupacks++;
+}
+
+void xt_recovery_ack(struct xt_ack *a)
+{
+    struct xt_conn *c = a->c;
+    const struct xt_tcp_ctx *ctx = a->ctx;
+    bool recovering = c->ca_state == XT_CA_RECOVERY;
+    if (xt_has_sack(c) && a->seg->opt.nsack)
+        take_sack(a);
+    count_duplicate(a);
+    if (xt_has_rack(c)) {
+        xt_rack_probe_acked(a);
+        xt_rack_adapt(a);
+    }
+    if (c->ca_state == XT_CA_LOSS)
+        acked_in_loss(a);
+    else if (c->ca_state == XT_CA_RECOVERY)
+        acked_in_recovery(a);
+    if (a->news.delivered > 0 || c->ca_state != XT_CA_OPEN)
+        a->lost = detect(c, ctx);
+    if (c->ca_state < XT_CA_RECOVERY) {
+        set_disorder(c);
+        if (c->ca_state != XT_CA_OPEN && begins(c))
+            enter_recovery(c, ctx, a->news.delivered);
+    }
+    if (c->ca_state == XT_CA_RECOVERY) {
+        if (xt_has_sack(c))
+            xt_prr_acked(c, a->news.delivered, a->bytes > 0 && a->lost == 0);
+    } else if (a->bytes > 0 && !recovering && (c->cflags & XT_CF_CWND_LIM)) {
+        xt_cc_of(c)->acked(c, ctx, a->bytes);
+    }
+    if (a->bytes > 0 || c->ca_state != XT_CA_OPEN)
+        xt_rack_pto_arm(c, ctx);
+}
+
+void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    if (c->snd_una == c->snd_nxt || xt_rack_detect(c, ctx) == 0)
+        return;
+    ctx->stats->rack_timer_losses++;
+    if (c->ca_state < XT_CA_RECOVERY)
+        enter_recovery(c, ctx, 0);
+    if (c->ca_state == XT_CA_RECOVERY)
+        xt_prr_acked(c, 0, false);
+}
+
+static void lose_all(struct xt_conn *c)
+{
+    xt_sent_lose(c, XT_SENT_ALL_FLIGHT, c->snd_una, c->snd_nxt);
+}
+
+/* What is marked goes out again from SND.UNA on, the first segment whatever cwnd says. */
+static void begin_loss(struct xt_conn *c)
+{
+    c->ca_state = XT_CA_LOSS;
+    c->recover = c->snd_nxt;
+    c->dupacks = 0;
+    c->undo_cwnd = 0;
+    c->undo_rtx = 0;
+    c->rtt_start = 0;
+    c->cflags &= ~(uint32_t)(XT_CF_FRTO | XT_CF_TLP);
+    c->timer[XT_TIMER_PTO] = 0;
+    c->pending |= XT_PEND_RTX;
 }
 
 void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint32_t undo_cwnd = c->ca_state == XT_CA_LOSS ? c->undo_cwnd : 0;
+    end_forgiven(c);
     if (c->ca_state != XT_CA_LOSS) {
         undo_cwnd = c->ca_state == XT_CA_RECOVERY ? 0 : c->cwnd;
         c->undo_ssthresh = c->ssthresh;
@@ -261,24 +361,24 @@ void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         c->ssthresh = xt_cc_of(c)->ssthresh(c, xt_u32_min(c->snd_nxt - c->snd_una, c->cwnd));
     }
     /* A peer may take back what it SACKed (RFC 2018 section 8): believe it no more when that did not help. */
-    if (c->timeouts > 1 || (c->n_sacked && c->sacked[0].left == c->snd_una))
-        c->n_sacked = 0;
+    if (c->timeouts > 1 || (c->n_sent > 0 && c->sent[0].state == XT_SENT_SACKED))
+        xt_sent_unsack(c);
     c->cwnd = c->mss_eff;
     c->cc_acked = 0;
     c->dupthresh = DUPTHRESH;
     c->cflags |= XT_CF_CWND_LIM;
-    xt_recovery_resend(c);
+    /* Not what left only just now (RFC 8985 section 6.3). */
+    if (xt_has_rack(c) && c->timeouts == 1)
+        xt_rack_timeout(c, ctx);
+    else
+        lose_all(c);
+    begin_loss(c);
     c->undo_cwnd = undo_cwnd;
 }
 
 void xt_recovery_resend(struct xt_conn *c)
 {
-    c->ca_state = XT_CA_LOSS;
-    c->recover = c->snd_nxt;
-    c->high_rxt = c->snd_una;
-    c->dupacks = 0;
-    c->undo_cwnd = 0;
-    c->undo_rtx = 0;
-    c->rtt_start = 0;
-    c->pending |= XT_PEND_RTX;
+    end_forgiven(c);
+    lose_all(c);
+    begin_loss(c);
 }

@@ -24,6 +24,15 @@
     X(rto_timeouts, "retransmission time-outs")                                            \
     X(undone_recoveries, "fast recoveries found needless by D-SACK and undone (RFC 3708)") \
     X(undone_timeouts, "time-outs found needless by time stamps and undone (RFC 3522)")    \
+    X(rack_lost, "segments found lost by time (RACK, RFC 8985)")                           \
+    X(rack_timer_losses, "times the reordering timer found losses")                        \
+    X(rack_rtx_lost, "retransmissions found lost in their turn")                           \
+    X(reo_wnd_grown, "reordering windows widened after a D-SACK")                          \
+    X(tlp_probes, "tail loss probes sent")                                                 \
+    X(tlp_repairs, "losses that a tail loss probe repaired")                               \
+    X(tlp_needless, "tail loss probes that nothing had been lost for")                     \
+    X(frto_undone, "time-outs found needless by F-RTO and undone (RFC 5682)")              \
+    X(acks_coalesced, "duplicate ACKs that a later one of the same batch made needless")   \
     X(dsacks_in, "duplicates reported by the peer (RFC 2883)")                             \
     X(dsacks_out, "duplicates reported to the peer")                                       \
     X(ooo_segs, "segments received out of order and kept")                                 \
@@ -34,6 +43,14 @@
     X(time_wait_reused, "TIME_WAIT connections replaced by a new SYN (RFC 6191)")          \
     X(icmp_errors, "ICMP errors accepted")                                                 \
     X(icmp_ignored, "ICMP errors ignored: sequence number not in flight (RFC 5927)")       \
+    X(deferred, "ACKs of a SYN+ACK not taken: the listener waits for data")                \
+    X(ecn_conns, "connections that agreed on ECN (RFC 3168)")                              \
+    X(ecn_marks_in, "segments received with a congestion mark")                            \
+    X(ecn_reductions, "windows reduced because the peer echoed a congestion mark")         \
+    X(pmtu_lowered, "ICMP messages that lowered a path's MTU (RFC 1191)")                  \
+    X(pmtu_black_holes, "MSS lowered because full segments got no answer (RFC 4821)")      \
+    X(pmtu_probes, "segments that tried a larger MSS")                                     \
+    X(pmtu_raised, "MSS raised because such a segment arrived")                            \
     X(drop_seq, "dropped: outside the receive window")                                     \
     X(drop_ack, "dropped: acknowledges what was not sent")                                 \
     X(drop_no_ack, "dropped: no ACK bit in a synchronised state")                          \

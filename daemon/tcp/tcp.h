@@ -75,6 +75,18 @@ int xt_tcp_listen_input(const struct xt_conn *listener, const struct xt_tcp_ctx 
 uint32_t xt_tcp_accept_syn(struct xt_conn *child, const struct xt_conn *listener, const struct xt_tcp_ctx *ctx,
                            const struct xt_seg *seg, uint32_t iss);
 
+/* SYN cookies (RFC 4987 section 3.6): the SYN+ACK for `syn` that leaves no trace here. `iss` is the cookie; it must tell the
+ * peer's MSS to the caller later. What else was agreed goes into the low bits of the time stamp, so a peer without time
+ * stamps gets neither window scaling nor SACK. */
+void xt_tcp_cookie_reply(const struct xt_conn *listener, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn,
+                         uint32_t iss, struct xt_seg *reply);
+
+/* Makes `child` (prepared by xt_tcp_init) the SYN_RECV connection that answered with the cookie which `ack` acknowledges,
+ * as far as that and the peer's `mss` tell. `ack` is to be given to xt_tcp_input() next, and comes back fit for that: its
+ * time stamp tells no round-trip time. */
+uint32_t xt_tcp_accept_cookie(struct xt_conn *child, const struct xt_conn *listener, const struct xt_tcp_ctx *ctx,
+                              struct xt_seg *ack, uint16_t mss);
+
 /* A segment for a connection in any state but CLOSED and LISTEN (RFC 9293 sections 3.10.7.3 and 3.10.7.4). Payload is
  * copied to its place in ctx->rx. When `*reply_len` comes back 1, `reply` is a reset to be sent as it is (its ports are
  * set); it is else 0.
@@ -105,7 +117,7 @@ bool xt_tcp_wants_output(const struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* Next time (microseconds, same clock as now_us) at which xt_tcp_timer() has work; UINT64_MAX: no timer runs. */
 uint64_t xt_tcp_deadline(const struct xt_conn *c);
 
-/* Name of the timer behind xt_tcp_deadline(): "rto", "persist", "delack", "keepalive", "timewait", "finwait2", "" . */
+/* Name of the timer behind xt_tcp_deadline(): "rto", "persist", "delack", "keepalive", "timewait", "finwait2", "cork", "pace", "" . */
 const char *xt_tcp_deadline_name(const struct xt_conn *c);
 
 /* Handles every timer that is due at ctx->now_us. */
@@ -135,6 +147,10 @@ uint32_t xt_tcp_abort(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt
  * SND.UNA <= seq < SND.NXT). `err` is an errno (EHOSTUNREACH, ECONNREFUSED, EMSGSIZE, ...); `mtu` the next hop's with
  * EMSGSIZE, IP bytes. Soft errors are only remembered once synchronised (MUST-56). */
 uint32_t xt_tcp_icmp(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t seq, int err, uint32_t mtu);
+
+/* What is known of the path's MTU from other connections, IP bytes: bounds the MSS. Call it after xt_tcp_connect(),
+ * xt_tcp_accept_syn() or xt_tcp_accept_cookie(). */
+void xt_tcp_path_mtu(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu);
 
 /* Socket options changed (nodelay, cork, keep-alive, user time-out) in c->opt: re-arms what depends on them. */
 uint32_t xt_tcp_options_changed(struct xt_conn *c, const struct xt_tcp_ctx *ctx);

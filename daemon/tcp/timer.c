@@ -14,7 +14,8 @@ uint64_t xt_tcp_deadline(const struct xt_conn *c)
 
 const char *xt_tcp_deadline_name(const struct xt_conn *c)
 {
-    static const char *const names[XT_TIMERS] = {"rto", "persist", "delack", "keepalive", "timewait", "cork"};
+    static const char *const names[XT_TIMERS] = {"rto",  "persist", "delack", "keepalive", "timewait",
+                                                 "cork", "reorder", "tlp",    "pace"};
     uint64_t first = xt_tcp_deadline(c);
     for (unsigned t = 0; t < XT_TIMERS; t++)
         if (c->timer[t] == first)
@@ -92,6 +93,12 @@ static uint32_t on_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return syn_timeout(c, ctx);
     if (c->snd_una == c->snd_nxt)
         return 0;
+    if (xt_timer_on(c, XT_TIMER_PTO) && c->timer[XT_TIMER_PTO] <= ctx->now_us && c->snd_wnd > 0) {
+        /* A probe is due too: it goes in the time-out's place (RFC 8985 section 7.2). */
+        c->timer[XT_TIMER_PTO] = 0;
+        xt_rack_pto(c, ctx);
+        return 0;
+    }
     if (c->snd_wnd == 0) {
         probe_instead(c, ctx);
         return 0;
@@ -101,6 +108,7 @@ static uint32_t on_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     c->timeouts++;
     backoff(c);
     xt_recovery_timeout(c, ctx);
+    xt_pmtu_timeout(c, ctx);
     xt_timer_rto_arm(c, ctx);
     ctx->stats->rto_timeouts++;
     return c->timeouts == XT_R1 ? XT_EV_ADVISE : 0;
@@ -178,11 +186,32 @@ static uint32_t on_cork(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     return 0;
 }
 
+static uint32_t on_reorder(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    xt_recovery_reorder_timer(c, ctx);
+    return 0;
+}
+
+static uint32_t on_pto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    xt_rack_pto(c, ctx);
+    return 0;
+}
+
+/* Output, which follows, looks at the clock itself. */
+static uint32_t on_pace(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    (void)c;
+    (void)ctx;
+    return 0;
+}
+
 uint32_t xt_tcp_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     static uint32_t (*const handlers[XT_TIMERS])(struct xt_conn *, const struct xt_tcp_ctx *) = {
-        [XT_TIMER_RTO] = on_rto,   [XT_TIMER_PERSIST] = on_persist, [XT_TIMER_DELACK] = on_delack,
-        [XT_TIMER_KEEP] = on_keep, [XT_TIMER_WAIT] = on_wait,       [XT_TIMER_CORK] = on_cork,
+        [XT_TIMER_RTO] = on_rto,     [XT_TIMER_PERSIST] = on_persist, [XT_TIMER_DELACK] = on_delack,
+        [XT_TIMER_KEEP] = on_keep,   [XT_TIMER_WAIT] = on_wait,       [XT_TIMER_CORK] = on_cork,
+        [XT_TIMER_REO] = on_reorder, [XT_TIMER_PTO] = on_pto,         [XT_TIMER_PACE] = on_pace,
     };
     uint32_t ev = 0;
     for (unsigned t = 0; t < XT_TIMERS; t++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The application's calls: SEND, RECEIVE, CLOSE, options (RFC 9293 sections 3.10.2 to 3.10.4). */
+#include "daemon/tcp/cc.h"
 #include "daemon/tcp/internal.h"
 
 uint32_t xt_tcp_wrote(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint64_t tx_head, bool urgent)
@@ -66,5 +67,6 @@ uint32_t xt_tcp_options_changed(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         c->pending |= XT_PEND_ACK;
     if (!c->opt.keepalive || !xt_timer_on(c, XT_TIMER_KEEP) || c->keep_probes == 0)
         xt_timer_keep_arm(c, ctx);
+    xt_cc_switch(c, ctx);
     return 0;
 }

@@ -22,7 +22,7 @@ static _Atomic int current = -1; /* index of the context in use */
 static unsigned used;            /* contexts made so far */
 static _Atomic int placeholder = -1;
 static bool configured, debug, fallback, complained;
-static int fork_ready; /* result of the last xtcp_fork_prepare() */
+static int fork_ready[XP_CTXS]; /* results of the last xtcp_fork_prepare() */
 
 void xp_debug(const char *fmt, ...)
 {
@@ -75,9 +75,49 @@ static void complain(void)
         complained = false;
 }
 
-static int attach_locked(void)
+static int add_context(struct xtcp *x)
 {
     static bool forks_watched;
+    if (!forks_watched)
+        pthread_atfork(xp_fork_prepare, xp_fork_parent, xp_fork_child);
+    forks_watched = true;
+    xp_ctxs[used] = x;
+    if (atomic_load(&current) < 0 || !xtcp_alive(xp_ctxs[atomic_load(&current)]))
+        atomic_store(&current, (int)used);
+    return (int)used++;
+}
+
+/* The family of an end may be one that this process has joined already. */
+static uint64_t join_locked(int fd)
+{
+    struct xtcp *x = NULL;
+    int s = -EXDEV;
+    unsigned i = 0;
+    configure();
+    for (; i < used && s == -EXDEV; i++)
+        if (xtcp_alive(x = xp_ctxs[i]))
+            s = xtcp_join(&x, NULL, fd);
+    if (s >= 0)
+        return xp_word(XP_XTCP, i - 1, 0, (uint32_t)s);
+    x = NULL;
+    if (s == -EXDEV)
+        s = used < XP_CTXS ? xtcp_join(&x, NULL, fd) : -ENOSPC;
+    if (s >= 0)
+        return xp_word(XP_XTCP, (unsigned)add_context(x), 0, (uint32_t)s);
+    xp_debug("fd %d: not joined: %s", fd, strerror(-s));
+    return 0;
+}
+
+uint64_t xp_join(int fd)
+{
+    pthread_mutex_lock(&attach_lock);
+    uint64_t w = join_locked(fd);
+    pthread_mutex_unlock(&attach_lock);
+    return w;
+}
+
+static int attach_locked(void)
+{
     struct xtcp *x;
     int i = atomic_load(&current), rc;
     if (i >= 0 && xtcp_alive(xp_ctxs[i]))
@@ -91,13 +131,8 @@ static int attach_locked(void)
         complain();
         return -ENETDOWN;
     }
-    if (!forks_watched)
-        pthread_atfork(xp_fork_prepare, xp_fork_parent, xp_fork_child);
-    forks_watched = true;
-    xp_ctxs[used] = x;
-    atomic_store(&current, (int)used);
     xp_debug("attached");
-    return (int)used++;
+    return add_context(x);
 }
 
 int xp_attach(void)
@@ -179,41 +214,40 @@ int xp_placeholder(int fd, bool cloexec)
 
 void xp_fork_prepare(void)
 {
-    int i = atomic_load(&current);
     if (xp_bystander)
         return;
     pthread_mutex_lock(&attach_lock);
     xp_sets_lock();
-    fork_ready = i >= 0 ? xtcp_fork_prepare(xp_ctxs[i]) : 0;
+    for (unsigned i = 0; i < used; i++)
+        fork_ready[i] = xtcp_fork_prepare(xp_ctxs[i]);
 }
 
 void xp_fork_parent(void)
 {
-    int i = atomic_load(&current);
     if (xp_bystander)
         return;
-    if (i >= 0 && fork_ready == 0)
-        xtcp_fork_parent(xp_ctxs[i]);
+    for (unsigned i = 0; i < used; i++)
+        if (fork_ready[i] == 0)
+            xtcp_fork_parent(xp_ctxs[i]);
     xp_sets_unlock();
     pthread_mutex_unlock(&attach_lock);
 }
 
 void xp_fork_child(void)
 {
-    int i = atomic_load(&current);
     if (xp_bystander)
         return;
     xp_fork_gen++;
     xp_sets_unlock();
     pthread_mutex_unlock(&attach_lock);
-    if (i < 0)
-        return;
-    if (fork_ready == 0 || fork_ready == -ECONNABORTED) {
-        /* Without a daemon the sockets are dead in the child too, but it may attach to the next one. */
-        xtcp_fork_child(xp_ctxs[i]);
-    } else {
-        xp_debug("fork: %s; this process has no xtcp sockets", strerror(-fork_ready));
-        xp_bystander = true;
+    for (unsigned i = 0; i < used; i++) {
+        if (fork_ready[i] == 0 || fork_ready[i] == -ECONNABORTED) {
+            /* Without a daemon the sockets are dead in the child too, but it may attach to the next one. */
+            xtcp_fork_child(xp_ctxs[i]);
+        } else {
+            xp_debug("fork: %s; this process has no xtcp sockets", strerror(-fork_ready[i]));
+            xp_bystander = true;
+        }
     }
 }
 

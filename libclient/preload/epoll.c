@@ -204,6 +204,36 @@ void xp_sets_closed(int fd)
     pthread_mutex_unlock(&sets_lock);
 }
 
+/* Puts a member that was ours into the kernel's set, as it was asked for here. */
+static void give_to_kernel(struct xp_set *s, int fd, const struct xp_item *it)
+{
+    struct epoll_event ev = {.events = it->disarmed ? EPOLLONESHOT : it->events, .data = it->data};
+    int epfd = descriptor_of(s);
+    if (epfd < 0)
+        return;
+    xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
+    xp_set_flags(epfd, XP_F_HASKERN);
+    s->has_kernel = true;
+}
+
+void xp_sets_relayed(int fd)
+{
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++) {
+        struct xp_set *s = sets[i];
+        const struct xp_item *it;
+        pthread_mutex_lock(&s->lock);
+        if ((it = xp_set_find(s, fd))) {
+            give_to_kernel(s, fd, it);
+            xp_set_del(s, fd);
+            if (s->w && s->sleepers)
+                kick(s);
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&sets_lock);
+}
+
 void xp_sets_moved(int fd, uint64_t w)
 {
     pthread_mutex_lock(&sets_lock);
@@ -323,9 +353,10 @@ static bool is_epoll(int epfd, int fd)
 
 XP_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 {
-    uint64_t ew = xp_get(epfd), w = xp_get(fd);
+    uint64_t ew = xp_get(epfd), w;
     struct xp_set *s;
     int rc;
+    xp_is_xtcp(fd, &w);
     if ((xp_kind(w) != XP_XTCP && xp_kind(w) != XP_UNDECIDED) || xp_bystander)
         return ctl_kernel(epfd, ew, op, fd, ev);
     if (xp_kind(ew) != XP_EPOLL && !is_epoll(epfd, fd))
@@ -397,14 +428,23 @@ static int look_kernel(struct xp_set *s, int epfd, struct epoll_event *evs, int 
 
 static int gather(struct xp_set *s, struct epoll_event *evs, int max)
 {
-    int n;
-    pthread_mutex_lock(&s->lock);
-    xp_set_news(s);
-    n = xp_set_collect(s, evs, max);
-    if (s->ready && s->sleepers)
-        kick(s); /* more than this thread can carry */
-    pthread_mutex_unlock(&s->lock);
-    return n;
+    int n = 0;
+    uint64_t last = 0;
+    for (;;) {
+        uint64_t moved;
+        pthread_mutex_lock(&s->lock);
+        xp_set_news(s);
+        n += xp_set_collect(s, evs + n, max - n);
+        if (s->ready && s->sleepers)
+            kick(s); /* more than this thread can carry */
+        moved = s->moved;
+        s->moved = 0;
+        pthread_mutex_unlock(&s->lock);
+        if (!moved || moved == last)
+            return n;
+        xp_go_over(moved); /* takes it out of all sets */
+        last = moved;
+    }
 }
 
 /* Ends a thread's sleep. What it took from the waiter must not leave other sleepers unwatched. */

@@ -216,7 +216,13 @@ int xp_set_collect(struct xp_set *s, struct epoll_event *evs, int max)
         dequeue(s, it);
         if (it->disarmed)
             continue;
-        m = xp_mask(it->word) & (it->events | EPOLLERR | EPOLLHUP);
+        m = xp_mask(it->word);
+        if (m & XTCP_MOVED) {
+            s->moved = it->word;
+            enqueue(s, it);
+            break;
+        }
+        m &= it->events | EPOLLERR | EPOLLHUP;
         if (m == 0)
             continue;
         evs[n++] = (struct epoll_event){.events = m, .data = it->data};

@@ -40,6 +40,7 @@ struct xp_set {
     bool has_kernel;       /* the kernel's set may hold descriptors of the program */
     unsigned calls;        /* since the kernel's set was looked at */
     int64_t looked_ns;     /* when that was */
+    uint64_t moved;        /* word of a member that was found to be relayed, 0: none */
 };
 
 void xp_set_init(struct xp_set *s);
@@ -61,7 +62,7 @@ void xp_set_news(struct xp_set *s);
 void xp_set_all_ready(struct xp_set *s);
 /* Subscribes every xtcp socket with a new waiter of context `ctx`. */
 void xp_set_use_waiter(struct xp_set *s, struct xtcp_waiter *w, unsigned ctx);
-/* Fills at most `max` events; each item at most once. */
+/* Fills at most `max` events; each item at most once. Stops at a socket that is relayed since: s->moved. */
 int xp_set_collect(struct xp_set *s, struct epoll_event *evs, int max);
 
 #endif

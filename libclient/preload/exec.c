@@ -29,8 +29,20 @@ __attribute__((constructor)) static void remember_environment(void)
     if (!realpath(info.dli_fname, preload + sizeof PRELOAD - 1))
         preload[0] = '\0';
     for (char **e = environ; e && *e && n < MAX_KEPT; e++)
-        if (strncmp(*e, "XTCP_", 5) == 0)
+        if (strncmp(*e, "XTCP_", 5) == 0 && strncmp(*e, "XTCP_FDS=", 9) != 0)
             kept[n++] = strdup(*e);
+}
+
+/* "XTCP_FDS=<n>": descriptors below n that the next program shall look at. */
+static char inherited[32];
+
+static void before_exec(void)
+{
+    int top = xp_before_exec();
+    if (top)
+        snprintf(inherited, sizeof inherited, "XTCP_FDS=%d", top);
+    else
+        inherited[0] = 0;
 }
 
 static char *const *find(char *const *env, const char *assignment)
@@ -56,21 +68,24 @@ static size_t env_count(char *const *env)
     return n;
 }
 
-/* Fills `out` (env_count(env) + MAX_KEPT + 2 entries) with env and what it lacks; `line` has room for a longer
+/* Fills `out` (env_count(env) + MAX_KEPT + 3 entries) with env and what it lacks; `line` has room for a longer
  * LD_PRELOAD. */
 static char **complete(char *const *env, char **out, char *line)
 {
-    char *const *ld = find(env, PRELOAD);
+    char *const *ld = find(env, PRELOAD), *const *fds = find(env, "XTCP_FDS=");
+    const char *libraries = ld ? *ld : NULL;
     size_t n = 0;
     for (char *const *e = env; e && *e; e++)
-        if (e != ld || has_library(*e))
+        if (e != fds && (e != ld || has_library(*e)))
             out[n++] = *e;
-    if (!ld) {
+    if (inherited[0])
+        out[n++] = inherited;
+    if (!libraries) {
         out[n++] = preload;
-    } else if (!has_library(*ld)) {
+    } else if (!has_library(libraries)) {
         strcpy(line, preload);
         strcat(line, ":");
-        strcat(line, *ld + sizeof PRELOAD - 1);
+        strcat(line, libraries + sizeof PRELOAD - 1);
         out[n++] = line;
     }
     for (unsigned i = 0; i < MAX_KEPT && kept[i]; i++)
@@ -89,35 +104,41 @@ static size_t line_room(char *const *env)
 /* The environment to run a program with; lives in the caller's frame. */
 #define ENVIRONMENT(env)          \
     (!preload[0] ? (char **)(env) \
-                 : complete((env), alloca((env_count(env) + MAX_KEPT + 2) * sizeof(char *)), alloca(line_room(env))))
+                 : complete((env), alloca((env_count(env) + MAX_KEPT + 3) * sizeof(char *)), alloca(line_room(env))))
 
 XP_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
+    before_exec();
     return xp_real.execve(path, argv, ENVIRONMENT(envp));
 }
 
 XP_EXPORT int execv(const char *path, char *const argv[])
 {
+    before_exec();
     return xp_real.execve(path, argv, ENVIRONMENT(environ));
 }
 
 XP_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
+    before_exec();
     return xp_real.execvpe(file, argv, ENVIRONMENT(envp));
 }
 
 XP_EXPORT int execvp(const char *file, char *const argv[])
 {
+    before_exec();
     return xp_real.execvpe(file, argv, ENVIRONMENT(environ));
 }
 
 XP_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
+    before_exec();
     return xp_real.fexecve(fd, argv, ENVIRONMENT(envp));
 }
 
 XP_EXPORT int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
 {
+    before_exec();
     return xp_real.execveat(dir, path, argv, ENVIRONMENT(envp), flags);
 }
 
@@ -150,6 +171,7 @@ XP_EXPORT int execl(const char *path, const char *arg, ...)
     va_start(ap, arg);
     char **argv = ARGUMENTS(arg, ap);
     va_end(ap);
+    before_exec();
     return xp_real.execve(path, argv, ENVIRONMENT(environ));
 }
 
@@ -159,6 +181,7 @@ XP_EXPORT int execlp(const char *file, const char *arg, ...)
     va_start(ap, arg);
     char **argv = ARGUMENTS(arg, ap);
     va_end(ap);
+    before_exec();
     return xp_real.execvpe(file, argv, ENVIRONMENT(environ));
 }
 
@@ -169,27 +192,66 @@ XP_EXPORT int execle(const char *path, const char *arg, ...)
     char **argv = ARGUMENTS(arg, ap);
     char **envp = va_arg(ap, char **);
     va_end(ap);
+    before_exec();
     return xp_real.execve(path, argv, ENVIRONMENT(envp));
 }
 
 XP_EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                           const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
+    before_exec();
     return xp_real.posix_spawn(pid, path, actions, attr, argv, ENVIRONMENT(envp));
 }
 
 XP_EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
                            const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
+    before_exec();
     return xp_real.posix_spawnp(pid, file, actions, attr, argv, ENVIRONMENT(envp));
 }
 
+/* These fork and exec where we do not see it. */
+XP_EXPORT int system(const char *command)
+{
+    before_exec();
+    return xp_real.system(command);
+}
+
+XP_EXPORT FILE *popen(const char *command, const char *type)
+{
+    before_exec();
+    return xp_real.popen(command, type);
+}
+
+/* spawn's duplicates happen where we do not see them. */
+XP_EXPORT int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions, int fd, int nfd)
+{
+    xp_expose(fd);
+    return xp_real.posix_spawn_file_actions_adddup2(actions, fd, nfd);
+}
+
+static bool any_socket(void)
+{
+    for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1))
+        if (xp_kind(xp_get(fd)) == XP_XTCP)
+            return true;
+    return false;
+}
+
 /* The child gets a copy of the memory, so that what it closes and duplicates before exec does not change the parent's
- * table, and it is no process of the family. */
+ * table. It is a process of the family only when there are sockets that it may want to hand on. */
 XP_EXPORT pid_t vfork(void)
 {
-    pid_t pid = _Fork();
-    if (pid == 0)
+    pid_t pid;
+    bool member = !xp_bystander && any_socket();
+    if (member)
+        xp_fork_prepare();
+    pid = _Fork();
+    if (pid == 0 && member)
+        xp_fork_child();
+    else if (pid == 0)
         xp_bystander = true;
+    else if (member)
+        xp_fork_parent();
     return pid;
 }

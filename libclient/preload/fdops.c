@@ -13,7 +13,7 @@ static void release(int fd, uint64_t w)
         xp_sets_closed(fd);
     if (xp_kind(w) == XP_EPOLL)
         xp_epoll_closed(w);
-    if (xp_kind(w) == XP_XTCP && xp_unref(xp_ctxno(w), xp_value(w)))
+    if ((xp_kind(w) == XP_XTCP || xp_relay_known(w)) && xp_unref(xp_ctxno(w), xp_value(w)))
         xtcp_close(xp_x(w), xp_sock(w));
 }
 
@@ -57,11 +57,17 @@ void xp_copied(int fd, int nfd)
     case XP_EPOLL:
         w = xp_epoll_share(fd);
         break;
+    case XP_RELAY:
+        if ((unsigned)nfd < XP_FDS && xp_relay_known(w))
+            xp_ref(xp_ctxno(w), xp_value(w));
+        break;
     case XP_KERNEL:
     case XP_OWN:
         return;
     }
     xp_put(nfd, w & ~(uint64_t)(XP_F_INSET | XP_F_STREAM));
+    if (nfd <= STDERR_FILENO) /* stdio writes there by calls that cannot be interposed */
+        xp_expose(nfd);
 }
 
 XP_EXPORT int dup(int fd)
@@ -105,6 +111,8 @@ static int fcntl_xtcp(int fd, uint64_t w, int cmd, void *arg)
     case F_GETFL:
         return O_RDWR | (xtcp_get_nonblock(xp_x(w), xp_sock(w)) ? O_NONBLOCK : 0);
     case F_SETFL:
+        if (xp_flags(w) & XP_F_PAIR)
+            xp_real.fcntl(fd, cmd, arg); /* for those who use the same descriptor without us */
         return (int)xp_ret(xtcp_set_nonblock(xp_x(w), xp_sock(w), ((intptr_t)arg & O_NONBLOCK) != 0));
     default:
         return xp_real.fcntl(fd, cmd, arg);
@@ -143,6 +151,8 @@ static int ioctl_xtcp(int fd, uint64_t w, unsigned long req, void *arg)
     int s = xp_sock(w);
     switch (req) {
     case FIONBIO:
+        if (xp_flags(w) & XP_F_PAIR)
+            xp_real.ioctl(fd, req, arg);
         return (int)xp_ret(xtcp_set_nonblock(x, s, *(int *)arg != 0));
     case FIONREAD:
         return (int)xp_ret(put_int(arg, xtcp_inq(x, s)));

@@ -19,24 +19,50 @@ ssize_t xp_sendv(uint64_t w, const struct iovec *iov, int n, int flags)
     return xtcp_sendv(xp_x(w), xp_sock(w), iov, n, flags);
 }
 
-static ssize_t recv_ret(uint64_t w, void *buf, size_t len, int flags)
+/* An inherited or relayed stream has no addresses to tell or to be told. */
+static ssize_t real_recvv(int fd, const struct iovec *iov, int n, int flags)
 {
-    struct iovec iov = {.iov_base = buf, .iov_len = len};
-    return xp_ret(xp_recvv(w, &iov, 1, flags));
+    struct msghdr mh = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+    return xp_real.recvmsg(fd, &mh, flags);
 }
 
-static ssize_t sendv_ret(uint64_t w, const struct iovec *iov, int n, int flags)
+static ssize_t real_sendv(int fd, const struct iovec *iov, int n, int flags)
+{
+    struct msghdr mh = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+    return xp_real.sendmsg(fd, &mh, flags);
+}
+
+static ssize_t recvv_ret(int fd, uint64_t w, const struct iovec *iov, int n, int flags)
+{
+    ssize_t r = xp_recvv(w, iov, n, flags);
+    if (r != -EREMOTE)
+        return xp_ret(r);
+    xp_go_over(w);
+    return real_recvv(fd, iov, n, flags);
+}
+
+static ssize_t recv_ret(int fd, uint64_t w, void *buf, size_t len, int flags)
+{
+    struct iovec iov = {.iov_base = buf, .iov_len = len};
+    return recvv_ret(fd, w, &iov, 1, flags);
+}
+
+static ssize_t sendv_ret(int fd, uint64_t w, const struct iovec *iov, int n, int flags)
 {
     ssize_t r = xp_sendv(w, iov, n, flags);
+    if (r == -EREMOTE) {
+        xp_go_over(w);
+        return real_sendv(fd, iov, n, flags);
+    }
     if (r == -EPIPE && !(flags & MSG_NOSIGNAL))
         xp_sigpipe();
     return xp_ret(r);
 }
 
-static ssize_t send_ret(uint64_t w, const void *buf, size_t len, int flags)
+static ssize_t send_ret(int fd, uint64_t w, const void *buf, size_t len, int flags)
 {
     struct iovec iov = {.iov_base = (void *)buf, .iov_len = len};
-    return sendv_ret(w, &iov, 1, flags);
+    return sendv_ret(fd, w, &iov, 1, flags);
 }
 
 XP_EXPORT ssize_t read(int fd, void *buf, size_t len)
@@ -44,7 +70,7 @@ XP_EXPORT ssize_t read(int fd, void *buf, size_t len)
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
         return xp_real.read(fd, buf, len);
-    return recv_ret(w, buf, len, 0);
+    return recv_ret(fd, w, buf, len, 0);
 }
 XP_ALIAS(read);
 
@@ -53,7 +79,7 @@ XP_EXPORT ssize_t write(int fd, const void *buf, size_t len)
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
         return xp_real.write(fd, buf, len);
-    return send_ret(w, buf, len, 0);
+    return send_ret(fd, w, buf, len, 0);
 }
 XP_ALIAS(write);
 
@@ -62,7 +88,7 @@ XP_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
         return xp_real.readv(fd, iov, n);
-    return xp_ret(xp_recvv(w, iov, n, 0));
+    return recvv_ret(fd, w, iov, n, 0);
 }
 XP_ALIAS(readv);
 
@@ -71,7 +97,7 @@ XP_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
         return xp_real.writev(fd, iov, n);
-    return sendv_ret(w, iov, n, 0);
+    return sendv_ret(fd, w, iov, n, 0);
 }
 XP_ALIAS(writev);
 
@@ -80,7 +106,7 @@ XP_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
         return xp_real.recv(fd, buf, len, flags);
-    return recv_ret(w, buf, len, flags);
+    return recv_ret(fd, w, buf, len, flags);
 }
 XP_ALIAS(recv);
 
@@ -89,7 +115,7 @@ XP_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
         return xp_real.send(fd, buf, len, flags);
-    return send_ret(w, buf, len, flags);
+    return send_ret(fd, w, buf, len, flags);
 }
 
 /* A stream has no source address to tell: the length comes back as 0. */
@@ -97,10 +123,11 @@ XP_EXPORT ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sock
 {
     uint64_t w;
     ssize_t r;
-    if (!xp_is_xtcp(fd, &w))
-        return xp_real.recvfrom(fd, buf, len, flags, addr, alen);
-    r = recv_ret(w, buf, len, flags);
-    if (r >= 0 && addr && alen)
+    if (xp_is_xtcp(fd, &w))
+        r = recv_ret(fd, w, buf, len, flags);
+    else
+        r = xp_real.recvfrom(fd, buf, len, flags, addr, alen);
+    if (r >= 0 && addr && alen && (xp_kind(w) == XP_XTCP || xp_kind(w) == XP_RELAY))
         *alen = 0;
     return r;
 }
@@ -111,14 +138,15 @@ XP_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags, const s
 {
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
-        return xp_real.sendto(fd, buf, len, flags, addr, alen);
-    return send_ret(w, buf, len, flags);
+        return xp_kind(w) == XP_RELAY ? xp_real.send(fd, buf, len, flags)
+                                      : xp_real.sendto(fd, buf, len, flags, addr, alen);
+    return send_ret(fd, w, buf, len, flags);
 }
 XP_ALIAS(sendto);
 
-static ssize_t recvmsg_ret(uint64_t w, struct msghdr *msg, int flags)
+static ssize_t recvmsg_ret(int fd, uint64_t w, struct msghdr *msg, int flags)
 {
-    ssize_t r = xp_ret(xp_recvv(w, msg->msg_iov, (int)msg->msg_iovlen, flags));
+    ssize_t r = recvv_ret(fd, w, msg->msg_iov, (int)msg->msg_iovlen, flags);
     if (r >= 0) {
         msg->msg_namelen = 0;
         msg->msg_controllen = 0;
@@ -127,12 +155,27 @@ static ssize_t recvmsg_ret(uint64_t w, struct msghdr *msg, int flags)
     return r;
 }
 
+static ssize_t real_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    ssize_t r = xp_real.recvmsg(fd, msg, flags);
+    if (r >= 0 && msg->msg_controllen)
+        xp_after_receive(msg);
+    return r;
+}
+
+static ssize_t real_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    if (msg && msg->msg_control && msg->msg_controllen)
+        xp_before_send(msg);
+    return xp_real.sendmsg(fd, msg, flags);
+}
+
 XP_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
-        return xp_real.recvmsg(fd, msg, flags);
-    return recvmsg_ret(w, msg, flags);
+        return real_recvmsg(fd, msg, flags);
+    return recvmsg_ret(fd, w, msg, flags);
 }
 XP_ALIAS(recvmsg);
 
@@ -140,8 +183,8 @@ XP_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
-        return xp_real.sendmsg(fd, msg, flags);
-    return sendv_ret(w, msg->msg_iov, (int)msg->msg_iovlen, flags);
+        return real_sendmsg(fd, msg, flags);
+    return sendv_ret(fd, w, msg->msg_iov, (int)msg->msg_iovlen, flags);
 }
 XP_ALIAS(sendmsg);
 
@@ -152,7 +195,7 @@ XP_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
     if (!xp_is_xtcp(fd, &w))
         return xp_real.sendmmsg(fd, v, n, flags);
     for (i = 0; i < n; i++) {
-        ssize_t r = sendv_ret(w, v[i].msg_hdr.msg_iov, (int)v[i].msg_hdr.msg_iovlen, flags);
+        ssize_t r = sendv_ret(fd, w, v[i].msg_hdr.msg_iov, (int)v[i].msg_hdr.msg_iovlen, flags);
         if (r < 0)
             return i ? (int)i : -1;
         v[i].msg_len = (unsigned)r;
@@ -168,7 +211,7 @@ XP_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct 
     if (!xp_is_xtcp(fd, &w))
         return xp_real.recvmmsg(fd, v, n, flags, timeout);
     for (i = 0; i < n; i++) {
-        ssize_t r = recvmsg_ret(w, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
+        ssize_t r = recvmsg_ret(fd, w, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
         if (r < 0)
             return i ? (int)i : -1;
         v[i].msg_len = (unsigned)r;

@@ -52,6 +52,7 @@ struct job {
     nfds_t n, nkernel;
     int ctx; /* of a living daemon that serves some of the sockets, or -1 */
     struct xtcp_waiter *w;
+    bool moved; /* one of the sockets is relayed since: it is the kernel's to poll */
 };
 
 static int look_xtcp(struct job *j)
@@ -61,7 +62,9 @@ static int look_xtcp(struct job *j)
         struct pollfd *p = &j->fds[i];
         uint64_t w;
         if (xp_is_xtcp(p->fd, &w)) {
-            p->revents = (short)(xp_mask(w) & ((unsigned short)p->events | POLLERR | POLLHUP));
+            unsigned m = xp_mask(w);
+            j->moved |= (m & XTCP_MOVED) != 0;
+            p->revents = (short)(m & ((unsigned short)p->events | POLLERR | POLLHUP));
             ready += p->revents != 0;
         }
     }
@@ -149,6 +152,8 @@ static int sleep_until_ready(struct job *j, int64_t end, const sigset_t *mask)
     bool spun = false;
     for (;;) {
         int ready = look_xtcp(j), r = 0;
+        if (j->moved)
+            return -EREMOTE;
         if (ready == 0 && j->w && !spun && !mask) {
             spun = true;
             if (xtcp_waiter_spin(j->w)) {
@@ -161,6 +166,8 @@ static int sleep_until_ready(struct job *j, int64_t end, const sigset_t *mask)
             if (r < 0)
                 return r;
             ready = look_xtcp(j);
+            if (j->moved)
+                return -EREMOTE;
         } else if (j->nkernel) {
             static const struct timespec now;
             r = look_kernel(j, 0, &now, NULL);
@@ -175,6 +182,8 @@ static int poll_mixed(struct job *j, const struct timespec *timeout, const sigse
     static const struct timespec now;
     int64_t end = xp_deadline(timeout);
     int ready = look_xtcp(j), r = 0, saved = errno;
+    if (j->moved)
+        return -EREMOTE;
     if (j->nkernel || (mask && ready == 0)) {
         r = look_kernel(j, 0, &now, ready ? NULL : mask);
         if (r < 0)
@@ -212,18 +221,34 @@ static bool any_xtcp(const struct pollfd *fds, nfds_t n)
     return false;
 }
 
+static void go_over_moved(struct job *j)
+{
+    uint64_t w;
+    for (nfds_t i = 0; i < j->n; i++)
+        if (xp_is_xtcp(j->fds[i].fd, &w) && xp_mask(w) & XTCP_MOVED)
+            xp_go_over(w);
+}
+
 int xp_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
     struct pollfd stack[ON_STACK + 2], *kfds = stack;
+    struct timespec ts;
     int rc;
     if (n > ON_STACK) {
         kfds = malloc((n + 2) * sizeof *kfds);
         if (!kfds)
             return -ENOMEM;
     }
-    struct job j = {.fds = fds, .kfds = kfds, .n = n};
-    split(&j);
-    rc = poll_mixed(&j, timeout, mask);
+    int64_t end = xp_deadline(timeout);
+    for (;;) {
+        struct job j = {.fds = fds, .kfds = kfds, .n = n};
+        split(&j);
+        rc = poll_mixed(&j, timeout, mask);
+        if (rc != -EREMOTE)
+            break;
+        go_over_moved(&j);
+        timeout = xp_left(end, &ts);
+    }
     if (kfds != stack)
         free(kfds);
     return rc;

@@ -4,11 +4,12 @@
  * socket() makes a kernel socket ("undecided"). At bind, connect or listen the rules decide: either it stays a kernel
  * socket for ever, or an xtcp socket takes its options and its descriptor number, which from then on is a placeholder: a
  * copy of one AF_UNIX stream end that is shut down both ways, so that a write that is not interposed fails with EPIPE
- * instead of vanishing.
+ * instead of vanishing. A descriptor that leaves this library's care (exec, spawn, SCM_RIGHTS, the standard descriptors, on
+ * which libc's stdio works unseen) becomes an exported end instead, which any program can use: see inherit.c.
  *
  * Environment: XTCP_SOCKET (the daemon's control socket), XTCP_FALLBACK=kernel (without a daemon use the kernel's TCP and say
  * nothing), XTCP_PORTS_KERNEL=22,8000-8100 (local or remote ports that stay in the kernel), XTCP_LOG=debug (each decision on
- * stderr). The exec family hands these and LD_PRELOAD on. */
+ * stderr). The exec family hands these and LD_PRELOAD on, and XTCP_FDS (where the next program looks for what it inherits). */
 #ifndef XP_PRELOAD_H
 #define XP_PRELOAD_H
 
@@ -61,6 +62,8 @@ extern struct xp_ports xp_kernel_ports;
 /* The context to make new sockets in, attaching when need be; -ENETDOWN after a line on stderr, -EAGAIN when the program shall
  * have the kernel's socket instead. */
 int xp_attach(void);
+/* Joins the family of an inherited end: the word of its socket here, or 0. */
+uint64_t xp_join(int fd);
 /* Debug line on stderr when XTCP_LOG=debug. Keeps errno. */
 void xp_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Moves a descriptor of the library's own out of the program's way and marks it; returns its new number (or the old). */
@@ -75,10 +78,38 @@ void xp_fork_parent(void);
 void xp_fork_child(void);
 void xp_sigpipe(void);
 
+/* ---- inherit.c: sockets over exec ---- */
+
+/* Claims an inherited end (XP_F_CLAIM). */
+void xp_claim(int fd);
+/* The socket of word `w` is relayed from now on: all its descriptors in this process become kernel descriptors. */
+void xp_go_over(uint64_t w);
+/* The same, if `w` is a connected socket that is not relayed yet: code that we do not see is about to use `fd`. */
+void xp_expose(int fd);
+/* Descriptors in a message that is sent: what is an xtcp socket becomes one that another program can use. And one received. */
+void xp_before_send(const struct msghdr *msg);
+void xp_after_receive(const struct msghdr *msg);
+/* Before exec: what the new program inherits. Returns one more than the highest such descriptor above 2, or 0. */
+int xp_before_exec(void);
+/* End points of a relayed descriptor. -errno. */
+int xp_relay_name(int fd, bool remote, struct sockaddr_in *out);
+int xp_relay_getsockopt(int fd, uint64_t w, int level, int name, void *val, socklen_t *len);
+int xp_relay_setsockopt(int fd, uint64_t w, int level, int name, const void *val, socklen_t len);
+
+/* A relayed descriptor that libxtcp still knows. */
+static inline bool xp_relay_known(uint64_t w)
+{
+    return xp_kind(w) == XP_RELAY && xp_ctxno(w) != XP_CTX_NONE && !xp_bystander;
+}
+
 /* True when `fd` is an xtcp socket to be served here; *w is its word. */
 static inline bool xp_is_xtcp(int fd, uint64_t *w)
 {
     *w = xp_get(fd);
+    if (__builtin_expect((*w & XP_F_CLAIM) != 0, 0)) {
+        xp_claim(fd);
+        *w = xp_get(fd);
+    }
     return xp_kind(*w) == XP_XTCP && !xp_bystander;
 }
 static inline struct xtcp *xp_x(uint64_t w)
@@ -121,6 +152,7 @@ int xp_wait_fd(int fd, short events, int timeout_ms);
 /* ---- epoll.c: what the rest tells the sets ---- */
 void xp_sets_closed(int fd);            /* a member is closed, or has become a kernel socket for ever */
 void xp_sets_moved(int fd, uint64_t w); /* an undecided member is about to become the xtcp socket of word w */
+void xp_sets_relayed(int fd);           /* an xtcp member is the kernel's now */
 void xp_epoll_closed(uint64_t w);       /* one descriptor of a set is closed */
 uint64_t xp_epoll_share(int fd);        /* the word for a copy of an epoll descriptor */
 void xp_sets_lock(void);

@@ -10,6 +10,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
@@ -25,7 +26,8 @@
     X(recvmsg) X(sendmsg) X(recvmmsg) X(sendmmsg) X(close) X(dup) X(dup2) X(dup3) X(fcntl) X(ioctl) X(poll) \
     X(ppoll) X(select) X(pselect) X(epoll_create) X(epoll_create1) X(epoll_ctl) X(epoll_wait) X(epoll_pwait) \
     X(epoll_pwait2) X(sendfile) X(splice) X(close_range) X(fclose) X(freopen) X(fdopen) X(fileno) X(dlopen) \
-    X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn) X(posix_spawnp)
+    X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn) X(posix_spawnp) \
+    X(posix_spawn_file_actions_adddup2) X(system) X(popen)
 /* clang-format on */
 
 struct xp_real_calls {

@@ -291,6 +291,10 @@ XP_EXPORT int shutdown(int fd, int how)
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
         return xp_real.shutdown(fd, how);
+    if (xp_mask(w) & XTCP_MOVED) { /* the relay may still have bytes that were written before */
+        xp_go_over(w);
+        return xp_real.shutdown(fd, how);
+    }
     return (int)xp_ret(xtcp_shutdown(xp_x(w), xp_sock(w), how));
 }
 XP_ALIAS(shutdown);
@@ -309,21 +313,30 @@ static int name_of(int (*get)(struct xtcp *, int, struct sockaddr *, socklen_t *
     return 0;
 }
 
+static int relay_name_of(int fd, uint64_t w, bool remote, struct sockaddr *addr, socklen_t *alen)
+{
+    struct sockaddr_in in;
+    int rc = addr && alen ? xp_relay_name(fd, remote, &in) : -EFAULT;
+    if (rc == 0)
+        xp_addr_out(&in, (xp_flags(w) & XP_F_INET6) != 0, addr, alen);
+    return (int)xp_ret(rc);
+}
+
 XP_EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *alen)
 {
     uint64_t w;
-    if (!xp_is_xtcp(fd, &w))
-        return xp_real.getsockname(fd, addr, alen);
-    return (int)xp_ret(name_of(xtcp_getsockname, w, addr, alen));
+    if (xp_is_xtcp(fd, &w))
+        return (int)xp_ret(name_of(xtcp_getsockname, w, addr, alen));
+    return xp_kind(w) == XP_RELAY ? relay_name_of(fd, w, false, addr, alen) : xp_real.getsockname(fd, addr, alen);
 }
 XP_ALIAS(getsockname);
 
 XP_EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *alen)
 {
     uint64_t w;
-    if (!xp_is_xtcp(fd, &w))
-        return xp_real.getpeername(fd, addr, alen);
-    return (int)xp_ret(name_of(xtcp_getpeername, w, addr, alen));
+    if (xp_is_xtcp(fd, &w))
+        return (int)xp_ret(name_of(xtcp_getpeername, w, addr, alen));
+    return xp_kind(w) == XP_RELAY ? relay_name_of(fd, w, true, addr, alen) : xp_real.getpeername(fd, addr, alen);
 }
 XP_ALIAS(getpeername);
 
@@ -349,7 +362,8 @@ XP_EXPORT int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
-        return xp_real.getsockopt(fd, level, name, val, len);
+        return xp_kind(w) == XP_RELAY ? (int)xp_ret(xp_relay_getsockopt(fd, w, level, name, val, len))
+                                      : xp_real.getsockopt(fd, level, name, val, len);
     if (level == IPPROTO_IPV6)
         return (int)xp_ret(get_ipv6_option(w, name, val, len));
     if (level == SOL_SOCKET && name == SO_DOMAIN)
@@ -380,6 +394,8 @@ XP_EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t
             return (int)xp_ret(!(xp_flags(w) & XP_F_INET6) ? -ENOPROTOOPT : name == IPV6_V6ONLY ? -EINVAL : 0);
         return (int)xp_ret(xtcp_setsockopt(xp_x(w), xp_sock(w), level, name, val, len));
     }
+    if (xp_kind(w) == XP_RELAY)
+        return (int)xp_ret(xp_relay_setsockopt(fd, w, level, name, val, len));
     rc = xp_real.setsockopt(fd, level, name, val, len);
     if (rc == 0 && xp_kind(w) == XP_UNDECIDED)
         remember_option(fd, level, name, val, len);

@@ -13,6 +13,7 @@
 #include "proto/xt_bitmap.h"
 
 #define XP_FDS (1u << 20) /* descriptors from here on are always the kernel's */
+#define XP_CTX_NONE 15u   /* a descriptor of no context */
 #define XP_CTXS 4u        /* daemons this process has been attached to, one after the other */
 
 enum xp_kind {
@@ -21,6 +22,7 @@ enum xp_kind {
     XP_XTCP,      /* a placeholder; value: xtcp socket number */
     XP_EPOLL,     /* value: epoll set + 1, 0: none yet */
     XP_OWN,       /* the library's own: hidden from the program's closes */
+    XP_RELAY, /* an end that the daemon relays; the kernel serves it. Context XP_CTX_NONE: inherited, else as XP_XTCP */
 };
 
 enum {
@@ -30,6 +32,8 @@ enum {
     XP_F_INSET = 1 << 11,   /* is or was in an epoll set */
     XP_F_HASKERN = 1 << 12, /* an epoll descriptor that kernel descriptors were added to */
     XP_F_STREAM = 1 << 13,  /* a stdio stream was opened on it */
+    XP_F_PAIR = 1 << 14,    /* an xtcp socket whose descriptor is an exported end already, no placeholder */
+    XP_F_CLAIM = 1 << 15,   /* an inherited end that is to be claimed before its first use */
 };
 
 extern _Atomic uint64_t xp_table[XP_FDS];

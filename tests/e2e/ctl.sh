@@ -5,6 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
 stage_up "$1" clean
 chmod 755 "$WORK" # strangers are to come as far as the socket
+[ -z "${XT_TEST_PLAIN:-}" ] || export XTCP_PRELOAD=$PRELOAD # for `xtcpctl run`, which else takes the one beside it
 make_file 16
 failures=0
 

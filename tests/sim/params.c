@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/xt_cc.h"
 #include "tests/sim/net.h"
 
 static void link_params(struct rng *r, struct link_cfg *l, bool clean)
@@ -31,6 +32,7 @@ static void tcp_params(struct rng *r, struct xt_tcp_cfg *c)
     c->quickack = rng_u64(r) % 2 ? 16 : 0;
     if (rng_u64(r) % 4 == 0)
         c->gso_max = c->mss;
+    c->cc = (uint8_t)(rng_u64(r) % XT_CC_MAX);
 }
 
 static void app_params(struct rng *r, struct app_cfg *a, enum ending ending)
@@ -119,9 +121,9 @@ void params_from_seed(struct params *p, uint64_t seed)
 static void print_host(unsigned i, const struct host_cfg *h)
 {
     static const char *const names[] = {"shutdown", "after eof", "close", "abort", "close early"};
-    printf("  host %u: mss %u gso %u ts %u sack %u wscale %u quickack %u rx %u tx %u batch %u gro %u\n", i, h->tcp.mss,
-           h->tcp.gso_max, h->tcp.timestamps, h->tcp.sack, h->tcp.wscale, h->tcp.quickack, h->rx_size, h->tx_size,
-           h->batch, h->gro);
+    printf("  host %u: %s mss %u gso %u ts %u sack %u wscale %u quickack %u rx %u tx %u batch %u gro %u\n", i,
+           xt_cc_name(h->tcp.cc), h->tcp.mss, h->tcp.gso_max, h->tcp.timestamps, h->tcp.sack, h->tcp.wscale,
+           h->tcp.quickack, h->rx_size, h->tx_size, h->batch, h->gro);
     printf("    app: %s, sends %u, write %u read %u, think %llu us, %u pauses, nodelay %u cork %u keepalive %u, urgent "
            "%u\n",
            names[h->app.ending], h->app.to_send, h->app.write_max, h->app.read_max, (unsigned long long)h->app.think,

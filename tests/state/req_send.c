@@ -3,6 +3,7 @@
  * giving up, keep-alive. Each is tagged with its number. */
 #include <errno.h>
 
+#include "proto/xt_cc.h"
 #include "tests/state/steps.h"
 
 static bool established(struct dlg *d)
@@ -184,6 +185,7 @@ static void initial_window(struct dlg *d)
  * avoidance: one segment more for each flight. */
 static void congestion_avoidance(struct dlg *d)
 {
+    d->e.cfg.cc = XT_CC_RENO;
     EXPECT(established(d));
     EXPECT(burst(d) == 10);
     EXPECT(next_timer(d) && d->nsent == 1);
@@ -382,6 +384,7 @@ static void dup_ack(struct dlg *d, uint32_t left, uint32_t right)
 /* Req RFC5681-3.2: the third duplicate ACK sends the lost segment again; half of what was in flight is the new limit. */
 static void fast_retransmit(struct dlg *d)
 {
+    d->e.cfg.cc = XT_CC_RENO;
     EXPECT(established(d));
     app_writes(d, 14600);
     EXPECT(d->nsent == 10);
@@ -411,6 +414,7 @@ static void partial_ack(struct dlg *d)
 static void sack_recovery(struct dlg *d)
 {
     EXPECT(reach_with(d, XT_OPT_MSS | XT_OPT_SACK_OK, 1460, 65535));
+    d->e.conn.recovery = XT_RECOVERY_SACK;
     app_writes(d, 14600);
     EXPECT(d->nsent == 10);
     dup_ack(d, 1460, 2920); /* 0 is lost, 1 is there; 2 is lost, 3 to 5 are there */
@@ -483,19 +487,23 @@ static bool reach_ecn(struct dlg *d)
     return d->e.conn.state == XT_ESTABLISHED;
 }
 
-/* Req SHLD-8 RFC3168-6.1.2: ECE halves the window, once for each window of data, and CWR says so. */
+/* Req SHLD-8 RFC3168-6.1.2: ECE takes a fifth of the window (RFC 8511), once for each window of data, and CWR says so. */
 static void ecn_sender(struct dlg *d)
 {
+    d->e.cfg.cc = XT_CC_RENO;
     EXPECT(reach_ecn(d));
     app_writes(d, 14600);
     EXPECT(d->nsent == 10 && d->sent[0].ecn == 2);
     from_peer(d, XT_TH_ACK | XT_TH_ECE, d->irs + 1, d->iss + 1461, 0);
-    EXPECT(d->e.conn.cwnd == 5 * 1460);
+    EXPECT(d->e.conn.cwnd == 8 * 1460);
     from_peer(d, XT_TH_ACK | XT_TH_ECE, d->irs + 1, d->iss + 2921, 0);
-    EXPECT(d->e.conn.cwnd >= 5 * 1460);
-    from_peer(d, XT_TH_ACK, d->irs + 1, d->iss + 14601, 0);
-    app_writes(d, 2920);
-    EXPECT(d->nsent == 2 && d->sent[0].flags & XT_TH_CWR && !(d->sent[1].flags & XT_TH_CWR));
+    EXPECT(d->e.conn.cwnd == 8 * 1460);
+    from_peer(d, XT_TH_ACK | XT_TH_ECE, d->irs + 1, d->iss + 14601, 0);
+    EXPECT(d->e.conn.cwnd == 8 * 1460);
+    app_writes(d, 1460);
+    EXPECT(d->nsent == 1 && d->sent[0].flags & XT_TH_CWR);
+    app_writes(d, 1460);
+    EXPECT(d->nsent >= 1 && !(d->sent[d->nsent - 1].flags & XT_TH_CWR));
 }
 
 /* Req SHLD-8 RFC3168-6.1.3: congestion experienced is told with every ACK until CWR comes. */
@@ -509,7 +517,7 @@ static void ecn_receiver(struct dlg *d)
     app_writes(d, 100);
     EXPECT(d->nsent == 1 && d->sent[0].flags & XT_TH_ECE);
     from_peer(d, XT_TH_ACK | XT_TH_CWR, d->irs + 101, d->iss + 101, 100);
-    EXPECT(next_timer(d) && sent_ack(d));
+    EXPECT(sent_ack(d));
 }
 
 /* Req SHLD-8 RFC3168-6.1.1: a SYN sent again offers nothing, in case the offer was why the first was lost. */

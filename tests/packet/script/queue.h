@@ -22,6 +22,12 @@ static inline bool pkt_queue_empty(const struct pkt_queue *q)
     return q->head == q->tail;
 }
 
+/* When the first one was sent; there is one. */
+static inline uint64_t pkt_queue_first(const struct pkt_queue *q)
+{
+    return q->item[q->head % PKT_QUEUE].at;
+}
+
 /* Room for a segment of up to `len` bytes, which becomes its length. */
 uint8_t *pkt_queue_add(struct pkt_queue *q, uint64_t at, size_t len, uint8_t ecn);
 /* Takes the first one out. */

@@ -9,6 +9,8 @@
 
 #include "daemon/wire/icmp.h"
 
+#define LATER_US 2000000 /* how long to look for what is late already, to say how late it was */
+
 static bool fail(struct pkt_run *r, const char *fmt, ...)
 {
     va_list ap;
@@ -52,8 +54,13 @@ static bool on_time(const struct pkt_run *r, uint64_t slack)
 static bool expect(struct pkt_run *r, const struct pkt_event *e)
 {
     char got[300], why[64];
-    if (!r->be->next(r, &r->sent, latest(r, e->slack)))
-        return fail(r, "expected at %.6f, no segment came", sec(r->t));
+    uint64_t until = latest(r, e->slack);
+    if (!r->be->next(r, &r->sent, until)) {
+        if (!r->be->next(r, &r->sent, until + LATER_US))
+            return fail(r, "expected at %.6f, no segment came", sec(r->t));
+        print_sent(r, got, sizeof got);
+        return fail(r, "expected at %.6f, came at %.6f: %s", sec(r->t), sec(r->sent.at), got);
+    }
     bool ok = pkt_tmpl_match(&e->seg, &r->base, r->sent.bytes, r->sent.len, why, sizeof why);
     print_sent(r, got, sizeof got);
     if (ok && e->seg.ecn_given && e->seg.ecn != r->sent.ecn)

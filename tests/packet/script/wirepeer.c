@@ -89,7 +89,7 @@ void pkt_wire_send_error(struct pkt_wire *w, uint8_t type, uint8_t code, uint32_
     uint8_t frame[200], quoted[XT_IPV4_HDR_LEN + XT_TCP_HDR_MAX];
     struct xt_ipv4 ip = {.ttl = 60,
                          .proto = XT_IPPROTO_TCP,
-                         .total_len = XT_IPV4_HDR_LEN + XT_TCP_HDR_MIN,
+                         .total_len = 1500, /* a full packet, of which the beginning is quoted */
                          .df = true,
                          .src = htonl(PKT_STACK_ADDR),
                          .dst = htonl(PKT_PEER_ADDR)};

@@ -84,11 +84,33 @@ Test(opts, refused)
     cr_assert_eq(set(&p, s, IPPROTO_IPV6, 26 /* IPV6_V6ONLY */, 1), -ENOPROTOOPT);
     cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_TCP, TCP_NODELAY, "x", 1), -EINVAL);
     cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_TCP, TCP_ULP, "tls", 3), -ENOENT);
-    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_TCP, TCP_CONGESTION, "bbr", 3), -ENOENT);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_TCP, TCP_CONGESTION, "vegas", 5), -ENOENT);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_TCP, TCP_CONGESTION, "", 0), -EINVAL);
+    cr_assert_eq(xtcp_getsockopt(p.x, s, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+    cr_assert_str_eq(name, "cubic");
     cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_TCP, TCP_CONGESTION, "reno", 4), 0);
     cr_assert_eq(xtcp_getsockopt(p.x, s, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
     cr_assert_str_eq(name, "reno");
     cr_assert_eq(set(&p, 60000, IPPROTO_TCP, TCP_NODELAY, 1), -EBADF);
+    pair_stop(&p);
+}
+
+/* A connection that is open takes another, and one that is accepted has its listener's. */
+Test(opts, congestion_control)
+{
+    struct pair p;
+    char name[16];
+    socklen_t len = sizeof name;
+    pair_start(&p, NULL);
+    cr_assert_eq(xtcp_setsockopt(p.x, p.l, IPPROTO_TCP, TCP_CONGESTION, "bbr", 4), 0);
+    pair_connect(&p);
+    cr_assert_eq(xtcp_getsockopt(p.x, p.b, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+    cr_assert_str_eq(name, "bbr");
+    cr_assert_eq(xtcp_getsockopt(p.x, p.a, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+    cr_assert_str_eq(name, "cubic");
+    cr_assert_eq(xtcp_setsockopt(p.x, p.a, IPPROTO_TCP, TCP_CONGESTION, "bbr", 3), 0);
+    cr_assert_eq(xtcp_getsockopt(p.x, p.a, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+    cr_assert_str_eq(name, "bbr");
     pair_stop(&p);
 }
 

@@ -176,8 +176,10 @@ Test(threads, more_waiters_than_bits, .timeout = 100)
         xtcp_waiter_unsub(w[i], p.b);
     xtcp_send(p.x, p.a, "x", 1, 0);
     cr_assert_eq(xtcp_recv(p.x, p.b, &c, 1, 0), 1);
+    /* The bytes are published before the waiters are told. One that is never told runs into the test's time-out. */
     for (unsigned i = 100; i < 200; i++)
-        cr_assert(xtcp_waiter_pending(w[i]), "waiter %u was not told", i);
+        while (!xtcp_waiter_pending(w[i]))
+            sched_yield();
     for (unsigned i = 0; i < 200; i++)
         xtcp_waiter_free(w[i]);
     pair_stop(&p);

@@ -407,3 +407,27 @@ void xtcp_fork_parent(struct xtcp *x)
 void xtcp_fork_child(struct xtcp *x)
 {
 }
+
+int xtcp_hold_ring(struct xtcp *x, int s, bool tx)
+{
+    return 0;
+}
+
+void xtcp_release_ring(struct xtcp *x, int s, bool tx)
+{
+}
+
+int xtcp_export(struct xtcp *x, int s, bool now)
+{
+    return -ENOBUFS; /* there is no daemon to relay */
+}
+
+int xtcp_join(struct xtcp **x, const char *path, int fd)
+{
+    return -ENOENT;
+}
+
+int xtcp_claim(const char *path, int fd)
+{
+    return -ENOENT;
+}

@@ -72,10 +72,25 @@ static void event(void *arg, struct xt_conn *c, uint32_t events)
     h->closed += (events & XT_EV_CLOSED) != 0;
 }
 
+static void count_half_open(void *arg, struct xt_conn *c)
+{
+    *(unsigned *)arg += c->state == XT_SYN_RECV;
+}
+
 static bool admit(void *arg, const struct xt_conn *listener)
 {
     struct host *h = arg;
-    return h->admit;
+    unsigned half_open = 0;
+    uint32_t cursor = 0;
+    if (h->backlog)
+        xt_stack_each(h->s, &cursor, UINT32_MAX, count_half_open, &half_open);
+    return h->admit && (!h->backlog || half_open < h->backlog);
+}
+
+static bool admit_open(void *arg, const struct xt_conn *listener)
+{
+    struct host *h = arg;
+    return !h->full;
 }
 
 static bool need_bufs(void *arg, struct xt_conn *c)
@@ -100,8 +115,13 @@ void host_cfg(struct host *h, unsigned last_octet)
 
 void host_start(struct host *h, uint64_t now)
 {
-    struct xt_stack_ops ops = {
-        .tx = tx, .event = event, .admit = admit, .need_bufs = need_bufs, .tx_room = tx_room, .arg = h};
+    struct xt_stack_ops ops = {.tx = tx,
+                               .event = event,
+                               .admit = admit,
+                               .admit_open = admit_open,
+                               .need_bufs = need_bufs,
+                               .tx_room = tx_room,
+                               .arg = h};
     if (!h->state)
         h->state = calloc(1, xt_stack_state_size(h->cfg.max_conns));
     cr_assert_eq(xt_stack_new(&h->s, &h->cfg, &ops, h->state, test_key, now), 0);
@@ -121,7 +141,7 @@ void host_stop(struct host *h)
 void net_init(struct net *n)
 {
     n->now = 1000000;
-    n->drop = n->bad = false;
+    n->drop = n->bad = n->mark = false;
     for (unsigned i = 0; i < 2; i++) {
         host_cfg(&n->h[i], i + 1);
         host_start(&n->h[i], n->now);
@@ -158,8 +178,22 @@ unsigned host_output(struct host *h, uint64_t now)
     return n;
 }
 
+/* A router's congestion mark, the IPv4 header's checksum included. */
+static void mark(uint8_t *frame)
+{
+    struct xt_ipv4 head;
+    uint8_t *p = frame + XT_ETH_HDR_LEN;
+    if (xt_be16_load(frame + 12) != XT_ETH_TYPE_IPV4 || (p[1] & 3) == 0)
+        return;
+    cr_assert_eq(xt_ipv4_parse(p, SIZE_MAX, &head), 0);
+    head.tos |= 3;
+    xt_ipv4_emit(p, &head);
+}
+
 static void hand_over(struct net *n, struct host *to, const struct packet *p)
 {
+    if (n->mark)
+        mark(p->data);
     if (!n->drop)
         xt_stack_input(to->s, p->data, p->len, &p->vnet, n->now);
 }

@@ -26,8 +26,9 @@ struct host {
     struct xt_stack_cfg cfg;
     struct packet queue[QUEUE_MAX]; /* frames sent, not yet taken */
     unsigned count;
-    unsigned room; /* what tx_room says; UINT32_MAX: no end */
-    bool admit;
+    unsigned room;            /* what tx_room says; UINT32_MAX: no end */
+    bool admit, full;         /* what `admit` says; the opposite of what `admit_open` says */
+    unsigned backlog;         /* connections in SYN_RECV after which `admit` says no; 0: no limit */
     struct xt_conn *accepted; /* the last child that opened */
     unsigned naccepted;
     uint32_t events[MAX_CONNS]; /* ORed, by index */
@@ -40,6 +41,7 @@ struct net {
     struct host h[2];
     uint64_t now;
     bool drop; /* frames vanish */
+    bool mark; /* ECN-capable packets get a congestion mark */
     bool bad;  /* one of ten IPv4 frames vanishes, one comes twice, one changes place with the next */
     unsigned seed;
 };

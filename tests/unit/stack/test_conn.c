@@ -91,6 +91,67 @@ Test(conn, opens_transfers_both_ways_and_closes)
     cr_assert_eq(a->closed, 1);
 }
 
+Test(conn, congestion_marks_slow_the_sender_down)
+{
+    struct xt_conn *ca, *cb;
+    a->cfg.tcp.ecn = XT_ECN_ON;
+    cr_assert_eq(xt_stack_reconfigure(a->s, &a->cfg), 0);
+    host_listen(b, 80, true, n.now);
+    open_pair(&ca, &cb);
+    n.mark = true;
+    transfer(a, ca, b, cb, 500000);
+    cr_assert_gt(xt_stack_tcp_stats(b->s)->ecn_marks_in, 100);
+    cr_assert_gt(xt_stack_tcp_stats(a->s)->ecn_reductions, 10);
+    cr_assert_eq(xt_stack_tcp_stats(a->s)->retrans_segs, 0);
+    cr_assert_lt(ca->cwnd, 10 * 1448);
+}
+
+Test(conn, tos_and_ttl_go_on_the_wire)
+{
+    struct xt_conn *ca, *cb;
+    struct packet p;
+    host_listen(b, 80, true, n.now);
+    open_pair(&ca, &cb);
+    ca->opt.tos = 0xb8;
+    ca->opt.ttl = 7;
+    ca->ecn = XT_CE_OK;
+    host_write(a, ca, "x", 1, n.now);
+    xt_stack_output(a->s, n.now);
+    cr_assert(host_take(a, &p));
+    cr_assert_eq(p.data[XT_ETH_HDR_LEN + 1], 0xb8 | 2);
+    cr_assert_eq(p.data[XT_ETH_HDR_LEN + 8], 7);
+    free(p.data);
+    host_write(b, cb, "x", 1, n.now);
+    xt_stack_output(b->s, n.now);
+    cr_assert(host_take(b, &p));
+    cr_assert_eq(p.data[XT_ETH_HDR_LEN + 1], 0);
+    cr_assert_eq(p.data[XT_ETH_HDR_LEN + 8], 64, "as configured");
+    free(p.data);
+}
+
+Test(conn, cwr_goes_with_the_first_part_of_a_super_frame)
+{
+    static uint8_t data[20000];
+    struct xt_conn *ca, *cb;
+    struct packet p;
+    struct xt_seg seg;
+    unsigned ncwr = 0, nsuper = 0;
+    host_listen(b, 80, true, n.now);
+    open_pair(&ca, &cb);
+    ca->ecn = XT_CE_OK | XT_CE_CWR;
+    host_write(a, ca, data, sizeof data, n.now);
+    xt_stack_output(a->s, n.now);
+    for (; host_take(a, &p); free(p.data)) {
+        cr_assert_eq(xt_seg_parse(p.data + 34, p.len - 34, &seg), 0);
+        cr_assert_eq(p.data[XT_ETH_HDR_LEN + 1] & 3, 2, "ECT(0)");
+        cr_assert_eq((p.vnet.gso_type & VIRTIO_NET_HDR_GSO_ECN) != 0, (seg.flags & XT_TH_CWR) != 0);
+        ncwr += (seg.flags & XT_TH_CWR) != 0;
+        nsuper += p.vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+    }
+    cr_assert_eq(ncwr, 1);
+    cr_assert_geq(nsuper, 1);
+}
+
 Test(conn, nothing_is_left_after_close)
 {
     uint32_t cursor = 0;
@@ -120,11 +181,13 @@ Test(conn, full_backlog_drops_the_syn_until_there_is_room)
 {
     host_listen(b, 80, true, n.now);
     b->admit = false;
+    b->full = true;
     struct xt_conn *c = host_connect(a, 2, 80, n.now, NULL);
     net_run(&n, 500000);
     cr_assert_eq(c->state, XT_SYN_SENT);
     cr_assert_eq(xt_stack_stats(b->s)->drop_backlog, 1);
     b->admit = true;
+    b->full = false;
     net_run(&n, 2 * S);
     cr_assert_eq(c->state, XT_ESTABLISHED);
     cr_assert_eq(b->naccepted, 1);

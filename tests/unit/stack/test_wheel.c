@@ -108,8 +108,10 @@ Test(wheel, agrees_with_a_plain_array)
             xt_wheel_cancel(&w, i);
             break;
         default:
-            now = rand_r(&seed) % 8 ? XT_MIN(far(&seed, now), now + 100000) : XT_MAX(now, xt_wheel_next(&w));
-            now = now == UINT64_MAX ? 1000 : now;
+            if (rand_r(&seed) % 8)
+                now = XT_MIN(far(&seed, now), now + 100000);
+            else if (xt_wheel_next(&w) != UINT64_MAX)
+                now = XT_MAX(now, xt_wheel_next(&w));
             pop_all(&w, model, now);
         }
         cr_assert_eq(xt_wheel_deadline(&w, i), model[i]);

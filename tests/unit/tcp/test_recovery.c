@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
+#include "proto/xt_cc.h"
 #include "tests/unit/tcp/pair.h"
 
 #define ALL (XT_OPT_MSS | XT_OPT_SACK_OK | XT_OPT_TS)
@@ -37,6 +38,7 @@ static void expect_quiet(struct pair *p)
 Test(recovery, sack_sends_the_hole_and_only_that)
 {
     struct pair *p = pair_new();
+    p->e[1].cfg.cc = XT_CC_RENO;
     script_establish(p, ALL);
     pair_write(p, 1, 10 * M, false);
     expect_out(p, 0, 10 * M);
@@ -77,6 +79,7 @@ Test(recovery, limited_transmit_sends_new_data_first)
 Test(recovery, two_holes)
 {
     struct pair *p = pair_new();
+    p->e[1].c.recovery = XT_RECOVERY_SACK;
     script_establish(p, ALL);
     pair_write(p, 1, 10 * M, false);
     expect_out(p, 0, 10 * M);
@@ -120,6 +123,7 @@ Test(recovery, newreno_sends_one_for_each_partial_ack)
 Test(recovery, timeout_goes_back_but_not_over_what_was_sacked)
 {
     struct pair *p = pair_new();
+    p->e[1].c.recovery = XT_RECOVERY_SACK;
     script_establish(p, ALL);
     pair_write(p, 1, 4 * M, false);
     expect_out(p, 0, 4 * M);
@@ -145,6 +149,7 @@ Test(recovery, timeout_goes_back_but_not_over_what_was_sacked)
 Test(recovery, needless_timeout_is_undone)
 {
     struct pair *p = pair_new();
+    p->e[1].c.recovery = XT_RECOVERY_SACK;
     script_establish(p, ALL);
     pair_write(p, 1, 10 * M, false);
     expect_out(p, 0, 10 * M);
@@ -165,12 +170,13 @@ Test(recovery, needless_timeout_is_undone)
 Test(recovery, reordering_is_undone_and_learnt)
 {
     struct pair *p = pair_new();
+    p->e[1].cfg.cc = XT_CC_RENO;
     script_establish(p, ALL);
     pair_write(p, 1, 40 * M, false);
     expect_out(p, 0, 10 * M);
     sack(p, 0, M, 4 * M, 0, 0);
     expect_out(p, 0, M);
-    cr_assert_eq(p->e[1].c.cwnd, 5 * M);
+    cr_assert_eq(p->e[1].c.ssthresh, 5 * M);
     sack(p, 10 * M, 0, 0, 0, 0);
     expect_out(p, 10 * M, 5 * M);
     sack(p, 10 * M, 0, M, 0, 0);

@@ -19,6 +19,7 @@ Test(timers, retransmission_backs_off_and_gives_up)
 {
     struct pair *p = pair_new();
     struct xt_seg out;
+    p->e[1].c.recovery = XT_RECOVERY_SACK; /* no tail loss probe */
     script_establish(p, ALL);
     pair_write(p, 1, 100, false);
     cr_assert(script_out(p, &out));
@@ -65,6 +66,7 @@ Test(timers, zero_window_is_probed_while_it_is_answered)
 {
     struct pair *p = pair_new();
     struct xt_seg out;
+    p->e[1].c.recovery = XT_RECOVERY_SACK; /* no tail loss probe */
     script_establish(p, ALL);
     struct xt_seg closed = script_make(p, XT_TH_ACK, 0, 0, 0);
     closed.wnd = 0;

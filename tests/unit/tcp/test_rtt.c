@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Retransmission time-out and congestion windows as numbers. */
+ * Retransmission time-out as numbers. */
 #include <criterion/criterion.h>
 
-#include "daemon/tcp/cc.h"
 #include "daemon/tcp/rtt.h"
 
 static struct xt_tcp_cfg cfg;
@@ -57,40 +56,4 @@ Test(rtt, a_forged_echo_is_bounded, .init = prepare)
     cr_assert_leq(c.rto, cfg.rto_max);
     xt_tcp_rtt_sample(&c, &cfg, 0);
     cr_assert_gt(c.srtt, 0);
-}
-
-Test(cc, slow_start_doubles_then_adds_a_segment, .init = prepare)
-{
-    const struct xt_cc *cc = xt_cc_of(&c);
-    cc->init(&c, &cfg);
-    cr_assert_eq(c.cwnd, 10000);
-    cc->acked(&c, 10000);
-    cr_assert_eq(c.cwnd, 20000);
-    c.ssthresh = 24000;
-    cc->acked(&c, 4000);
-    cr_assert_eq(c.cwnd, 24000);
-    for (int i = 0; i < 24; i++)
-        cc->acked(&c, 1000);
-    cr_assert_eq(c.cwnd, 25000);
-    cr_assert_eq(cc->ssthresh(&c, 25000), 12500);
-    cr_assert_eq(cc->ssthresh(&c, 1000), 2000);
-}
-
-/* Req RFC5681-3.1 */
-Test(cc, initial_window_after_a_lost_syn, .init = prepare)
-{
-    c.cflags |= XT_CF_SYN_RXT;
-    xt_cc_of(&c)->init(&c, &cfg);
-    cr_assert_eq(c.cwnd, 1000);
-}
-
-Test(cc, idle_goes_back_to_the_initial_window, .init = prepare)
-{
-    xt_cc_of(&c)->init(&c, &cfg);
-    c.cwnd = 500000;
-    xt_cc_of(&c)->idle(&c, &cfg);
-    cr_assert_eq(c.cwnd, 10000);
-    c.cwnd = 3000;
-    xt_cc_of(&c)->idle(&c, &cfg);
-    cr_assert_eq(c.cwnd, 3000);
 }

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sockets that the daemon holds for holders of a plain kernel descriptor. */
+#ifndef XT_CTL_EXPORT_H
+#define XT_CTL_EXPORT_H
+
+#include "daemon/ctl/internal.h"
+
+void xt_export_export(struct xt_request *r);
+void xt_export_claim(struct xt_request *r);
+void xt_export_join(struct xt_request *r);
+
+/* A client of the session has gone: perhaps the last. */
+void xt_export_client_gone(struct xt_ctl *c, const struct xt_session *s);
+/* The session is over, and its memory about to go. */
+void xt_export_session_ended(struct xt_ctl *c, const struct xt_session *s);
+/* All of them: the control plane ends. */
+void xt_export_end(struct xt_ctl *c);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Shared by export.c (the making and the end of exported sockets) and export_relay.c (their bytes). */
+#ifndef XT_CTL_EXPORT_INTERNAL_H
+#define XT_CTL_EXPORT_INTERNAL_H
+
+#include "daemon/app/relay.h"
+#include "daemon/ctl/export.h"
+
+#define XT_EXPORT_RETRY_MS 1 /* while a process is in the middle of a copy */
+
+struct xt_exporter {
+    LIST_ENTRY(xt_exporter) link;
+    struct xt_ctl *ctl;
+    struct xt_relay relay;
+    uv_poll_t news;
+    uv_timer_t retry; /* rings or the mailbox could not be had at once */
+    unsigned retry_ms;
+    bool left; /* no process of the family is left */
+    unsigned open_handles;
+    unsigned n;
+    LIST_HEAD(, xt_export) exports;
+};
+
+struct xt_export {
+    LIST_ENTRY(xt_export) link;
+    struct xt_exporter *home;
+    uv_poll_t poll;
+    uint32_t slot;
+    ino_t ino; /* of `a` */
+    int b, kept;
+    bool listener;
+    bool wanted;    /* to be relayed */
+    bool active;    /* the rings are the relay's */
+    bool announced; /* their other users have been told */
+    bool eof_out;   /* all that will ever come has been given to the holders */
+    bool eof_in;    /* the holders write no more */
+    bool finished;  /* and the connection knows */
+    bool closing;
+};
+
+/* Ends one. `ended`: the session is over, its memory about to go. Its home stays: see xt_export_settle(). */
+void xt_export_close(struct xt_export *e, bool ended);
+void xt_export_drop_kept(struct xt_export *e);
+/* Closes the exporter with its last socket. Not from within a walk over its exports. */
+void xt_export_settle(struct xt_exporter *x);
+
+/* ---- export_relay.c ---- */
+
+/* Waits for these UV_* events of `b`; 0: none. */
+void xt_export_watch(struct xt_export *e, int events);
+/* Begins to relay, at once or as soon as the rings can be had. */
+void xt_export_activate(struct xt_export *e);
+/* Takes the news of the session's sockets from now on. */
+void xt_export_start(struct xt_exporter *x);
+
+#endif

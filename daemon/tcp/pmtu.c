@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The path's MTU, as an MSS: what ICMP says (RFC 1191), and what segments that do not arrive say when ICMP does not
+ * (RFC 4821, with the sizes of RFC 8899). A lowered MSS is searched upwards again, by single segments of data. */
+#include "daemon/tcp/internal.h"
+
+#define IP4_TCP_HEADERS 40u
+#define IP6_TCP_HEADERS 60u
+#define MTU_MIN 552u         /* a smaller one is more likely an attack than a network (RFC 5927 section 7.2) */
+#define MTU_BASE 1200u       /* what nearly all paths take (RFC 8899 section 5.1.2) */
+#define BASE_TIMEOUTS 2      /* in a row, of full segments, before that is tried */
+#define MIN_TIMEOUTS 4       /* and before the least is */
+#define SEARCH_END 32u       /* bytes of doubt not worth another segment */
+#define RAISE_MS 600000u     /* before a larger size is tried after the end of a search (RFC 1191 section 6.3) */
+#define BLACK_HOLE_MS 10000u /* likewise, when it was found by time-outs, which may have had another cause */
+#define AFTER_LOSS_MS 1000u  /* between two tries */
+
+static uint32_t headers(const struct xt_conn *c)
+{
+    return xt_addr_is_v4(&c->remote.addr) ? IP4_TCP_HEADERS : IP6_TCP_HEADERS;
+}
+
+static uint32_t ts_len(const struct xt_conn *c)
+{
+    return c->opts & XT_OPT_TS ? 12 : 0;
+}
+
+static void set(struct xt_conn *c, uint32_t mss)
+{
+    c->mss_path = (uint16_t)mss;
+    c->mss_probe = 0;
+    xt_open_set_mss(c);
+}
+
+void xt_tcp_path_mtu(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu)
+{
+    uint32_t mss = xt_u32_max(mtu, MTU_MIN) - headers(c);
+    if (mss >= c->mss_path)
+        return;
+    c->mss_bad = 0;
+    c->pmtu_ms = xt_now_ms(ctx) + RAISE_MS;
+    set(c, mss);
+}
+
+void xt_pmtu_told(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu)
+{
+    uint32_t mss = xt_u32_max(mtu, MTU_MIN) - headers(c);
+    if (mss >= c->mss_path) {
+        if (c->mss_probe > mss)
+            c->mss_bad = (uint16_t)(mss + 1); /* of the segment that tried: it will be missed soon */
+        return;
+    }
+    ctx->stats->pmtu_lowered++;
+    xt_tcp_path_mtu(c, ctx, mtu);
+    /* What is in flight was too big: send it again, in smaller parts, without blaming congestion. */
+    if (c->state >= XT_ESTABLISHED && c->snd_una != c->snd_nxt)
+        xt_recovery_resend(c);
+}
+
+void xt_pmtu_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    uint32_t mtu = c->timeouts == BASE_TIMEOUTS ? MTU_BASE : MTU_MIN;
+    if ((c->timeouts != BASE_TIMEOUTS && c->timeouts != MIN_TIMEOUTS) || mtu - headers(c) >= c->mss_path ||
+        c->mss_peer <= mtu - headers(c) || c->snd_nxt - c->snd_una < c->mss_eff)
+        return;
+    ctx->stats->pmtu_black_holes++;
+    c->mss_bad = (uint16_t)xt_u32_min(c->mss_path, c->mss_peer);
+    c->pmtu_ms = xt_now_ms(ctx) + BLACK_HOLE_MS;
+    set(c, mtu - headers(c));
+    c->cwnd = c->mss_eff;
+}
+
+/* The next size to try: the largest that both ends take, then between what fits and what does not; 0: the search has ended. */
+static uint32_t next_size(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    uint32_t top = xt_u32_min(c->mss_local, c->mss_peer);
+    if (!c->mss_bad)
+        return top > c->mss_path ? top : 0;
+    if (c->mss_bad - c->mss_path >= (int)SEARCH_END)
+        return (c->mss_path + c->mss_bad) / 2u;
+    c->mss_bad = 0;
+    c->pmtu_ms = xt_now_ms(ctx) + RAISE_MS;
+    return 0;
+}
+
+/* Only without SACK blocks, which would take room beside it, and when what follows would soon show its loss, by duplicate ACKs (RFC 4821 section 7.4). */
+uint32_t xt_pmtu_probe_len(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t data, uint32_t room)
+{
+    if (c->mss_probe || c->ca_state != XT_CA_OPEN || (int32_t)(xt_now_ms(ctx) - c->pmtu_ms) < 0 ||
+        c->tx_urg > c->tx_una || c->n_ooo || (c->cflags & XT_CF_DSACK))
+        return 0;
+    uint32_t size = next_size(c, ctx);
+    if (size == 0)
+        return 0;
+    uint32_t n = size - ts_len(c), need = n + 4u * c->mss_eff;
+    return data >= need && room >= need ? n : 0;
+}
+
+void xt_pmtu_probing(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t n, uint32_t end)
+{
+    c->mss_probe = (uint16_t)(n + ts_len(c));
+    c->probe_end = end;
+    ctx->stats->pmtu_probes++;
+}
+
+void xt_pmtu_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    if (xt_seq_lt(c->snd_una, c->probe_end))
+        return;
+    ctx->stats->pmtu_raised++;
+    set(c, c->mss_probe);
+}
+
+/* It is lost: the size is taken for too large. That was no congestion, when nothing before it is missing (RFC 4821
+ * section 7.6.2). */
+void xt_pmtu_resent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t left, uint32_t right)
+{
+    uint32_t start = c->probe_end - (c->mss_probe - ts_len(c));
+    if (!xt_seq_gt(right, start) || !xt_seq_lt(left, c->probe_end))
+        return;
+    if (!c->mss_bad || c->mss_bad > c->mss_probe)
+        c->mss_bad = c->mss_probe;
+    c->mss_probe = 0;
+    c->pmtu_ms = xt_now_ms(ctx) + AFTER_LOSS_MS;
+    if (c->snd_una == start)
+        xt_recovery_forgive(c);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/tcp/rate.h"
+
+#include "daemon/tcp/cc.h"
+#include "daemon/tcp/internal.h"
+#include "daemon/tcp/sent.h"
+
+static uint8_t without_bit(uint8_t bits, unsigned i)
+{
+    unsigned below = (1u << i) - 1;
+    return (uint8_t)((bits & below) | (bits >> 1 & ~below));
+}
+
+static void drop_mark(struct xt_rate *r, unsigned i)
+{
+    memmove(&r->mark[i], &r->mark[i + 1], (--r->n - i) * sizeof r->mark[0]);
+    r->mark_limited = without_bit(r->mark_limited, i);
+    r->mark_again = without_bit(r->mark_again, i);
+}
+
+/* What is sent again makes ambiguous who is acknowledged: the marks inside; without SACK all, for what was received
+ * beyond the gap is acknowledged only with it. */
+static void sent_again(struct xt_conn *c, uint32_t seq, uint32_t end)
+{
+    struct xt_rate *r = &c->rate;
+    if (!(c->opts & XT_OPT_SACK_OK))
+        r->n = 0;
+    for (unsigned i = r->n; i-- > 0;)
+        if (xt_seq_lt(seq, r->mark[i].end) && xt_seq_le(r->mark[i].end, end))
+            drop_mark(r, i);
+}
+
+static void set_mark(struct xt_rate *r, uint32_t end, uint32_t now, bool again)
+{
+    unsigned bit = 1u << r->n;
+    r->mark_limited = (uint8_t)(r->limited ? r->mark_limited | bit : r->mark_limited & ~bit);
+    r->mark_again = (uint8_t)(again ? r->mark_again | bit : r->mark_again & ~bit);
+    r->mark[r->n++] = (struct xt_rate_mark){end, now, r->first_us, r->delivered, r->delivered_us};
+    r->last_end = end;
+}
+
+void xt_rate_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t seq, uint32_t end, bool again)
+{
+    struct xt_rate *r = &c->rate;
+    uint32_t now = (uint32_t)ctx->now_us;
+    /* In the first slow start all marks go to the beginning of a flight: HyStart++ is to see early what it does. */
+    uint32_t gap = c->ssthresh < XT_CWND_MAX ? xt_u32_max(c->cwnd / XT_RATE_MARKS, c->mss_eff) : c->mss_eff;
+    if (again)
+        sent_again(c, seq, end);
+    else if (seq == c->snd_una)
+        r->first_us = r->delivered_us = now;
+    if (r->n == 0 || (r->n < XT_RATE_MARKS && end - r->last_end >= gap))
+        set_mark(r, end, now, again);
+}
+
+static bool covered(const struct xt_conn *c, uint32_t end)
+{
+    return xt_seq_le(end, c->snd_una) || xt_sent_is_sacked(c, end - 1);
+}
+
+/* Counts from the streams alone, so that it needs no word from loss recovery; what the peer takes back of its SACKs does
+ * not count twice. */
+static uint32_t count_delivered(struct xt_conn *c, uint32_t now)
+{
+    struct xt_rate *r = &c->rate;
+    uint32_t sum = (uint32_t)c->tx_una, newly;
+    sum += xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
+    newly = sum - r->delivered;
+    if ((int32_t)newly <= 0)
+        return 0;
+    r->delivered = sum;
+    r->delivered_us = now;
+    if (r->limited && xt_seq_ge(sum, r->limited_until))
+        r->limited = 0;
+    return newly;
+}
+
+void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    struct xt_rate *r = &c->rate;
+    struct xt_rate_sample rs = {0};
+    uint32_t now = (uint32_t)ctx->now_us;
+    const struct xt_cc *cc = xt_cc_of(c);
+    rs.newly = count_delivered(c, now);
+    for (unsigned i = r->n; i-- > 0;) {
+        const struct xt_rate_mark *m = &r->mark[i];
+        if (!covered(c, m->end))
+            continue;
+        if (rs.interval == 0) { /* the newest counts */
+            if (!(r->mark_again >> i & 1))
+                rs.rtt_us = xt_u32_max(now - m->sent_us, 1);
+            rs.delivered = r->delivered - m->delivered;
+            rs.interval = xt_u32_max(xt_u32_max(m->sent_us - m->first_us, now - m->delivered_us), 1);
+            rs.prior = m->delivered;
+            rs.limited = r->mark_limited >> i & 1;
+            r->first_us = m->sent_us;
+        }
+        drop_mark(r, i);
+    }
+    if (cc->sample && (rs.newly || rs.interval))
+        cc->sample(c, ctx, &rs);
+}
+
+void xt_rate_app_limited(struct xt_conn *c)
+{
+    struct xt_rate *r = &c->rate;
+    r->limited = 1;
+    r->limited_until = r->delivered + xt_u32_max(xt_recovery_pipe(c), 1);
+}

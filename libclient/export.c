@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A socket as a kernel descriptor. */
+#include "libclient/internal.h"
+#include "proto/xt_msg.h"
+
+XTCP_API int xtcp_export(struct xtcp *x, int s, bool now)
+{
+    uint8_t buf[64];
+    struct xt_msg_out out;
+    int fd = -1;
+    if (!xtcp_slot(x, s))
+        return -EBADF;
+    xt_msg_begin(&out, buf, sizeof buf);
+    xt_msg_str(&out, "op", "export");
+    xt_msg_uint(&out, "slot", (uint32_t)s);
+    xt_msg_bool(&out, "now", now);
+    xt_msg_end(&out);
+    int rc = xtcp_request_msg(x, &out, "slot", -1, &fd);
+    return rc < 0 ? rc : fd;
+}
