@@ -83,7 +83,7 @@ enum xt_op {
     XT_OP_LISTEN,   /* arg[0]: backlog */
     XT_OP_CONNECT,  /* addr, port: 0 when the SYN is on its way; the outcome comes as an event */
     XT_OP_SHUTDOWN, /* arg[0]: SHUT_RD, SHUT_WR, SHUT_RDWR */
-    XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value */
+    XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value; result of SNDBUF, RCVBUF, RCVLOWAT: the value in effect */
     XT_OP_INFO,     /* data: struct xt_tcp_info_abi */
     XT_OP_GROW_TX, /* the send ring is full and slot.tx_goal is larger: a larger one, with what is in it. The caller has tx_lock */
     XT_OP_NEWS, /* wakes all subscribers of the slot */
@@ -102,7 +102,7 @@ enum xt_opt {
     XT_SO_USER_TIMEOUT, /* ms */
     XT_SO_LINGER2,      /* seconds */
     XT_SO_MAXSEG,
-    XT_SO_SNDBUF, /* bytes of ring wanted; before the rings exist */
+    XT_SO_SNDBUF, /* bytes of ring wanted, perhaps | XT_BUF_FORCE */
     XT_SO_RCVBUF,
     XT_SO_LINGER, /* -1: off; else seconds: 0 makes the last close a reset */
     XT_SO_OOBINLINE,
@@ -110,8 +110,11 @@ enum xt_opt {
     XT_SO_TOS,
     XT_SO_TTL,
     XT_SO_CONGESTION, /* enum xt_cc_id; from here on not in optval */
+    XT_SO_RCVLOWAT,   /* bytes: the receive ring becomes twice as large */
     XT_SO_MAX
 };
+
+#define XT_BUF_FORCE (1ULL << 32) /* SO_SNDBUFFORCE, SO_RCVBUFFORCE: root may pass bufmax */
 
 /* As struct xt_tcp_info of the daemon; times in microseconds, sizes in bytes. */
 struct xt_tcp_info_abi {

@@ -293,6 +293,8 @@ static int cmd_grow_tx(struct xt_session *s, uint32_t i, const struct cmd *c)
     (void)c;
     if (p->kind != XT_SLOT_CONN)
         return -ENOTCONN;
+    if (atomic_load(&s->slots[i].tx_lock) == XT_LOCK_RELAY)
+        return -EREMOTE;         /* from a process that is gone: the relay writes the ring now */
     if (!xt_app_slot_pull(s, i)) /* what is in the ring moves with it */
         return -ECONNABORTED;
     struct xt_conn *conn = xt_app_conn(s, p);
@@ -304,14 +306,6 @@ void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c)
     c->opt = p->opt;
     if (p->maxseg)
         c->mss_local = p->maxseg;
-}
-
-static uint32_t ring_size(const struct xt_app *a, uint64_t wanted)
-{
-    uint32_t size = 4096;
-    while (size < wanted && size < a->cfg.bufmax)
-        size *= 2;
-    return size;
 }
 
 /* Options of the core. False: not one of them. */
@@ -388,19 +382,11 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
         p->maxseg = (uint16_t)c->arg[1];
         return 0;
     case XT_SO_SNDBUF:
-        p->sndbuf = ring_size(s->app, c->arg[1]);
-        p->tx_fixed = true;
-        xt_app_changed(s, i, false); /* tx_goal */
-        return 0;
+        return xt_app_set_sndbuf(s, i, c->arg[1]);
     case XT_SO_RCVBUF:
-        p->rcvbuf = ring_size(s->app, c->arg[1]);
-        p->rx_fixed = true;
-        if (conn && p->kind == XT_SLOT_CONN) {
-            xt_app_rx_grow(s, i, conn, p->rcvbuf);
-            xt_stack_consumed(s->app->stack, conn, conn->rx_tail, s->app->now_us); /* offers the larger window */
-        } else if (conn && p->kind == XT_SLOT_LISTEN)
-            conn->rx_size = p->rcvbuf; /* what its children offer */
-        return 0;
+        return xt_app_set_rcvbuf(s, i, c->arg[1]);
+    case XT_SO_RCVLOWAT:
+        return xt_app_set_rcvlowat(s, i, c->arg[1]);
     case XT_SO_LINGER:
         p->linger = (int32_t)(int64_t)c->arg[1];
         return 0;

@@ -244,6 +244,13 @@ void xt_app_rings_settle(struct xt_app *a);
 /* Looks at some slots for rings that are empty and idle, and gives their pages back. */
 void xt_app_rings_trim(struct xt_app *a);
 
+/* ---- bufopt.c: socket options of buffers ---- */
+
+/* `wanted` bytes, perhaps with XT_BUF_FORCE. Each returns what the program has got, within the limits. */
+int xt_app_set_sndbuf(struct xt_session *s, uint32_t i, uint64_t wanted);
+int xt_app_set_rcvbuf(struct xt_session *s, uint32_t i, uint64_t wanted);
+int xt_app_set_rcvlowat(struct xt_session *s, uint32_t i, uint64_t wanted);
+
 /* ---- accept.c: listeners ---- */
 
 /* Gives the slot its accept ring. False: no room. */

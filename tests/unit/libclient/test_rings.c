@@ -186,6 +186,52 @@ Test(rings, many_sockets_grow_at_once)
     pair_stop(&p);
 }
 
+static void *slow_reader(void *arg)
+{
+    struct flow *f = arg;
+    static uint8_t buf[3000];
+    ssize_t n;
+    uint64_t at = 0;
+    while ((n = xtcp_recv(f->p->x, f->p->b, buf, sizeof buf, 0)) > 0) {
+        if (!right(buf, (size_t)n, at))
+            return "wrong byte";
+        at += (uint64_t)n;
+    }
+    return at == f->bytes ? NULL : "wrong length";
+}
+
+/* A writer that finds the ring full is always told of room, also when the ring grows in that moment: it would sleep for ever. */
+Test(rings, writers_that_poll_are_told_while_rings_grow)
+{
+    enum { N = 60, BYTES = 300000 };
+    static uint8_t out[BYTES];
+    struct pair p;
+    pthread_t t;
+    void *wrong;
+    pair_start(&p, &tiny);
+    fill(out, BYTES, 0);
+    for (unsigned i = 0; i < N; i++) {
+        pair_connect(&p);
+        struct flow r = {&p, BYTES, i, false};
+        pthread_create(&t, NULL, slow_reader, &r);
+        for (size_t sent = 0; sent < BYTES;) {
+            struct pollfd pfd = {.fd = p.a, .events = POLLOUT};
+            cr_assert(pair_poll(&p, &pfd));
+            ssize_t n = xtcp_send(p.x, p.a, out + sent, BYTES - sent, MSG_DONTWAIT);
+            cr_assert(n > 0 || n == -EAGAIN);
+            sent += n > 0 ? (size_t)n : 0;
+        }
+        cr_assert_eq(xtcp_shutdown(p.x, p.a, SHUT_WR), 0);
+        pthread_join(t, &wrong);
+        cr_assert_null(wrong, "%s", (char *)wrong);
+        xtcp_close(p.x, p.a);
+        xtcp_close(p.x, p.b);
+        p.a = p.b = -1;
+    }
+    cr_expect_geq(daemon_stats(&p.d).tx_grown, (uint64_t)N);
+    pair_stop(&p);
+}
+
 static int get(struct pair *p, int s, int name)
 {
     int v = 0;
@@ -218,12 +264,14 @@ Test(rings, sizes_asked_for_stay)
     cr_expect_eq(get(&p, a, SO_SNDBUF), 2 * want);
     static uint8_t block[65536];
     ssize_t n, all = 0;
-    for (unsigned idle = 0; idle < 50; idle++)
-        while ((n = xtcp_send(p.x, a, block, sizeof block, MSG_DONTWAIT)) > 0) {
-            all += n;
-            idle = 0;
-        }
+    while (all < 2 * want) { /* both rings */
+        n = xtcp_send(p.x, a, block, sizeof block, MSG_DONTWAIT);
+        cr_assert(n > 0 || n == -EAGAIN);
+        all += n > 0 ? n : 0;
+        daemon_stats(&p.d); /* it has done a round */
+    }
     cr_expect_eq(all, 2 * want, "both rings are full: %zd", all);
+    cr_expect_eq(xtcp_send(p.x, a, block, 1, MSG_DONTWAIT), -EAGAIN);
     cr_expect_eq(daemon_stats(&p.d).rx_grown, 0u);
     cr_expect_eq(daemon_stats(&p.d).tx_grown, 0u);
     pair_stop(&p);
@@ -265,6 +313,28 @@ Test(rings, sizes_change_on_an_open_connection)
     cr_assert_arr_eq(in, out, sent);
     cr_expect_eq(daemon_stats(&p.d).rx_grown, 1u);
     cr_expect_eq(daemon_stats(&p.d).tx_grown, 1u);
+    pair_stop(&p);
+}
+
+/* Who waits for so much at once gets a ring that holds it, unless it has asked for a smaller one. */
+Test(rings, low_water_mark_makes_room)
+{
+    struct pair p;
+    const int mark = 100000, small = 16384;
+    static uint8_t block[131072];
+    pair_start(&p, &tiny);
+    pair_connect(&p);
+    cr_assert_eq(xtcp_setsockopt(p.x, p.b, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof mark), 0);
+    cr_expect_eq(daemon_stats(&p.d).rx_grown, 1u);
+    cr_expect_eq(get(&p, p.b, SO_RCVBUF), 2 * 262144);
+    cr_assert_eq(xtcp_send(p.x, p.a, block, (size_t)mark, 0), mark);
+    struct pollfd pfd = {.fd = p.b, .events = POLLIN};
+    cr_assert(pair_poll(&p, &pfd));
+    cr_expect_eq(xtcp_recv(p.x, p.b, block, sizeof block, MSG_DONTWAIT), mark, "not before all was there");
+    cr_assert_eq(xtcp_setsockopt(p.x, p.a, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    cr_assert_eq(xtcp_setsockopt(p.x, p.a, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof mark), 0);
+    cr_expect_eq(get(&p, p.a, SO_RCVLOWAT), small);
+    cr_expect_eq(get(&p, p.a, SO_RCVBUF), 2 * small);
     pair_stop(&p);
 }
 
