@@ -34,7 +34,9 @@ static double duration(const struct pkt_script *s)
 static bool fits(const struct pkt_script *s, const struct pkt_backend *be)
 {
     const char *max = getenv("XT_PKT_MAX_S");
-    return !be->sockets || (!s->core_only[0] && duration(s) <= (max ? atof(max) : 3.0));
+    if (!be->sockets)
+        return !s->daemon_only[0];
+    return !s->core_only[0] && duration(s) <= (max ? atof(max) : 3.0);
 }
 
 /* With small sequence numbers, and with ones that wrap in the midst of it. */
