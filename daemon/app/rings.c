@@ -44,6 +44,11 @@ void xt_app_rings_release(struct xt_session *s, uint32_t i)
     xt_arena_release(&s->arena, &p->tx);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* A larger ring; some of the arena is left for sockets that have none yet. */
 static bool alloc_more(struct xt_session *s, uint32_t size, struct xt_extent *e)
 {
@@ -85,7 +90,7 @@ void xt_app_rx_consumed(struct xt_session *s, uint32_t i, struct xt_conn *c)
     if (!c || p->rx_fixed)
         return;
     uint64_t want = xt_tune_consumed(&p->tune, s->app->now_us, p->rx_tail, c->rx_head, c->srtt);
-    xt_app_rx_grow(s, i, c, xt_tune_round(p->rx.size, want, s->app->cfg.rcvbuf_max));
+    xt_app_rx_grow(s, i, c, xt_tune_round(p->rx.size, least(want, xt_tune_most(c->min_rtt)), s->app->cfg.rcvbuf_max));
 }
 
 /* ---- send ---- */
@@ -95,7 +100,8 @@ uint32_t xt_app_tx_goal(const struct xt_session *s, const struct xt_pslot *p, co
     if (p->tx_fixed)
         return p->sndbuf;
     uint64_t want = xt_tune_send(p->tx.size, c->cwnd, c->min_rtt, c->srtt);
-    return xt_tune_round(p->tx.size, want > TX_STEP ? want : TX_STEP, s->app->cfg.sndbuf_max);
+    want = least(want > TX_STEP ? want : TX_STEP, xt_tune_most(c->min_rtt));
+    return xt_tune_round(p->tx.size, want, s->app->cfg.sndbuf_max);
 }
 
 /* Room on the list of retired rings for one more. */

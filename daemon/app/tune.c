@@ -5,6 +5,8 @@
 
 #define RTT_UNKNOWN_US 100000 /* generous: what is wrong with too long a round is only some memory */
 
+#define FAST UINT64_C(5000) /* bytes per us */
+
 /* What is over XT_TUNE_EASY of `want`, counted only as num / den. */
 static uint64_t scaled(uint64_t want, uint64_t num, uint64_t den)
 {
@@ -33,6 +35,14 @@ uint64_t xt_tune_send(uint32_t size, uint32_t cwnd, uint32_t min_rtt, uint32_t s
 {
     uint64_t window = cwnd < size ? cwnd : size;
     return scaled(2 * window, 2 * (uint64_t)min_rtt, min_rtt ? srtt : 0);
+}
+
+uint64_t xt_tune_most(uint32_t min_rtt)
+{
+    uint64_t most = 2 * FAST * min_rtt;
+    if (min_rtt == 0)
+        return UINT64_MAX;
+    return most > XT_TUNE_EASY ? most : XT_TUNE_EASY;
 }
 
 uint32_t xt_tune_round(uint32_t size, uint64_t want, uint32_t max)

@@ -26,6 +26,10 @@ uint64_t xt_tune_consumed(struct xt_tune *t, uint64_t now_us, uint64_t tail, uin
  * microseconds, 0: not known. */
 uint64_t xt_tune_send(uint32_t size, uint32_t cwnd, uint32_t min_rtt, uint32_t srtt);
 
+/* The most that a path of so little delay can use, at 40 Gbit/s and with room for a second window; XT_TUNE_EASY at least. `min_rtt`
+ * in microseconds, 0: not known. */
+uint64_t xt_tune_most(uint32_t min_rtt);
+
 /* The smallest power of two from `size` (a power of two) on that holds `want`, at most the power of two `max`, at least `size`. */
 uint32_t xt_tune_round(uint32_t size, uint64_t want, uint32_t max);
 

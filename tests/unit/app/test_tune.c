@@ -75,3 +75,12 @@ Test(tune, sizes_are_powers_of_two_within_the_limit)
     cr_expect_eq(xt_tune_round(65536, UINT64_MAX, 1u << 20), 1u << 20);
     cr_expect_eq(xt_tune_round(65536, UINT64_MAX, 4096), 65536u, "never smaller");
 }
+
+/* A ring that the path cannot fill would only fall out of the caches. */
+Test(tune, short_paths_need_no_more_than_the_easy_size)
+{
+    cr_expect_eq(xt_tune_most(12), XT_TUNE_EASY);
+    cr_expect_eq(xt_tune_most(1000), 10000000u);
+    cr_expect_eq(xt_tune_most(100000), 1000000000u);
+    cr_expect_eq(xt_tune_most(0), UINT64_MAX);
+}
