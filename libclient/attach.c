@@ -17,6 +17,8 @@
 #include "proto/xt_ctl.h"
 #include "proto/xt_msg.h"
 
+#define ATTACH_TRIES 10
+
 static __thread char last_error[256];
 
 static int fail(int rc, const char *fmt, const char *what)
@@ -55,12 +57,21 @@ void xtcp_comm(char out[24])
 
 /* ---- requests ---- */
 
+/* An answer that was given twice, because the stack process died right after it had given it once. */
+static void drain(int ctl, uint8_t *buf, size_t size)
+{
+    struct xt_msg_anc anc;
+    while (xt_msg_recv(ctl, buf, size, &anc, MSG_DONTWAIT) > 0)
+        xt_msg_anc_close(&anc);
+}
+
 /* Sends one request and reads its reply. Returns 0 with `*in` over `buf`, or a negative errno; words of a refusal go to
  * last_error. */
 static int exchange(int ctl, const struct xt_msg_out *out, int send_fd, uint8_t *buf, size_t size, struct xt_msg_in *in,
                     struct xt_msg_anc *anc)
 {
     memset(anc, 0, sizeof *anc);
+    drain(ctl, buf, size);
     int rc = xt_msg_send(ctl, out->buf, out->len, &send_fd, send_fd >= 0, 0);
     if (rc < 0)
         return rc;
@@ -283,16 +294,26 @@ static const char *socket_path(const char *path)
     return path ? path : env && *env ? env : XT_CTL_PATH;
 }
 
-static int attach(struct xtcp **out, const char *path, int end, uint64_t *slot)
+static int attach_once(struct xtcp **out, const char *path, int end, uint64_t *slot)
 {
     int ctl = -1;
-    path = socket_path(path);
     int rc = open_control(path, &ctl);
     if (rc < 0)
         return fail(rc, "no xtcpd at %s: %s", path);
     rc = handshake(ctl, end, out, slot);
     if (rc < 0)
         close(ctl);
+    return rc;
+}
+
+/* A stack process that dies before it has answered takes the connection with it; the control socket itself stays, and its
+ * successor answers there. */
+static int attach(struct xtcp **out, const char *path, int end, uint64_t *slot)
+{
+    int rc = -ECONNRESET;
+    path = socket_path(path);
+    for (unsigned n = 0; n < ATTACH_TRIES && (rc == -ECONNRESET || rc == -EPIPE); n++)
+        rc = attach_once(out, path, end, slot);
     return rc;
 }
 

@@ -84,14 +84,20 @@ static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, 
     return done;
 }
 
+/* The pending error. Who has moved some bytes already leaves it to the next call. */
+static int pending_error(struct xt_slot *sl, bool take)
+{
+    return take ? xtcp_take_error(sl) : atomic_load_explicit(&sl->so_error, memory_order_relaxed);
+}
+
 /* Why nothing can be sent now: 0 if only room (or the connection) is missing. */
-static int send_error(struct xt_slot *sl)
+static int send_error(struct xt_slot *sl, bool take)
 {
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
     int err;
     if (cond & XT_COND_CONNECTING)
         return 0;
-    if ((err = xtcp_take_error(sl)))
+    if ((err = pending_error(sl, take)))
         return -err;
     if (cond & XT_COND_WRSHUT || !(cond & XT_COND_CONNECTED))
         return -EPIPE;
@@ -107,13 +113,14 @@ static bool can_send(struct xt_slot *sl, void *unused)
            xtcp_tx_writable(sl);
 }
 
-/* One go with the lock held. Returns bytes, 0 for "no room", or a negative errno. */
-static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, bool urgent)
+/* One go with the lock held; `first`: nothing was sent before. Returns bytes, 0 for "no room", or a negative errno. */
+static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, bool urgent,
+                        bool first)
 {
     int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->tx_lock) : -ECONNABORTED;
     if (rc < 0)
         return rc;
-    rc = send_error(sl);
+    rc = send_error(sl, first);
     ssize_t n = rc;
     if (rc == 0 && !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_CONNECTING))
         n = (ssize_t)fill(x, s, sl, c, len, urgent);
@@ -130,7 +137,7 @@ XTCP_API ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int 
         return -EBADF;
     uint64_t deadline = xtcp_blocking(sl, flags) ? xtcp_deadline(sl->sndtimeo_ms) : 0;
     for (;;) {
-        ssize_t r = try_send(x, s, sl, &c, len - done, flags & MSG_OOB);
+        ssize_t r = try_send(x, s, sl, &c, len - done, flags & MSG_OOB, done == 0);
         if (r > 0)
             done += (size_t)r;
         if (r < 0 || done == len)
@@ -217,16 +224,18 @@ static size_t readable(struct xt_slot *sl, uint64_t *from, size_t len)
 
 /* Why there is nothing to read: 1 to wait, 0 end of file, or a negative errno. Loads cond before the caller's last look at
  * rx_head would be too late, so looks again itself. */
-static int nothing_to_read(struct xt_slot *sl)
+static int nothing_to_read(struct xt_slot *sl, bool take)
 {
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
     int err;
     if (xtcp_rx_avail(sl)) /* came with, or before, what cond says */
         return 1;
-    if (!(cond & XT_COND_CONNECTING) && (err = xtcp_take_error(sl)))
+    if (cond & XT_COND_FIN) /* an end is an end, whatever came after it */
+        return 0;
+    if (!(cond & XT_COND_CONNECTING) && (err = pending_error(sl, take)))
         return -err;
     if (cond & XT_COND_RDHUP)
-        return 0;
+        return xtcp_is_failed(sl, cond) ? -ENOTCONN : 0;
     return cond & (XT_COND_CONNECTED | XT_COND_CONNECTING) ? 1 : -ENOTCONN;
 }
 
@@ -305,7 +314,7 @@ static ssize_t recv_loop(struct xtcp *x, int s, struct xt_slot *sl, struct recv_
         op->done += (size_t)n;
         if (op->done >= target)
             return (ssize_t)op->done;
-        int why = n ? 1 : nothing_to_read(sl);
+        int why = n ? 1 : nothing_to_read(sl, op->done == 0);
         if (why <= 0)
             return op->done ? (ssize_t)op->done : why;
         if (!xtcp_blocking(sl, op->flags)) {
@@ -330,6 +339,8 @@ XTCP_API ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int 
     struct xt_slot *sl = xtcp_slot(x, s);
     if (!sl)
         return -EBADF;
+    if (flags & MSG_ERRQUEUE)
+        return -EAGAIN; /* ICMP errors are told by SO_ERROR, see IP_RECVERR: none is ever queued */
     if (flags & MSG_OOB)
         return recv_oob(x, sl, iov, n, flags);
     struct recv_op op = {.c = {iov, n, 0}, .len = total(iov, n), .flags = flags};
@@ -337,7 +348,7 @@ XTCP_API ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int 
     if (flags & MSG_WAITALL || target > op.len)
         target = op.len;
     if (op.len == 0) {
-        int why = atomic_load(&sl->cond) & (XT_COND_CONNECTED | XT_COND_CONNECTING) ? 0 : nothing_to_read(sl);
+        int why = atomic_load(&sl->cond) & (XT_COND_CONNECTED | XT_COND_CONNECTING) ? 0 : nothing_to_read(sl, true);
         return why < 0 ? why : 0;
     }
     return recv_loop(x, s, sl, &op, target);
@@ -394,7 +405,7 @@ XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
         return -EBADF;
     if (!xtcp_alive(x))
         return -ECONNABORTED;
-    int rc = xtcp_is_relayed(sl) ? -EREMOTE : send_error(sl);
+    int rc = xtcp_is_relayed(sl) ? -EREMOTE : send_error(sl, true);
     if (rc < 0)
         return rc;
     if ((rc = reserve_begin(x, s, sl)) < 0)
@@ -431,7 +442,7 @@ XTCP_API ssize_t xtcp_peek(struct xtcp *x, int s, struct iovec iov[2])
         return -EREMOTE;
     size_t n = readable(sl, &from, SIZE_MAX);
     if (!n) {
-        int why = nothing_to_read(sl);
+        int why = nothing_to_read(sl, true);
         if (why <= 0)
             return why ? why : -ESHUTDOWN;
         n = readable(sl, &from, SIZE_MAX);
@@ -461,12 +472,14 @@ XTCP_API int xtcp_consume(struct xtcp *x, int s, size_t n)
 XTCP_API int xtcp_inq(struct xtcp *x, int s)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
-    uint64_t from;
     if (!sl)
         return -EBADF;
     if (atomic_load(&sl->cond) & XT_COND_LISTEN)
         return -EINVAL;
-    return (int)readable(sl, &from, INT_MAX);
+    uint64_t head = atomic_load_explicit(&sl->rx_head, memory_order_acquire);
+    uint64_t tail = atomic_load_explicit(&sl->rx_tail, memory_order_relaxed), at = urgent_at(sl, tail);
+    uint64_t end = !OOBINLINE(sl) && at < head ? at : head; /* up to the urgent byte, unless that is one like others */
+    return end - tail < INT_MAX ? (int)(end - tail) : INT_MAX;
 }
 
 XTCP_API int xtcp_outq(struct xtcp *x, int s)

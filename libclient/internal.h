@@ -27,6 +27,7 @@ struct xtcp_waiter {
     uint32_t epoch;         /* xtcp.epoch when it was made: an older one belongs to the parent */
     int fd;
     uint32_t owed;      /* wake-up bytes announced but not read yet */
+    uint32_t start;     /* xt_global.epoch as last seen: a new stack process writes one byte to every waiter */
     bool user;          /* made by xtcp_waiter_new() */
     uint8_t spin_score; /* 0 to 15: how well spinning has paid lately */
     uint8_t spin_skip;
@@ -58,6 +59,12 @@ struct xtcp {
     _Atomic uint64_t idle[XTCP_WAITER_WORDS]; /* of these, threads' waiters that no thread has now */
     struct xtcp_waiter waiters[XT_MAX_WAITERS];
 };
+
+/* Counts the starts of the stack process. */
+static inline uint32_t xtcp_start(const struct xtcp *x)
+{
+    return __atomic_load_n(&x->global->epoch, __ATOMIC_ACQUIRE);
+}
 
 /* ---- socket.c ---- */
 
@@ -102,6 +109,13 @@ bool xtcp_tx_writable(struct xt_slot *sl);
 /* Unread bytes that a plain receive would return, as of now. */
 uint64_t xtcp_rx_avail(struct xt_slot *sl);
 
+/* A connect has failed, and told so. */
+static inline bool xtcp_is_failed(struct xt_slot *sl, uint32_t cond)
+{
+    return !(cond & XT_COND_CONNECTED) &&
+           atomic_load_explicit(&sl->oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_FAILED;
+}
+
 /* Takes the pending error: positive errno, or 0. */
 static inline int xtcp_take_error(struct xt_slot *sl)
 {
@@ -116,8 +130,10 @@ struct xtcp_cmd {
     struct xt_addr addr;
     uint16_t port;
     uint64_t arg[2];
-    void *data; /* XT_OP_INFO: the answer */
+    void *data; /* XT_OP_INFO, XT_OP_GETOPT: the answer */
     size_t data_len;
+    const void *in; /* XT_OP_SETOPT: a value that is data, at most what the mailbox holds */
+    size_t in_len;
 };
 
 /* Runs a command; waits for the answer whatever signals come. Returns its result or a negative errno. */

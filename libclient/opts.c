@@ -7,16 +7,19 @@
 #include <unistd.h>
 
 #include "libclient/internal.h"
+#include "libclient/tcpinfo.h"
 #include "proto/xt_cc.h"
 
 #ifndef SO_INCOMING_NAPI_ID
 #define SO_INCOMING_NAPI_ID 56
 #endif
 
+#define IP_OPTIONS_MAX 40
+
 enum rule {
     FLAG,    /* 0 or 1, kept in optval, sent to the daemon */
     NUMBER,  /* min to max, likewise */
-    BIT,     /* a flag of slot.misc, changes nothing */
+    BIT,     /* a flag of slot.misc; but for IP_RECVERR it changes nothing */
     IGNORED, /* taken, never read back as set */
 };
 
@@ -151,6 +154,13 @@ static int set_rcvlowat(struct xtcp *x, int s, struct xt_slot *sl, int value)
     return 0;
 }
 
+/* Checked by the daemon, which sends them. */
+static int set_ip_options(struct xtcp *x, int s, const void *val, socklen_t len)
+{
+    struct xtcp_cmd c = {.op = XT_OP_SETOPT, .slot = s, .arg = {XT_SO_IP_OPTIONS, len}, .in = val, .in_len = len};
+    return len > IP_OPTIONS_MAX ? -EINVAL : xtcp_call(x, &c);
+}
+
 static int set_congestion(struct xtcp *x, int s, const void *val, socklen_t len)
 {
     char name[16] = "";
@@ -166,8 +176,11 @@ static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, in
                         int *rc)
 {
     int v = 0;
-    memcpy(&v, val, len < sizeof v ? len : sizeof v);
-    if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+    if (val)
+        memcpy(&v, val, len < sizeof v ? len : sizeof v);
+    if (level == IPPROTO_IP && name == IP_OPTIONS)
+        *rc = set_ip_options(x, s, val, len);
+    else if (level == IPPROTO_TCP && name == TCP_CONGESTION)
         *rc = set_congestion(x, s, val, len);
     else if (level == IPPROTO_TCP && name == TCP_ULP)
         *rc = -ENOENT;
@@ -213,6 +226,8 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
             *place(sl, o->what) = o->what == XT_SO_OOBINLINE ? (uint32_t)v : (uint32_t)v + 1;
         return rc;
     case BIT:
+        if (o->what == MISC_RECVERR && (rc = tell(x, s, XT_SO_RECVERR, v != 0)) < 0)
+            return rc;
         sl->misc = v ? sl->misc | o->what : sl->misc & ~o->what;
         return 0;
     case IGNORED:
@@ -227,7 +242,7 @@ XTCP_API int xtcp_setsockopt(struct xtcp *x, int s, int level, int name, const v
     int rc, v = 0;
     if (!sl)
         return -EBADF;
-    if (!val)
+    if (!val && (len || level != IPPROTO_IP || name != IP_OPTIONS)) /* these end by that */
         return len ? -EFAULT : -EINVAL;
     if (!xtcp_alive(x))
         return -ECONNABORTED;
@@ -272,56 +287,23 @@ static int ask_info(struct xtcp *x, int s, struct xt_tcp_info_abi *a)
     return xtcp_call(x, &c);
 }
 
-/* Linux's numbers of the states. */
-static uint8_t linux_state(uint32_t state)
-{
-    static const uint8_t numbers[XT_NSTATES] = {
-        [XT_CLOSED] = 7,      [XT_LISTEN] = 10,    [XT_SYN_SENT] = 2,  [XT_SYN_RECV] = 3,
-        [XT_ESTABLISHED] = 1, [XT_CLOSE_WAIT] = 8, [XT_FIN_WAIT1] = 4, [XT_CLOSING] = 11,
-        [XT_LAST_ACK] = 9,    [XT_FIN_WAIT2] = 5,  [XT_TIME_WAIT] = 6,
-    };
-    return state < XT_NSTATES ? numbers[state] : 7;
-}
-
 static int get_info(struct xtcp *x, int s, void *val, socklen_t *len)
 {
     struct xt_tcp_info_abi a;
     int rc = ask_info(x, s, &a);
     if (rc < 0)
         return rc;
-    uint32_t mss = a.snd_mss ? a.snd_mss : 536;
-    struct tcp_info t = {.tcpi_state = linux_state(a.state), .tcpi_ca_state = (uint8_t)a.ca_state};
-    t.tcpi_options = (uint8_t)a.options;
-    t.tcpi_snd_wscale = a.snd_wscale & 15;
-    t.tcpi_rcv_wscale = a.rcv_wscale & 15;
-    t.tcpi_backoff = (uint8_t)a.backoff;
-    t.tcpi_probes = (uint8_t)a.probes;
-    t.tcpi_rto = a.rto;
-    t.tcpi_ato = a.ato;
-    t.tcpi_snd_mss = a.snd_mss;
-    t.tcpi_rcv_mss = a.rcv_mss;
-    t.tcpi_unacked = (a.unacked + mss - 1) / mss;
-    t.tcpi_sacked = (a.sacked + mss - 1) / mss;
-    t.tcpi_lost = (a.lost + mss - 1) / mss;
-    t.tcpi_total_retrans = a.retrans;
-    t.tcpi_last_data_sent = a.last_data_sent_ms;
-    t.tcpi_last_data_recv = a.last_data_recv_ms;
-    t.tcpi_last_ack_recv = a.last_ack_recv_ms;
-    t.tcpi_rtt = a.srtt;
-    t.tcpi_rttvar = a.rttvar;
-    t.tcpi_min_rtt = a.min_rtt;
-    t.tcpi_snd_ssthresh = a.ssthresh / mss;
-    t.tcpi_snd_cwnd = a.cwnd / mss;
-    t.tcpi_advmss = a.rcv_mss;
-    t.tcpi_rcv_space = a.rcv_wnd;
-    t.tcpi_snd_wnd = a.snd_wnd;
-    t.tcpi_bytes_sent = a.bytes_sent;
-    t.tcpi_bytes_retrans = a.bytes_retrans;
-    t.tcpi_bytes_acked = a.bytes_acked;
-    t.tcpi_bytes_received = a.bytes_received;
-    t.tcpi_segs_out = (uint32_t)a.segs_out;
-    t.tcpi_segs_in = (uint32_t)a.segs_in;
+    struct xtcp_tcp_info t;
+    xtcp_tcp_info_fill(&t, &a);
     return give(val, len, &t, sizeof t);
+}
+
+static int get_ip_options(struct xtcp *x, int s, void *val, socklen_t *len)
+{
+    uint8_t o[IP_OPTIONS_MAX];
+    struct xtcp_cmd c = {.op = XT_OP_GETOPT, .slot = s, .arg = {XT_SO_IP_OPTIONS}, .data = o, .data_len = sizeof o};
+    int n = xtcp_call(x, &c);
+    return n < 0 ? n : give(val, len, o, (size_t)n);
 }
 
 static int get_congestion(struct xtcp *x, int s, void *val, socklen_t *len)
@@ -345,6 +327,15 @@ static int get_maxseg(struct xtcp *x, int s, struct xt_slot *sl, void *val, sock
     return give_int(val, len, (int)(a.state != XT_CLOSED && a.snd_mss ? a.snd_mss : set ? set : 536));
 }
 
+static int get_mtu(struct xtcp *x, int s, void *val, socklen_t *len)
+{
+    struct xt_tcp_info_abi a;
+    int rc = ask_info(x, s, &a);
+    if (rc < 0)
+        return rc;
+    return a.pmtu ? give_int(val, len, (int)a.pmtu) : -ENOTCONN;
+}
+
 /* What was asked for, or else what the ring has grown to. tx_size of a listener is something else. */
 static int get_buffer(struct xtcp *x, struct xt_slot *sl, uint32_t opt, void *val, socklen_t *len)
 {
@@ -355,13 +346,21 @@ static int get_buffer(struct xtcp *x, struct xt_slot *sl, uint32_t opt, void *va
     return give_int(val, len, (int)(set ? set : 2 * now));
 }
 
+/* The error that ended the connection, or else what the network has complained about without ending it (RFC 9293 SHLD-25). */
+static int take_any_error(struct xt_slot *sl)
+{
+    int err = xtcp_take_error(sl);
+    return err || !atomic_load_explicit(&sl->soft_error, memory_order_relaxed) ? err
+                                                                               : atomic_exchange(&sl->soft_error, 0);
+}
+
 static int get_socket(struct xtcp *x, struct xt_slot *sl, int name, void *val, socklen_t *len)
 {
     uint32_t l = *place(sl, XT_SO_LINGER);
     struct linger linger = {.l_onoff = l != 0, .l_linger = l ? (int)(l - 1) : 0};
     switch (name) {
     case SO_ERROR:
-        return give_int(val, len, xtcp_take_error(sl));
+        return give_int(val, len, take_any_error(sl));
     case SO_TYPE:
         return give_int(val, len, SOCK_STREAM);
     case SO_PROTOCOL:
@@ -425,6 +424,10 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
         if (name == TCP_ULP)
             return give(val, len, "", 0);
     }
+    if (level == IPPROTO_IP && name == IP_MTU)
+        return get_mtu(x, s, val, len);
+    if (level == IPPROTO_IP && name == IP_OPTIONS)
+        return get_ip_options(x, s, val, len);
     if (level == SOL_SOCKET && name == SO_ERROR && !xtcp_alive(x))
         return give_int(val, len, ECONNABORTED);
     if (level == SOL_SOCKET) {

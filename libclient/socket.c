@@ -76,17 +76,24 @@ static bool connected(struct xt_slot *sl, void *unused)
     return !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_CONNECTING);
 }
 
-/* Waits for the outcome of a connect that is under way. */
-static int finish_connect(struct xtcp *x, int s, struct xt_slot *sl)
+/* A connect that failed, and has told so, leaves no trace, as in Linux. */
+static int failed(struct xt_slot *sl, int err)
+{
+    atomic_fetch_or(&sl->oflags, (uint32_t)XT_OFLAG_FAILED);
+    return err;
+}
+
+/* Waits for the outcome of a connect that is under way; `early` is the answer when time is up. */
+static int finish_connect(struct xtcp *x, int s, struct xt_slot *sl, int early)
 {
     int rc = xtcp_wait(x, s, connected, NULL, xtcp_deadline(sl->sndtimeo_ms));
     if (rc == -EAGAIN)
-        return -EINPROGRESS;
+        return early;
     if (rc < 0)
         return rc;
     if ((rc = xtcp_take_error(sl)))
-        return -rc;
-    return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : -ECONNABORTED;
+        return failed(sl, -rc);
+    return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : failed(sl, -ECONNABORTED);
 }
 
 XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen)
@@ -95,27 +102,46 @@ XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, so
     struct xtcp_cmd c = {.op = XT_OP_CONNECT, .slot = s};
     if (!sl)
         return -EBADF;
-    int rc = from_sockaddr(addr, alen, &c), err;
+    int rc = from_sockaddr(addr, alen, &c), err, early = -EINPROGRESS;
     if (rc < 0)
         return rc;
     if (!(atomic_load(&sl->cond) & XT_COND_CONNECTING)) {
-        if ((err = xtcp_take_error(sl))) /* of the connect before, which nobody has asked for */
-            return -err;
+        /* As in Linux the call after one that answered EINPROGRESS tells how that ended, and only the next begins anew. */
+        uint32_t flags = atomic_fetch_and(&sl->oflags, ~(uint32_t)(XT_OFLAG_CONNECT | XT_OFLAG_FAILED));
+        if ((err = xtcp_take_error(sl)))
+            return failed(sl, -err);
+        if (flags & XT_OFLAG_CONNECT)
+            return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : failed(sl, -ECONNABORTED);
         rc = xtcp_call(x, &c);
         if (rc < 0)
             return rc;
-        if (!xtcp_blocking(sl, 0))
+        if (!xtcp_blocking(sl, 0)) {
+            atomic_fetch_or(&sl->oflags, (uint32_t)XT_OFLAG_CONNECT);
             return -EINPROGRESS; /* also when the outcome is known by now: Linux tells it by SO_ERROR only */
-    } else if (!xtcp_blocking(sl, 0)) {
-        return -EALREADY;
+        }
+    } else {
+        early = -EALREADY;
+        if (!xtcp_blocking(sl, 0))
+            return early;
     }
-    return finish_connect(x, s, sl);
+    return finish_connect(x, s, sl, early);
+}
+
+/* For the application there is no TIME_WAIT, as in Linux. */
+static bool is_over(struct xt_slot *sl)
+{
+    uint32_t state = atomic_load(&sl->state);
+    return state == XT_CLOSED || state == XT_TIME_WAIT;
 }
 
 XTCP_API int xtcp_shutdown(struct xtcp *x, int s, int how)
 {
     struct xtcp_cmd c = {.op = XT_OP_SHUTDOWN, .slot = s, .arg = {(uint64_t)(uint32_t)how}};
-    return xtcp_slot(x, s) ? xtcp_call(x, &c) : -EBADF;
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
+        return -EBADF;
+    int rc = xtcp_call(x, &c);
+    return rc == 0 && atomic_load(&sl->state) == XT_TIME_WAIT ? -ENOTCONN : rc;
 }
 
 /* True when another process of the family has the socket too. */
@@ -175,7 +201,7 @@ XTCP_API int xtcp_getpeername(struct xtcp *x, int s, struct sockaddr *addr, sock
     if (!sl)
         return -EBADF;
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
-    if (!(cond & XT_COND_CONNECTED) || atomic_load(&sl->state) == XT_CLOSED)
+    if (!(cond & XT_COND_CONNECTED) || is_over(sl))
         return -ENOTCONN;
     return xtcp_to_sockaddr(&sl->remote, addr, alen);
 }
@@ -253,7 +279,7 @@ XTCP_API unsigned xtcp_mask(struct xtcp *x, int s)
         return XTCP_MOVED;
     if (cond & XT_COND_CONNECTING)
         return err;
-    if (!(cond & (XT_COND_CONNECTED | XT_COND_RDHUP | XT_COND_WRSHUT)))
+    if (!(cond & (XT_COND_CONNECTED | XT_COND_RDHUP | XT_COND_WRSHUT)) || xtcp_is_failed(sl, cond))
         return err | POLLOUT | POLLWRNORM | POLLHUP;
     return err | data_mask(sl, cond);
 }

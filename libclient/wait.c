@@ -87,6 +87,7 @@ static void subscribe(struct xtcp_waiter *w, uint32_t s)
 /* Asks the daemon for a waiter and fills `w`; a descriptor number that it had before stays. */
 static int bring_up(struct xtcp *x, struct xtcp_waiter *w, bool again)
 {
+    uint32_t start = xtcp_start(x); /* before: a byte announced in vain costs little, one not announced much */
     int fd, number = xtcp_request(x, "waiter", "waiter", -1, &fd);
     if (number < 0)
         return number;
@@ -103,6 +104,7 @@ static int bring_up(struct xtcp *x, struct xtcp_waiter *w, bool again)
     w->sh = &x->boxes[number];
     w->ready = (xt_bitword *)(void *)(x->base + x->region->ready_off + (uint32_t)number * x->region->ready_stride);
     w->epoch = x->epoch;
+    w->start = start;
     w->owed = 0;
     w->spin_score = 15;
     return 0;
@@ -292,6 +294,11 @@ XTCP_API void xtcp_waiter_done(struct xtcp_waiter *w)
     fix(w);
     if (!atomic_exchange(&w->sh->sleeping, 0))
         w->owed++; /* whoever took the flag writes a byte, perhaps a moment later */
+    uint32_t start = xtcp_start(w->x);
+    if (w->start != start) {
+        w->start = start;
+        w->owed++;
+    }
     if (!w->owed)
         return;
     int saved = errno;
@@ -351,12 +358,27 @@ int xtcp_waiter_sleep(struct xtcp_waiter *w, uint64_t deadline)
         rc = -EAGAIN;
     else if (p[1].revents)
         atomic_store(&x->lost, true);
+    if (n > 0 && p[0].revents && !w->owed && atomic_load(&w->sh->sleeping))
+        w->owed = 1; /* nobody has announced it */
     errno = saved;
     return rc;
 }
 
 static void ignore(void *arg, uint32_t s)
 {
+}
+
+/* Does every handler of this process want calls to go on after its signal? Which one has just run is not known. Where they differ
+ * the call is interrupted: programs that leave SA_RESTART out mean it. */
+static bool restarts(void)
+{
+    struct sigaction sa;
+    for (int sig = 1; sig < NSIG; sig++)
+        if (sig != SIGSEGV && sig != SIGBUS && sig != SIGFPE && sig != SIGILL && sig != SIGABRT &&
+            sigaction(sig, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL && sa.sa_handler != SIG_IGN &&
+            !(sa.sa_flags & SA_RESTART))
+            return false;
+    return true;
 }
 
 int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg), void *arg, uint64_t deadline)
@@ -375,6 +397,8 @@ int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg
         if (!xtcp_waiter_spin(w)) {
             if (!xtcp_waiter_prepare(w) && !ready(sl, arg))
                 rc = xtcp_waiter_sleep(w, deadline);
+            if (rc == -EINTR && deadline == XTCP_FOREVER && restarts())
+                rc = 0; /* with a time-out Linux does not go on either */
             xtcp_waiter_done(w);
         }
         xtcp_waiter_take(w, ignore, NULL);

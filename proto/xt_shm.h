@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 2u
+#define XT_ABI_VERSION 3u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 64u            /* of one family, at a time */
 #define XT_MAX_WAITERS 1024u        /* of one family, at a time */
@@ -85,8 +85,9 @@ enum xt_op {
     XT_OP_SHUTDOWN, /* arg[0]: SHUT_RD, SHUT_WR, SHUT_RDWR */
     XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value; result of SNDBUF, RCVBUF, RCVLOWAT: the value in effect */
     XT_OP_INFO,     /* data: struct xt_tcp_info_abi */
+    XT_OP_NEWS,     /* wakes all subscribers of the slot */
+    XT_OP_GETOPT,   /* arg[0]: enum xt_opt, one whose value is data; result: its length, value in data */
     XT_OP_GROW_TX, /* the send ring is full and slot.tx_goal is larger: a larger one, with what is in it. The caller has tx_lock */
-    XT_OP_NEWS, /* wakes all subscribers of the slot */
     XT_OP_MAX
 };
 
@@ -110,6 +111,8 @@ enum xt_opt {
     XT_SO_TOS,
     XT_SO_TTL,
     XT_SO_CONGESTION, /* enum xt_cc_id; from here on not in optval */
+    XT_SO_RECVERR,    /* ICMP errors are told at once */
+    XT_SO_IP_OPTIONS, /* SETOPT: arg[1] is the length, data the options as IP_OPTIONS has them */
     XT_SO_RCVLOWAT,   /* bytes: the receive ring becomes twice as large */
     XT_SO_MAX
 };
@@ -123,8 +126,14 @@ struct xt_tcp_info_abi {
     uint32_t unacked, sacked, lost, retrans, last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms;
     uint32_t cc; /* enum xt_cc_id; before the connection is open, what it will be */
     uint64_t bytes_sent, bytes_retrans, bytes_acked, bytes_received, segs_out, segs_in;
+    uint32_t timeouts, rate_limited, advmss, pmtu, rexmit, notsent, reordering,
+        ecn; /* ecn: 1 in use, 2 a mark was seen */
+    uint32_t data_segs_in, data_segs_out, delivered, delivered_ce, dsacks, reord_seen, ooo_segs;
+    uint32_t rtos, rto_spells, rto_ms, busy_ms, rwnd_ms, sndbuf_ms;
+    uint32_t rcv_space; /* what the reader took in the last round trip; 0: not known */
+    uint64_t pacing_rate, delivery_rate;
 };
-static_assert(sizeof(struct xt_tcp_info_abi) == 152, "xt_tcp_info_abi");
+static_assert(sizeof(struct xt_tcp_info_abi) == 256, "xt_tcp_info_abi");
 
 struct xt_waiter {
     _Atomic uint32_t sleeping; /* set by the client before it sleeps, taken (exchanged with 0) by who wakes it */
@@ -141,9 +150,9 @@ struct xt_waiter {
     struct xt_addr addr;
     uint64_t arg[2];
     uint8_t rsv2[8];
-    uint8_t data[192];
+    uint8_t data[256];
 };
-static_assert(sizeof(struct xt_waiter) == 320, "xt_waiter");
+static_assert(sizeof(struct xt_waiter) == 384, "xt_waiter");
 static_assert(offsetof(struct xt_waiter, cmd_seq) == 64, "xt_waiter.cmd_seq");
 static_assert(sizeof(struct xt_tcp_info_abi) <= sizeof(((struct xt_waiter *)0)->data), "info fits the mailbox");
 
@@ -157,6 +166,13 @@ enum {
     XT_COND_URGENT = 0x20,    /* urgent data up to rx_urg */
     XT_COND_LISTEN = 0x40,
     XT_COND_CONNECTING = 0x80, /* SYN_SENT */
+    XT_COND_FIN = 0x100,       /* the peer's FIN came */
+};
+
+/* xt_slot.oflags, beside the O_ flags. */
+enum {
+    XT_OFLAG_FAILED = 1 << 29,  /* connect has told that it failed: the socket is as good as new */
+    XT_OFLAG_CONNECT = 1 << 30, /* a connect answered EINPROGRESS, and none since has told how it ended */
 };
 
 /* Owner in slot.tx_lock when the daemon has it: for as long as it takes to give free pages back. It never waits for the lock. */
@@ -186,15 +202,18 @@ struct xt_slot {
     _Atomic uint32_t rx_size, tx_size;
     uint32_t conn; /* the connection's ID as xtcpctl shows it */
     uint32_t snd_mss;
+    _Atomic int32_t
+        soft_error; /* what ICMP said of a connection that goes on: positive errno, for SO_ERROR; taken likewise */
+    uint32_t rsv00;
     _Atomic uint64_t rx_switch; /* stream offset */
-    _Atomic uint64_t rx_old;    /* offset of the old receive ring (a multiple of 4096) | log2 of its size */
     /* line 1, daemon, hot */
     _Atomic uint64_t rx_head;  /* stream offset: bytes received in order. Release: pairs with the reader's acquire */
     _Atomic uint64_t tx_tail;  /* stream offset: bytes acknowledged, the ring is free up to here */
     _Atomic uint64_t rx_urg;   /* stream offset of the urgent mark (one past the urgent byte) */
     _Atomic uint32_t acc_head; /* listener: connections put into the accept ring, wraps */
     _Atomic uint32_t tx_goal;  /* bytes of send ring that would suit; more than tx_size: may be asked for */
-    uint32_t rsv1[8];
+    _Atomic uint64_t rx_old;   /* offset of the old receive ring (a multiple of 4096) | log2 of its size */
+    uint32_t rsv1[6];
     /* line 2, client, hot */
     _Atomic uint64_t tx_head;          /* stream offset: bytes written. Release: pairs with the daemon's acquire */
     _Atomic uint64_t rx_tail;          /* stream offset: bytes consumed */
@@ -207,7 +226,7 @@ struct xt_slot {
     _Atomic uint64_t urg_read;         /* the urgent mark whose byte was read by MSG_OOB; the library's own */
     /* line 3, client, seldom: the open file description's and the library's state. The daemon only copies it from a listener to
      * its children. */
-    _Atomic uint32_t oflags;           /* O_NONBLOCK, O_ASYNC */
+    _Atomic uint32_t oflags;           /* O_NONBLOCK, O_ASYNC, XT_OFLAG_* */
     uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0: none */
     uint32_t rcvlowat;
     uint32_t reuse;                   /* SO_REUSEADDR as set */

@@ -27,7 +27,7 @@ bool xt_app_listener_begin(struct xt_session *s, uint32_t i)
         return false;
     p->kind = XT_SLOT_LISTEN;
     p->acc_first = p->acc_last = XT_NO_PSLOT;
-    p->acc_head = p->acc_tail = p->syn_recv = 0;
+    p->acc_head = p->acc_tail = p->syn_recv = 0; /* of the ring that xt_arena_alloc() has just given */
     p->next_listener = s->listeners;
     s->listeners = i;
     atomic_store(&sh->acc_tail, 0);
@@ -223,7 +223,9 @@ void xt_app_child_ready(struct xt_app *a, struct xt_conn *c)
     }
     struct xt_pslot *l = &s->ps[li], *p = &s->ps[c->slot];
     uint32_t *ring = (uint32_t *)(void *)(s->base + l->tx.off);
-    ring[l->acc_head++ & (ring_entries(l) - 1)] = c->slot;
+    ring[l->acc_head & (ring_entries(l) - 1)] = c->slot;
+    atomic_signal_fence(memory_order_seq_cst); /* a successor takes what acc_head says is there */
+    l->acc_head++;
     if (l->acc_last == XT_NO_PSLOT)
         l->acc_first = c->slot;
     else

@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/app/internal.h"
@@ -15,17 +17,25 @@
 
 #define GLOBAL_SIZE 4096
 
-/* The page that all clients read. Sealed after the daemon's own mapping, which alone stays writable. */
+/* The page that all clients read. The next stack process must be able to write it, so it is not sealed against that: clients get a
+ * descriptor that is open for reading, and its mode keeps other users from opening it anew. */
 static int make_global(struct xt_app *a)
 {
-    a->global_fd = memfd_create("xtcp-global", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (a->global_fd < 0 || ftruncate(a->global_fd, GLOBAL_SIZE) < 0)
+    char path[32];
+    bool kept = a->cfg.global_fd > 0;
+    a->global_fd = kept ? a->cfg.global_fd : memfd_create("xtcp-global", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (a->global_fd < 0)
+        return -errno;
+    if (!kept && (ftruncate(a->global_fd, GLOBAL_SIZE) < 0 || fchmod(a->global_fd, 0600) < 0 ||
+                  fcntl(a->global_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0))
         return -errno;
     void *p = mmap(NULL, GLOBAL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, a->global_fd, 0);
     if (p == MAP_FAILED)
         return -errno;
     a->global = p;
-    if (fcntl(a->global_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+    snprintf(path, sizeof path, "/proc/self/fd/%d", a->global_fd);
+    a->global_ro = open(path, O_RDONLY | O_CLOEXEC);
+    if (a->global_ro < 0)
         return -errno;
     a->global->magic = XT_REGION_MAGIC;
     a->global->abi = XT_ABI_VERSION;
@@ -67,7 +77,7 @@ int xt_app_new(struct xt_app **out, const struct xt_app_cfg *cfg)
     if (!a)
         return -ENOMEM;
     a->cfg = *cfg;
-    a->global_fd = a->data_fd = a->ctl_fd = -1;
+    a->global_fd = a->global_ro = a->data_fd = a->ctl_fd = -1;
     set_defaults(&a->cfg);
     a->sessions = calloc(a->cfg.max_sessions, sizeof *a->sessions);
     a->index_used = calloc(a->cfg.max_sessions, sizeof *a->index_used);
@@ -92,8 +102,8 @@ void xt_app_free(struct xt_app *a)
             xt_session_free(a->sessions[i]);
     if (a->global)
         munmap(a->global, GLOBAL_SIZE);
-    const int fds[] = {a->global_fd, a->data_fd, a->ctl_fd};
-    for (unsigned i = 0; i < 3; i++)
+    const int fds[] = {a->global_fd, a->global_ro, a->data_fd, a->ctl_fd};
+    for (unsigned i = 0; i < 4; i++)
         if (fds[i] >= 0)
             close(fds[i]);
     free(a->sessions);
@@ -109,6 +119,18 @@ void xt_app_free(struct xt_app *a)
 int xt_app_global_fd(const struct xt_app *a)
 {
     return a->global_fd;
+}
+
+int xt_app_global_ro(const struct xt_app *a)
+{
+    return a->global_ro;
+}
+
+void xt_app_on_end(struct xt_app *a, void (*on_end)(void *session))
+{
+    for (uint32_t i = 0; i < a->sessions_high; i++)
+        if (a->sessions[i])
+            a->sessions[i]->on_end = on_end;
 }
 
 struct xt_global *xt_app_global(struct xt_app *a)

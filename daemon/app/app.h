@@ -28,12 +28,14 @@ struct xt_app_cfg {
     uint32_t somaxconn;              /* 4096 */
     uint32_t spin_us;                /* clients' spin before sleeping; 50 */
     bool (*may_bind_low)(uid_t uid); /* ports below 1024; NULL: root only */
+    int global_fd;                   /* of the last stack process, taken over; 0 or less: none */
 };
 
-/* `global_fd`: memfd of struct xt_global made by xt_app_new, sealed: pass it to clients. */
+/* `global_fd`: memfd of struct xt_global; clients get it by xt_app_global_ro(), open for reading only. */
 int xt_app_new(struct xt_app **out, const struct xt_app_cfg *cfg);
 void xt_app_free(struct xt_app *a);
 int xt_app_global_fd(const struct xt_app *a);
+int xt_app_global_ro(const struct xt_app *a);
 struct xt_global *xt_app_global(struct xt_app *a);
 
 /* Binds app and stack to each other; `xt_app_stack_ops` gives event, admit and need_bufs (tx is the shard's). Before threads. */
@@ -53,6 +55,31 @@ int xt_session_doorbell(const struct xt_session *s);
 int xt_session_add_proc(struct xt_session *s, pid_t pid);
 /* A waiter for a proc: returns its index, `*fd` is the eventfd to be passed to the client (borrowed), or -ENOBUFS, -EMFILE. */
 int xt_session_add_waiter(struct xt_session *s, uint32_t proc, int *fd);
+
+/* ---- [ctl], across stack processes ---- */
+
+/* What of a session must be kept for the next stack process: the ledger, and what goes by its id and these letters. */
+enum {
+    XT_KEEP_LEDGER = 'l',
+    XT_KEEP_REGION = 'm',
+    XT_KEEP_DOORBELL = 'b',
+    XT_KEEP_READER = 'r', /* of waiter n: the pipe's ends */
+    XT_KEEP_WRITER = 'w',
+    XT_KEEP_CONTROL = 'c', /* of proc n: the control connection; the control plane's */
+};
+int xt_session_ledger(const struct xt_session *s);
+/* Procs in use, a bit for each; and what pid a proc says it has. */
+uint64_t xt_session_procs(const struct xt_session *s);
+pid_t xt_session_proc_pid(const struct xt_session *s, uint32_t proc);
+/* Waiter `w` and its descriptors (borrowed). False: there is none. */
+bool xt_session_waiter(const struct xt_session *s, uint32_t w, uint32_t *proc, int *rfd, int *wfd);
+
+/* Makes a session of what another stack process has left; before the data plane starts. Takes `ledger_fd` over. take() gives the
+ * descriptors of session `id` by the letters above, or -1. Returns 0; -EPROTO when it cannot be used; or another negative errno. */
+int xt_session_open(struct xt_app *a, int ledger_fd, int (*take)(void *arg, uint32_t id, char what, uint32_t n),
+                    void *arg, struct xt_session **out);
+/* Who is told when a session ends that xt_session_open() has made. */
+void xt_app_on_end(struct xt_app *a, void (*on_end)(void *session));
 
 enum xt_msg_type {
     XT_MSG_SESSION,   /* ctl to data: session begins (ptr: struct xt_session) */
@@ -79,6 +106,10 @@ void xt_session_free(struct xt_session *s);
 
 /* ---- [data] ---- */
 
+/* Takes up the sessions that xt_session_open() has made, with their connections; resets connections that belong to none. Before
+ * the first frame is taken. */
+void xt_app_revive(struct xt_app *a, uint64_t now_us);
+
 /* Takes messages, commands and dirty slots of every session. True when there was anything. */
 bool xt_app_poll(struct xt_app *a, uint64_t now_us);
 /* Publishes what stack events have left (readiness, wake-ups): once at the end of a batch. */
@@ -102,7 +133,8 @@ void xt_app_owner(struct xt_app *a, const struct xt_conn *c, struct xt_owner *ou
 
 struct xt_app_stats {
     uint64_t sessions, sessions_ended, liars, commands, wakeups, doorbells, accepts, backlog_drops;
-    uint64_t bytes_mapped; /* ring bytes handed out now */
+    uint64_t sessions_revived, strays; /* at start: clients taken over; connections without one, which were reset */
+    uint64_t bytes_mapped;             /* ring bytes handed out now */
     uint64_t rx_grown, tx_grown, rings_trimmed;
 };
 const struct xt_app_stats *xt_app_stats(const struct xt_app *a);

@@ -2,6 +2,7 @@
 #include "daemon/app/arena.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,7 +91,9 @@ bool xt_arena_alloc(struct xt_arena *a, uint32_t size, struct xt_extent *out)
             return false;
         }
     }
-    *out = (struct xt_extent){off, size};
+    out->off = off;
+    atomic_signal_fence(memory_order_seq_cst); /* an extent in a ledger is one as soon as it has a size */
+    out->size = size;
     *a->used_bytes += size;
     return true;
 }
@@ -99,9 +102,44 @@ void xt_arena_release(struct xt_arena *a, struct xt_extent *e)
 {
     if (!e->size)
         return;
+    unsigned k = class_of(e->size);
     *a->used_bytes -= e->size;
-    push(a, class_of(e->size), e->off, true);
-    *e = (struct xt_extent){0, 0};
+    e->size = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+    push(a, k, e->off, true);
+    e->off = 0;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const struct xt_extent *x = a, *y = b;
+    return x->off < y->off ? -1 : x->off > y->off;
+}
+
+/* The space between two extents becomes free ones, the largest first. */
+static void fill_gap(struct xt_arena *a, uint64_t off, uint64_t end)
+{
+    for (unsigned k = XT_ARENA_CLASSES; k-- > 0;)
+        for (uint64_t size = 1ULL << (k + XT_ARENA_MIN_SHIFT); end - off >= size; off += size)
+            push(a, k, off, false);
+}
+
+bool xt_arena_adopt(struct xt_arena *a, struct xt_extent *e, uint32_t n)
+{
+    uint64_t top = a->top, sum = 0;
+    qsort(e, n, sizeof *e, by_offset);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t size = e[i].size;
+        if (size & (size - 1) || size < 1u << XT_ARENA_MIN_SHIFT || e[i].off < top || e[i].off % 4096 ||
+            e[i].off > a->end || a->end - e[i].off < size)
+            return false;
+        fill_gap(a, top, e[i].off);
+        top = e[i].off + size;
+        sum += size;
+    }
+    a->top = top;
+    *a->used_bytes += sum;
+    return true;
 }
 
 void xt_arena_trim(struct xt_arena *a, const struct xt_extent *e)

@@ -35,6 +35,10 @@ void xt_arena_fini(struct xt_arena *a);
 /* An extent of `size` bytes (a power of two, 4 KiB to 1 GiB); its contents are undefined. False: no room. */
 bool xt_arena_alloc(struct xt_arena *a, uint32_t size, struct xt_extent *out);
 
+/* Takes note of `n` extents that were handed out by another arena over the same bytes; sorts them. Once, right after
+ * xt_arena_init(). False: they cannot have been, or no memory. */
+bool xt_arena_adopt(struct xt_arena *a, struct xt_extent *e, uint32_t n);
+
 /* Gives an extent back and clears *e; one of size 0 is fine. */
 void xt_arena_release(struct xt_arena *a, struct xt_extent *e);
 

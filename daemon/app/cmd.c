@@ -8,11 +8,12 @@
 #include "proto/xt_cc.h"
 
 struct cmd {
-    uint32_t op, slot, proc;
+    uint32_t op, slot, proc, seq;
     uint16_t port;
     struct xt_addr addr;
     uint64_t arg[2];
     struct xt_waiter *box;
+    struct xt_pwaiter *pw;
 };
 
 static bool may_bind(const struct xt_session *s, uint16_t port)
@@ -62,7 +63,9 @@ static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint
 
 static int cmd_socket(struct xt_session *s, const struct cmd *c)
 {
-    uint32_t i;
+    uint32_t i = c->pw->made;
+    if (c->pw->made_seq == c->seq && xt_app_is_used(s, i) && s->ps[i].kind == XT_SLOT_FRESH)
+        return (int)i; /* the stack process died before the answer */
     int rc = xt_app_slot_new(s, &i);
     if (rc < 0) {
         settle_closes(s->app);
@@ -71,6 +74,8 @@ static int cmd_socket(struct xt_session *s, const struct cmd *c)
     if (rc < 0)
         return rc;
     s->slots[i].local.addr = s->slots[i].remote.addr = xt_addr_v4(0);
+    c->pw->made = i;
+    c->pw->made_seq = c->seq;
     atomic_fetch_or(&xt_app_hold(s, c->proc)[i / 64], 1ULL << (i % 64));
     return (int)i;
 }
@@ -118,6 +123,7 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     l->rx_size = p->rcvbuf; /* what a child offers before it has its rings */
     l->tx_size = p->sndbuf;
     p->conn = l->index;
+    p->conn_gen = l->gen;
     if (!xt_app_listener_begin(s, i)) {
         xt_stack_close(a->stack, l, a->now_us);
         p->conn = XT_NO_CONN;
@@ -149,6 +155,7 @@ static void make_fresh(struct xt_session *s, uint32_t i)
     atomic_store(&sh->rx_told, 0);
     atomic_store(&sh->urg_read, 0);
     atomic_store(&sh->so_error, 0);
+    atomic_store(&sh->soft_error, 0);
     atomic_store(&sh->state, XT_CLOSED);
     atomic_store_explicit(&sh->cond, 0, memory_order_release);
 }
@@ -187,7 +194,7 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
     if (p->bound)
         local = p->local;
     struct prep pr = {s, i};
-    int rc = xt_stack_connect(a->stack, &local, &remote, a->now_us, prepare_conn, &pr, &conn);
+    int rc = xt_stack_connect_options(a->stack, &local, &remote, &p->ipopt, a->now_us, prepare_conn, &pr, &conn);
     if (rc < 0) {
         p->conn = XT_NO_CONN;
         make_fresh(s, i);
@@ -219,6 +226,8 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
         return -ENOTCONN;
     if (p->cond & XT_COND_CONNECTING) { /* Linux disconnects */
         xt_stack_abort(a->stack, xt_app_conn(s, p), a->now_us);
+        p->cond = XT_COND_ERROR;
+        p->pending_error = ECONNRESET;
         return 0;
     }
     if (!xt_app_slot_pull(s, i)) /* the FIN comes after what is queued */
@@ -227,6 +236,8 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
     p->cond |= (rd ? XT_COND_RDHUP : 0u) | (wr ? XT_COND_WRSHUT : 0u);
     if ((p->cond & (XT_COND_RDHUP | XT_COND_WRSHUT)) == (XT_COND_RDHUP | XT_COND_WRSHUT))
         p->cond |= XT_COND_HUP;
+    if (rd && conn)
+        xt_tcp_shutdown_rd(conn);
     if (wr && conn)
         xt_stack_shutdown(a->stack, conn, a->now_us);
     atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
@@ -240,6 +251,72 @@ static int cmd_news(struct xt_session *s, uint32_t i, const struct cmd *c)
     return 0;
 }
 
+static void put_state(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
+{
+    o->state = t->state;
+    o->ca_state = t->ca_state;
+    o->options = t->options;
+    o->snd_wscale = t->snd_wscale;
+    o->rcv_wscale = t->rcv_wscale;
+    o->backoff = t->backoff;
+    o->probes = t->probes;
+    o->snd_mss = t->snd_mss;
+    o->rcv_mss = t->rcv_mss;
+    o->rto = t->rto;
+    o->ato = t->ato;
+    o->srtt = t->srtt;
+    o->rttvar = t->rttvar;
+    o->min_rtt = t->min_rtt;
+    o->cwnd = t->cwnd;
+    o->ssthresh = t->ssthresh;
+    o->snd_wnd = t->snd_wnd;
+    o->rcv_wnd = t->rcv_wnd;
+}
+
+static void put_flight(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
+{
+    o->unacked = t->unacked;
+    o->sacked = t->sacked;
+    o->lost = t->lost;
+    o->retrans = t->retrans;
+    o->last_data_sent_ms = t->last_data_sent_ms;
+    o->last_data_recv_ms = t->last_data_recv_ms;
+    o->last_ack_recv_ms = t->last_ack_recv_ms;
+    o->cc = t->cc;
+    o->rexmit = t->rexmit;
+    o->notsent = t->notsent;
+    o->reordering = t->reordering;
+    o->pacing_rate = t->pacing_rate;
+    o->delivery_rate = t->delivery_rate;
+    o->rate_limited = t->rate_limited;
+}
+
+static void put_counts(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
+{
+    o->bytes_sent = t->bytes_sent;
+    o->bytes_retrans = t->bytes_retrans;
+    o->bytes_acked = t->bytes_acked;
+    o->bytes_received = t->bytes_received;
+    o->segs_out = t->segs_out;
+    o->segs_in = t->segs_in;
+    o->timeouts = t->timeouts;
+    o->advmss = t->advmss;
+    o->pmtu = t->pmtu;
+    o->data_segs_in = t->data_segs_in;
+    o->data_segs_out = t->data_segs_out;
+    o->delivered = t->delivered;
+    o->delivered_ce = t->delivered_ce;
+    o->dsacks = t->dsacks;
+    o->reord_seen = t->reord_seen;
+    o->ooo_segs = t->ooo_segs;
+    o->rtos = t->rtos;
+    o->rto_spells = t->rto_spells;
+    o->rto_ms = t->rto_ms;
+    o->busy_ms = t->busy_ms;
+    o->rwnd_ms = t->rwnd_ms;
+    o->sndbuf_ms = t->sndbuf_ms;
+}
+
 static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
     struct xt_pslot *p = &s->ps[i];
@@ -250,38 +327,11 @@ static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
         struct xt_tcp_ctx ctx = {.now_us = s->app->now_us, .cfg = &xt_stack_cfg(s->app->stack)->tcp};
         struct xt_tcp_info t;
         xt_tcp_info(conn, &ctx, &t);
-        o = (struct xt_tcp_info_abi){t.state,
-                                     t.ca_state,
-                                     t.options,
-                                     t.snd_wscale,
-                                     t.rcv_wscale,
-                                     t.backoff,
-                                     t.probes,
-                                     t.snd_mss,
-                                     t.rcv_mss,
-                                     t.rto,
-                                     t.ato,
-                                     t.srtt,
-                                     t.rttvar,
-                                     t.min_rtt,
-                                     t.cwnd,
-                                     t.ssthresh,
-                                     t.snd_wnd,
-                                     t.rcv_wnd,
-                                     t.unacked,
-                                     t.sacked,
-                                     t.lost,
-                                     t.retrans,
-                                     t.last_data_sent_ms,
-                                     t.last_data_recv_ms,
-                                     t.last_ack_recv_ms,
-                                     t.cc,
-                                     t.bytes_sent,
-                                     t.bytes_retrans,
-                                     t.bytes_acked,
-                                     t.bytes_received,
-                                     t.segs_out,
-                                     t.segs_in};
+        put_state(&o, &t);
+        put_flight(&o, &t);
+        put_counts(&o, &t);
+        o.rcv_space = p->tune.space;
+        o.ecn = (conn->ecn & XT_CE_OK ? 1 : 0) | (conn->ecn & XT_CE_SEEN ? 2 : 0);
     }
     memcpy(c->box->data, &o, sizeof o);
     return 0;
@@ -347,6 +397,9 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
     case XT_SO_USER_TIMEOUT:
         o->user_timeout = n;
         return true;
+    case XT_SO_RECVERR:
+        o->recverr = on;
+        return true;
     case XT_SO_TOS:
         o->tos = (uint8_t)n;
         return true;
@@ -376,6 +429,8 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
         return 0;
     }
     switch (c->arg[0]) {
+    case XT_SO_IP_OPTIONS:
+        return xt_app_set_ip_options(s, p, c->box->data, c->arg[1]);
     case XT_SO_MAXSEG:
         if (c->arg[1] && (c->arg[1] < 88 || c->arg[1] > 32767))
             return -EINVAL;
@@ -395,12 +450,17 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
     }
 }
 
+static int cmd_getopt(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    return c->arg[0] == XT_SO_IP_OPTIONS ? xt_app_get_ip_options(s, &s->ps[i], c->box->data) : -ENOPROTOOPT;
+}
+
 static int run(struct xt_session *s, const struct cmd *c)
 {
     static int (*const ops[XT_OP_MAX])(struct xt_session *, uint32_t, const struct cmd *) = {
         [XT_OP_BIND] = cmd_bind,         [XT_OP_LISTEN] = cmd_listen, [XT_OP_CONNECT] = cmd_connect,
         [XT_OP_SHUTDOWN] = cmd_shutdown, [XT_OP_SETOPT] = cmd_setopt, [XT_OP_INFO] = cmd_info,
-        [XT_OP_GROW_TX] = cmd_grow_tx,   [XT_OP_NEWS] = cmd_news,
+        [XT_OP_GROW_TX] = cmd_grow_tx,   [XT_OP_NEWS] = cmd_news,     [XT_OP_GETOPT] = cmd_getopt,
     };
     if (c->op == XT_OP_NOP)
         return 0;
@@ -418,14 +478,15 @@ void xt_app_cmd(struct xt_session *s, uint32_t w)
     struct xt_pwaiter *pw = &s->pw[w];
     struct xt_waiter *box = &s->waiters[w];
     if (s->lied || atomic_load_explicit(&pw->state, memory_order_acquire) != XT_WAITER_LIVE ||
-        !(atomic_load(&s->procs_live) & 1ULL << pw->proc))
+        !(atomic_load(&s->l->procs_live) & 1ULL << pw->proc))
         return;
     uint32_t seq = atomic_load_explicit(&box->cmd_seq, memory_order_acquire); /* pairs with the client's release */
     if (seq == pw->cmd_seen)
         return;
     pw->cmd_seen = seq;
     const volatile struct xt_waiter *in = box;
-    struct cmd c = {.op = in->op, .slot = in->slot, .proc = pw->proc, .port = in->port, .box = box};
+    struct cmd c = {
+        .op = in->op, .slot = in->slot, .proc = pw->proc, .seq = seq, .port = in->port, .box = box, .pw = pw};
     for (unsigned k = 0; k < sizeof c.addr.b; k++)
         c.addr.b[k] = in->addr.b[k];
     c.arg[0] = in->arg[0];

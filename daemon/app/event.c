@@ -79,11 +79,15 @@ static void take_conditions(struct xt_pslot *p, const struct xt_conn *c, uint32_
     if (ev & XT_EV_CONNECTED)
         p->cond = (p->cond & ~(uint32_t)XT_COND_CONNECTING) | XT_COND_CONNECTED;
     if (ev & XT_EV_PEER_FIN)
-        p->cond |= XT_COND_RDHUP;
+        p->cond |= XT_COND_RDHUP | XT_COND_FIN;
     if (ev & XT_EV_URGENT) {
         p->rx_urg = c->rx_urg;
         p->cond |= XT_COND_URGENT;
     }
+    if (ev & XT_EV_SOFT_ERROR)
+        p->pending_error = c->soft_err;
+    if (ev & XT_EV_SOFT)
+        p->pending_soft = c->soft_err;
     if (ev & XT_EV_ERROR)
         p->pending_error = c->err;
     if (ev & (XT_EV_ERROR | XT_EV_CLOSED)) {
@@ -111,7 +115,7 @@ void xt_app_event(void *arg, struct xt_conn *c, uint32_t ev)
     if (p->kind == XT_SLOT_CONN) {
         bool news = take_counters(p, c);
         take_conditions(p, c, ev);
-        news |= (ev & ~(uint32_t)(XT_EV_WRITABLE | XT_EV_ACK_NOW | XT_EV_READABLE)) != 0;
+        news |= (ev & ~(uint32_t)(XT_EV_WRITABLE | XT_EV_ACK_NOW | XT_EV_READABLE | XT_EV_SOFT)) != 0;
         xt_app_changed(s, i, news);
     }
     if (ev & XT_EV_CLOSED) { /* the record is gone after this call */
@@ -162,6 +166,10 @@ static void store_slot(struct xt_session *s, uint32_t i)
         atomic_store_explicit(&sh->so_error, p->pending_error, memory_order_relaxed);
         p->pending_error = 0;
     }
+    if (p->pending_soft) {
+        atomic_store_explicit(&sh->soft_error, p->pending_soft, memory_order_relaxed);
+        p->pending_soft = 0;
+    }
     atomic_store_explicit(&sh->state, c ? c->state : XT_CLOSED, memory_order_relaxed);
     atomic_store_explicit(&sh->cond, p->cond, memory_order_release);
 }
@@ -170,7 +178,7 @@ static void store_slot(struct xt_session *s, uint32_t i)
 static void tell(struct xt_session *s, uint32_t i)
 {
     uint64_t subs = atomic_load(&s->slots[i].subs);
-    uint32_t high = atomic_load_explicit(&s->waiters_high, memory_order_relaxed);
+    uint32_t high = atomic_load_explicit(&s->l->waiters_high, memory_order_relaxed);
     for (; subs; subs &= subs - 1)
         for (uint32_t w = (uint32_t)__builtin_ctzll(subs); w < high; w += 64)
             if (atomic_load_explicit(&s->pw[w].state, memory_order_acquire) == XT_WAITER_LIVE) {

@@ -8,6 +8,7 @@
 
 #include "daemon/app/app.h"
 #include "daemon/app/arena.h"
+#include "daemon/app/ledger.h"
 #include "daemon/app/tune.h"
 
 #define XT_DIRTY_BUDGET 2048u /* dirty slots of a session in one round */
@@ -26,7 +27,8 @@ enum xt_slot_kind {
     XT_SLOT_DEAD, /* had one; the descriptor, perhaps unread data, are all that is left */
 };
 
-/* The daemon's own side of a slot: private copies of every counter a client can write, and what a client must not. */
+/* The daemon's own side of a slot: private copies of every counter a client can write, and what a client must not. It stands in the
+ * session's ledger and outlives the stack process. */
 struct xt_pslot {
     uint8_t kind;          /* enum xt_slot_kind */
     bool queued;           /* in a listener's accept queue: alive without a holder */
@@ -39,13 +41,16 @@ struct xt_pslot {
     bool any_local;        /* bound to the unspecified address */
     bool left;             /* the relay has been told that it alone holds the socket */
     uint32_t conn;         /* index of the record, or XT_NO_CONN */
+    uint32_t conn_gen;     /* and its life */
     uint32_t cond;         /* XT_COND_* as published */
     int32_t pending_error; /* so_error to publish */
+    int32_t pending_soft;  /* soft_error to publish */
     uint32_t gen;
     uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
     struct xt_extent rx, tx;
     struct xt_extent rx_old; /* holds what is unread before rx_switch; size 0: all has been read */
     uint64_t rx_switch;
+    struct xt_extent rx_new, tx_new; /* what a change under way leads to (rings.c); size 0: none is */
     struct xt_tune tune;
     bool rx_fixed, tx_fixed; /* the program has set SO_RCVBUF, SO_SNDBUF; or there is no room to grow */
     bool cold;               /* the rings' pages were given back */
@@ -56,20 +61,12 @@ struct xt_pslot {
     int32_t linger; /* SO_LINGER: -1 off, else seconds */
     uint32_t sndbuf, rcvbuf;
     uint16_t maxseg;
+    struct xt_ipopt ipopt; /* IP_OPTIONS for a connection to come */
     /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
     uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
     uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
     uint32_t backlog, syn_recv;
     uint32_t next_listener; /* list of the session's listeners */
-};
-
-enum { XT_WAITER_FREE, XT_WAITER_LIVE };
-
-struct xt_pwaiter {
-    _Atomic uint32_t state; /* FREE to LIVE by [ctl], back by [data] */
-    uint32_t proc;
-    int rfd, wfd; /* wake-up pipe; the client has rfd */
-    uint32_t cmd_seen;
 };
 
 struct xt_session {
@@ -79,8 +76,9 @@ struct xt_session {
     pid_t pid;
     uid_t uid;
     char comm[24];
-    int memfd, doorbell;
+    int memfd, doorbell, ledger_fd;
 
+    struct xt_ledger *l;
     uint8_t *base;
     uint64_t size;
     struct xt_region *region;
@@ -91,16 +89,12 @@ struct xt_session {
     uint64_t hold_off, hold_stride, ready_off, ready_stride;
     uint32_t max_slots;
 
-    _Atomic uint64_t procs_used; /* index taken: set by [ctl], cleared by [data] when nothing of the proc is left */
-    _Atomic uint64_t procs_live; /* its hold bits count: likewise, cleared at its death */
-    _Atomic uint32_t waiters_high;
-    _Atomic uint32_t relay; /* (waiter + 1) << 8 | proc of the daemon's own (relay.h), 0: none; written by [ctl] */
-    struct xt_pwaiter *pw;
+    struct xt_pwaiter *pw;                 /* in the ledger */
     uint64_t touched[XT_MAX_WAITERS / 64]; /* waiters to be woken at the next flush */
     bool in_touched;
 
-    struct xt_pslot *ps;
-    uint64_t *used; /* bitmap: kind != FREE */
+    struct xt_pslot *ps; /* in the ledger */
+    uint64_t *used;      /* bitmap: kind != FREE */
     uint32_t nused, hint;
     uint32_t listeners; /* first of the list, XT_NO_PSLOT: none */
     struct xt_arena arena;
@@ -111,6 +105,7 @@ struct xt_session {
     uint32_t trim_at;   /* slot that the next look for idle rings begins with */
     uint32_t nretired;  /* of xt_app.retired */
     bool ended;         /* no proc is left, or the client lied */
+    bool revive;        /* left by another stack process, not yet taken up by this one's data plane */
     int lied;           /* errno why it was dropped, 0: it was not */
 };
 
@@ -135,7 +130,7 @@ struct xt_retired {
 struct xt_app {
     struct xt_app_cfg cfg;
     struct xt_global *global;
-    int global_fd;
+    int global_fd, global_ro;
     struct xt_stack *stack;
     uint64_t now_us;
 
@@ -239,6 +234,9 @@ void xt_app_rx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c, uint32_
 uint32_t xt_app_tx_goal(const struct xt_session *s, const struct xt_pslot *p, const struct xt_conn *c);
 /* XT_OP_GROW_TX: returns 0, also when nothing changes. */
 int xt_app_tx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c);
+/* A slot that another stack process has left: finishes the change of a ring that its record `c` (NULL: none) knows of, forgets one
+ * that it does not, says so to the client, and frees a lock that the dead process had. */
+void xt_app_rings_revive(struct xt_session *s, uint32_t i, const struct xt_conn *c);
 /* Frees send rings that nothing points to any more; once in each round. */
 void xt_app_rings_settle(struct xt_app *a);
 /* Looks at some slots for rings that are empty and idle, and gives their pages back. */
@@ -274,6 +272,10 @@ bool xt_app_admit_open(void *arg, const struct xt_conn *listener);
 /* ---- cmd.c ---- */
 
 void xt_app_cmd(struct xt_session *s, uint32_t waiter);
+/* ipopt.c: IP_OPTIONS. `raw` is the client's. Returns 0 or -EINVAL. */
+int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volatile uint8_t *raw, uint64_t len);
+/* Writes the options to `out` (XT_IPOPT_MAX bytes); returns how many bytes. */
+int xt_app_get_ip_options(const struct xt_session *s, const struct xt_pslot *p, uint8_t *out);
 /* Copies a slot's options to its connection. */
 void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c);
 

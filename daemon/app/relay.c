@@ -36,7 +36,7 @@ static void mark(struct xt_relay *r, uint32_t slot)
 int xt_relay_open(struct xt_relay *r, struct xt_session *s)
 {
     int rfd = -1;
-    if (atomic_load(&s->relay))
+    if (atomic_load(&s->l->relay))
         return -EBUSY;
     int proc = xt_session_add_proc(s, getpid());
     if (proc < 0)
@@ -53,13 +53,13 @@ int xt_relay_open(struct xt_relay *r, struct xt_session *s)
         return waiter < 0 ? waiter : -EMFILE;
     }
     atomic_store(&s->waiters[r->waiter].sleeping, 1);
-    atomic_store(&s->relay, (r->waiter + 1) << 8 | r->proc);
+    atomic_store(&s->l->relay, (r->waiter + 1) << 8 | r->proc);
     return 0;
 }
 
 void xt_relay_close(struct xt_relay *r)
 {
-    atomic_store(&r->session->relay, 0);
+    atomic_store(&r->session->l->relay, 0);
     xt_relay_forget(r);
 }
 

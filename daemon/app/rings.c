@@ -3,7 +3,11 @@
  *
  * The daemon writes the receive ring, so it may change it at any time: what is unread stays where it is, new bytes go to the new
  * ring (proto/xt_shm.h has the order of stores). The client writes the send ring, so it must ask, holding its lock; the bytes
- * are then copied. */
+ * are then copied.
+ *
+ * The process may be killed in the midst of it. So the new ring is first written down beside the old one (rx_new, tx_new); then the
+ * record changes its size, all at once (xt_conn_begin, xt_conn_end), and with that the change has happened; then the ledger and the
+ * slot follow. A successor sees by the record's size which of the two rings is the one (xt_app_rings_revive). */
 #include <stdlib.h>
 
 #include "daemon/app/internal.h"
@@ -55,28 +59,62 @@ static bool alloc_more(struct xt_session *s, uint32_t size, struct xt_extent *e)
     return xt_arena_room(&s->arena) / 4 >= size && xt_arena_alloc(&s->arena, size, e);
 }
 
+/* The compiler keeps the stores before and after apart; who finds what a dead process has left sees them in that order. */
+static void in_order(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* `e` becomes what `new` is. Can be done again at any point of it. */
+static void replace(struct xt_extent *e, struct xt_extent *new)
+{
+    *e = *new;
+    in_order();
+    new->size = 0;
+    in_order();
+}
+
 /* ---- receive ---- */
+
+static void replace_rx(struct xt_pslot *p)
+{
+    if (!p->rx_old.size) {
+        p->rx_old.off = p->rx.off;
+        in_order();
+        p->rx_old.size = p->rx.size;
+        in_order();
+    }
+    replace(&p->rx, &p->rx_new);
+}
+
+/* In the order that readers rely on. */
+static void tell_rx(const struct xt_pslot *p, struct xt_slot *sh)
+{
+    if (p->rx_old.size) {
+        uint64_t old = p->rx_old.off | (unsigned)__builtin_ctz(p->rx_old.size);
+        atomic_store_explicit(&sh->rx_old, old, memory_order_release);
+        atomic_store_explicit(&sh->rx_switch, p->rx_switch, memory_order_release);
+    }
+    atomic_store_explicit(&sh->rx_off, p->rx.off, memory_order_release);
+    atomic_store_explicit(&sh->rx_size, p->rx.size, memory_order_release);
+}
 
 void xt_app_rx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c, uint32_t size)
 {
     struct xt_pslot *p = &s->ps[i];
-    struct xt_slot *sh = &s->slots[i];
-    struct xt_extent new;
     if (size <= p->rx.size || p->rx_old.size)
         return;
-    if (!alloc_more(s, size, &new)) {
+    p->rx_switch = c->rx_head;
+    if (!alloc_more(s, size, &p->rx_new)) {
         p->rx_fixed = true;
         return;
     }
-    p->rx_old = p->rx;
-    p->rx = new;
-    p->rx_switch = c->rx_head;
-    uint64_t old = p->rx_old.off | (unsigned)__builtin_ctz(p->rx_old.size);
-    atomic_store_explicit(&sh->rx_old, old, memory_order_release);
-    atomic_store_explicit(&sh->rx_switch, p->rx_switch, memory_order_release);
-    atomic_store_explicit(&sh->rx_off, new.off, memory_order_release);
-    atomic_store_explicit(&sh->rx_size, new.size, memory_order_release);
-    xt_stack_move_rx(s->app->stack, c, s->base + new.off, new.size);
+    in_order();
+    xt_stack_move_rx(s->app->stack, c, s->base + p->rx_new.off, size);
+    in_order();
+    replace_rx(p);
+    tell_rx(p, &s->slots[i]);
+    in_order();
     s->app->stats.rx_grown++;
     if (p->rx_tail == p->rx_switch)
         xt_arena_release(&s->arena, &p->rx_old);
@@ -141,25 +179,31 @@ void xt_app_rings_settle(struct xt_app *a)
         a->retired[k] = a->retired[k + n];
 }
 
+/* The caller reads them after its answer. */
+static void tell_tx(const struct xt_pslot *p, struct xt_slot *sh)
+{
+    atomic_store_explicit(&sh->tx_off, p->tx.off, memory_order_relaxed);
+    atomic_store_explicit(&sh->tx_size, p->tx.size, memory_order_relaxed);
+}
+
 int xt_app_tx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c)
 {
     struct xt_pslot *p = &s->ps[i];
-    struct xt_slot *sh = &s->slots[i];
-    struct xt_extent new;
     uint32_t goal = xt_app_tx_goal(s, p, c);
     if (goal <= p->tx.size)
         return 0;
-    if (!may_retire(s->app) || !alloc_more(s, goal, &new)) {
+    if (!may_retire(s->app) || !alloc_more(s, goal, &p->tx_new)) {
         p->tx_fixed = true;
         p->sndbuf = p->tx.size;
-        atomic_store(&sh->tx_goal, 0);
+        atomic_store(&s->slots[i].tx_goal, 0);
         return 0;
     }
-    xt_stack_move_tx(s->app->stack, c, s->base + new.off, new.size);
+    in_order();
+    xt_stack_move_tx(s->app->stack, c, s->base + p->tx_new.off, goal);
+    in_order();
     retire(s, p->tx);
-    p->tx = new;
-    atomic_store_explicit(&sh->tx_off, new.off, memory_order_relaxed); /* the caller reads them after its answer */
-    atomic_store_explicit(&sh->tx_size, new.size, memory_order_relaxed);
+    replace(&p->tx, &p->tx_new);
+    tell_tx(p, &s->slots[i]);
     s->app->stats.tx_grown++;
     xt_app_changed(s, i, false); /* there is room for others that wait for it */
     return 0;
@@ -228,4 +272,26 @@ void xt_app_rings_trim(struct xt_app *a)
     for (uint32_t n = 0; n < a->sessions_high; n++)
         if (a->sessions[n] && !a->sessions[n]->ended)
             trim_some(a->sessions[n]);
+}
+
+/* ---- after a death ---- */
+
+/* No ring is replaced by one of its own size: the record's tells which of the two it uses. A send ring that was replaced is just free
+ * space now, for the requests that pointed into it died with the process. */
+void xt_app_rings_revive(struct xt_session *s, uint32_t i, const struct xt_conn *c)
+{
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_slot *sh = &s->slots[i];
+    if (p->rx_new.size && c && c->rx_size == p->rx_new.size)
+        replace_rx(p);
+    if (p->tx_new.size && c && c->tx_size == p->tx_new.size)
+        replace(&p->tx, &p->tx_new);
+    p->rx_new.size = p->tx_new.size = 0;
+    if (p->kind != XT_SLOT_LISTEN && p->rx.size && p->tx.size) {
+        tell_rx(p, sh);
+        tell_tx(p, sh);
+    }
+    p->tune = (struct xt_tune){0};
+    if ((atomic_load(&sh->tx_lock) & INT32_MAX) == XT_LOCK_DAEMON)
+        xt_app_unlock(&sh->tx_lock);
 }

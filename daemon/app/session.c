@@ -7,12 +7,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/app/internal.h"
 #include "daemon/base/macros.h"
 
 #define PAGE UINT64_C(4096)
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 struct layout {
     uint64_t procs, waiters, cmd, dirty, slots, hold, ready, arena, size;
@@ -74,25 +76,19 @@ static void set_pointers(struct xt_session *s, const struct layout *l)
     s->ready_stride = l->ready_stride;
 }
 
-/* The daemon's private tables, sparse: a page costs memory once a slot in it was used. */
-static int make_tables(struct xt_session *s)
-{
-    size_t len = s->max_slots * sizeof *s->ps;
-    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    s->ps = p == MAP_FAILED ? NULL : p;
-    s->used = calloc(xt_bitmap_words0(s->max_slots), sizeof *s->used);
-    s->pw = calloc(XT_MAX_WAITERS, sizeof *s->pw);
-    return s->ps && s->used && s->pw ? 0 : -ENOMEM;
-}
-
+/* A memfd that a client maps too: it can neither shrink nor grow under either. */
 static int make_region(struct xt_session *s, const struct layout *l)
 {
     s->memfd = memfd_create("xtcp-client", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (s->memfd < 0)
         return -errno;
-    if (ftruncate(s->memfd, (off_t)l->size) < 0 ||
-        fcntl(s->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+    if (ftruncate(s->memfd, (off_t)l->size) < 0 || fcntl(s->memfd, F_ADD_SEALS, SEALS) < 0)
         return -errno;
+    return 0;
+}
+
+static int map_region(struct xt_session *s, const struct layout *l)
+{
     void *p = mmap(NULL, l->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, s->memfd, 0);
     if (p == MAP_FAILED)
         return -ENOMEM;
@@ -102,12 +98,13 @@ static int make_region(struct xt_session *s, const struct layout *l)
     return 0;
 }
 
-int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out)
+/* Takes a place: `index`, or with UINT32_MAX a free one. Both kinds of session are made of zeros. */
+static int take_place(struct xt_app *a, uint32_t index, struct xt_session **out)
 {
-    uint32_t index = 0;
-    while (index < a->cfg.max_sessions && a->index_used[index])
-        index++;
-    if (index == a->cfg.max_sessions)
+    for (uint32_t i = 0; index == UINT32_MAX && i < a->cfg.max_sessions; i++)
+        if (!a->index_used[i])
+            index = i;
+    if (index >= a->cfg.max_sessions || a->index_used[index])
         return -ENOBUFS;
     struct xt_session *s = calloc(1, sizeof *s);
     if (!s)
@@ -115,26 +112,130 @@ int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, str
     a->index_used[index] = true;
     s->app = a;
     s->index = index;
-    s->id = (++a->next_gen & 0xffff) << 16 | (index + 1); /* never 0: that means "no session" in a connection record */
-    s->pid = pid;
-    s->uid = uid;
-    snprintf(s->comm, sizeof s->comm, "%s", comm ? comm : "");
-    s->max_slots = a->cfg.max_slots;
     s->listeners = XT_NO_PSLOT;
-    s->memfd = s->doorbell = -1;
-    struct layout l = lay_out(s->max_slots, a->cfg.arena);
-    int rc = make_tables(s);
+    s->memfd = s->doorbell = s->ledger_fd = -1;
+    *out = s;
+    return 0;
+}
+
+/* Everything of a session that hangs on its ledger and region. */
+static int set_up(struct xt_session *s, const struct layout *lay)
+{
+    struct xt_ledger *l = s->l;
+    s->id = l->id;
+    s->pid = l->pid;
+    s->uid = l->uid;
+    s->max_slots = l->max_slots;
+    memcpy(s->comm, l->comm, sizeof s->comm);
+    s->lied = l->lied;
+    s->ps = xt_ledger_slots(l);
+    s->pw = l->waiter;
+    s->used = calloc(xt_bitmap_words0(s->max_slots), sizeof *s->used);
+    int rc = s->used ? map_region(s, lay) : -ENOMEM;
+    if (rc < 0)
+        return rc;
+    set_pointers(s, lay);
+    xt_arena_init(&s->arena, s->memfd, lay->arena, lay->size - lay->arena, &s->app->stats.bytes_mapped);
+    return 0;
+}
+
+static int make_ledger(struct xt_session *s, pid_t pid, uid_t uid, const char *comm)
+{
+    struct xt_app *a = s->app;
+    int rc = xt_ledger_new(&s->l, &s->ledger_fd, a->cfg.max_slots);
+    if (rc < 0)
+        return rc;
+    s->l->id =
+        (++a->next_gen & 0xffff) << 16 | (s->index + 1); /* never 0: that means "no session" in a connection record */
+    s->l->index = s->index;
+    s->l->arena = a->cfg.arena;
+    s->l->pid = pid;
+    s->l->uid = uid;
+    snprintf(s->l->comm, sizeof s->l->comm, "%s", comm ? comm : "");
+    return 0;
+}
+
+int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out)
+{
+    struct xt_session *s;
+    int rc = take_place(a, UINT32_MAX, &s);
+    if (rc < 0)
+        return rc;
+    struct layout lay = lay_out(a->cfg.max_slots, a->cfg.arena);
+    rc = make_ledger(s, pid, uid, comm);
     if (rc == 0)
-        rc = make_region(s, &l);
+        rc = make_region(s, &lay);
+    if (rc == 0)
+        rc = set_up(s, &lay);
     if (rc == 0 && (s->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         rc = -errno;
     if (rc < 0) {
         xt_session_free(s);
         return rc == -ENFILE ? -EMFILE : rc;
     }
-    set_pointers(s, &l);
-    fill_header(s, &l);
-    xt_arena_init(&s->arena, s->memfd, l.arena, l.size - l.arena, &a->stats.bytes_mapped);
+    fill_header(s, &lay);
+    *out = s;
+    return 0;
+}
+
+/* Waiters whose pipe was kept too; the others are gone. */
+static void take_waiters(struct xt_session *s, int (*take)(void *arg, uint32_t id, char what, uint32_t n), void *arg)
+{
+    for (uint32_t w = 0; w < XT_MAX_WAITERS && w < atomic_load(&s->l->waiters_high); w++) {
+        struct xt_pwaiter *pw = &s->pw[w];
+        if (atomic_load(&pw->state) != XT_WAITER_LIVE)
+            continue;
+        pw->rfd = take(arg, s->id, XT_KEEP_READER, w);
+        pw->wfd = take(arg, s->id, XT_KEEP_WRITER, w);
+        if (pw->rfd >= 0 && pw->wfd >= 0 && pw->proc < XT_MAX_PROCS)
+            continue;
+        if (pw->rfd >= 0)
+            close(pw->rfd);
+        if (pw->wfd >= 0)
+            close(pw->wfd);
+        atomic_store(&s->waiters[w].live, 0);
+        atomic_store(&pw->state, XT_WAITER_FREE);
+    }
+}
+
+static bool region_fits(int fd, const struct layout *lay)
+{
+    struct stat sb;
+    return fd >= 0 && fstat(fd, &sb) == 0 && (uint64_t)sb.st_size == lay->size &&
+           (fcntl(fd, F_GET_SEALS) & SEALS) == SEALS;
+}
+
+int xt_session_open(struct xt_app *a, int ledger_fd, int (*take)(void *arg, uint32_t id, char what, uint32_t n),
+                    void *arg, struct xt_session **out)
+{
+    struct xt_ledger *l;
+    struct xt_session *s;
+    int rc = xt_ledger_open(&l, ledger_fd);
+    if (rc == 0 && (rc = take_place(a, l->index, &s)) < 0)
+        xt_ledger_close(l);
+    if (rc < 0) {
+        close(ledger_fd);
+        return rc;
+    }
+    struct layout lay = lay_out(l->max_slots, l->arena);
+    s->l = l;
+    s->ledger_fd = ledger_fd;
+    s->memfd = take(arg, l->id, XT_KEEP_REGION, 0);
+    s->doorbell = take(arg, l->id, XT_KEEP_DOORBELL, 0);
+    rc =
+        (l->id & 0xffff) == l->index + 1 && s->doorbell >= 0 && region_fits(s->memfd, &lay) ? set_up(s, &lay) : -EPROTO;
+    if (rc < 0) {
+        memset(l->waiter, 0, sizeof l->waiter); /* their descriptors are no longer ours */
+        xt_session_free(s);
+        return rc;
+    }
+    take_waiters(s, take, arg);
+    s->revive = true;
+    a->sessions[s->index] = s;
+    if (s->index >= a->sessions_high)
+        a->sessions_high = s->index + 1;
+    if (a->next_gen < l->id >> 16)
+        a->next_gen = l->id >> 16;
     *out = s;
     return 0;
 }
@@ -149,14 +250,13 @@ void xt_session_free(struct xt_session *s)
     xt_arena_fini(&s->arena);
     if (s->base)
         munmap(s->base, s->size);
-    if (s->ps)
-        munmap(s->ps, s->max_slots * sizeof *s->ps);
-    if (s->memfd >= 0)
-        close(s->memfd);
-    if (s->doorbell >= 0)
-        close(s->doorbell);
+    if (s->l)
+        xt_ledger_close(s->l);
+    const int fds[] = {s->memfd, s->doorbell, s->ledger_fd};
+    for (unsigned i = 0; i < 3; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
     free(s->used);
-    free(s->pw);
     s->app->index_used[s->index] = false;
     free(s);
 }
@@ -181,17 +281,43 @@ int xt_session_doorbell(const struct xt_session *s)
     return s->doorbell;
 }
 
+int xt_session_ledger(const struct xt_session *s)
+{
+    return s->ledger_fd;
+}
+
+uint64_t xt_session_procs(const struct xt_session *s)
+{
+    return atomic_load(&s->l->procs_used);
+}
+
+pid_t xt_session_proc_pid(const struct xt_session *s, uint32_t proc)
+{
+    return (pid_t)s->procs[proc].pid;
+}
+
+bool xt_session_waiter(const struct xt_session *s, uint32_t w, uint32_t *proc, int *rfd, int *wfd)
+{
+    const struct xt_pwaiter *pw = &s->pw[w];
+    if (w >= atomic_load(&s->l->waiters_high) || atomic_load(&s->pw[w].state) != XT_WAITER_LIVE)
+        return false;
+    *proc = pw->proc;
+    *rfd = pw->rfd;
+    *wfd = pw->wfd;
+    return true;
+}
+
 int xt_session_add_proc(struct xt_session *s, pid_t pid)
 {
-    uint64_t used = atomic_load_explicit(&s->procs_used, memory_order_acquire);
+    uint64_t used = atomic_load_explicit(&s->l->procs_used, memory_order_acquire);
     if (~used == 0)
         return -ENOBUFS;
     uint32_t i = (uint32_t)__builtin_ctzll(~used);
     struct xt_proc *p = &s->procs[i];
     p->pid = (uint32_t)pid;
     memset(p->comm, 0, sizeof p->comm);
-    atomic_fetch_or(&s->procs_used, 1ULL << i);
-    atomic_fetch_or(&s->procs_live, 1ULL << i);
+    atomic_fetch_or(&s->l->procs_used, 1ULL << i);
+    atomic_fetch_or(&s->l->procs_live, 1ULL << i);
     atomic_store_explicit(&p->state, used ? XT_PROC_RESERVED : XT_PROC_LIVE, memory_order_release);
     return (int)i;
 }
@@ -217,8 +343,8 @@ int xt_session_add_waiter(struct xt_session *s, uint32_t proc, int *fd)
     atomic_store(&sw->done_seq, pw->cmd_seen);
     sw->proc = proc;
     atomic_store(&sw->live, 1);
-    if (atomic_load(&s->waiters_high) <= w) {
-        atomic_store(&s->waiters_high, w + 1);
+    if (atomic_load(&s->l->waiters_high) <= w) {
+        atomic_store(&s->l->waiters_high, w + 1);
         atomic_store(&s->region->waiters_high, w + 1);
     }
     atomic_store_explicit(&pw->state, XT_WAITER_LIVE, memory_order_release);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sockets: from a free index to one, what clients write to it, and back. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/app/internal.h"
@@ -16,6 +17,8 @@ int xt_app_slot_new(struct xt_session *s, uint32_t *out)
         struct xt_pslot *p = &s->ps[i];
         struct xt_slot *sh = &s->slots[i];
         uint32_t gen = p->gen + 1;
+        if (i >= s->l->slots_high)
+            s->l->slots_high = i + 1;
         memset(p, 0, sizeof *p);
         p->kind = XT_SLOT_FRESH;
         p->gen = gen;
@@ -55,6 +58,7 @@ void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
     struct xt_slot *sh = &s->slots[i];
     p->kind = XT_SLOT_CONN;
     p->conn = c->index;
+    p->conn_gen = c->gen;
     c->session = s->id;
     c->slot = i;
     sh->conn = c->index;
@@ -79,17 +83,17 @@ static bool held_by(const struct xt_session *s, uint32_t i, uint64_t procs)
 
 bool xt_app_slot_held(const struct xt_session *s, uint32_t i)
 {
-    return held_by(s, i, atomic_load_explicit(&s->procs_live, memory_order_acquire));
+    return held_by(s, i, atomic_load_explicit(&s->l->procs_live, memory_order_acquire));
 }
 
 bool xt_app_slot_held_by_other(const struct xt_session *s, uint32_t i, uint32_t proc)
 {
-    return held_by(s, i, atomic_load_explicit(&s->procs_live, memory_order_acquire) & ~(1ULL << proc));
+    return held_by(s, i, atomic_load_explicit(&s->l->procs_live, memory_order_acquire) & ~(1ULL << proc));
 }
 
 void xt_app_slot_tell_relay(struct xt_session *s, uint32_t i)
 {
-    uint32_t relay = atomic_load_explicit(&s->relay, memory_order_relaxed);
+    uint32_t relay = atomic_load_explicit(&s->l->relay, memory_order_relaxed);
     struct xt_pslot *p = &s->ps[i];
     if (!relay || p->left || xt_app_slot_held_by_other(s, i, relay & 0xff))
         return;

@@ -34,9 +34,9 @@ void xt_app_proc_gone(struct xt_app *a, struct xt_session *s, uint32_t proc)
     bool known = false;
     for (uint32_t n = 0; n < a->sessions_high && !known; n++) /* a session that has ended is compared, never followed */
         known = a->sessions[n] == s;
-    if (!known || proc >= XT_MAX_PROCS || !(atomic_load(&s->procs_live) & 1ULL << proc))
+    if (!known || proc >= XT_MAX_PROCS || !(atomic_load(&s->l->procs_live) & 1ULL << proc))
         return;
-    uint64_t left = atomic_fetch_and(&s->procs_live, ~(1ULL << proc)) & ~(1ULL << proc);
+    uint64_t left = atomic_fetch_and(&s->l->procs_live, ~(1ULL << proc)) & ~(1ULL << proc);
     s->reap_mask |= 1ULL << proc;
     if (!left)
         s->ended = true;
@@ -49,13 +49,13 @@ void xt_app_liar(struct xt_session *s, const char *what, uint32_t slot)
 {
     if (s->lied)
         return;
-    s->lied = EPROTO;
+    s->lied = s->l->lied = EPROTO;
     s->ended = true;
     s->app->stats.liars++;
     xt_log_limited(XT_LOG_WARN, "client %s (pid %d): impossible %s of socket %u: dropped", s->comm, (int)s->pid, what,
                    slot);
     atomic_store(&s->region->dead, (uint32_t)s->lied);
-    for (uint32_t w = 0; w < atomic_load(&s->waiters_high); w++)
+    for (uint32_t w = 0; w < atomic_load(&s->l->waiters_high); w++)
         xt_app_touch(s, w);
     start_sweep(s);
 }
@@ -105,7 +105,7 @@ static unsigned sweep_word(struct xt_session *s, uint32_t w)
 
 static void free_waiters(struct xt_session *s)
 {
-    for (uint32_t w = 0; w < atomic_load(&s->waiters_high); w++) {
+    for (uint32_t w = 0; w < atomic_load(&s->l->waiters_high); w++) {
         struct xt_pwaiter *pw = &s->pw[w];
         if (atomic_load(&pw->state) != XT_WAITER_LIVE || !(s->reap_mask & 1ULL << pw->proc))
             continue;
@@ -127,7 +127,7 @@ static void free_procs(struct xt_session *s)
                 atomic_store_explicit(&hold[w], 0, memory_order_relaxed);
         atomic_store(&s->procs[proc].state, XT_PROC_FREE);
     }
-    atomic_fetch_and_explicit(&s->procs_used, ~s->reap_mask, memory_order_release);
+    atomic_fetch_and_explicit(&s->l->procs_used, ~s->reap_mask, memory_order_release);
     s->reap_mask = 0;
 }
 

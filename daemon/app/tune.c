@@ -27,7 +27,11 @@ uint64_t xt_tune_consumed(struct xt_tune *t, uint64_t now_us, uint64_t tail, uin
     t->start_us = now_us;
     t->start_tail = tail;
     t->start_head = head;
-    return first ? 0 : scaled(2 * (copied < came ? copied : came), rtt, took);
+    if (first)
+        return 0;
+    uint64_t space = copied < came ? copied : came;
+    t->space = space < UINT32_MAX ? (uint32_t)space : UINT32_MAX;
+    return scaled(2 * space, rtt, took);
 }
 
 /* Up to twice the least delay, a queue that other traffic may have made is taken for the path. */

@@ -10,6 +10,7 @@
 struct xt_tune {
     uint64_t start_us;
     uint64_t start_tail, start_head; /* stream offsets */
+    uint32_t space;                  /* bytes that came and were consumed in the last whole round; 0: none yet */
 };
 
 /* To this size a ring grows with what goes through it in one go. Beyond it, only the path's own delay counts: between programs

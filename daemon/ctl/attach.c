@@ -7,6 +7,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/ctl/internal.h"
+#include "daemon/ctl/keep.h"
 
 /* Makes the session and its first proc. It takes part in the data plane once posted. */
 static int make_session(struct xt_client *cl, const char *comm)
@@ -23,6 +24,7 @@ static int make_session(struct xt_client *cl, const char *comm)
     }
     cl->session = s;
     cl->proc = (uint32_t)proc;
+    xt_keep_session(cl);
     struct xt_msg m = {.type = XT_MSG_SESSION, .ptr = s, .done = xt_ctl_session_ended};
     xt_ctl_post(cl->ctl, &m);
     return 0;
@@ -49,7 +51,7 @@ bool xt_attach_abi(struct xt_request *r)
 
 void xt_attach_welcome(struct xt_client *cl, uint32_t slot)
 {
-    int fds[3] = {xt_session_memfd(cl->session), xt_session_doorbell(cl->session), xt_app_global_fd(cl->ctl->cfg.app)};
+    int fds[3] = {xt_session_memfd(cl->session), xt_session_doorbell(cl->session), xt_app_global_ro(cl->ctl->cfg.app)};
     struct xt_msg_out o;
     xt_client_begin(cl, &o);
     xt_msg_uint(&o, "abi", XT_ABI_VERSION);
@@ -64,6 +66,10 @@ void xt_attach_attach(struct xt_request *r)
 {
     struct xt_client *cl = r->client;
     char comm[24] = "";
+    if (cl->session && cl->revived) { /* it was attached, but perhaps not answered */
+        xt_attach_welcome(cl, XT_NO_SLOT);
+        return;
+    }
     if (cl->session) {
         xt_client_error(cl, -EISCONN, "this connection is attached already");
         return;
@@ -90,6 +96,7 @@ void xt_attach_waiter(struct xt_request *r)
         xt_client_error(cl, index, "cannot make a waiter: %s", strerror(-index));
         return;
     }
+    xt_keep_waiter(cl, (uint32_t)index);
     xt_client_begin(cl, &o);
     xt_msg_uint(&o, "waiter", (uint64_t)index);
     xt_client_send(cl, &o, &fd, 1);
@@ -135,6 +142,7 @@ void xt_attach_fork(struct xt_request *r)
     }
     child->session = cl->session;
     child->proc = (uint32_t)proc;
+    xt_keep_client(child);
     struct xt_msg_out o;
     xt_client_begin(cl, &o);
     xt_msg_uint(&o, "proc", (uint64_t)proc);

@@ -12,6 +12,7 @@
 #include "daemon/base/log.h"
 #include "daemon/ctl/export.h"
 #include "daemon/ctl/internal.h"
+#include "daemon/ctl/keep.h"
 
 static void on_closed(uv_handle_t *h)
 {
@@ -31,6 +32,7 @@ void xt_client_close(struct xt_client *cl)
         cl->job->client = NULL;
     if (cl->session) {
         struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = cl->proc, .ptr = cl->session};
+        xt_keep_forget_client(cl);
         xt_ctl_post(cl->ctl, &m);
         xt_export_client_gone(cl->ctl, cl->session);
     }
@@ -44,6 +46,19 @@ void xt_client_drop(struct xt_client *cl, const char *why)
     xt_client_close(cl);
 }
 
+/* A program's request stays in its socket until it has been answered: should this process die before, its successor finds it
+ * there. All requests of programs may be carried out twice. */
+static void take_request(struct xt_client *cl, ssize_t n, struct xt_msg_anc *anc)
+{
+    struct xt_ctl *c = cl->ctl;
+    struct xt_msg_anc again;
+    char byte;
+    xt_request_handle(cl, c->in, (size_t)n, anc);
+    cl->revived = false;
+    if (xt_msg_recv(cl->fd, &byte, sizeof byte, &again, MSG_DONTWAIT | MSG_TRUNC) >= 0)
+        xt_msg_anc_close(&again);
+}
+
 static void on_readable(uv_poll_t *h, int status, int events)
 {
     struct xt_client *cl = h->data;
@@ -54,7 +69,7 @@ static void on_readable(uv_poll_t *h, int status, int events)
     }
     for (unsigned i = 0; i < XT_CTL_BURST && !cl->closing && !cl->job; i++) {
         struct xt_msg_anc anc;
-        ssize_t n = xt_msg_recv(cl->fd, c->in, sizeof c->in, &anc, MSG_DONTWAIT);
+        ssize_t n = xt_msg_recv(cl->fd, c->in, sizeof c->in, &anc, MSG_DONTWAIT | MSG_PEEK);
         if (n == -EAGAIN)
             return;
         if (n == -EMSGSIZE)
@@ -62,7 +77,7 @@ static void on_readable(uv_poll_t *h, int status, int events)
         else if (n <= 0)
             xt_client_close(cl);
         else
-            xt_request_handle(cl, c->in, (size_t)n, &anc);
+            take_request(cl, n, &anc);
         xt_msg_anc_close(&anc);
     }
     if (!cl->closing && cl->job)

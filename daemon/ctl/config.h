@@ -32,6 +32,7 @@ struct xt_config {
         uint16_t min, max;
     } ports;
     uint8_t ttl;
+    uint8_t source_route;
 
     char socket[108];
     char admin_group[64];

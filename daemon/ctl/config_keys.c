@@ -32,6 +32,8 @@ static const struct xt_setting keys[] = {
      .help = "time to live of sent packets"},
     {"ports", XT_SET_RANGE, FIELD(ports), .min = 1024, .max = 65535, .def = "32768-60999",
      .help = "ports chosen for connections that ask for none"},
+    {"accept-source-route", XT_SET_BOOL, FIELD(source_route), .def = "on", .runtime = true,
+     .help = "take source-routed IPv4 packets and answer by the same way back; off: drop them"},
 
     {"socket", XT_SET_TEXT, FIELD(socket), .choices = "PATH", .def = "/run/xtcp/xtcpd.sock",
      .help = "control socket for programs and xtcpctl"},
@@ -119,6 +121,8 @@ static const struct xt_setting keys[] = {
      .help = "answer connection requests without keeping state: when a backlog is full, always or never"},
     {"ecn", XT_SET_CHOICE, FIELD(tcp.ecn), .choices = "off|on|passive", .def = "passive", .runtime = true,
      .help = "explicit congestion notification: not at all, asked for, or only agreed to"},
+    {"icmp-abort", XT_SET_BOOL, FIELD(tcp.icmp_abort), .def = "off", .runtime = true,
+     .help = "protocol and port unreachable end open connections too (RFC 9293), not only attempts (RFC 5927)"},
     {"gso-max", XT_SET_SIZE, FIELD(tcp.gso_max), .min = 0, .max = 65160, .def = "65160", .runtime = true,
      .help = "payload of a super-segment that the kernel cuts up; 0: none"},
 };

@@ -29,6 +29,7 @@ void xt_config_stack(const struct xt_config *c, struct xt_stack_cfg *out)
     out->port_min = c->ports.min;
     out->port_max = c->ports.max;
     out->ttl = c->ttl;
+    out->source_route = c->source_route != 0;
     xt_tcp_cfg_default(&out->tcp);
     copy_tcp(c, &out->tcp);
     out->tcp.rcv_max = c->rcvbuf_max;

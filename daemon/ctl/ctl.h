@@ -26,6 +26,12 @@ struct xt_ctl_host {
     void *arg;
 };
 
+/* The keeper's descriptor store. Both return 0 or a negative errno; NULL: there is none. */
+struct xt_ctl_keep {
+    int (*store)(const char *name, int fd);
+    int (*forget)(const char *name);
+};
+
 struct xt_ctl_cfg {
     struct xt_app *app;
     struct xt_ctl_host host;
@@ -33,10 +39,18 @@ struct xt_ctl_cfg {
     int listen_fd;           /* SOCK_SEQPACKET, taken over */
     uint32_t epoch;          /* counts starts of the stack process */
     uint32_t restarts;       /* of them, those by this keeper */
+    struct xt_ctl_keep keep;
 };
 
 /* Returns 0 or a negative errno; `listen_fd` is then closed. */
 int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg);
+
+/* Gives a session that xt_session_open() has made its control connections back; a proc without one is gone. */
+void xt_ctl_adopt(struct xt_ctl *c, struct xt_session *s, int (*take)(void *arg, uint32_t id, char what, uint32_t n),
+                  void *arg);
+
+/* For xt_app_on_end(): the data plane has done with the session `s`. Only from xt_app_ctl_run(). */
+void xt_ctl_session_ended(void *s);
 
 /* Serves until xt_ctl_stop(), which must be called on the same thread (from a handle of xt_ctl_loop()). */
 void xt_ctl_run(struct xt_ctl *c);

@@ -21,6 +21,7 @@
 
 #include "daemon/base/rand.h"
 #include "daemon/ctl/export_internal.h"
+#include "daemon/ctl/keep.h"
 
 #define MAX_OF_SESSION 1024u
 #define MAX_OF_ALL 8192u
@@ -335,6 +336,7 @@ void xt_export_join(struct xt_request *r)
     }
     cl->session = e->home->relay.session;
     cl->proc = (uint32_t)proc;
+    xt_keep_client(cl);
     e->home->left = false;
     xt_relay_share(&e->home->relay, cl->proc, e->slot);
     xt_attach_welcome(cl, e->slot);

@@ -24,6 +24,7 @@ struct xt_client {
     uid_t uid;
     gid_t gid;
     bool closing;
+    bool revived;               /* of the last stack process; nothing has come from it since */
     struct xt_session *session; /* NULL: not attached */
     uint32_t proc;
     struct xt_job *job; /* a request that waits for the data plane; nothing is read meanwhile */
@@ -75,9 +76,6 @@ bool xt_client_is_admin(const struct xt_client *cl);
 
 /* Posts, or queues for later: never lost, order kept. */
 void xt_ctl_post(struct xt_ctl *c, const struct xt_msg *m);
-
-/* The data plane has done with the session `s` (struct xt_session): no client may use it any more. Only from xt_app_ctl_run(). */
-void xt_ctl_session_ended(void *s);
 
 /* ---- request.c ---- */
 

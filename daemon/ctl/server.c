@@ -10,6 +10,7 @@
 #include "daemon/base/time.h"
 #include "daemon/ctl/export.h"
 #include "daemon/ctl/internal.h"
+#include "daemon/ctl/keep.h"
 
 #define RETRY_MS 5
 #define ACCEPT_PAUSE_MS 100
@@ -71,6 +72,7 @@ void xt_ctl_session_ended(void *s)
         xt_client_drop(cl, "its session was ended by the data plane");
     }
     xt_export_session_ended(taking, s);
+    xt_keep_forget_session(taking, s);
     xt_session_free(s);
 }
 

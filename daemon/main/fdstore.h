@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define XT_FDSTORE_MAX 4096
+#define XT_FDSTORE_MAX 8192    /* their names must fit into one variable of the environment: 128 KiB */
 #define XT_FDSTORE_NAME_MAX 64 /* bytes, NUL included */
 #define XT_FDSTORE_FIRST 3     /* where a process finds what is handed to it */
 

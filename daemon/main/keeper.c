@@ -32,6 +32,7 @@ struct keeper {
     uint64_t started_us;
     uint64_t due_us; /* without a child: when the next one starts; while stopping: when patience ends */
     bool was_ready;  /* some child has said READY=1 */
+    bool served;     /* this one has */
     bool stopping;
     bool done;
     int exit_code;
@@ -88,11 +89,13 @@ static void finish(struct keeper *k, int code)
     k->exit_code = code;
 }
 
-static void schedule_restart(struct keeper *k)
+/* Who was killed from outside has not crashed: no pause, unless it never got as far as to serve. */
+static void schedule_restart(struct keeper *k, bool killed)
 {
     uint64_t now = k->cfg.now_us();
-    uint64_t wait = xt_backoff_died(&k->backoff, now - k->started_us);
+    uint64_t wait = killed && k->served ? 0 : xt_backoff_died(&k->backoff, now - k->started_us);
     k->due_us = now + wait;
+    k->served = false;
     xt_log_warn("keeper: starting the stack process again in %llu ms with %u kept descriptors",
                 (unsigned long long)wait / 1000, k->store.n);
 }
@@ -111,7 +114,7 @@ static void take_message(struct keeper *k, char *text, struct xt_msg_anc *anc)
         else if (strncmp(line, "FDNAME=", 7) == 0)
             name = line + 7;
         else if (strcmp(line, "READY=1") == 0)
-            k->was_ready = true;
+            k->was_ready = k->served = true;
         else if (strncmp(line, "STATUS=", 7) == 0)
             xt_log_debug("keeper: status: %s", line + 7);
     }
@@ -155,7 +158,7 @@ static void child_died(struct keeper *k, int status)
     else if (!k->was_ready || (WIFEXITED(status) && code == XT_EXIT_OK))
         finish(k, code); /* what cannot start once will not start the second time */
     else
-        schedule_restart(k);
+        schedule_restart(k, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 static void reap(struct keeper *k)

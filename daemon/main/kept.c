@@ -13,7 +13,7 @@
 #include "daemon/base/rand.h"
 
 #define MAGIC 0x50545458u /* "XTTP" in memory */
-#define VERSION 1u
+#define VERSION 2u
 
 static_assert(sizeof(struct xt_kept_page) <= XT_KEPT_PAGE, "xt_kept_page");
 

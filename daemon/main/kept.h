@@ -6,15 +6,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/pktio/pktio.h"
+
 #define XT_KEPT_PAGE 4096
 
 /* The first page. */
 struct xt_kept_page {
     uint32_t magic, version;
-    uint64_t size;    /* of the whole memfd */
-    uint32_t epoch;   /* counts starts of the stack process */
-    uint32_t running; /* 1 while a stack process uses it: still 1 at start means that the last one died */
-    uint8_t key[32];  /* of all keyed hashes: flows, ISNs, ports */
+    uint64_t size;               /* of the whole memfd */
+    uint32_t epoch;              /* counts starts of the stack process */
+    uint32_t running;            /* 1 while a stack process uses it: still 1 at start means that the last one died */
+    uint8_t key[32];             /* of all keyed hashes: flows, ISNs, ports */
+    struct xt_pktio_place place; /* of the packet socket's ring */
 };
 
 struct xt_kept {

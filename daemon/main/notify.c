@@ -116,14 +116,24 @@ int xt_handed_read(struct xt_handed *h)
 
 int xt_handed_take(struct xt_handed *h, const char *name)
 {
-    for (unsigned i = 0; i < h->n; i++) {
+    for (unsigned k = 0; k < h->n; k++) { /* what belongs together was mostly stored together */
+        unsigned i = (h->at + k) % h->n;
         int fd = h->item[i].fd;
         if (fd >= 0 && strcmp(h->item[i].name, name) == 0) {
             h->item[i].fd = -1;
+            h->at = i;
             return fd;
         }
     }
     return -1;
+}
+
+const char *xt_handed_next(const struct xt_handed *h, char first, unsigned *cursor)
+{
+    for (; *cursor < h->n; (*cursor)++)
+        if (h->item[*cursor].fd >= 0 && h->item[*cursor].name[0] == first)
+            return h->item[(*cursor)++].name;
+    return NULL;
 }
 
 void xt_handed_free(struct xt_handed *h)

@@ -15,8 +15,8 @@ int xt_notify_forget(const char *name);
 
 /* What was handed over at start. Removes LISTEN_* from the environment and makes the descriptors close-on-exec. */
 struct xt_handed {
-    unsigned n;
-    char *names; /* the copy that `name` points into */
+    unsigned n, at; /* at: where the last one was found */
+    char *names;    /* the copy that `name` points into */
     struct xt_handed_fd {
         int fd; /* -1: taken */
         const char *name;
@@ -27,6 +27,8 @@ struct xt_handed {
 int xt_handed_read(struct xt_handed *h);
 /* The first descriptor of that name, now the caller's; -1 for none. */
 int xt_handed_take(struct xt_handed *h, const char *name);
+/* The next name from `*cursor` on that begins with `first` and was not taken; NULL at the end. */
+const char *xt_handed_next(const struct xt_handed *h, char first, unsigned *cursor);
 /* Closes what nobody took. */
 void xt_handed_free(struct xt_handed *h);
 

@@ -238,6 +238,7 @@ static int open_all(struct xt_shard *s)
     xt_app_on_doorbell(s->app, doorbell_add, doorbell_remove, s);
     arm_poll(s, xt_app_data_fd(s->app), UDATA_MESSAGE);
     xt_spin_init(&s->spin, s->cfg.spin_us);
+    xt_app_revive(s->app, xt_time_us());
     return 0;
 no_stack:
     xt_pktio_close(s->pktio);

@@ -12,6 +12,7 @@
 #include "daemon/base/rand.h"
 #include "daemon/base/time.h"
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/keep.h"
 #include "daemon/ctl/netif.h"
 #include "daemon/main/caps.h"
 #include "daemon/main/counters.h"
@@ -19,8 +20,6 @@
 #include "daemon/main/kept.h"
 #include "daemon/main/notify.h"
 #include "daemon/main/shard.h"
-
-#define ORPHANS_AT_ONCE 256
 
 struct process {
     const struct xt_stack_process_cfg *cfg;
@@ -31,8 +30,8 @@ struct process {
     struct xt_shard *shard;
     struct xt_ctl *ctl;
     uv_signal_t term, interrupt, hangup;
-    uint32_t orphan_cursor;
-    unsigned orphans;
+    struct xt_session **sessions; /* of the last stack process */
+    unsigned nsessions;
 };
 
 /* ---- state ---- */
@@ -77,14 +76,45 @@ static int make_app(struct process *p)
         .bufmax = c->bufmax,
         .somaxconn = c->somaxconn,
         .spin_us = c->client_spin,
+        .global_fd = xt_handed_take(&p->handed, "global"),
     };
     int rc = xt_app_new(&p->app, &ac);
     if (rc < 0) {
         xt_log_error("cannot make the application layer: %s", strerror(-rc));
         return rc;
     }
+    if (ac.global_fd <= 0)
+        xt_notify_store("global", xt_app_global_fd(p->app));
     xt_app_global(p->app)->epoch = p->state.page->epoch;
     xt_app_global(p->app)->addr_be = c->address.addr;
+    return 0;
+}
+
+static int take_kept(void *arg, uint32_t id, char what, uint32_t n)
+{
+    struct process *p = arg;
+    char name[XT_KEEP_NAME];
+    xt_keep_name(name, what, id, n);
+    return xt_handed_take(&p->handed, name);
+}
+
+/* Clients of the last stack process, by their ledgers. One that cannot be taken over loses its connections and learns it by the end
+ * of its control connection. */
+static int take_sessions(struct process *p)
+{
+    const char *name;
+    unsigned cursor = 0;
+    p->sessions = calloc(p->handed.n + 1, sizeof(struct xt_session *));
+    if (!p->sessions)
+        return -ENOMEM;
+    while ((name = xt_handed_next(&p->handed, XT_KEEP_LEDGER, &cursor))) {
+        int rc = xt_session_open(p->app, xt_handed_take(&p->handed, name), take_kept, p, &p->sessions[p->nsessions]);
+        if (rc == 0)
+            p->nsessions++;
+        else
+            xt_log_warn("client %s cannot be taken over: %s", name, strerror(-rc));
+    }
+    xt_app_on_end(p->app, xt_ctl_session_ended);
     return 0;
 }
 
@@ -96,14 +126,20 @@ static int start_shard(struct process *p, char *err, size_t errlen)
                   .rx_mode = c->rx_mode ? XT_RX_MULTISHOT : XT_RX_RING,
                   .rx_frames = c->rx_frames,
                   .tx_frames = c->tx_frames,
-                  .fd = -1},
+                  .fd = xt_handed_take(&p->handed, "packet"),
+                  .place = &p->state.page->place},
         .spin_us = c->spin,
         .state = p->state.stack,
     };
     xt_config_stack(c, &sc.stack);
     memcpy(sc.pktio.mac, c->mac, sizeof sc.pktio.mac);
     memcpy(sc.key, p->state.page->key, sizeof sc.key);
-    return xt_shard_start(&p->shard, &sc, p->app, err, errlen);
+    int rc = xt_shard_start(&p->shard, &sc, p->app, err, errlen);
+    if (rc == 0 && xt_shard_packet_fd(p->shard) != sc.pktio.fd) {
+        xt_notify_forget("packet");
+        xt_notify_store("packet", xt_shard_packet_fd(p->shard));
+    }
+    return rc;
 }
 
 /* A state whose records this release cannot read is put aside and a new one made. */
@@ -123,36 +159,6 @@ static int start_data_plane(struct process *p)
     if (rc < 0)
         xt_log_error("%s", *err ? err : strerror(-rc));
     return rc;
-}
-
-static void abort_orphan(void *arg, struct xt_conn *c)
-{
-    struct process *p = arg;
-    p->orphans++;
-    xt_stack_abort(xt_shard_stack(p->shard), c, xt_time_us());
-}
-
-/* Records of the last stack process: their programs have got an error, so their peers get a reset. */
-static void end_orphans(void *arg)
-{
-    struct process *p = arg;
-    struct xt_stack *s = xt_shard_stack(p->shard);
-    while (xt_stack_each(s, &p->orphan_cursor, ORPHANS_AT_ONCE, abort_orphan, p))
-        ;
-}
-
-static void orphans_ended(void *arg)
-{
-    struct process *p = arg;
-    if (p->orphans)
-        xt_log_warn("connections of the last stack process that were reset: %u", p->orphans);
-}
-
-/* Before any program can attach: session numbers in old records must not meet new sessions. */
-static int clear_orphans(struct process *p)
-{
-    struct xt_msg m = {.type = XT_MSG_CALL, .ptr = p, .fn = end_orphans, .done = orphans_ended};
-    return p->state.page->epoch > 1 ? xt_app_post(p->app, &m) : 0;
 }
 
 /* ---- control plane ---- */
@@ -195,12 +201,15 @@ static int make_ctl(struct process *p)
         .config = p->cfg->config,
         .listen_fd = p->listen_fd,
         .epoch = p->state.page->epoch,
+        .keep = {.store = xt_notify_store, .forget = xt_notify_forget},
         .restarts = restarts ? (uint32_t)strtoul(restarts, NULL, 10) : 0,
     };
     p->listen_fd = -1;
     int rc = xt_ctl_new(&p->ctl, &cc);
     if (rc < 0)
         xt_log_error("cannot start the control plane: %s", strerror(-rc));
+    for (unsigned i = 0; rc == 0 && i < p->nsessions; i++)
+        xt_ctl_adopt(p->ctl, p->sessions[i], take_kept, p);
     return rc;
 }
 
@@ -282,9 +291,9 @@ static int run(struct process *p)
     if (rc == 0)
         rc = make_app(p);
     if (rc == 0)
-        rc = start_data_plane(p);
+        rc = take_sessions(p);
     if (rc == 0)
-        rc = clear_orphans(p);
+        rc = start_data_plane(p);
     if (rc == 0)
         rc = make_ctl(p);
     if (rc == 0)
@@ -306,6 +315,7 @@ static void tear_down(struct process *p)
     if (p->listen_fd >= 0)
         close(p->listen_fd);
     xt_handed_free(&p->handed);
+    free(p->sessions);
 }
 
 int xt_stack_process_run(const struct xt_stack_process_cfg *cfg)

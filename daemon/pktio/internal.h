@@ -16,6 +16,8 @@ enum { XT_PKTIO_UD_RX = 1, XT_PKTIO_UD_TX = 2 };
 struct xt_rx_backend {
     /* Before bind(): no frame can have come yet. Returns 0 or a negative errno, with a line in `err`. */
     int (*setup)(struct xt_pktio *p, uint32_t frames, char *err, size_t errlen);
+    /* Goes on with the ring that cfg->fd has already, as cfg->place tells. NULL: cannot. */
+    int (*resume)(struct xt_pktio *p, uint32_t frames);
     /* Queues the request that makes the ring tell about frames. */
     void (*arm)(struct xt_pktio *p);
     unsigned (*rx)(struct xt_pktio *p, struct xt_frame *frames, unsigned n);
@@ -36,6 +38,7 @@ struct xt_pktio {
     struct io_uring *ring; /* borrowed */
     const struct xt_rx_backend *backend;
     void *rx;
+    struct xt_pktio_place *place; /* NULL: not kept */
     struct xt_tx_slot *slots;
     uint32_t nslots;           /* a power of two */
     uint32_t tx_head, tx_done; /* slots from tx_done to tx_head (free-running) wait in the submission queue */

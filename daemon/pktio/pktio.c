@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,6 +32,22 @@ struct io_uring_sqe *xt_pktio_sqe(struct xt_pktio *p)
     return sqe;
 }
 
+/* The socket of the process before, ring and all: true when it goes on as it was. */
+static bool resume(struct xt_pktio *p, const struct xt_pktio_cfg *cfg, int ifindex)
+{
+    const struct xt_pktio_place *at = cfg->place;
+
+    if (cfg->fd < 0 || at == NULL || at->slots == 0 || p->backend->resume == NULL || at->ifindex != (uint32_t)ifindex ||
+        memcmp(at->mac, cfg->mac, sizeof at->mac) != 0)
+        return false;
+    p->fd = cfg->fd;
+    if (p->backend->resume(p, cfg->rx_frames) == 0)
+        return true;
+    p->backend->teardown(p);
+    p->fd = -1;
+    return false;
+}
+
 static int set_up(struct xt_pktio *p, const struct xt_pktio_cfg *cfg, char *err, size_t errlen)
 {
     int ifindex, rc;
@@ -41,12 +58,20 @@ static int set_up(struct xt_pktio *p, const struct xt_pktio_cfg *cfg, char *err,
     ifindex = xt_pktio_ifindex(cfg->ifname, err, errlen);
     if (ifindex < 0)
         return ifindex;
-    p->fd = xt_pktio_socket(cfg, err, errlen);
-    if (p->fd < 0)
-        return p->fd;
     rc = xt_pktio_tx_init(p, cfg->tx_frames);
     if (rc != 0)
         return xt_pktio_fail(err, errlen, rc, "no memory for the transmit slots");
+    p->place = cfg->place;
+    if (resume(p, cfg, ifindex))
+        return 0;
+    if (p->place != NULL) {
+        memset(p->place, 0, sizeof *p->place);
+        p->place->ifindex = (uint32_t)ifindex;
+        memcpy(p->place->mac, cfg->mac, sizeof p->place->mac);
+    }
+    p->fd = xt_pktio_socket(cfg, err, errlen);
+    if (p->fd < 0)
+        return p->fd;
     rc = p->backend->setup(p, cfg->rx_frames, err, errlen);
     return rc != 0 ? rc : xt_pktio_bind(p->fd, ifindex, cfg, err, errlen);
 }

@@ -15,6 +15,15 @@ struct xt_pktio;
 
 enum xt_pktio_rx_mode { XT_RX_RING, XT_RX_MULTISHOT };
 
+/* Where the receive ring was read to: in memory that outlives the process, so that the next one goes on in the same ring with the
+ * same socket, and what came in between is not lost. Zeros: no ring yet. */
+struct xt_pktio_place {
+    uint32_t slots, block_frames; /* the ring's geometry */
+    uint32_t ifindex;
+    uint8_t mac[6], rsv[2];
+    uint32_t from, to; /* slots from `from` up to `to` are being given back */
+};
+
 struct xt_pktio_cfg {
     const char *ifname;
     uint8_t mac[6]; /* only frames to this address or to broadcast/multicast are let in (BPF filter) */
@@ -22,9 +31,10 @@ struct xt_pktio_cfg {
     uint32_t rx_frames; /* receive slots, rounded up; a super-frame takes one; 0: default */
     uint32_t tx_frames; /* sends in flight; 0: default */
     /* An AF_PACKET socket handed over by the keeper, or -1: open one. Belongs to the device once open succeeded.
-     * Its old ring is released and set up anew; when another process still has that mapped, a new socket takes its
-     * place. */
+     * With `place` its ring goes on as it is. Else that is released and set up anew; when another process still has it
+     * mapped, a new socket takes its place. */
     int fd;
+    struct xt_pktio_place *place; /* NULL: not kept */
 };
 
 /* A received frame. Valid until the next xt_pktio_rx_release(). */

@@ -74,6 +74,23 @@ static void size_ring(struct rx_ring *r, uint32_t frames)
     r->map_len = (size_t)r->blocks * r->block_size;
 }
 
+static uint32_t slot_number(const struct rx_ring *r, uint32_t block, uint32_t frame)
+{
+    return block * r->block_frames + frame;
+}
+
+static int map_ring(struct xt_pktio *p)
+{
+    struct rx_ring *r = p->rx;
+
+    r->map = mmap(NULL, r->map_len, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
+    if (r->map == MAP_FAILED) {
+        r->map = NULL;
+        return -errno;
+    }
+    return 0;
+}
+
 static int ring_setup(struct xt_pktio *p, uint32_t frames, char *err, size_t errlen)
 {
     const int version = TPACKET_V2, reserve = RESERVE, copy = 1;
@@ -96,11 +113,13 @@ static int ring_setup(struct xt_pktio *p, uint32_t frames, char *err, size_t err
         setsockopt(p->fd, SOL_PACKET, PACKET_RESERVE, &reserve, sizeof reserve) != 0 ||
         setsockopt(p->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req) != 0)
         return xt_pktio_fail(err, errlen, -errno, "a receive ring of %zu KiB: %s", r->map_len >> 10, strerror(errno));
-    r->map = mmap(NULL, r->map_len, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
-    if (r->map == MAP_FAILED) {
-        r->map = NULL;
-        return xt_pktio_fail(err, errlen, -errno, "mapping the receive ring of %zu KiB: %s", r->map_len >> 10,
-                             strerror(errno));
+    const int rc = map_ring(p);
+    if (rc != 0)
+        return xt_pktio_fail(err, errlen, rc, "mapping the receive ring of %zu KiB: %s", r->map_len >> 10,
+                             strerror(-rc));
+    if (p->place != NULL) {
+        p->place->block_frames = r->block_frames;
+        p->place->slots = r->blocks * r->block_frames;
     }
     return 0;
 }
@@ -184,6 +203,33 @@ static int ring_fetch(struct xt_pktio *p, struct xt_frame *f, uint32_t head, uin
     return 0;
 }
 
+/* The process before may have died while it gave slots back, in their order: the first that is still full comes next. */
+static int ring_resume(struct xt_pktio *p, uint32_t frames)
+{
+    struct rx_ring *r = calloc(1, sizeof *r);
+    int version = 0;
+    socklen_t len = sizeof version;
+
+    if (r == NULL)
+        return -ENOMEM;
+    p->rx = r;
+    size_ring(r, frames);
+    const uint32_t slots = r->blocks * r->block_frames, to = p->place->to;
+    uint32_t at = p->place->from;
+    if (p->place->slots != slots || p->place->block_frames != r->block_frames || at >= slots || to >= slots ||
+        getsockopt(p->fd, SOL_PACKET, PACKET_VERSION, &version, &len) != 0 || version != TPACKET_V2)
+        return -EINVAL;
+    r->big = aligned_alloc(64, BIG_SIZE);
+    const int rc = r->big == NULL ? -ENOMEM : map_ring(p);
+    if (rc != 0)
+        return rc;
+    while (at != to && !filled(slot(r, at / r->block_frames, at % r->block_frames)))
+        at = (at + 1) % slots;
+    r->block = r->rel_block = at / r->block_frames;
+    r->frame = r->rel_frame = at % r->block_frames;
+    return 0;
+}
+
 static unsigned ring_rx(struct xt_pktio *p, struct xt_frame *frames, unsigned n)
 {
     struct rx_ring *r = p->rx;
@@ -207,12 +253,19 @@ static unsigned ring_rx(struct xt_pktio *p, struct xt_frame *frames, unsigned n)
 static void ring_release(struct xt_pktio *p)
 {
     struct rx_ring *r = p->rx;
+    const uint32_t to = slot_number(r, r->block, r->frame);
 
+    if (r->taken == 0)
+        return;
+    if (p->place != NULL)
+        __atomic_store_n(&p->place->to, to, __ATOMIC_RELEASE);
     for (; r->taken > 0; r->taken--) {
         /* All reads of the slot come before the kernel may write to it again. */
         __atomic_store_n(&slot(r, r->rel_block, r->rel_frame)->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
         advance(r, &r->rel_block, &r->rel_frame);
     }
+    if (p->place != NULL)
+        __atomic_store_n(&p->place->from, to, __ATOMIC_RELEASE);
 }
 
 static bool ring_pending(const struct xt_pktio *p)
@@ -248,6 +301,7 @@ static void ring_teardown(struct xt_pktio *p)
 
 const struct xt_rx_backend xt_pktio_rx_ring = {
     .setup = ring_setup,
+    .resume = ring_resume,
     .arm = ring_arm,
     .rx = ring_rx,
     .fetch = ring_fetch,

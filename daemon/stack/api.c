@@ -10,6 +10,11 @@ struct xt_conn *xt_stack_conn(struct xt_stack *s, uint32_t index)
     return index < s->hdr->high_water && (s->conns[index].flags & XT_CONN_USED) ? &s->conns[index] : NULL;
 }
 
+const struct xt_conn *xt_stack_record(const struct xt_stack *s, uint32_t index)
+{
+    return index < s->hdr->high_water ? &s->conns[index] : NULL;
+}
+
 void xt_stack_set_bufs(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size, uint8_t *tx,
                        uint32_t tx_size)
 {
@@ -21,15 +26,19 @@ void xt_stack_set_bufs(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint3
 
 void xt_stack_move_rx(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size)
 {
+    xt_conn_begin(s, c);
     xt_tcp_move_rx(c, s->side[c->index].rx, rx, rx_size);
     s->side[c->index].rx = rx;
+    xt_conn_end(s);
 }
 
 void xt_stack_move_tx(struct xt_stack *s, struct xt_conn *c, uint8_t *tx, uint32_t tx_size)
 {
+    xt_conn_begin(s, c);
     xt_ring_copy(tx, tx_size, s->side[c->index].tx, c->tx_size, c->tx_una, c->tx_head - c->tx_una);
     s->side[c->index].tx = tx;
     c->tx_size = tx_size;
+    xt_conn_end(s);
 }
 
 struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c)
@@ -48,7 +57,7 @@ int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, bool re
     struct xt_conn *c = xt_conn_new(s, &at, &any, reuse ? XT_CONN_REUSE : 0);
     if (!c)
         return -ENOBUFS;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     p->listener = c->index + 1;
     *out = c;
     xt_conn_after(s, c, xt_tcp_listen(c, &ctx));
@@ -56,7 +65,7 @@ int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, bool re
 }
 
 /* The remote end point that is meant: 0.0.0.0 is the own address, as on Linux. */
-static int check_remote(const struct xt_stack *s, struct xt_endpoint *remote)
+static int check_remote(const struct xt_stack *s, struct xt_endpoint *remote, const struct xt_ipopt *o)
 {
     uint32_t hop;
     if (xt_addr_is_any(&remote->addr))
@@ -64,7 +73,7 @@ static int check_remote(const struct xt_stack *s, struct xt_endpoint *remote)
     if (!xt_addr_is_v4(&remote->addr))
         return -ENETUNREACH;
     uint32_t addr = xt_addr_to_v4(&remote->addr);
-    if (addr != s->cfg.addr && (!xt_ip_is_host(s, addr) || xt_route_lookup(s, addr, &hop) != 0))
+    if (addr != s->cfg.addr && (!xt_ip_is_host(s, addr) || xt_ipopts_hop(s, o, addr, &hop) != 0))
         return -ENETUNREACH;
     return remote->port ? 0 : -EADDRNOTAVAIL;
 }
@@ -87,9 +96,16 @@ static int take_flow(struct xt_stack *s, const struct xt_flow *flow, uint32_t *i
 int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
                      uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c), void *arg, struct xt_conn **out)
 {
+    return xt_stack_connect_options(s, local, remote, NULL, now_us, prep, arg, out);
+}
+
+int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
+                             const struct xt_ipopt *o, uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c),
+                             void *arg, struct xt_conn **out)
+{
     struct xt_endpoint to = *remote, from = {.addr = xt_addr_v4(s->cfg.addr), .port = local->port};
     s->now = now_us;
-    int r = check_remote(s, &to);
+    int r = check_remote(s, &to, o);
     if (r == 0 && from.port == 0)
         r = xt_ports_pick(s, &from, &to, &from.port);
     if (r != 0)
@@ -105,9 +121,11 @@ int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const 
     struct xt_conn *c = xt_conn_new(s, &from, &to, flags);
     if (!c)
         return -ENOBUFS;
+    if (o && o->len)
+        xt_ipopts_set(s, c, o, true);
     if (prep)
         prep(arg, c);
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     *out = c;
     uint32_t ev = xt_tcp_connect(c, &ctx, iss);
     xt_pmtu_apply(s, c);
@@ -120,7 +138,7 @@ void xt_stack_wrote(struct xt_stack *s, struct xt_conn *c, uint64_t tx_head, boo
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_wrote(c, &ctx, tx_head, urgent));
 }
 
@@ -129,7 +147,7 @@ void xt_stack_consumed(struct xt_stack *s, struct xt_conn *c, uint64_t rx_tail, 
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_consumed(c, &ctx, rx_tail));
 }
 
@@ -138,7 +156,7 @@ void xt_stack_shutdown(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_shutdown(c, &ctx));
 }
 
@@ -147,7 +165,7 @@ void xt_stack_close(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_close(c, &ctx));
 }
 
@@ -158,10 +176,11 @@ void xt_stack_abort(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint32_t ev = xt_tcp_abort(c, &ctx, &reply, &has_reply);
     if (has_reply)
-        xt_out_reply(s, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &reply, NULL, &c->opt);
+        xt_out_reply(s, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &reply, NULL, &c->opt,
+                     xt_ipopts_of(s, c));
     xt_conn_after(s, c, ev);
 }
 
@@ -170,7 +189,7 @@ void xt_stack_options_changed(struct xt_stack *s, struct xt_conn *c, uint64_t no
     s->now = now_us;
     if (c->state == XT_CLOSED)
         return;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_options_changed(c, &ctx));
 }
 
@@ -198,7 +217,7 @@ unsigned xt_stack_flush_time_wait(struct xt_stack *s, uint64_t now_us)
         int has_reply;
         if (!(c->flags & XT_CONN_USED) || c->state != XT_TIME_WAIT)
             continue;
-        struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+        struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
         xt_conn_after(s, c, xt_tcp_abort(c, &ctx, &reply, &has_reply));
         n++;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The life of a connection's record: made, driven, told of, freed. */
 #include <errno.h>
+#include <string.h>
 
 #include "daemon/base/macros.h"
 #include "daemon/base/time.h"
@@ -62,6 +63,30 @@ struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c)
         .now_us = s->now, .cfg = &s->cfg.tcp, .stats = &s->tcp_stats, .rx = s->side[c->index].rx};
 }
 
+/* As much of a board as the record `c` says is in use. */
+static void copy_board(struct xt_board *to, const struct xt_board *from, const struct xt_conn *c)
+{
+    memcpy(to->sent, from->sent, XT_MIN(c->n_sent, XT_SENT_BOARD) * sizeof *to->sent);
+    memcpy(to->ooo, from->ooo, XT_MIN(c->n_ooo, XT_OOO_BOARD) * sizeof *to->ooo);
+}
+
+/* The stores are seen in this order by who maps the region after this process has died: it was one thread that made them. */
+struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c)
+{
+    s->undo->before = *c;
+    if (c->board)
+        copy_board(&s->undo->board, xt_board_of(c), c);
+    atomic_store_explicit(&s->undo->record, c->index + 1, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst); /* no store to the record may come before that one */
+    return xt_conn_ctx(s, c);
+}
+
+void xt_conn_end(struct xt_stack *s)
+{
+    atomic_store_explicit(&s->undo->record, 0, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst); /* what follows comes after that */
+}
+
 void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener)
 {
     struct xt_side *d = &s->side[child->index], *l = &s->side[listener];
@@ -114,6 +139,7 @@ static void end(struct xt_stack *s, struct xt_conn *c, uint32_t events)
         leave_listener(s, c);
     }
     s->ops.event(s->ops.arg, c, events);
+    xt_board_end(s, c);
     c->flags = 0;
     give_index(s, i);
 }
@@ -146,6 +172,7 @@ static bool tell(struct xt_stack *s, struct xt_conn *c, uint32_t events)
 
 static bool after(struct xt_stack *s, struct xt_conn *c, uint32_t events, uint64_t earliest)
 {
+    xt_conn_end(s);
     if (!tell(s, c, events))
         return false;
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
@@ -170,7 +197,7 @@ void xt_conn_fail(struct xt_stack *s, struct xt_conn *c, int err)
 {
     struct xt_seg reply;
     int has_reply;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint32_t ev = xt_tcp_abort(c, &ctx, &reply, &has_reply);
     c->err = err;
     xt_conn_after(s, c, ev | XT_EV_ERROR | XT_EV_CLOSED);
@@ -188,7 +215,7 @@ bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i)
 uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i)
 {
     struct xt_conn *c = &s->conns[i];
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     struct xt_seg reply;
     int has_reply;
     uint32_t floor = c->snd_nxt + 65537; /* beyond any window without scaling that the peer may still remember */
@@ -214,8 +241,25 @@ static int revive(struct xt_stack *s, struct xt_conn *c)
     return 0;
 }
 
+static void put_back(struct xt_conn *c, const struct xt_undo *u)
+{
+    *c = u->before;
+    if (c->board)
+        copy_board(xt_board_of(c), &u->board, c);
+}
+
+/* The change that the last stack process was in the middle of. */
+static void undo(struct xt_stack *s)
+{
+    uint32_t i = atomic_load(&s->undo->record);
+    if (i && i <= s->hdr->high_water)
+        put_back(&s->conns[i - 1], s->undo);
+    xt_conn_end(s);
+}
+
 int xt_conn_rebuild(struct xt_stack *s)
 {
+    undo(s);
     for (uint32_t i = s->hdr->high_water; i-- > 0;) {
         struct xt_conn *c = &s->conns[i];
         if (!(c->flags & XT_CONN_USED) || c->state == XT_CLOSED) {

@@ -43,7 +43,7 @@ void xt_cookie_send(struct xt_stack *s, const struct xt_conn *l, const struct xt
     xt_tcp_cookie_reply(l, &ctx, syn, iss, &reply);
     s->cookie_until = s->now + 2 * PERIOD;
     s->stats.cookies_sent++;
-    xt_out_reply(s, xt_addr_to_v4(&flow->local), xt_addr_to_v4(&flow->remote), &reply, rx->mac, &l->opt);
+    xt_out_reply(s, xt_addr_to_v4(&flow->local), xt_addr_to_v4(&flow->remote), &reply, rx->mac, &l->opt, rx->back);
 }
 
 uint16_t xt_cookie_check(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *ack)

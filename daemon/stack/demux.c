@@ -3,10 +3,14 @@
 #include "daemon/stack/internal.h"
 #include "daemon/wire/checksum.h"
 
+/* The answer to a segment of connection `c`, or of none (NULL). Who brought the segment takes the answer, unless a source
+ * route says where it goes. */
 static void reset(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *reply, const struct xt_rx *rx,
-                  const struct xt_tcp_sockopt *opt)
+                  const struct xt_conn *c)
 {
-    xt_out_reply(s, xt_addr_to_v4(&flow->local), xt_addr_to_v4(&flow->remote), reply, rx->mac, opt);
+    const struct xt_ipopt *o = c ? xt_ipopts_of(s, c) : rx->back;
+    xt_out_reply(s, xt_addr_to_v4(&flow->local), xt_addr_to_v4(&flow->remote), reply,
+                 c && o && o->route ? NULL : rx->mac, c ? &c->opt : NULL, o);
 }
 
 static bool admit_open(const struct xt_stack *s, const struct xt_conn *l)
@@ -23,6 +27,10 @@ static struct xt_conn *make_child(struct xt_stack *s, const struct xt_conn *l, c
     struct xt_conn *c = xt_conn_new(s, &local, &remote, flags);
     if (!c)
         return NULL;
+    if (rx->back && rx->back->len) {
+        xt_ipopts_set(s, c, rx->back, false); /* MUST-53 */
+        s->stats.routes_learned++;
+    }
     if (l->rx_size)
         xt_tcp_set_rings(c, l->rx_size, l->tx_size);
     c->session = l->session;
@@ -56,7 +64,7 @@ static void accept_syn(struct xt_stack *s, struct xt_conn *l, const struct xt_fl
     uint32_t iss = xt_isn(s, flow);
     if (reuse && (int32_t)(iss - floor) < 0)
         iss = floor;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint32_t ev = xt_tcp_accept_syn(c, l, &ctx, seg, iss);
     xt_pmtu_apply(s, c);
     xt_conn_adopt_child(s, c, l->index);
@@ -76,7 +84,7 @@ static bool accept_cookie(struct xt_stack *s, struct xt_conn *l, const struct xt
         return true;
     }
     struct xt_seg ack = *seg;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     s->stats.cookies_ok++;
     uint32_t ev = xt_tcp_accept_cookie(c, l, &ctx, &ack, mss);
     xt_pmtu_apply(s, c);
@@ -127,11 +135,14 @@ void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, c
     int has_reply = 0;
     struct xt_conn *c = &s->conns[i];
     provide_bufs(s, c, seg);
+    if (rx->back)
+        xt_ipopts_received(s, c, seg, rx->back);
     bool waited = c->state == XT_TIME_WAIT;
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint32_t ev = xt_tcp_input(c, &ctx, seg, &reply, &has_reply), floor = c->isn_floor;
+    xt_board_check(s, c);
     if (has_reply)
-        reset(s, flow, &reply, rx, &c->opt);
+        reset(s, flow, &reply, rx, c);
     const uint32_t reuse = XT_EV_CLOSED | XT_EV_TIME_WAIT;
     xt_conn_after(s, c, ev);
     if (waited && (ev & reuse) == reuse) {

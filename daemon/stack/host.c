@@ -6,15 +6,27 @@
 
 #include "daemon/base/macros.h"
 #include "daemon/stack/internal.h"
+#include "daemon/tcp/board.h"
 
-#define RECORDS_OFF XT_ALIGN_UP(sizeof(struct xt_state_hdr), (size_t)64)
-#define IP_TCP_HDR 40u     /* without options: what the MSS leaves out */
-#define IP_TCP_HDR_MAX 80u /* the headers that a super-segment may have */
+#define UNDO_OFF sizeof(struct xt_state_hdr)
+#define RECORDS_OFF XT_ALIGN_UP(UNDO_OFF + sizeof(struct xt_undo), (size_t)64)
+#define IP_TCP_HDR 40u      /* without options: what the MSS leaves out */
+#define IP_TCP_HDR_MAX 120u /* the headers that a super-segment may have */
 #define REASS_MEM (XT_REASS_MAX * 65600u)
+
+static size_t boards_off(uint32_t max_conns)
+{
+    return XT_ALIGN_UP(RECORDS_OFF + (size_t)max_conns * sizeof(struct xt_conn), (size_t)64);
+}
+
+static size_t ipopts_off(uint32_t max_conns)
+{
+    return XT_ALIGN_UP(boards_off(max_conns) + xt_boards_size(max_conns), (size_t)64);
+}
 
 size_t xt_stack_state_size(uint32_t max_conns)
 {
-    return RECORDS_OFF + (size_t)max_conns * sizeof(struct xt_conn);
+    return ipopts_off(max_conns) + (size_t)max_conns * sizeof(struct xt_ipopts);
 }
 
 static bool cfg_ok(const struct xt_stack_cfg *c)
@@ -67,14 +79,17 @@ static int init_state(struct xt_stack *s, void *state)
                                             .version = XT_STATE_VERSION,
                                             .max_conns = s->cfg.max_conns,
                                             .record_size = sizeof(struct xt_conn),
+                                            .board_size = sizeof(struct xt_board),
                                             .records_off = RECORDS_OFF};
     if (h->magic == 0)
         *h = want;
     if (memcmp(h, &want, offsetof(struct xt_state_hdr, high_water)) != 0 || h->high_water > h->max_conns)
         return -EPROTO;
     s->hdr = h;
+    s->undo = (struct xt_undo *)((uint8_t *)state + UNDO_OFF);
     s->conns = (struct xt_conn *)((uint8_t *)state + RECORDS_OFF);
-    return 0;
+    s->ipopts = (struct xt_ipopts *)(void *)((uint8_t *)state + ipopts_off(s->cfg.max_conns));
+    return xt_boards_init(s, (uint8_t *)state + boards_off(s->cfg.max_conns));
 }
 
 static int init_tables(struct xt_stack *s, const uint8_t key[32])
@@ -118,6 +133,8 @@ int xt_stack_new(struct xt_stack **out, const struct xt_stack_cfg *cfg, const st
         r = init_tables(s, key);
     if (r == 0)
         r = xt_conn_rebuild(s);
+    if (r == 0)
+        r = xt_boards_rebuild(s); /* after a change was undone, without records that had closed */
     if (s->hdr && s->hdr->high_water)
         xt_cookie_revive(s);
     if (r != 0) {
@@ -136,6 +153,7 @@ void xt_stack_free(struct xt_stack *s)
     xt_wheel_fini(&s->wheel);
     xt_wheel_fini(&s->misc);
     free(s->side);
+    free(s->board_free);
     free(s->ports);
     free(s->reass_mem);
     free(s->local);

@@ -45,8 +45,9 @@ static void error_input(struct xt_stack *s, const struct xt_icmp *m)
         s->stats.drop_icmp_stray++;
         return;
     }
+    uint32_t dst = xt_ipopt_final_dst(m->data, q.ip.hdr_len);
     struct xt_flow flow = {
-        .local = xt_addr_v4(q.ip.src), .remote = xt_addr_v4(q.ip.dst), .lport = q.sport, .rport = q.dport};
+        .local = xt_addr_v4(q.ip.src), .remote = xt_addr_v4(dst), .lport = q.sport, .rport = q.dport};
     uint32_t i = xt_flowmap_find(&s->flows, &flow), mtu = m->mtu;
     if (i == XT_FLOW_NONE) {
         s->stats.drop_icmp_stray++;
@@ -60,7 +61,7 @@ static void error_input(struct xt_stack *s, const struct xt_icmp *m)
         return;
     }
     struct xt_conn *c = &s->conns[i];
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint16_t mss = c->mss_path;
     s->stats.icmp_errors_in++;
     uint32_t ev = xt_tcp_icmp(c, &ctx, q.seq, err, mtu);

@@ -30,8 +30,22 @@ static void tcp_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_
         xt_demux_input(s, ip, p, len, rx);
 }
 
-/* A whole packet to our address. */
-static void deliver(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *pkt, const struct xt_rx *rx)
+/* Our address in the header's destination field is not the last of a source route, or source routes are not wanted: then the
+ * packet is dropped. We forward nothing. */
+static bool route_ok(struct xt_stack *s, const uint8_t *pkt, const struct xt_ipv4 *ip, struct xt_rx *rx,
+                     struct xt_ipopt *back)
+{
+    enum xt_route_state route = xt_ipopt_route_back(back, pkt, ip->hdr_len);
+    if (route == XT_ROUTE_PASSING || (route == XT_ROUTE_DONE && !s->cfg.source_route)) {
+        s->stats.drop_source_route++;
+        return false;
+    }
+    if (route == XT_ROUTE_DONE)
+        rx->back = back;
+    return true;
+}
+
+static void deliver_plain(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *pkt, const struct xt_rx *rx)
 {
     const uint8_t *p = pkt + ip->hdr_len;
     size_t len = ip->total_len - (size_t)ip->hdr_len;
@@ -45,6 +59,20 @@ static void deliver(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t 
         xt_icmp_error(s, XT_ICMP_UNREACHABLE, ports ? XT_ICMP_PORT_UNREACH : XT_ICMP_PROTO_UNREACH, pkt, ip->total_len,
                       rx);
     }
+}
+
+/* A whole packet to our address. */
+static void deliver(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *pkt, const struct xt_rx *rx)
+{
+    struct xt_ipopt back;
+    struct xt_rx with;
+    if (ip->hdr_len == XT_IPV4_HDR_LEN) {
+        deliver_plain(s, ip, pkt, rx);
+        return;
+    }
+    with = *rx;
+    if (route_ok(s, pkt, ip, &with, &back))
+        deliver_plain(s, ip, pkt, &with);
 }
 
 static void reassemble(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, const struct xt_rx *rx)

@@ -8,6 +8,7 @@
 #include "daemon/base/wheel.h"
 #include "daemon/stack/stack.h"
 #include "daemon/wire/icmp.h"
+#include "daemon/wire/ipopt.h"
 #include "daemon/wire/ipv4.h"
 
 #define XT_NEIGH_MAX 1024u
@@ -32,6 +33,12 @@ struct xt_list {
 
 /* On which list a connection is: at most one. Neighbour n's waiters are list XT_LIST_NEIGH + n. */
 enum { XT_LIST_NONE, XT_LIST_READY, XT_LIST_NEIGH };
+
+/* IP options of a connection: in the state region, beside the record that says how long they are. */
+struct xt_ipopts {
+    struct xt_ipopt o;
+    bool own; /* the application's: no received route replaces them (MUST-52) */
+};
 
 /* What the stack keeps beside each record; private, rebuilt at start. Zero is the initial value. */
 struct xt_side {
@@ -98,6 +105,7 @@ struct xt_rx {
     bool trusted;       /* the transport checksum needs no look */
     bool group;         /* in a broadcast or multicast frame */
     uint16_t gso_size;
+    const struct xt_ipopt *back; /* the return route of a source-routed packet, or NULL */
 };
 
 /* A segment whose payload is being put into its place (place.c). */
@@ -115,9 +123,14 @@ struct xt_stack {
     struct xt_placed placed;
 
     struct xt_state_hdr *hdr; /* the state region */
+    struct xt_undo *undo;
     struct xt_conn *conns;
+    struct xt_ipopts *ipopts; /* by index of the record, whose ip_optlen says whether there are any */
     struct xt_side *side;
     uint32_t free_head; /* index plus 1 */
+    struct xt_board *boards;
+    uint32_t *board_free; /* indices of those not lent, a stack */
+    uint32_t n_board_free;
     struct xt_list ready;
     struct xt_flowmap flows;
     struct xt_wheel wheel; /* of connections */
@@ -180,12 +193,27 @@ void xt_conn_fail(struct xt_stack *s, struct xt_conn *c, int err);
 /* Puts the connection on the ready list unless it is on a list. */
 void xt_conn_ready(struct xt_stack *s, struct xt_conn *c);
 struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c);
+/* As xt_conn_ctx(), before a call of the core that changes the record: keeps it as it is. xt_conn_end(), or xt_conn_after(), says
+ * that the change is whole. Changes do not nest. */
+struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c);
+void xt_conn_end(struct xt_stack *s);
 /* Ends the TIME_WAIT of `i` in favour of an own connect between the same end points; returns the lowest ISS for that. */
 uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i);
 /* May that be done? */
 bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i);
 /* Rebuilds what is private from the records of an earlier stack. */
 int xt_conn_rebuild(struct xt_stack *s);
+/* board.c: longer lists for connections that need them; lent and taken back after each segment. */
+uint32_t xt_boards_count(uint32_t max_conns);
+size_t xt_boards_size(uint32_t max_conns);
+/* `boards`: xt_boards_size() bytes of the state region. Returns 0 or -ENOMEM. */
+int xt_boards_init(struct xt_stack *s, void *boards);
+/* Which ones the records of an earlier stack have. Returns 0, -ENOMEM or -EPROTO. */
+int xt_boards_rebuild(struct xt_stack *s);
+void xt_board_check(struct xt_stack *s, struct xt_conn *c);
+/* The connection ends. */
+void xt_board_end(struct xt_stack *s, struct xt_conn *c);
+
 void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener);
 
 /* ---- demux.c ---- */
@@ -208,7 +236,7 @@ enum xt_sent { XT_SENT_ONE, XT_SENT_NONE, XT_SENT_WAITS, XT_SENT_FULL, XT_SENT_L
 enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c);
 /* A segment without payload that belongs to no output queue (a reset). To `mac`, or when NULL to whom the route names. */
 void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct xt_seg *seg, const uint8_t *mac,
-                  const struct xt_tcp_sockopt *opt);
+                  const struct xt_tcp_sockopt *opt, const struct xt_ipopt *ipopt);
 /* An IPv4 packet of another protocol, cut into fragments when it is larger than the MTU. */
 void xt_out_ip(struct xt_stack *s, const uint8_t *mac, uint32_t dst, uint8_t proto, const uint8_t *p, size_t len);
 /* One frame to the device, counted. */
@@ -228,6 +256,16 @@ int xt_route_setup(struct xt_stack *s);
 int xt_route_lookup(const struct xt_stack *s, uint32_t dst, uint32_t *nexthop);
 /* `addr` is on the link. */
 bool xt_route_on_link(const struct xt_stack *s, uint32_t addr);
+
+/* ---- ipopt.c ---- */
+/* The connection's IP options, or NULL. */
+const struct xt_ipopt *xt_ipopts_of(const struct xt_stack *s, const struct xt_conn *c);
+/* Next hop towards `dst` with options `o` (or NULL). Returns 0 or -ENETUNREACH. */
+int xt_ipopts_hop(const struct xt_stack *s, const struct xt_ipopt *o, uint32_t dst, uint32_t *nexthop);
+/* Gives the connection a copy of `o`, or takes away what it has when o->len is 0. `own`: the application's. Not within a change. */
+void xt_ipopts_set(struct xt_stack *s, struct xt_conn *c, const struct xt_ipopt *o, bool own);
+/* A segment for `c` came by a source route whose way back is `back`. */
+void xt_ipopts_received(struct xt_stack *s, struct xt_conn *c, const struct xt_seg *seg, const struct xt_ipopt *back);
 
 /* ---- arp.c ---- */
 void xt_arp_input(struct xt_stack *s, const uint8_t *p, size_t len);

@@ -12,6 +12,9 @@
 #define L4_OFF (XT_ETH_HDR_LEN + XT_IPV4_HDR_LEN)
 #define HDR_INLINE 256 /* what `tx` copies */
 #define PASSES 64      /* local turns of one xt_stack_output() */
+/* As max_len: no super-segments. Devices that cut them compute the pseudo-header from the IP header's destination, which with
+ * a source route is only the next hop. */
+#define PLAIN 1
 
 struct frame {
     struct virtio_net_hdr vnet;
@@ -36,28 +39,33 @@ static void put_eth(const struct xt_stack *s, uint8_t *p, const uint8_t *mac)
     xt_eth_emit(p, &eth);
 }
 
-/* Headers of a TCP segment, without the Ethernet addresses; the checksum is that of the pseudo-header. `opt`: of the
- * connection, NULL without one. */
+/* Headers of a TCP segment, without the Ethernet addresses; the checksum is that of the pseudo-header, which has the last
+ * destination whatever the next hop of a source route is (RFC 9293 section 3.9.2.1). `opt`: of the connection, NULL without
+ * one; `o`: IP options or NULL. */
 static void build(struct xt_stack *s, struct frame *f, uint32_t src, uint32_t dst, const struct xt_seg *seg,
-                  const struct xt_tcp_sockopt *opt)
+                  const struct xt_tcp_sockopt *opt, const struct xt_ipopt *o)
 {
-    size_t thl = xt_seg_emit(f->hdr + L4_OFF, seg);
+    size_t optlen = o ? o->len : 0, l4 = L4_OFF + optlen, thl = xt_seg_emit(f->hdr + l4, seg);
     uint16_t tcp_len = (uint16_t)(thl + seg->len);
     bool super = seg->gso_size && seg->len > seg->gso_size;
     struct xt_ipv4 ip = {.tos = (uint8_t)((opt ? opt->tos & ~3u : 0) | (seg->ecn & 3)),
                          .ttl = opt && opt->ttl ? opt->ttl : s->cfg.ttl,
                          .proto = XT_IPPROTO_TCP,
                          .id = s->ip_id,
-                         .total_len = (uint16_t)(XT_IPV4_HDR_LEN + tcp_len),
-                         .df = true,
+                         .total_len = (uint16_t)(XT_IPV4_HDR_LEN + optlen + tcp_len),
+                         .df = !seg->may_fragment,
                          .src = src,
-                         .dst = dst};
+                         .dst = xt_ipopt_first_hop(o, dst)};
     s->ip_id += super ? (uint16_t)((seg->len + seg->gso_size - 1u) / seg->gso_size) : 1;
-    xt_ipv4_emit(f->hdr + XT_ETH_HDR_LEN, &ip);
-    xt_be16_store(f->hdr + L4_OFF + 16, xt_csum_pseudo4(src, dst, XT_IPPROTO_TCP, tcp_len));
-    f->len = L4_OFF + thl;
-    f->vnet = (struct virtio_net_hdr){
-        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = L4_OFF, .csum_offset = 16, .hdr_len = (uint16_t)f->len};
+    if (optlen)
+        xt_ipopt_emit(f->hdr + L4_OFF, o, src, dst, (uint32_t)(s->now / 1000));
+    xt_ipv4_emit_options(f->hdr + XT_ETH_HDR_LEN, &ip, optlen);
+    xt_be16_store(f->hdr + l4 + 16, xt_csum_pseudo4(src, dst, XT_IPPROTO_TCP, tcp_len));
+    f->len = l4 + thl;
+    f->vnet = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                                      .csum_start = (uint16_t)l4,
+                                      .csum_offset = 16,
+                                      .hdr_len = (uint16_t)f->len};
     if (super) {
         /* CWR belongs to the first of the segments only. */
         f->vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV4 | (seg->flags & XT_TH_CWR ? VIRTIO_NET_HDR_GSO_ECN : 0);
@@ -97,7 +105,7 @@ static enum hop next_hop(struct xt_stack *s, const struct xt_conn *c, uint16_t *
 {
     struct xt_side *d = &s->side[c->index];
     if (d->route_gen != s->route_gen) {
-        if (xt_route_lookup(s, xt_addr_to_v4(&c->remote.addr), &d->nexthop) != 0)
+        if (xt_ipopts_hop(s, xt_ipopts_of(s, c), xt_addr_to_v4(&c->remote.addr), &d->nexthop) != 0)
             return HOP_NO_ROUTE;
         d->route_gen = s->route_gen;
     }
@@ -135,7 +143,6 @@ static void count_lost(struct xt_stack *s, enum hop hop)
 /* All that could keep the segment here is asked before the core makes it: what it has made counts as sent. */
 enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
 {
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     struct xt_seg seg;
     struct frame f;
     struct iovec iov[2];
@@ -150,7 +157,13 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
         xt_list_append(s, &s->neigh[n].waiters, (uint16_t)(XT_LIST_NEIGH + n), c->index);
         return XT_SENT_WAITS;
     }
-    if (!xt_tcp_output(c, &ctx, &seg, 0))
+    const struct xt_ipopt *o = xt_ipopts_of(s, c);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
+    bool any = xt_tcp_output(c, &ctx, &seg, o && o->route ? PLAIN : 0);
+    if (any)
+        xt_board_check(s, c);
+    xt_conn_end(s); /* before the segment leaves: a peer never acknowledges what a successor does not know of */
+    if (!any)
         return XT_SENT_NONE;
     if (hop != HOP_OK || (seg.len && !s->side[c->index].tx)) {
         count_lost(s, hop);
@@ -158,16 +171,16 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
     }
     if (!local)
         xt_arp_use(s, n);
-    build(s, &f, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &seg, &c->opt);
+    build(s, &f, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &seg, &c->opt, o);
     send_built(s, &f, local ? NULL : s->neigh[n].mac, iov, payload(s, c, &seg, iov));
     return XT_SENT_ONE;
 }
 
 /* Where a segment without a connection goes when no received frame tells: false and counted when that is not known now. */
-static bool reply_hop(struct xt_stack *s, uint32_t dst, const uint8_t **mac)
+static bool reply_hop(struct xt_stack *s, uint32_t dst, const struct xt_ipopt *o, const uint8_t **mac)
 {
     uint32_t hop;
-    if (xt_route_lookup(s, dst, &hop) != 0) {
+    if (xt_ipopts_hop(s, o, dst, &hop) != 0) {
         s->stats.drop_no_route++;
         return false;
     }
@@ -182,7 +195,7 @@ static bool reply_hop(struct xt_stack *s, uint32_t dst, const uint8_t **mac)
 }
 
 void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct xt_seg *seg, const uint8_t *mac,
-                  const struct xt_tcp_sockopt *opt)
+                  const struct xt_tcp_sockopt *opt, const struct xt_ipopt *ipopt)
 {
     struct frame f;
     if (dst == s->cfg.addr) {
@@ -191,10 +204,10 @@ void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct x
             return;
         }
         mac = NULL;
-    } else if (!mac && !reply_hop(s, dst, &mac)) {
+    } else if (!mac && !reply_hop(s, dst, ipopt, &mac)) {
         return;
     }
-    build(s, &f, src, dst, seg, opt);
+    build(s, &f, src, dst, seg, opt, ipopt);
     send_built(s, &f, mac, NULL, 0);
 }
 

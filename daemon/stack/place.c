@@ -14,8 +14,8 @@ uint8_t *xt_stack_place(struct xt_stack *s, const uint8_t *frame, size_t have, s
     if (!(vnet->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) ||
         have < XT_ETH_HDR_LEN + 60 + XT_TCP_HDR_MAX || xt_eth_parse(frame, len, &eth) != 0 ||
         eth.type != XT_ETH_TYPE_IPV4 || xt_eth_is_group(eth.dst) || xt_ipv4_parse(p, len - XT_ETH_HDR_LEN, &ip) != 0 ||
-        ip.proto != XT_IPPROTO_TCP || ip.dst != s->cfg.addr || xt_ipv4_is_fragment(&ip) ||
-        xt_seg_parse(p + ip.hdr_len, ip.total_len - (size_t)ip.hdr_len, &pl->seg) != 0)
+        ip.proto != XT_IPPROTO_TCP || ip.hdr_len != XT_IPV4_HDR_LEN || ip.dst != s->cfg.addr ||
+        xt_ipv4_is_fragment(&ip) || xt_seg_parse(p + ip.hdr_len, ip.total_len - (size_t)ip.hdr_len, &pl->seg) != 0)
         return NULL;
     pl->flow = (struct xt_flow){
         .local = xt_addr_v4(ip.dst), .remote = xt_addr_v4(ip.src), .lport = pl->seg.dport, .rport = pl->seg.sport};

@@ -85,6 +85,12 @@ int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, bool reuse)
     return 0;
 }
 
+void xt_stack_rebind(struct xt_stack *s, const struct xt_endpoint *local, bool reuse)
+{
+    s->ports[local->port].binds++;
+    s->ports[local->port].alone = !reuse;
+}
+
 void xt_stack_unbind(struct xt_stack *s, const struct xt_endpoint *local)
 {
     struct xt_port *p = &s->ports[local->port];

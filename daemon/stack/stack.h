@@ -6,13 +6,16 @@
 #define XT_STACK_H
 
 #include <linux/virtio_net.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
 #include "daemon/stack/stats.h"
+#include "daemon/tcp/board.h"
 #include "daemon/tcp/tcp.h"
+#include "daemon/wire/ipopt.h"
 
 struct xt_stack;
 
@@ -33,6 +36,7 @@ struct xt_stack_cfg {
     uint32_t nroutes;
     uint16_t port_min, port_max; /* ephemeral ports, 32768 to 60999 */
     uint8_t ttl;                 /* 64 */
+    bool source_route;           /* received source routes are followed back; else such packets are dropped */
     struct xt_tcp_cfg tcp;       /* tcp.mss: 0 or more than fits: from the MTU */
 };
 
@@ -71,16 +75,26 @@ enum {
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
 #define XT_STATE_MAGIC 0x54535458u /* "XTST" */
-#define XT_STATE_VERSION 3u
+#define XT_STATE_VERSION 6u
 
 struct xt_state_hdr {
     uint32_t magic, version;
     uint32_t max_conns, record_size;
-    uint32_t records_off;
-    uint32_t high_water; /* records from here on were never used */
-    uint64_t rsv[5];
+    uint32_t records_off, board_size; /* boards (daemon/tcp/board.h) follow the records */
+    uint32_t high_water;              /* records from here on were never used */
+    uint32_t rsv[9];
 };
 _Static_assert(sizeof(struct xt_state_hdr) == 64, "xt_state_hdr");
+
+/* Comes next: the record that is being changed just now, as it was before. A stack process that dies in the middle of a change
+ * leaves a record that its successor puts back: to the peer it looks as if the segment (or the timer) had never come. */
+struct xt_undo {
+    _Atomic uint32_t record; /* index plus 1; 0: none is being changed */
+    uint32_t deaths;         /* how often in a row a crash (not a kill) left this record here */
+    uint32_t rsv[14];
+    struct xt_conn before;
+    struct xt_board board; /* what stood on its board */
+};
 
 /* Bytes that the state region needs for `max_conns` records, header included. */
 size_t xt_stack_state_size(uint32_t max_conns);
@@ -120,12 +134,14 @@ uint64_t xt_stack_deadline(const struct xt_stack *s);
 /* ---- for the application layer ---- */
 
 struct xt_conn *xt_stack_conn(struct xt_stack *s, uint32_t index);
+/* The record with that index, also one that is not in use (any more); NULL: it never was. */
+const struct xt_conn *xt_stack_record(const struct xt_stack *s, uint32_t index);
 void xt_stack_set_bufs(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size, uint8_t *tx,
                        uint32_t tx_size);
 /* A larger receive ring: what comes next goes to it, and what is there out of order is copied. The caller keeps the old one for
- * what is unread. */
+ * what is unread. Who finds the record after this process has died sees all of it done by the record's size, or nothing. */
 void xt_stack_move_rx(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size);
-/* A larger send ring: what is in the old one is copied. Requests that `tx` has not submitted yet still point to the old one. */
+/* A larger send ring, likewise: what is in the old one is copied. Requests that `tx` has not submitted yet still point to the old one. */
 void xt_stack_move_tx(struct xt_stack *s, struct xt_conn *c, uint8_t *tx, uint32_t tx_size);
 struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c);
 
@@ -133,6 +149,8 @@ struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c);
  * The unspecified address means the stack's own. `reuse`: SO_REUSEADDR. The reservation belongs to the caller until
  * xt_stack_unbind(). Returns 0, -EADDRINUSE, -EADDRNOTAVAIL. */
 int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, bool reuse);
+/* A reservation that an earlier stack has made. */
+void xt_stack_rebind(struct xt_stack *s, const struct xt_endpoint *local, bool reuse);
 void xt_stack_unbind(struct xt_stack *s, const struct xt_endpoint *local);
 
 /* A listener on a bound end point. `*out` is in state LISTEN. Returns 0, -EADDRINUSE (another listener), -ENOBUFS. */
@@ -144,6 +162,18 @@ int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, bool re
  * Returns 0, -ENETUNREACH (no route), -EADDRNOTAVAIL (no port), -EADDRINUSE (the same four-tuple), -ENOBUFS. */
 int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
                      uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c), void *arg, struct xt_conn **out);
+
+/* The same with IP options for all its segments, or NULL. With a source route in them, the SYN goes to its first hop; a first
+ * hop that has no route, or is not on the link when it must be, is -ENETUNREACH. */
+int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
+                             const struct xt_ipopt *o, uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c),
+                             void *arg, struct xt_conn **out);
+
+/* The application's IP options for a connection's segments from now on; o->len 0: none. No received source route takes their
+ * place (MUST-52). */
+void xt_stack_set_ip_options(struct xt_stack *s, struct xt_conn *c, const struct xt_ipopt *o);
+/* The IP options in use: the application's, or the return route that came with a packet. NULL: none. */
+const struct xt_ipopt *xt_stack_ip_options(const struct xt_stack *s, const struct xt_conn *c);
 
 /* The calls of tcp.h on a connection of this stack: they run the core, deliver events through ops->event, re-arm timers
  * and put the connection on the ready list. After one of them the record may be gone (state CLOSED was delivered). */

@@ -21,6 +21,8 @@
     X(drop_checksum_icmp, "dropped: wrong ICMP checksum")                          \
     X(drop_bad_tcp, "dropped: malformed TCP header")                               \
     X(drop_not_ours, "dropped: not to our address")                                \
+    X(drop_source_route, "dropped: source route not completed, or not accepted")   \
+    X(routes_learned, "return routes taken from source-routed packets")            \
     X(drop_martian, "dropped: source address that no peer can have")               \
     X(drop_group, "dropped: TCP to a broadcast or multicast address")              \
     X(drop_protocol, "dropped: a transport protocol that is not served")           \
@@ -33,6 +35,7 @@
     X(cookies_full, "good cookies dropped: accept queue or table full")            \
     X(drop_no_conns, "dropped: SYN with the connection table full")                \
     X(drop_no_bufs, "payload not taken: no memory for rings")                      \
+    X(no_board, "segments after which no longer lists of losses were to be had")   \
     X(drop_no_ring, "not sent: the application has taken the send ring away")      \
     X(drop_tx_full, "not sent: the device was full")                               \
     X(drop_no_route, "not sent: no route")                                         \

@@ -9,7 +9,7 @@ void xt_stack_timers(struct xt_stack *s, uint64_t now_us)
     s->now = now_us;
     while ((i = xt_wheel_pop(&s->wheel, now_us)) != XT_WHEEL_NONE) {
         struct xt_conn *c = &s->conns[i];
-        struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+        struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
         xt_conn_after_timer(s, c, xt_tcp_timer(c, &ctx));
     }
     while ((i = xt_wheel_pop(&s->misc, now_us)) != XT_WHEEL_NONE) {

@@ -3,6 +3,7 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rate.h"
 #include "daemon/tcp/rtt.h"
+#include "daemon/tcp/tally.h"
 
 static void set_send_window(struct xt_in *in)
 {
@@ -80,12 +81,10 @@ static void update_window(struct xt_in *in, bool una_moved)
     c->cflags &= ~(uint32_t)XT_CF_PROBE;
 }
 
-/* Our FIN is acknowledged. False when that ends the connection. */
+/* Our FIN is acknowledged, which happens once. False when that ends the connection. */
 static bool fin_acked(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
-    if (c->state != XT_FIN_WAIT1 && c->state != XT_CLOSING && c->state != XT_LAST_ACK)
-        return true;
     in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_FIN_ACKED);
     if (c->state == XT_FIN_WAIT2 && (c->cflags & XT_CF_ORPHAN))
         xt_timer_finwait2_arm(c, in->ctx);
@@ -167,5 +166,6 @@ bool xt_in_check_ack(struct xt_in *in)
     a.dup = a.bytes == 0 && is_duplicate(in, old_wnd);
     xt_recovery_ack(&a);
     xt_rate_acked(c, in->ctx);
+    xt_tally_acked(&a);
     return a.bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
 }

@@ -13,7 +13,7 @@ const struct xt_cc *xt_cc_of(const struct xt_conn *c)
 
 uint32_t xt_cc_initial_window(const struct xt_conn *c, const struct xt_tcp_cfg *cfg)
 {
-    uint32_t segs = c->cflags & XT_CF_SYN_RXT ? 1 : xt_u32_max(1, cfg->init_cwnd);
+    uint32_t segs = c->retrans > 1 ? 1 : xt_u32_max(1, cfg->init_cwnd);
     return segs * c->mss_eff;
 }
 

@@ -17,6 +17,8 @@ struct xt_cc {
     void (*acked)(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t bytes);
     /* A loss, once for each window: the new ssthresh, for `flight` bytes outstanding. */
     uint32_t (*ssthresh)(struct xt_conn *c, uint32_t flight);
+    /* A congestion mark, before `ssthresh` is asked. NULL: not wanted. */
+    void (*marked)(struct xt_conn *c);
     /* Nothing was sent for longer than a retransmission time-out. */
     void (*idle)(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
     /* After each ACK, when loss recovery has done its part. NULL: not wanted. */
@@ -25,6 +27,8 @@ struct xt_cc {
     uint64_t (*pacing_rate)(const struct xt_conn *c);
     /* What a congestion mark leaves, in percent of what `ssthresh` says of a loss (RFC 8511); 0: as a loss. */
     uint8_t ecn_percent;
+    /* cwnd is the algorithm's own in fast recovery with SACK too; else PRR sets it there. */
+    bool own_recovery;
 };
 
 #define XT_CWND_MAX (1u << 30)

@@ -85,6 +85,8 @@ static void raise_inflight(struct xt_conn *c, struct xt_bbr *b)
 static void probe_up(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_t inflight, uint32_t now_ms)
 {
     struct xt_bbr *b = &c->ccs.bbr;
+    if (b->inflight_hi && c->cwnd >= b->inflight_hi && (c->cflags & XT_CF_CWND_LIM))
+        b->full_bw = b->full_rounds = 0; /* bandwidth can't grow before the bound does */
     bool full = xt_bbr_plateau(b, rs);
     if (b->round_start && b->lossy) {
         xt_bbr_too_high(b);
@@ -136,7 +138,7 @@ static void walk(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_t no
     case XT_BBR_CRUISE:
         if (time_to_probe(c, now_ms))
             enter_refill(c, now_ms);
-        else if (b->phase == XT_BBR_DOWN && inflight <= xt_u32_min(xt_bbr_bdp(b, 100), xt_bbr_with_headroom(b)))
+        else if (b->phase == XT_BBR_DOWN && xt_bbr_drained(b, inflight))
             enter(c, XT_BBR_CRUISE, now_ms);
         break;
     case XT_BBR_REFILL:
@@ -213,8 +215,12 @@ static void sample(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct
 static uint32_t ssthresh(struct xt_conn *c, uint32_t flight)
 {
     (void)flight;
-    c->ccs.bbr.congested = 1;
     return xt_u32_max(c->cwnd, MIN_CWND_SEGS * c->mss_eff);
+}
+
+static void marked(struct xt_conn *c)
+{
+    c->ccs.bbr.marked = 1;
 }
 
 /* The rate bounds the first burst after silence; what was learned of the path stays. */
@@ -235,6 +241,8 @@ const struct xt_cc xt_cc_bbr = {.name = "bbr",
                                 .init = init,
                                 .acked = acked,
                                 .ssthresh = ssthresh,
+                                .marked = marked,
                                 .idle = idle,
                                 .sample = sample,
-                                .pacing_rate = pacing_rate};
+                                .pacing_rate = pacing_rate,
+                                .own_recovery = true};

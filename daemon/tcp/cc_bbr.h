@@ -38,6 +38,10 @@ void xt_bbr_too_high(struct xt_bbr *b);
 /* What may be in flight while others are left room to come in. */
 uint32_t xt_bbr_with_headroom(const struct xt_bbr *b);
 
+/* The queue that a probe made is gone. What is lost but not known to be may keep the flight from getting that short: a few
+ * round trips at 90 % will do. */
+bool xt_bbr_drained(const struct xt_bbr *b, uint32_t inflight);
+
 /* `cwnd` within the bounds that hold in this phase. */
 uint32_t xt_bbr_bound(const struct xt_bbr *b, uint32_t cwnd);
 

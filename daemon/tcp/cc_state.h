@@ -70,7 +70,11 @@ struct xt_bbr {
     uint32_t cycle_ms, wait_ms;        /* when the cycle began, and how long it cruises */
     uint16_t rounds;                   /* round trips in this cycle */
     uint8_t phase, full_rounds, filled, lossy, round_start, up_rounds;
-    uint8_t congested; /* a loss or an ECN echo since the round trip began */
+    uint8_t marked;        /* an ECN echo since the round trip began */
+    uint16_t loss_base;    /* of 65536 bytes: what the path loses while no queue shows */
+    uint32_t round_rtt_us; /* least of this round, 0: no sample */
+    uint32_t round_us;     /* when the round began */
+    uint32_t round_volume; /* bytes: what was in flight in the last round, delivered and lost */
 };
 
 #endif

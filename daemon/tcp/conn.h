@@ -14,8 +14,8 @@
 #include "proto/xt_state.h"
 
 #define XT_NO_CONN UINT32_MAX
-#define XT_OOO_MAX 32  /* out-of-order ranges held in the receive ring */
-#define XT_SENT_MAX 40 /* stretches told apart of what is in flight */
+#define XT_OOO_MAX 32  /* out-of-order ranges held in the receive ring; more on a board (board.h) */
+#define XT_SENT_MAX 40 /* stretches told apart of what is in flight; likewise */
 
 /* Loss detection with SACK; without it is NewReno (RFC 6582) always. */
 enum {
@@ -53,6 +53,7 @@ struct xt_tcp_cfg {
     uint8_t cc;                       /* enum xt_cc_id: CUBIC */
     uint8_t syn_cookies;              /* XT_COOKIES_*: when listeners answer a SYN without a record (RFC 4987) */
     uint8_t ecn;                      /* XT_ECN_PASSIVE (RFC 3168) */
+    uint8_t icmp_abort;               /* 0: hard ICMP errors end an open only, not an open connection (RFC 5927) */
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 
@@ -66,10 +67,11 @@ struct xt_tcp_sockopt {
     uint8_t ttl;                    /* IP_TTL, the stack's */
     uint8_t keep_cnt;               /* probes */
     uint8_t cc;                     /* TCP_CONGESTION: enum xt_cc_id + 1 */
+    uint8_t recverr;                /* IP_RECVERR: ICMP errors are told at once */
     uint8_t defer;                  /* TCP_DEFER_ACCEPT: seconds that a listener's child waits for data */
     uint32_t keep_idle, keep_intvl; /* seconds */
     uint32_t user_timeout;          /* ms (RFC 5482) */
-    uint32_t linger2;               /* seconds in FIN_WAIT2 */
+    uint32_t linger2;               /* seconds in FIN_WAIT2; 0: as configured */
 };
 
 struct xt_range {
@@ -97,6 +99,35 @@ struct xt_tcp_info {
     uint32_t last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms;
     uint64_t bytes_sent, bytes_retrans, bytes_acked, bytes_received;
     uint64_t segs_out, segs_in;
+    uint8_t timeouts;     /* retransmission time-outs in a row */
+    uint8_t rate_limited; /* the delivery rate is a lower bound: the application had too little to send */
+    uint16_t advmss;      /* announced to the peer */
+    uint32_t pmtu;        /* IP bytes */
+    uint32_t rexmit;      /* bytes in flight that were sent more than once */
+    uint32_t notsent;     /* bytes written and not sent */
+    uint32_t reordering;  /* segments by which the path is known to reorder */
+    uint32_t data_segs_in, data_segs_out; /* with payload */
+    uint32_t delivered, delivered_ce;     /* segments; with an echoed congestion mark */
+    uint32_t dsacks, reord_seen, ooo_segs;
+    uint32_t rtos, rto_spells, rto_ms; /* time-outs, rows of them, and the time that these took to be overcome */
+    uint32_t busy_ms, rwnd_ms, sndbuf_ms;
+    uint64_t pacing_rate, delivery_rate; /* bytes per second */
+};
+
+/* What a connection's sending side waits for, while it has something to send. */
+enum { XT_BUSY_NOT, XT_BUSY_NETWORK, XT_BUSY_RWND, XT_BUSY_SNDBUF };
+
+/* Counts and times kept for struct xt_tcp_info alone. They wrap. */
+struct xt_tally {
+    uint32_t data_segs_in, data_segs_out, delivered, delivered_ce, dsacks, reord_seen, ooo_segs;
+    uint32_t busy_since_ms;        /* when `busy` began */
+    uint32_t busy_ms[3];           /* spent in each kind of it, from XT_BUSY_NETWORK on */
+    uint32_t rto_since_ms, rto_ms; /* first time-out of a row that is not overcome; time of all before */
+    uint32_t rate_bytes, rate_us;  /* the last delivery rate that tells something */
+    uint16_t rtos, rto_spells;
+    uint16_t reordering; /* segments; 0: not more than DupThresh */
+    uint8_t busy;        /* XT_BUSY_* */
+    uint8_t rate_limited;
 };
 
 /* Timers of a connection: indices into xt_conn.timer. */
@@ -124,9 +155,11 @@ enum {
     XT_CF_DSACK = 0x040,         /* `dsack` is to be reported */
     XT_CF_PROBE = 0x080,         /* an octet beyond the peer's window is out as a probe */
     XT_CF_CWND_LIM = 0x100,      /* the last burst was bounded by cwnd, so cwnd may grow */
-    XT_CF_SYN_RXT = 0x200,       /* the SYN was sent again: initial window of one segment (RFC 5681 section 3.1) */
+    XT_CF_SYN_RXT = 0x200,       /* the SYN was sent again */
     XT_CF_CORK_DUE = 0x400,      /* corked long enough */
     XT_CF_RESCUED = 0x1000,      /* the rescue retransmission of this recovery was made (RFC 6675 NextSeg rule 4) */
+    XT_CF_DIALOGUE = 0x2000,     /* what arrives is answered with data: ACKs wait for that, quick or not */
+    XT_CF_FRAGMENT = 0x4000,     /* the path takes less than the least MTU believed: routers may cut up what is sent */
     XT_CF_RESET = 0x800,         /* the reset has left: CLOSED comes with the next xt_tcp_timer() */
     XT_CF_RACK = 0x100000,       /* rack_* is valid: something was delivered */
     XT_CF_REORDERED = 0x200000,  /* the path was seen to reorder */
@@ -134,7 +167,9 @@ enum {
     XT_CF_TLP_AGAIN = 0x800000,  /* and it was data sent before */
     XT_CF_FRTO = 0x1000000,      /* new data answers the first ACK after a time-out (RFC 5682) */
     XT_CF_REO_ROUND = 0x2000000, /* reo_round is valid */
-    XT_CF_FORGIVEN = 0x4000000,  /* this recovery costs no window: xt_recovery_forgive() */
+    XT_CF_NO_READER =
+        0x8000000, /* the application wants no more data: once it has said its FIN, data is answered with a reset */
+    XT_CF_FORGIVEN = 0x4000000, /* this recovery costs no window: xt_recovery_forgive() */
 };
 
 /* xt_conn.pending */
@@ -156,6 +191,7 @@ enum {
     XT_CE_ECHO = 0x04,    /* ACKs carry ECE until the peer says CWR */
     XT_CE_CWR = 0x08,     /* the next new data carries CWR */
     XT_CE_PLAIN = 0x20,   /* a SYN of ours did not ask: our data is not marked, the peer's marks are echoed */
+    XT_CE_SEEN = 0x40,    /* the peer marks its segments as ECN-capable */
     XT_CE_REDUCED = 0x10, /* cwnd was reduced for this window, which ends at `ecn_recover` */
 };
 
@@ -191,6 +227,7 @@ struct xt_conn {
     /* ---- the core's own from here on; names as in RFC 9293 section 3.3.1 where it has one ---- */
 
     uint64_t timer[XT_TIMERS]; /* deadline of each, microseconds; 0: off */
+    int64_t board;             /* where the struct xt_board lent to it lies, in bytes from this record; 0: none */
     uint64_t rx_urg;           /* stream offset one past the peer's urgent data, 0: none */
     uint64_t tx_urg;           /* stream offset one past our urgent data, 0: none */
     uint64_t pace_next;        /* when the next segment may leave, where pacing is on */
@@ -212,35 +249,36 @@ struct xt_conn {
 
     /* retransmission and congestion; bytes */
     uint32_t cwnd, ssthresh;
-    uint32_t cc_acked;       /* bytes acknowledged towards the next increase of cwnd */
-    uint32_t recover;        /* RecoveryPoint (RFC 6675), "recover" (RFC 6582) */
-    uint32_t prr_fs;         /* RecoverFS: in flight when recovery began (RFC 6937) */
-    uint32_t prr_delivered;  /* bytes delivered since then */
-    uint32_t prr_out;        /* bytes sent since then */
-    uint32_t rack_tick;      /* when what was sent last of all that was delivered had left (sent.h's ticks) */
-    uint32_t rack_end;       /* its end */
-    uint32_t rack_rtt;       /* and its round-trip time, microseconds */
-    uint32_t rack_fack;      /* highest sequence number delivered */
-    uint32_t reo_round;      /* SND.NXT when the reordering window grew last: no more than once in a round trip */
-    uint32_t tlp_end;        /* SND.NXT after the tail loss probe */
-    uint32_t undo_cwnd;      /* before the last recovery or time-out, 0: nothing to undo */
-    uint32_t undo_ssthresh;  /* likewise */
-    uint32_t rxt_ms;         /* time stamp clock at the last time-out's retransmission (Eifel, RFC 3522) */
-    uint32_t srtt, rttvar;   /* microseconds; srtt 0: no sample yet */
-    uint32_t rto;            /* microseconds, without backoff */
-    uint32_t min_rtt;        /* microseconds, 0: none */
-    uint32_t rtt_seq;        /* the timed segment's end */
-    uint32_t isn_floor;      /* lowest ISS for the connection that replaces this one (RFC 6191) */
-    uint32_t challenge_ms;   /* start of the interval that n_challenge counts (RFC 5961 section 7) */
-    uint32_t data_rcv_ms;    /* last payload received */
-    uint32_t t_rcv_ms;       /* last segment received: keep-alive */
-    uint32_t t_snd_ms;       /* last data sent: restart after idle (RFC 5681 section 4.1) */
-    uint32_t t_progress_ms;  /* SND.UNA moved, or data left an idle connection: user time-out */
-    uint32_t retrans;        /* segments sent again, ever */
-    uint32_t cflags;         /* XT_CF_* */
-    uint32_t ecn_recover;    /* end of the window that an echo has reduced already, valid with XT_CE_REDUCED */
-    uint32_t pmtu_ms;        /* when a larger MSS may be tried, valid while mss_path is less than mss_local */
-    uint32_t probe_end;      /* end of the segment that tries mss_probe */
+    uint32_t cc_acked;      /* bytes acknowledged towards the next increase of cwnd */
+    uint32_t recover;       /* RecoveryPoint (RFC 6675), "recover" (RFC 6582) */
+    uint32_t prr_fs;        /* RecoverFS: in flight when recovery began (RFC 6937) */
+    uint32_t prr_delivered; /* bytes delivered since then */
+    uint32_t prr_out;       /* bytes sent since then */
+    uint32_t rack_tick;     /* when what was sent last of all that was delivered had left (sent.h's ticks) */
+    uint32_t rack_end;      /* its end */
+    uint32_t rack_rtt;      /* and its round-trip time, microseconds */
+    uint32_t rack_fack;     /* highest sequence number delivered */
+    uint32_t reo_round;     /* SND.NXT when the reordering window grew last: no more than once in a round trip */
+    uint32_t tlp_end;       /* SND.NXT after the tail loss probe */
+    uint32_t undo_cwnd;     /* before the last recovery or time-out, 0: nothing to undo */
+    uint32_t undo_ssthresh; /* likewise */
+    uint32_t rxt_ms;        /* time stamp clock at the last time-out's retransmission (Eifel, RFC 3522) */
+    uint32_t srtt, rttvar;  /* microseconds; srtt 0: no sample yet */
+    uint32_t rto;           /* microseconds, without backoff */
+    uint32_t min_rtt;       /* microseconds, 0: none */
+    uint32_t rtt_seq;       /* the timed segment's end */
+    uint32_t isn_floor;     /* lowest ISS for the connection that replaces this one (RFC 6191) */
+    uint32_t challenge_ms;  /* start of the interval that n_challenge counts (RFC 5961 section 7) */
+    uint32_t data_rcv_ms;   /* last payload received */
+    uint32_t t_rcv_ms;      /* last segment received: keep-alive */
+    uint32_t t_snd_ms;      /* last data sent: restart after idle (RFC 5681 section 4.1) */
+    uint32_t t_progress_ms; /* SND.UNA moved, or data left an idle connection: user time-out */
+    uint32_t probe_ms;    /* first probe of a closed window: user time-out; valid while `backoff` counts such probes */
+    uint32_t retrans;     /* segments sent again, ever */
+    uint32_t cflags;      /* XT_CF_* */
+    uint32_t ecn_recover; /* end of the window that an echo has reduced already, valid with XT_CE_REDUCED */
+    uint32_t pmtu_ms;     /* when a larger MSS may be tried, valid while mss_path is less than mss_local */
+    uint32_t probe_end;   /* end of the segment that tries mss_probe */
     uint32_t sack_recent[4]; /* a sequence number in each of the ranges last changed, newest first (RFC 2018) */
     struct xt_range dsack;   /* duplicate to report (RFC 2883), valid with XT_CF_DSACK */
     uint16_t mss_local;      /* what we announce */
@@ -269,9 +307,11 @@ struct xt_conn {
     uint8_t ecn;             /* XT_CE_* */
     uint8_t cc;              /* enum xt_cc_id */
     uint8_t dupthresh;       /* DupThresh: 3, more when the path is seen to reorder */
-    struct xt_range ooo[XT_OOO_MAX];    /* received out of order, sorted, disjoint, above RCV.NXT */
-    struct xt_flight sent[XT_SENT_MAX]; /* in flight: neighbours from SND.UNA to SND.NXT; see sent.h */
-    struct xt_rate rate;                /* delivery rate and round-trip times for congestion control */
+    uint8_t ip_optlen;       /* bytes of IP options that each segment carries */
+    struct xt_range ooo[XT_OOO_MAX];    /* received out of order, sorted, disjoint, above RCV.NXT: xt_ooo_list() */
+    struct xt_flight sent[XT_SENT_MAX]; /* in flight, from SND.UNA to SND.NXT; see sent.h: xt_sent_list() */
+    struct xt_tally tally;
+    struct xt_rate rate; /* delivery rate and round-trip times for congestion control */
     union {
         struct xt_cubic cubic;
         struct xt_bbr bbr;

@@ -42,6 +42,8 @@ void xt_ecn_received(struct xt_in *in)
         c->ecn &= (uint8_t)~XT_CE_ECHO;
         c->pending |= XT_PEND_ACK;
     }
+    if (in->seg->ecn)
+        c->ecn |= XT_CE_SEEN;
     if (in->seg->ecn != CE || in->seg->len == 0)
         return;
     in->ctx->stats->ecn_marks_in++;
@@ -53,6 +55,8 @@ void xt_ecn_received(struct xt_in *in)
 static void reduce(struct xt_conn *c, uint32_t flight)
 {
     const struct xt_cc *cc = xt_cc_of(c);
+    if (cc->marked)
+        cc->marked(c);
     uint64_t left = cc->ssthresh(c, xt_u32_min(flight, c->cwnd));
     if (cc->ecn_percent)
         left = left * cc->ecn_percent / 100;

@@ -4,6 +4,7 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rate.h"
 #include "daemon/tcp/sack.h"
+#include "daemon/tcp/tally.h"
 
 /* Header, window and options of any segment with an ACK; the acknowledgment it carries is the one that was owed. */
 static void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq, uint8_t flags)
@@ -18,6 +19,7 @@ static void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_se
     out->ecn = 0;
     out->payload = NULL;
     out->len = 0;
+    out->may_fragment = c->cflags & XT_CF_FRAGMENT;
     out->gso_size = 0;
     out->tx_off = 0;
     out->opt.present = c->opts & XT_OPT_TS;
@@ -79,6 +81,7 @@ static void count(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct 
     c->segs_out += parts - 1;
     ctx->stats->segs_out += parts - 1;
     c->bytes_sent += out->len;
+    xt_tally_sent(c, ctx, out->len ? parts : 0);
     if (again) {
         c->bytes_retrans += out->len;
         c->retrans += parts;
@@ -94,9 +97,9 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
     bool again = xt_seq_lt(seq, c->snd_nxt);
     /* A probe's octet goes out time and again, and at last with new data: that is no loss. */
     bool probe = c->snd_nxt - seq == 1 && (n > 1 || (c->cflags & XT_CF_PROBE));
-    /* The ACK goes with an answer: this is a dialogue, in which quick ACKs only cost. */
-    if (xt_timer_on(c, XT_TIMER_DELACK) || (c->pending & XT_PEND_ACK))
-        c->quick = 0;
+    /* Answers come so fast that ACKs had better wait for them. */
+    if (c->tally.data_segs_in && xt_now_ms(ctx) - c->data_rcv_ms < ctx->cfg->delack / 1000)
+        c->cflags |= XT_CF_DIALOGUE;
     if (c->snd_una == c->snd_nxt)
         c->t_progress_ms = xt_now_ms(ctx);
     c->snd_nxt = xt_seq_max(c->snd_nxt, end);

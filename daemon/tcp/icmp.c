@@ -21,10 +21,13 @@ uint32_t xt_tcp_icmp(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t s
         return 0;
     }
     c->soft_err = err;
-    /* Soft errors never end a connection, nor its opening (MUST-56). Hard errors too are only remembered once synchronised:
-     * they are as easy to forge (RFC 5461 section 2). */
-    if (c->state != XT_SYN_SENT || !is_hard(err))
-        return 0;
+    /* Soft errors never end a connection, nor its opening (MUST-56). Hard errors too are only remembered once synchronised,
+     * unless configured otherwise (SHLD-26): they are as easy to forge (RFC 5927 section 5). */
+    if (!is_hard(err) || (c->state != XT_SYN_SENT && !ctx->cfg->icmp_abort)) {
+        if (c->state == XT_SYN_SENT)
+            return 0;
+        return c->opt.recverr && c->state >= XT_ESTABLISHED ? XT_EV_SOFT_ERROR : XT_EV_SOFT;
+    }
     c->err = err;
     return XT_EV_ERROR | xt_fsm_post(c, ctx, XT_FSM_ABORT);
 }

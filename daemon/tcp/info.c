@@ -3,13 +3,29 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rtt.h"
 #include "daemon/tcp/sent.h"
+#include "daemon/tcp/tally.h"
 
 static void flight(const struct xt_conn *c, struct xt_tcp_info *out)
 {
     out->unacked = c->snd_nxt - c->snd_una;
     out->sacked = xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
     out->lost = xt_sent_bytes(c, XT_SENT_ALL_LOST);
+    /* A tail loss probe outside of recovery was sent again and still is not held to be lost. */
+    out->rexmit = c->ca_state >= XT_CA_RECOVERY ? xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_AGAIN)) : 0;
     out->retrans = c->retrans;
+    out->notsent = xt_send_end(c) - c->snd_nxt;
+    if (c->state < XT_ESTABLISHED)
+        out->notsent = (uint32_t)(c->tx_head - c->tx_una);
+}
+
+/* What the algorithm asks for; one that does not pace is taken to send two windows in a round trip of slow start, and a
+ * fifth more than one later. */
+static uint64_t pacing_rate(const struct xt_conn *c)
+{
+    uint64_t rate = xt_cc_pacing_rate(c);
+    if (rate || c->srtt == 0)
+        return rate;
+    return (uint64_t)c->cwnd * (c->cwnd < c->ssthresh / 2 ? 2000000 : 1200000) / c->srtt;
 }
 
 void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_tcp_info *out)
@@ -26,8 +42,8 @@ void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct x
         .cc = c->state >= XT_ESTABLISHED ? c->cc : xt_cc_chosen(c, ctx->cfg),
         .snd_mss = c->mss_eff,
         .rcv_mss = c->rcv_mss,
-        .rto = (uint32_t)xt_tcp_rto(c, ctx->cfg),
-        .ato = (uint32_t)ctx->cfg->delack,
+        .rto = xt_timer_on(c, XT_TIMER_PERSIST) ? c->rto : (uint32_t)xt_tcp_rto(c, ctx->cfg),
+        .ato = c->tally.data_segs_in ? (uint32_t)ctx->cfg->delack : 0,
         .srtt = c->srtt,
         .rttvar = c->rttvar,
         .min_rtt = c->min_rtt,
@@ -44,6 +60,14 @@ void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct x
         .bytes_received = c->rx_head,
         .segs_out = c->segs_out,
         .segs_in = c->segs_in,
+        .timeouts = c->timeouts,
+        .advmss = c->mss_local,
+        .pmtu = c->mss_path + (xt_addr_is_v4(&c->remote.addr) ? 40 : 60),
     };
     flight(c, out);
+    if (c->ca_state < XT_CA_CWR && (c->ecn & XT_CE_REDUCED) && xt_seq_le(c->snd_una, c->ecn_recover))
+        out->ca_state = XT_CA_CWR;
+    if (c->state >= XT_ESTABLISHED)
+        out->pacing_rate = pacing_rate(c);
+    xt_tally_info(c, ctx, out);
 }

@@ -40,6 +40,11 @@ static bool unacceptable(struct xt_in *in)
         in->ev |= xt_window_challenge(c, in->ctx);
         return false;
     }
+    if (in->len > 0 && xt_seq_lt(in->seq, c->rcv_nxt)) {
+        /* It was sent again: the peer has slowed down. */
+        c->cflags &= ~(uint32_t)XT_CF_DIALOGUE;
+        xt_window_quick_acks(c, in->ctx->cfg);
+    }
     if (in->len > 0 && xt_seq_le(in->seq + in->len, c->rcv_nxt))
         xt_sack_duplicate(c, in->seq, in->seq + in->len);
     c->pending |= XT_PEND_DUP;
@@ -76,6 +81,7 @@ static bool syn_again(struct xt_in *in)
     if (in->flags & XT_TH_ACK) {
         in->flags &= (uint8_t)~XT_TH_SYN;
         in->seq++;
+        in->c->pending |= XT_PEND_ACK;
         return true;
     }
     in->c->pending |= XT_PEND_SYN;
@@ -153,11 +159,9 @@ static bool check_rst(struct xt_in *in)
     case XT_CLOSE_WAIT:
         c->err = EPIPE; /* reading is over already: as Linux says it */
         break;
-    case XT_CLOSING:
-    case XT_LAST_ACK:
     case XT_TIME_WAIT:
         break;
-    default:
+    default: /* CLOSING and LAST_ACK too: what we sent may not have arrived */
         c->err = ECONNRESET;
     }
     if (c->err)
@@ -167,16 +171,19 @@ static bool check_rst(struct xt_in *in)
 }
 
 /* A SYN inside a connection: a challenge ACK brings a peer that lost its state to send a reset (RFC 5961 section 4). A
- * passive open that is not complete returns to its listener. */
+ * passive open that is not complete returns to its listener, and the peer is told with a reset, as by Linux. */
 static bool check_syn(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
     if (!(in->flags & XT_TH_SYN))
         return true;
-    if (c->state == XT_SYN_RECV && (c->cflags & XT_CF_PASSIVE))
+    if (c->state == XT_SYN_RECV && (c->cflags & XT_CF_PASSIVE)) {
+        in->reset = xt_tcp_reset_for(in->seg, in->reply);
+        in->ctx->stats->resets_sent += in->reset;
         in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_ABORT);
-    else
+    } else {
         in->ev |= xt_window_challenge(c, in->ctx);
+    }
     return false;
 }
 

@@ -12,7 +12,7 @@
 #include "daemon/tcp/tcp.h"
 
 #define XT_R1 3                    /* retransmissions before the path is doubted (SHLD-10) */
-#define XT_MSS_MIN 88              /* smallest MSS believed: less only serves to make us send tiny segments */
+#define XT_MSS_MIN 48              /* smallest MSS believed, as Linux: less only serves to make us send tiny segments */
 #define XT_MSS_DEFAULT 536         /* RFC 9293 section 3.7.1 (MUST-15) */
 #define XT_MSS_DEFAULT6 1220       /* likewise, IPv6 */
 #define XT_RING_DEFAULT 65536      /* receive space assumed before the ring exists */
@@ -127,8 +127,8 @@ void xt_recovery_ack(struct xt_ack *a);
 void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* The reordering timer. */
 void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
-/* One reduction of the windows for a loss that is repaired already. */
-void xt_recovery_reduce(struct xt_conn *c);
+/* One reduction of the windows for a loss that is repaired already, as an ACK of `acked` bytes tells. */
+void xt_recovery_reduce(struct xt_conn *c, uint32_t acked);
 /* Bytes in flight: neither delivered nor lost. */
 uint32_t xt_recovery_pipe(const struct xt_conn *c);
 /* The next stretch [*left, *right) that counts as lost. */
@@ -208,6 +208,8 @@ void xt_in_text(struct xt_in *in);
 uint16_t xt_window_offer(struct xt_conn *c, bool syn);
 bool xt_window_update_due(const struct xt_conn *c);
 void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t len, uint16_t gso_size);
+/* The peer's window is probably small again (a pause, a loss): as at the start, segments are acknowledged one by one. */
+void xt_window_quick_acks(struct xt_conn *c, const struct xt_tcp_cfg *cfg);
 /* Asks for a challenge ACK or another ACK that anybody can provoke, within the rate limit. */
 uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 

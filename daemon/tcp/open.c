@@ -92,7 +92,7 @@ int xt_tcp_listen_input(const struct xt_conn *listener, const struct xt_tcp_ctx 
 void xt_open_set_mss(struct xt_conn *c)
 {
     uint16_t mss = c->mss_peer < c->mss_path ? c->mss_peer : c->mss_path;
-    c->mss_eff = c->opts & XT_OPT_TS ? (uint16_t)(mss - 12) : mss;
+    c->mss_eff = (uint16_t)(mss - (c->opts & XT_OPT_TS ? 12 : 0) - c->ip_optlen);
 }
 
 /* Takes the peer's SYN: its sequence number, and the options that both sides want. */
@@ -129,6 +129,7 @@ uint32_t xt_tcp_accept_syn(struct xt_conn *child, const struct xt_conn *listener
     child->cflags |= XT_CF_PASSIVE;
     start(child, ctx, iss);
     xt_open_negotiate(child, ctx, seg);
+    child->segs_in = 1;
     ctx->stats->passive_opens++;
     uint32_t ev = xt_fsm_post(child, ctx, XT_FSM_PASSIVE_OPEN);
     return ev | xt_fsm_post(child, ctx, XT_FSM_RCV_SYN);
@@ -138,7 +139,8 @@ uint32_t xt_tcp_accept_syn(struct xt_conn *child, const struct xt_conn *listener
 void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     c->quick = ctx->cfg->quickack;
-    c->t_progress_ms = xt_now_ms(ctx);
+    c->t_progress_ms = c->t_snd_ms = c->data_rcv_ms = xt_now_ms(ctx);
+    c->tally.delivered = 1; /* the SYN */
     if ((c->cflags & XT_CF_SYN_RXT) && c->srtt == 0 && c->rto < XT_SYN_RTO_US)
         c->rto = XT_SYN_RTO_US;
     xt_cc_start(c, ctx);

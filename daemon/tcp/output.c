@@ -4,10 +4,13 @@
 #include "daemon/tcp/cc.h"
 #include "daemon/tcp/emit.h"
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/rate.h"
 #include "daemon/tcp/rtt.h"
 #include "daemon/tcp/sack.h"
+#include "daemon/tcp/tally.h"
 
-#define PACE_LATE_US 1000
+#define PACE_LATE_MIN_US 1000u
+#define PACE_LATE_MAX_US 25000u
 
 /* One call's view. */
 struct out {
@@ -35,8 +38,8 @@ static uint32_t cwnd_room(const struct xt_conn *c)
  * is unacknowledged. What TCP_CORK holds goes after a while. */
 static bool push_ok(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    if (c->cflags & XT_CF_SHUT)
-        return true;
+    if ((c->cflags & XT_CF_SHUT) || c->tx_urg > c->tx_una)
+        return true; /* nothing will be added; what is urgent waits for nobody */
     if (c->opt.cork && !(c->cflags & XT_CF_CORK_DUE)) {
         if (!xt_timer_on(c, XT_TIMER_CORK))
             c->timer[XT_TIMER_CORK] = ctx->now_us + XT_CORK_US;
@@ -162,7 +165,10 @@ static int send_forced(struct out *o)
     return send_again(o, c->snd_una, right, true);
 }
 
-/* An octet beyond the peer's closed window, or as much as a silly window takes (RFC 9293 section 3.8.6.1). */
+/* RFC 9293 section 3.8.6.1: as much as a silly window takes. With the window closed and nothing in flight a sequence number
+ * already acknowledged, and no data: the peer must answer with its window, and nothing is left beyond that window that would have
+ * to be sent again, or make our own ACKs unacceptable to the peer; as Linux does. With data in flight, behind which the window
+ * was closed, the first segment of that. */
 static int send_probe(struct out *o)
 {
     struct xt_conn *c = o->c;
@@ -170,7 +176,15 @@ static int send_probe(struct out *o)
     uint32_t n = xt_send_end(c) - c->snd_una;
     if (n == 0)
         return 0;
-    n = xt_u32_min(n, xt_u32_min(o->mss, xt_u32_max(c->snd_wnd, 1)));
+    o->ctx->stats->probes_sent++;
+    if (c->snd_wnd == 0 && c->snd_una == c->snd_nxt) {
+        bool owed = (c->pending & XT_PEND_ACK) || xt_timer_on(c, XT_TIMER_DELACK); /* nobody looks at a probe's ACK */
+        xt_emit_ack(c, o->ctx, o->seg, c->snd_una - 1);
+        c->pending |= owed ? XT_PEND_ACK : 0;
+        return 1;
+    }
+    n = xt_u32_min(n, xt_u32_min(o->mss, c->snd_wnd ? c->snd_wnd : c->snd_nxt - c->snd_una));
+    xt_rate_app_limited(c); /* how fast such octets arrive says nothing of the path */
     xt_emit_data(c, o->ctx, o->seg, c->snd_una, n, o->mss);
     o->seg->ecn = 0; /* RFC 3168 section 6.1.6 */
     c->rtt_start = 0;
@@ -180,7 +194,6 @@ static int send_probe(struct out *o)
     } else {
         c->timer[XT_TIMER_PERSIST] = 0;
     }
-    o->ctx->stats->probes_sent++;
     return 1;
 }
 
@@ -223,14 +236,18 @@ static bool paced(struct out *o)
     return false;
 }
 
-/* `len` bytes left: the next may go when they have passed at the pacing rate. A timer that comes late is made up for. */
+/* `len` bytes left: the next may go when they have passed at the pacing rate. A timer that comes late is made up for, up to
+ * a round-trip time: that much the ACK clock too would let go at once after a stall. A process among others is often
+ * later than a kernel's timer; were the time lost, so would be the rate, and with it the estimate of what the path gives. */
 static void pace(struct out *o, uint32_t len)
 {
     struct xt_conn *c = o->c;
     uint64_t rate = xt_cc_pacing_rate(c), now = o->ctx->now_us;
     if (rate == 0 || len == 0)
         return;
-    uint64_t from = c->pace_next + PACE_LATE_US > now ? c->pace_next : now;
+    uint64_t late = xt_u32_min(xt_u32_max(c->srtt, PACE_LATE_MIN_US), PACE_LATE_MAX_US), from = c->pace_next;
+    if (from + late < now) /* silence earns nothing */
+        from = c->snd_nxt - c->snd_una > len ? now - late : now;
     c->pace_next = from + len * 1000000ull / rate;
 }
 
@@ -263,6 +280,7 @@ static int send_data(struct out *o)
 static void arm(struct out *o)
 {
     struct xt_conn *c = o->c;
+    xt_tally_busy(c, o->ctx, o->blocked);
     if (c->snd_nxt == xt_send_end(c) && cwnd_room(c) > 0)
         xt_rate_app_limited(c);
     if (xt_timer_on(c, XT_TIMER_RTO) || xt_timer_on(c, XT_TIMER_PERSIST))

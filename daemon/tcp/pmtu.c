@@ -7,8 +7,8 @@
 #define IP6_TCP_HEADERS 60u
 #define MTU_MIN 552u         /* a smaller one is more likely an attack than a network (RFC 5927 section 7.2) */
 #define MTU_BASE 1200u       /* what nearly all paths take (RFC 8899 section 5.1.2) */
-#define BASE_TIMEOUTS 2      /* in a row, of full segments, before that is tried */
-#define MIN_TIMEOUTS 4       /* and before the least is */
+#define BASE_TIMEOUTS 4      /* in a row, of more than that takes, before it is tried */
+#define MIN_TIMEOUTS 6       /* and before the least is */
 #define SEARCH_END 32u       /* bytes of doubt not worth another segment */
 #define RAISE_MS 600000u     /* before a larger size is tried after the end of a search (RFC 1191 section 6.3) */
 #define BLACK_HOLE_MS 10000u /* likewise, when it was found by time-outs, which may have had another cause */
@@ -19,9 +19,10 @@ static uint32_t headers(const struct xt_conn *c)
     return xt_addr_is_v4(&c->remote.addr) ? IP4_TCP_HEADERS : IP6_TCP_HEADERS;
 }
 
-static uint32_t ts_len(const struct xt_conn *c)
+/* Of each segment: what the MSS does not count (RFC 9293 section 3.7.1). */
+static uint32_t options(const struct xt_conn *c)
 {
-    return c->opts & XT_OPT_TS ? 12 : 0;
+    return (c->opts & XT_OPT_TS ? 12 : 0) + c->ip_optlen;
 }
 
 static void set(struct xt_conn *c, uint32_t mss)
@@ -29,6 +30,13 @@ static void set(struct xt_conn *c, uint32_t mss)
     c->mss_path = (uint16_t)mss;
     c->mss_probe = 0;
     xt_open_set_mss(c);
+}
+
+void xt_tcp_ip_options(struct xt_conn *c, uint8_t len)
+{
+    c->ip_optlen = len;
+    if (c->mss_path) /* else the open will see to it */
+        set(c, c->mss_path);
 }
 
 void xt_tcp_path_mtu(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu)
@@ -43,7 +51,9 @@ void xt_tcp_path_mtu(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t m
 
 void xt_pmtu_told(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu)
 {
-    uint32_t mss = xt_u32_max(mtu, MTU_MIN) - headers(c);
+    uint32_t mss = xt_u32_max(mtu, MTU_MIN) - headers(c), was = c->mss_eff;
+    if (mtu < MTU_MIN)
+        c->cflags |= XT_CF_FRAGMENT;
     if (mss >= c->mss_path) {
         if (c->mss_probe > mss)
             c->mss_bad = (uint16_t)(mss + 1); /* of the segment that tried: it will be missed soon */
@@ -51,6 +61,9 @@ void xt_pmtu_told(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu)
     }
     ctx->stats->pmtu_lowered++;
     xt_tcp_path_mtu(c, ctx, mtu);
+    /* The window allows as many segments as before, not more. */
+    if (c->state >= XT_ESTABLISHED && c->mss_eff < was)
+        c->cwnd = xt_u32_max(1, c->cwnd / was) * c->mss_eff;
     /* What is in flight was too big: send it again, in smaller parts, without blaming congestion. */
     if (c->state >= XT_ESTABLISHED && c->snd_una != c->snd_nxt)
         xt_recovery_resend(c);
@@ -58,14 +71,15 @@ void xt_pmtu_told(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu)
 
 void xt_pmtu_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    uint32_t mtu = c->timeouts == BASE_TIMEOUTS ? MTU_BASE : MTU_MIN;
-    if ((c->timeouts != BASE_TIMEOUTS && c->timeouts != MIN_TIMEOUTS) || mtu - headers(c) >= c->mss_path ||
-        c->mss_peer <= mtu - headers(c) || c->snd_nxt - c->snd_una < c->mss_eff)
+    uint32_t mtu = c->timeouts == BASE_TIMEOUTS ? MTU_BASE : MTU_MIN, mss = mtu - headers(c);
+    /* Not when what is in flight fits in one segment of that size. */
+    if ((c->timeouts != BASE_TIMEOUTS && c->timeouts != MIN_TIMEOUTS) || mss >= c->mss_path || c->mss_peer <= mss ||
+        c->snd_nxt - c->snd_una + options(c) <= mss)
         return;
     ctx->stats->pmtu_black_holes++;
     c->mss_bad = (uint16_t)xt_u32_min(c->mss_path, c->mss_peer);
     c->pmtu_ms = xt_now_ms(ctx) + BLACK_HOLE_MS;
-    set(c, mtu - headers(c));
+    set(c, mss);
     c->cwnd = c->mss_eff;
 }
 
@@ -91,13 +105,13 @@ uint32_t xt_pmtu_probe_len(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint
     uint32_t size = next_size(c, ctx);
     if (size == 0)
         return 0;
-    uint32_t n = size - ts_len(c), need = n + 4u * c->mss_eff;
+    uint32_t n = size - options(c), need = n + 4u * c->mss_eff;
     return data >= need && room >= need ? n : 0;
 }
 
 void xt_pmtu_probing(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t n, uint32_t end)
 {
-    c->mss_probe = (uint16_t)(n + ts_len(c));
+    c->mss_probe = (uint16_t)(n + options(c));
     c->probe_end = end;
     ctx->stats->pmtu_probes++;
 }
@@ -114,7 +128,7 @@ void xt_pmtu_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
  * section 7.6.2). */
 void xt_pmtu_resent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t left, uint32_t right)
 {
-    uint32_t start = c->probe_end - (c->mss_probe - ts_len(c));
+    uint32_t start = c->probe_end - (c->mss_probe - options(c));
     if (!xt_seq_gt(right, start) || !xt_seq_lt(left, c->probe_end))
         return;
     if (!c->mss_bad || c->mss_bad > c->mss_probe)

@@ -3,6 +3,7 @@
  * known to reorder, is lost; that holds for retransmissions too. Tail loss probe: when ACKs fail to come at the end of a flight,
  * a segment is sent early that makes the receiver say what it has. */
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/tally.h"
 
 #define DUPTHRESH 3
 #define PERSIST_RECOVERIES 16   /* RFC 8985 section 6.2 step 4 */
@@ -36,12 +37,13 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
     struct xt_ack *a = (struct xt_ack *)news;
     struct xt_conn *c = a->c;
     bool once = XT_SENT_BIT(s->state) & XT_SENT_ONCE, first = !(c->cflags & XT_CF_RACK);
-    (void)bytes;
     if (s->state == XT_SENT_LOST)
         a->first_arrived = true;
     if (!first && xt_seq_lt(end, c->rack_fack)) {
-        if (once)
+        if (once) {
             c->cflags |= XT_CF_REORDERED;
+            xt_tally_reordered(c, end - bytes);
+        }
     } else {
         c->rack_fack = end;
     }
@@ -100,9 +102,9 @@ static bool in_flight(const struct xt_flight *s)
 /* Marks entry `i`; returns its bytes. */
 static uint32_t lose(struct xt_conn *c, unsigned i, struct xt_tcp_stats *stats)
 {
-    uint32_t bytes = c->sent[i].end - xt_sent_left(c, i), segs = (bytes + c->mss_eff - 1) / c->mss_eff;
-    bool again = c->sent[i].state == XT_SENT_AGAIN;
-    c->sent[i].state = again ? XT_SENT_LOST_AGAIN : XT_SENT_LOST;
+    uint32_t bytes = xt_sent_list(c)[i].end - xt_sent_left(c, i), segs = (bytes + c->mss_eff - 1) / c->mss_eff;
+    bool again = xt_sent_list(c)[i].state == XT_SENT_AGAIN;
+    xt_sent_list(c)[i].state = again ? XT_SENT_LOST_AGAIN : XT_SENT_LOST;
     stats->rack_lost += segs;
     stats->rack_rtx_lost += again ? segs : 0;
     return bytes;
@@ -115,7 +117,7 @@ uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return 0;
     uint32_t now = xt_sent_tick(ctx->now_us), patience = c->rack_rtt + reo_wnd(c), lost = 0, wait = 0;
     for (unsigned i = 0; i < c->n_sent; i++) {
-        const struct xt_flight *s = &c->sent[i];
+        const struct xt_flight *s = &xt_sent_list(c)[i];
         if (!in_flight(s) || !sent_after(c->rack_tick, c->rack_end, s->tick, s->end))
             continue;
         uint32_t age = (uint32_t)xt_sent_diff(now, s->tick);
@@ -133,7 +135,8 @@ void xt_rack_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint32_t now = xt_sent_tick(ctx->now_us), patience = c->rack_rtt + reo_wnd(c);
     for (unsigned i = 0; i < c->n_sent; i++)
-        if (in_flight(&c->sent[i]) && (i == 0 || (uint32_t)xt_sent_diff(now, c->sent[i].tick) >= patience))
+        if (in_flight(&xt_sent_list(c)[i]) &&
+            (i == 0 || (uint32_t)xt_sent_diff(now, xt_sent_list(c)[i].tick) >= patience))
             lose(c, i, ctx->stats);
 }
 
@@ -208,7 +211,7 @@ void xt_rack_probe_acked(struct xt_ack *a)
         a->ctx->stats->tlp_needless++;
     } else if (xt_seq_gt(a->seg->ack, c->tlp_end)) {
         c->cflags &= ~(uint32_t)XT_CF_TLP;
-        xt_recovery_reduce(c);
+        xt_recovery_reduce(c, a->bytes);
         a->ctx->stats->tlp_repairs++;
     }
 }

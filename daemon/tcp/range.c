@@ -58,6 +58,18 @@ bool xt_range_covers(const struct xt_range *r, unsigned n, uint32_t left, uint32
     return i >= 0 && xt_seq_le(right, r[i].right);
 }
 
+bool xt_range_overlap(const struct xt_range *r, unsigned n, uint32_t *left, uint32_t *right)
+{
+    for (unsigned i = 0; i < n && xt_seq_lt(r[i].left, *right); i++) {
+        if (!xt_seq_lt(*left, r[i].right))
+            continue;
+        *left = xt_seq_max(*left, r[i].left);
+        *right = xt_seq_min(*right, r[i].right);
+        return true;
+    }
+    return false;
+}
+
 uint32_t xt_range_bytes(const struct xt_range *r, unsigned n, uint32_t left, uint32_t right)
 {
     uint32_t sum = 0;

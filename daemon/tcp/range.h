@@ -22,6 +22,9 @@ int xt_range_find(const struct xt_range *r, unsigned n, uint32_t seq);
 /* True when [left, right) is in the set. */
 bool xt_range_covers(const struct xt_range *r, unsigned n, uint32_t left, uint32_t right);
 
+/* Cuts [*left, *right) down to the first stretch of it that is in the set; false: none is. */
+bool xt_range_overlap(const struct xt_range *r, unsigned n, uint32_t *left, uint32_t *right);
+
 /* Bytes of [left, right) in the set. */
 uint32_t xt_range_bytes(const struct xt_range *r, unsigned n, uint32_t left, uint32_t right);
 

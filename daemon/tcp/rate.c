@@ -4,6 +4,7 @@
 #include "daemon/tcp/cc.h"
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/sent.h"
+#include "daemon/tcp/tally.h"
 
 static uint8_t without_bit(uint8_t bits, unsigned i)
 {
@@ -97,6 +98,8 @@ void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         }
         drop_mark(r, i);
     }
+    if (rs.interval)
+        xt_tally_rate(c, &rs);
     if (cc->sample && (rs.newly || rs.interval))
         cc->sample(c, ctx, &rs);
 }

@@ -5,6 +5,7 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/range.h"
 #include "daemon/tcp/sack.h"
+#include "daemon/tcp/tally.h"
 
 uint8_t *xt_tcp_place(const struct xt_conn *c, uint8_t *rx, const struct xt_seg *seg)
 {
@@ -19,7 +20,7 @@ uint8_t *xt_tcp_place(const struct xt_conn *c, uint8_t *rx, const struct xt_seg 
 void xt_tcp_move_rx(struct xt_conn *c, const uint8_t *from, uint8_t *to, uint32_t size)
 {
     for (unsigned i = 0; i < c->n_ooo; i++) {
-        const struct xt_range *r = &c->ooo[i];
+        const struct xt_range *r = &xt_ooo_list(c)[i];
         xt_ring_copy(to, size, from, c->rx_size, c->rx_head + (r->left - c->rcv_nxt), r->right - r->left);
     }
     c->rx_size = size;
@@ -47,11 +48,26 @@ static uint32_t room(const struct xt_in *in)
 static void join(struct xt_conn *c)
 {
     uint32_t nxt = c->rcv_nxt;
-    for (unsigned i = 0; i < c->n_ooo && xt_seq_le(c->ooo[i].left, nxt); i++)
-        nxt = xt_seq_max(nxt, c->ooo[i].right);
-    xt_range_trim(c->ooo, &c->n_ooo, nxt);
+    for (unsigned i = 0; i < c->n_ooo && xt_seq_le(xt_ooo_list(c)[i].left, nxt); i++)
+        nxt = xt_seq_max(nxt, xt_ooo_list(c)[i].right);
+    xt_range_trim(xt_ooo_list(c), &c->n_ooo, nxt);
     c->rx_head += nxt - c->rcv_nxt;
     c->rcv_nxt = nxt;
+}
+
+/* The first part of [left, right) that came before, out of order, is reported (RFC 2883 section 4.2). */
+static void report_overlap(struct xt_conn *c, uint32_t left, uint32_t right)
+{
+    if (xt_range_overlap(xt_ooo_list(c), c->n_ooo, &left, &right))
+        xt_sack_duplicate(c, left, right);
+}
+
+/* The sender has just lost, and perhaps has a window of a few segments only: for a while each ACK goes at once, so that it
+ * grows again without waiting for ours, and an ACK that is lost in its turn is not missed. */
+static void gap_closed(struct xt_in *in)
+{
+    if (in->c->quick < in->ctx->cfg->quickack)
+        in->c->quick = in->ctx->cfg->quickack;
 }
 
 static void in_order(struct xt_in *in)
@@ -64,6 +80,7 @@ static void in_order(struct xt_in *in)
     }
     if (n == 0)
         return;
+    report_overlap(c, c->rcv_nxt, c->rcv_nxt + n);
     ring_put(in, c->rx_head, in->payload, n);
     c->rx_head += n;
     c->rcv_nxt += n;
@@ -73,6 +90,8 @@ static void in_order(struct xt_in *in)
         /* At once when a segment fills all or part of a hole (RFC 5681 section 4.2). */
         join(c);
         c->pending |= XT_PEND_ACK;
+        if (!c->n_ooo)
+            gap_closed(in);
     }
     xt_window_ack_data(c, in->ctx, n, in->seg->gso_size);
 }
@@ -99,8 +118,8 @@ static void out_of_order(struct xt_in *in)
     struct xt_conn *c = in->c;
     uint32_t gap = in->seq - c->rcv_nxt, space = room(in);
     /* The last report ended where this segment begins. */
-    int range = c->n_recent > 0 ? xt_range_find(c->ooo, c->n_ooo, c->sack_recent[0]) : -1;
-    bool longer = xt_has_sack(c) && range >= 0 && c->ooo[range].right == in->seq && !(in->flags & XT_TH_FIN);
+    int range = c->n_recent > 0 ? xt_range_find(xt_ooo_list(c), c->n_ooo, c->sack_recent[0]) : -1;
+    bool longer = xt_has_sack(c) && range >= 0 && xt_ooo_list(c)[range].right == in->seq && !(in->flags & XT_TH_FIN);
     ack_at_once(in, longer);
     if (gap >= space) {
         in->ctx->stats->drop_no_room++;
@@ -108,14 +127,15 @@ static void out_of_order(struct xt_in *in)
     }
     uint32_t n = xt_u32_min(in->len, space - gap);
     uint32_t right = in->seq + n;
-    if (xt_range_covers(c->ooo, c->n_ooo, in->seq, right))
-        xt_sack_duplicate(c, in->seq, right);
-    else if (xt_range_add(c->ooo, &c->n_ooo, XT_OOO_MAX, in->seq, right) < 0) {
-        in->ctx->stats->drop_ooo_full++;
-        return;
-    } else {
+    report_overlap(c, in->seq, right);
+    if (!xt_range_covers(xt_ooo_list(c), c->n_ooo, in->seq, right)) {
+        if (xt_range_add(xt_ooo_list(c), &c->n_ooo, xt_ooo_room(c), in->seq, right) < 0) {
+            in->ctx->stats->drop_ooo_full++;
+            return;
+        }
         ring_put(in, c->rx_head + gap, in->payload, n);
         in->ctx->stats->ooo_segs++;
+        c->tally.ooo_segs++;
     }
     xt_sack_touch(c, in->seq);
 }
@@ -130,15 +150,23 @@ void xt_in_text(struct xt_in *in)
         in->ctx->stats->drop_after_fin++;
         return;
     }
-    if (c->cflags & XT_CF_ORPHAN) {
+    bool told = (c->cflags & XT_CF_NO_READER) && c->state != XT_ESTABLISHED;
+    if ((c->cflags & XT_CF_ORPHAN) || told) {
         /* Nobody will read it: tell the peer (RFC 9293 section 3.6.1, RFC 2525 section 2.17). By its own ACK number, which is the
          * one that it is sure to believe (RFC 5961 section 3.2): what we sent since may be lost. */
         in->reset = xt_tcp_reset_for(in->seg, in->reply);
         in->ctx->stats->resets_sent += in->reset;
+        if (told) {
+            c->err = ECONNRESET;
+            in->ev |= XT_EV_ERROR;
+        }
         in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_ABORT);
         return;
     }
+    if (xt_now_ms(in->ctx) - c->data_rcv_ms > c->rto / 1000)
+        xt_window_quick_acks(c, in->ctx->cfg);
     c->data_rcv_ms = xt_now_ms(in->ctx);
+    xt_tally_received(c, in->seg);
     if (in->seq == c->rcv_nxt)
         in_order(in);
     else

@@ -27,10 +27,10 @@ static uint32_t sack_edge(const struct xt_conn *c)
 {
     uint32_t bytes = 0, ranges = 0, thresh = dupthresh(c);
     for (unsigned i = c->n_sent; i-- > 0;) {
-        if (c->sent[i].state != XT_SENT_SACKED)
+        if (xt_sent_list(c)[i].state != XT_SENT_SACKED)
             continue;
         uint32_t left = xt_sent_left(c, i);
-        bytes += c->sent[i].end - left;
+        bytes += xt_sent_list(c)[i].end - left;
         if (++ranges >= thresh || bytes > (thresh - 1) * c->mss_eff)
             return left;
     }
@@ -71,9 +71,9 @@ bool xt_recovery_spare(struct xt_conn *c, uint32_t *left, uint32_t *right)
     return true;
 }
 
-void xt_recovery_reduce(struct xt_conn *c)
+void xt_recovery_reduce(struct xt_conn *c, uint32_t acked)
 {
-    c->ssthresh = xt_cc_of(c)->ssthresh(c, c->snd_nxt - c->snd_una);
+    c->ssthresh = xt_cc_of(c)->ssthresh(c, xt_u32_min(c->snd_nxt - c->snd_una + acked, c->cwnd));
     c->cwnd = xt_u32_min(c->cwnd, c->ssthresh);
     c->cc_acked = 0;
 }
@@ -84,7 +84,8 @@ static void enter_recovery(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint
     c->undo_cwnd = c->cwnd;
     c->undo_ssthresh = c->ssthresh;
     c->undo_rtx = 0;
-    c->ssthresh = xt_cc_of(c)->ssthresh(c, c->snd_nxt - c->snd_una);
+    /* What limited transmit sent beyond cwnd does not count (RFC 5681 section 3.2 step 2). */
+    c->ssthresh = xt_cc_of(c)->ssthresh(c, xt_u32_min(c->snd_nxt - c->snd_una, c->cwnd));
     c->cc_acked = 0;
     c->recover = c->snd_nxt;
     c->cflags &= ~(uint32_t)(XT_CF_RESCUED | XT_CF_TLP);
@@ -131,6 +132,7 @@ static void undo(struct xt_conn *c)
     c->cwnd = xt_u32_max(c->cwnd, c->undo_cwnd);
     c->ssthresh = xt_u32_max(c->ssthresh, c->undo_ssthresh);
     c->undo_cwnd = 0;
+    c->cflags &= ~(uint32_t)XT_CF_CWND_LIM; /* not this window */
     xt_sent_unlose(c);
     if (c->ca_state >= XT_CA_RECOVERY)
         leave_recovery(c);
@@ -142,6 +144,7 @@ static void duplicate_reported(struct xt_conn *c, struct xt_tcp_stats *stats, ui
 {
     uint32_t segs = (bytes + c->mss_eff - 1) / c->mss_eff;
     stats->dsacks_in++;
+    c->tally.dsacks += segs;
     if (!c->undo_cwnd || c->ca_state == XT_CA_LOSS || c->undo_rtx == 0)
         return;
     c->undo_rtx = (uint16_t)(c->undo_rtx > segs ? c->undo_rtx - segs : 0);
@@ -204,6 +207,8 @@ static void acked_in_loss(struct xt_ack *a)
                 xt_seq_lt(a->seg->opt.tsecr, c->rxt_ms);
         if (eifel || (xt_has_sack(c) && a->first_arrived)) {
             undo(c);
+            if (c->snd_nxt - c->snd_una + a->bytes > c->cwnd / 2)
+                c->cflags |= XT_CF_CWND_LIM; /* as before the time-out */
             a->ctx->stats->undone_timeouts += eifel;
             a->ctx->stats->frto_undone += !eifel;
             return;
@@ -222,9 +227,8 @@ static void acked_in_recovery(struct xt_ack *a)
 {
     struct xt_conn *c = a->c;
     if (xt_seq_ge(c->snd_una, c->recover)) {
-        c->cwnd = c->ssthresh;
-        if (!xt_has_sack(c))
-            c->cwnd = xt_u32_min(c->ssthresh, xt_u32_max(c->snd_nxt - c->snd_una, c->mss_eff) + c->mss_eff);
+        if (!xt_has_sack(c) || !xt_cc_of(c)->own_recovery)
+            c->cwnd = c->ssthresh;
         leave_recovery(c);
     } else if (!xt_has_sack(c) && a->bytes > 0) {
         uint32_t gone = a->bytes / c->mss_eff;
@@ -240,9 +244,11 @@ static uint32_t detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return xt_rack_detect(c, ctx);
     if (!xt_has_sack(c))
         return 0;
-    uint32_t edge = sack_edge(c);
-    if (c->ca_state < XT_CA_RECOVERY && edge == c->snd_una && c->dupacks >= dupthresh(c))
-        edge = c->snd_una + c->mss_eff; /* small segments: as many ACKs, fewer bytes */
+    uint32_t edge = sack_edge(c), sacked, right;
+    /* Small segments: as many ACKs, fewer bytes. They tell of the first hole, not of what lies above them all. */
+    if (c->ca_state < XT_CA_RECOVERY && edge == c->snd_una && c->dupacks >= dupthresh(c) &&
+        xt_sent_find(c, XT_SENT_BIT(XT_SENT_SACKED), c->snd_una, &sacked, &right))
+        edge = xt_seq_min(c->snd_una + c->mss_eff, sacked);
     return xt_sent_lose(c, XT_SENT_BIT(XT_SENT_FLIGHT), c->snd_una, edge);
 }
 
@@ -311,7 +317,7 @@ void xt_recovery_ack(struct xt_ack *a)
             enter_recovery(c, ctx, a->news.delivered);
     }
     if (c->ca_state == XT_CA_RECOVERY) {
-        if (xt_has_sack(c))
+        if (xt_has_sack(c) && !xt_cc_of(c)->own_recovery)
             xt_prr_acked(c, a->news.delivered, a->bytes > 0 && a->lost == 0);
     } else if (a->bytes > 0 && !recovering && (c->cflags & XT_CF_CWND_LIM)) {
         xt_cc_of(c)->acked(c, ctx, a->bytes);
@@ -327,7 +333,7 @@ void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     ctx->stats->rack_timer_losses++;
     if (c->ca_state < XT_CA_RECOVERY)
         enter_recovery(c, ctx, 0);
-    if (c->ca_state == XT_CA_RECOVERY)
+    if (c->ca_state == XT_CA_RECOVERY && !xt_cc_of(c)->own_recovery)
         xt_prr_acked(c, 0, false);
 }
 
@@ -361,7 +367,7 @@ void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         c->ssthresh = xt_cc_of(c)->ssthresh(c, xt_u32_min(c->snd_nxt - c->snd_una, c->cwnd));
     }
     /* A peer may take back what it SACKed (RFC 2018 section 8): believe it no more when that did not help. */
-    if (c->timeouts > 1 || (c->n_sent > 0 && c->sent[0].state == XT_SENT_SACKED))
+    if (c->timeouts > 1 || (c->n_sent > 0 && xt_sent_list(c)[0].state == XT_SENT_SACKED))
         xt_sent_unsack(c);
     c->cwnd = c->mss_eff;
     c->cc_acked = 0;

@@ -10,7 +10,7 @@
 
 void xt_sack_touch(struct xt_conn *c, uint32_t seq)
 {
-    int range = xt_range_find(c->ooo, c->n_ooo, seq);
+    int range = xt_range_find(xt_ooo_list(c), c->n_ooo, seq);
     if (range < 0 || !(c->opts & XT_OPT_SACK_OK))
         return;
     /* Older entries of the same range, and of ranges that are gone, make room. */
@@ -18,7 +18,7 @@ void xt_sack_touch(struct xt_conn *c, uint32_t seq)
     unsigned n = 0;
     keep[n++] = seq;
     for (unsigned i = 0; i < c->n_recent && n < RECENT; i++) {
-        int r = xt_range_find(c->ooo, c->n_ooo, c->sack_recent[i]);
+        int r = xt_range_find(xt_ooo_list(c), c->n_ooo, c->sack_recent[i]);
         if (r >= 0 && r != range)
             keep[n++] = c->sack_recent[i];
     }
@@ -47,26 +47,33 @@ unsigned xt_sack_optlen(const struct xt_conn *c)
     return n ? 4 + 8 * n : 0;
 }
 
+/* Is the range that begins at `left` among blocks `from` to `n`? */
+static bool shown(const struct xt_tcp_opts *opt, unsigned from, unsigned n, uint32_t left)
+{
+    for (unsigned i = from; i < n; i++)
+        if (opt->sack[i].left == left)
+            return true;
+    return false;
+}
+
 void xt_sack_fill(struct xt_conn *c, struct xt_tcp_stats *stats, struct xt_tcp_opts *opt)
 {
     if (!(c->opts & XT_OPT_SACK_OK))
         return;
     unsigned n = 0, max = max_blocks(c);
-    uint32_t shown = 0; /* bit for each range already there */
     if (c->cflags & XT_CF_DSACK) {
         opt->sack[n++] = (struct xt_sack_block){c->dsack.left, c->dsack.right};
         c->cflags &= ~(uint32_t)XT_CF_DSACK;
         stats->dsacks_out++;
     }
+    unsigned first = n;
     for (unsigned i = 0; i < c->n_recent && n < max && c->n_ooo > 0; i++) {
-        int r = xt_range_find(c->ooo, c->n_ooo, c->sack_recent[i]);
-        if (r < 0 || (shown & 1u << r))
-            continue;
-        shown |= 1u << r;
-        opt->sack[n++] = (struct xt_sack_block){c->ooo[r].left, c->ooo[r].right};
+        int r = xt_range_find(xt_ooo_list(c), c->n_ooo, c->sack_recent[i]);
+        if (r >= 0 && !shown(opt, first, n, xt_ooo_list(c)[r].left))
+            opt->sack[n++] = (struct xt_sack_block){xt_ooo_list(c)[r].left, xt_ooo_list(c)[r].right};
     }
     for (unsigned r = c->n_ooo; r-- > 0 && n < max;)
-        if (!(shown & 1u << r))
-            opt->sack[n++] = (struct xt_sack_block){c->ooo[r].left, c->ooo[r].right};
+        if (!shown(opt, first, n, xt_ooo_list(c)[r].left))
+            opt->sack[n++] = (struct xt_sack_block){xt_ooo_list(c)[r].left, xt_ooo_list(c)[r].right};
     opt->nsack = (uint8_t)n;
 }

@@ -2,11 +2,12 @@
  * What is in flight: one list of neighbouring stretches covers [SND.UNA, SND.NXT), each with the time at which it last
  * left and what became of it. It lives in the connection record.
  *
- * The list has a fixed size. A super-segment is one stretch; stretches that left within a sixteenth of a round trip are
- * one, under the later time, so that a flight takes about as many entries however large it is, and a loss is never seen
- * too early. What was SACKed needs no time: such neighbours are one stretch too. When the list is full all the same, the
- * two neighbours in the same state with the closest times become one; when there are none, what cannot be written down
- * is forgotten in the safe direction: a SACK was not heard, a longer stretch was sent again just now.
+ * The list has a fixed size, a larger one while a board is lent (board.h). A super-segment is one stretch; stretches that
+ * left within a sixteenth of a round trip are one, under the later time, so that a flight takes about as many entries
+ * however large it is, and a loss is never seen too early. What was SACKed needs no time: such neighbours are one stretch
+ * too. When the list is full all the same, the two neighbours in the same state with the closest times become one; when
+ * there are none, what cannot be written down is forgotten in the safe direction: a SACK was not heard, a longer stretch was
+ * sent again just now.
  *
  * Times are ticks of XT_SENT_TICK_US microseconds, modulo 2^29 (71 minutes). */
 #ifndef XT_TCP_SENT_H
@@ -15,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/tcp/conn.h"
+#include "daemon/tcp/board.h"
 
 #define XT_SENT_TICK_US 8u
 
@@ -84,7 +85,7 @@ uint32_t xt_sent_sack_top(const struct xt_conn *c);
 /* The start of entry `i`. */
 static inline uint32_t xt_sent_left(const struct xt_conn *c, unsigned i)
 {
-    return i > 0 ? c->sent[i - 1].end : c->snd_una;
+    return i > 0 ? xt_sent_list(c)[i - 1].end : c->snd_una;
 }
 
 #endif

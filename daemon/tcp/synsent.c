@@ -3,6 +3,8 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rtt.h"
 
+#define SYN_AGAIN_US 10000 /* after a bad ACK: behind our reset */
+
 /* Our SYN is acknowledged: ESTABLISHED. */
 static void connected(struct xt_in *in)
 {
@@ -44,6 +46,9 @@ void xt_in_syn_sent(struct xt_in *in)
         in->ctx->stats->drop_ack++;
         in->reset = xt_tcp_reset_for(in->seg, in->reply);
         in->ctx->stats->resets_sent += in->reset;
+        /* Our reset ends the peer's old connection, half open or in TIME_WAIT: the SYN is worth sending again, once. */
+        if (c->timeouts == 0 && c->timer[XT_TIMER_RTO] > in->ctx->now_us + SYN_AGAIN_US)
+            c->timer[XT_TIMER_RTO] = in->ctx->now_us + SYN_AGAIN_US;
         return;
     }
     /* second: the RST bit */

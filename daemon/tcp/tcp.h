@@ -29,6 +29,8 @@ enum {
     XT_EV_ACK_NOW = 0x100,   /* output must run before the next input to this connection (duplicate or challenge ACK) */
     XT_EV_STATE = 0x200,     /* the state changed in some other way */
     XT_EV_ADVISE = 0x400,    /* R1 retransmissions: the path may be dead, ask the neighbour again (MUST-20) */
+    XT_EV_SOFT = 0x800,      /* conn->soft_err was set: the network has a problem that may pass (SHLD-25) */
+    XT_EV_SOFT_ERROR = 0x1000, /* likewise, and the application wants to know at once (IP_RECVERR, SHLD-20) */
 };
 
 /* What a call runs in. All pointers are borrowed for the call. */
@@ -135,6 +137,10 @@ uint32_t xt_tcp_consumed(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint64
 /* Half-close: FIN after all queued data (RFC 9293 section 3.10.4, the sending side only). Idempotent. */
 uint32_t xt_tcp_shutdown(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 
+/* The application wants to receive no more. The peer is not told, and what it sends is taken as before; but once our FIN is out,
+ * data is answered with a reset and ends the connection with ECONNRESET, as in Linux. */
+void xt_tcp_shutdown_rd(struct xt_conn *c);
+
 /* CLOSE: the application will neither send nor receive again. Unread data answers with a reset (RFC 2525 section 2.17,
  * RFC 9293 section 3.6.1: SHLD-3). LISTEN and SYN_SENT go to CLOSED at once. Queued data is still sent, then FIN. */
 uint32_t xt_tcp_close(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
@@ -145,12 +151,16 @@ uint32_t xt_tcp_abort(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt
 
 /* An ICMP error about a segment of this connection that carried sequence number `seq` (RFC 5927: ignored unless
  * SND.UNA <= seq < SND.NXT). `err` is an errno (EHOSTUNREACH, ECONNREFUSED, EMSGSIZE, ...); `mtu` the next hop's with
- * EMSGSIZE, IP bytes. Soft errors are only remembered once synchronised (MUST-56). */
+ * EMSGSIZE, IP bytes. What does not end the connection is remembered (MUST-56). */
 uint32_t xt_tcp_icmp(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t seq, int err, uint32_t mtu);
 
 /* What is known of the path's MTU from other connections, IP bytes: bounds the MSS. Call it after xt_tcp_connect(),
  * xt_tcp_accept_syn() or xt_tcp_accept_cookie(). */
 void xt_tcp_path_mtu(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t mtu);
+
+/* Each segment from now on carries `len` bytes of IP options (at most 40), which leave that much less room for its payload
+ * (RFC 9293 section 3.7.1). In any state. */
+void xt_tcp_ip_options(struct xt_conn *c, uint8_t len);
 
 /* Socket options changed (nodelay, cork, keep-alive, user time-out) in c->opt: re-arms what depends on them. */
 uint32_t xt_tcp_options_changed(struct xt_conn *c, const struct xt_tcp_ctx *ctx);

@@ -2,6 +2,7 @@
  * TIMEOUTS (RFC 9293 section 3.10.8): retransmission, zero-window probes, delayed ACK, keep-alive, TIME_WAIT. */
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rtt.h"
+#include "daemon/tcp/tally.h"
 
 uint64_t xt_tcp_deadline(const struct xt_conn *c)
 {
@@ -69,6 +70,7 @@ static uint32_t syn_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     uint32_t limit = c->state == XT_SYN_SENT ? ctx->cfg->syn_retries : ctx->cfg->synack_retries;
     if (c->timeouts >= limit || user_timeout(c, ctx, c->t_progress_ms))
         return xt_timer_give_up(c, ctx, ETIMEDOUT);
+    xt_tally_timeout(c, ctx);
     c->timeouts++;
     backoff(c);
     c->rtt_start = 0;
@@ -83,6 +85,7 @@ static uint32_t syn_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 static void probe_instead(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     xt_recovery_resend(c);
+    c->probe_ms = xt_now_ms(ctx);
     c->pending = (uint16_t)((c->pending & ~XT_PEND_RTX) | XT_PEND_PROBE);
     c->timer[XT_TIMER_PERSIST] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
 }
@@ -105,6 +108,7 @@ static uint32_t on_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     }
     if (c->timeouts >= max_retries(c, ctx->cfg) || user_timeout(c, ctx, c->t_progress_ms))
         return xt_timer_give_up(c, ctx, ETIMEDOUT);
+    xt_tally_timeout(c, ctx);
     c->timeouts++;
     backoff(c);
     xt_recovery_timeout(c, ctx);
@@ -114,23 +118,39 @@ static uint32_t on_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     return c->timeouts == XT_R1 ? XT_EV_ADVISE : 0;
 }
 
-/* For ever while the peer answers (MUST-37); but an orphan, whom nobody would miss, not for ever. */
+/* The next probe, or the end of the user's patience when that comes first. */
+static void persist_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    uint64_t wait = xt_tcp_rto(c, ctx->cfg);
+    if (c->opt.user_timeout) {
+        uint32_t spent = xt_now_ms(ctx) - c->probe_ms;
+        uint64_t rest = spent < c->opt.user_timeout ? (c->opt.user_timeout - spent) * 1000ull : 1000;
+        wait = wait < rest ? wait : rest;
+    }
+    c->timer[XT_TIMER_PERSIST] = ctx->now_us + wait;
+}
+
+/* For ever while the peer answers (MUST-37), unless the user has set a limit: that is on data unacknowledged, answers or not
+ * (RFC 5482). And an orphan, whom nobody would miss, not for ever. */
 static uint32_t on_persist(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint32_t tries = c->cflags & XT_CF_ORPHAN ? c->backoff : c->probes;
-    if (tries >= max_retries(c, ctx->cfg) || (c->probes > 0 && user_timeout(c, ctx, c->t_rcv_ms)))
+    if (tries >= max_retries(c, ctx->cfg) || (c->backoff > 0 && user_timeout(c, ctx, c->probe_ms)))
         return xt_timer_give_up(c, ctx, ETIMEDOUT);
+    if (c->backoff == 0)
+        c->probe_ms = xt_now_ms(ctx);
     if (c->probes < UINT8_MAX)
         c->probes++;
     backoff(c);
     c->pending |= XT_PEND_PROBE;
-    c->timer[XT_TIMER_PERSIST] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
+    persist_arm(c, ctx);
     return 0;
 }
 
 static uint32_t on_delack(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     c->pending |= XT_PEND_ACK;
+    c->cflags &= ~(uint32_t)XT_CF_DIALOGUE; /* this time no answer came */
     ctx->stats->delayed_acks++;
     return 0;
 }
@@ -147,6 +167,16 @@ void xt_timer_keep_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     c->timer[XT_TIMER_KEEP] = on ? ctx->now_us + keep_idle(c, ctx->cfg) : 0;
 }
 
+/* Nothing is in flight that the peer, should it live, would answer: a reset tells it. It leaves by xt_tcp_output(), and the next
+ * xt_tcp_timer() reports CLOSED. */
+static uint32_t give_up_reset(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    ctx->stats->timed_out++;
+    c->err = c->soft_err ? c->soft_err : ETIMEDOUT;
+    c->pending = XT_PEND_RST;
+    return XT_EV_ERROR;
+}
+
 /* The timer is not moved for every segment: when it fires it looks how long the peer has really been silent. */
 static uint32_t on_keep(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
@@ -161,7 +191,7 @@ static uint32_t on_keep(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return 0;
     }
     if (c->opt.user_timeout ? c->keep_probes > 0 && user_timeout(c, ctx, c->t_rcv_ms) : c->keep_probes >= cnt)
-        return xt_timer_give_up(c, ctx, ETIMEDOUT);
+        return give_up_reset(c, ctx);
     if (c->keep_probes < UINT8_MAX)
         c->keep_probes++;
     c->pending |= XT_PEND_KEEP;

@@ -39,6 +39,11 @@ uint32_t xt_tcp_shutdown(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     return 0;
 }
 
+void xt_tcp_shutdown_rd(struct xt_conn *c)
+{
+    c->cflags |= XT_CF_NO_READER;
+}
+
 uint32_t xt_tcp_close(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     if (c->state == XT_CLOSED)
@@ -63,6 +68,8 @@ uint32_t xt_tcp_options_changed(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         c->timer[XT_TIMER_CORK] = 0;
         c->cflags &= ~(uint32_t)XT_CF_CORK_DUE;
     }
+    if (c->opt.quickack)
+        c->cflags &= ~(uint32_t)XT_CF_DIALOGUE;
     if (c->opt.quickack && xt_timer_on(c, XT_TIMER_DELACK))
         c->pending |= XT_PEND_ACK;
     if (!c->opt.keepalive || !xt_timer_on(c, XT_TIMER_KEEP) || c->keep_probes == 0)

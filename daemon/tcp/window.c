@@ -39,14 +39,19 @@ bool xt_window_update_due(const struct xt_conn *c)
     return space >= 2 * cur && space >= cur + xt_u32_max(worth(c), c->rx_size / 16);
 }
 
+void xt_window_quick_acks(struct xt_conn *c, const struct xt_tcp_cfg *cfg)
+{
+    c->quick = (uint8_t)xt_u32_max(c->quick, cfg->quickack);
+}
+
 void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t len, uint16_t gso_size)
 {
     uint32_t segment = gso_size ? gso_size : len;
     if (segment > c->rcv_mss && segment <= c->mss_local)
         c->rcv_mss = (uint16_t)segment;
     /* Two full segments by bytes, so that coalesced ones count for what they carry (SHLD-19). */
-    if (len > c->mss_local || c->rcv_nxt - c->last_ack_sent >= 2u * c->rcv_mss || c->quick > 0 || c->opt.quickack ||
-        ctx->cfg->delack == 0)
+    bool quick = c->opt.quickack || (c->quick > 0 && !(c->cflags & XT_CF_DIALOGUE));
+    if (len > c->mss_local || c->rcv_nxt - c->last_ack_sent >= 2u * c->rcv_mss || quick || ctx->cfg->delack == 0)
         c->pending |= XT_PEND_ACK;
     else if (!xt_timer_on(c, XT_TIMER_DELACK))
         c->timer[XT_TIMER_DELACK] = ctx->now_us + ctx->cfg->delack;

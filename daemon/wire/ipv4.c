@@ -45,9 +45,10 @@ int xt_ipv4_parse(const uint8_t *p, size_t len, struct xt_ipv4 *ip)
     return xt_csum(p, ip->hdr_len) == 0 ? 0 : -EILSEQ;
 }
 
-size_t xt_ipv4_emit(uint8_t *p, const struct xt_ipv4 *ip)
+size_t xt_ipv4_emit_options(uint8_t *p, const struct xt_ipv4 *ip, size_t optlen)
 {
-    p[0] = 4 << 4 | XT_IPV4_HDR_LEN / 4;
+    size_t len = XT_IPV4_HDR_LEN + optlen;
+    p[0] = (uint8_t)(4 << 4 | len / 4);
     p[1] = ip->tos;
     xt_be16_store(p + 2, ip->total_len);
     xt_be16_store(p + 4, ip->id);
@@ -57,6 +58,11 @@ size_t xt_ipv4_emit(uint8_t *p, const struct xt_ipv4 *ip)
     xt_be16_store(p + 10, 0);
     memcpy(p + 12, &ip->src, 4);
     memcpy(p + 16, &ip->dst, 4);
-    xt_be16_store(p + 10, xt_csum(p, XT_IPV4_HDR_LEN));
-    return XT_IPV4_HDR_LEN;
+    xt_be16_store(p + 10, xt_csum(p, len));
+    return len;
+}
+
+size_t xt_ipv4_emit(uint8_t *p, const struct xt_ipv4 *ip)
+{
+    return xt_ipv4_emit_options(p, ip, 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The IPv4 header (RFC 791). Options are skipped on input and never sent. */
+ * The IPv4 header (RFC 791). Its options are the matter of ipopt.h. */
 #ifndef XT_WIRE_IPV4_H
 #define XT_WIRE_IPV4_H
 
@@ -37,6 +37,10 @@ int xt_ipv4_parse_quoted(const uint8_t *p, size_t len, struct xt_ipv4 *ip);
 /* Writes the header with its checksum, without options, to `p` (at least XT_IPV4_HDR_LEN bytes). `ip->total_len` must count
  * a header of XT_IPV4_HDR_LEN. Returns XT_IPV4_HDR_LEN. */
 size_t xt_ipv4_emit(uint8_t *p, const struct xt_ipv4 *ip);
+
+/* As xt_ipv4_emit() with `optlen` bytes of options (a multiple of 4, at most 40), which are at p + XT_IPV4_HDR_LEN already;
+ * `ip->total_len` counts them too. Returns the header's length. */
+size_t xt_ipv4_emit_options(uint8_t *p, const struct xt_ipv4 *ip, size_t optlen);
 
 /* True for a fragment, the first one included. */
 static inline bool xt_ipv4_is_fragment(const struct xt_ipv4 *ip)

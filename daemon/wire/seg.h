@@ -3,6 +3,7 @@
 #ifndef XT_WIRE_SEG_H
 #define XT_WIRE_SEG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,7 @@ struct xt_seg {
     struct xt_tcp_opts opt;
     const uint8_t *payload; /* input: into the frame; output: NULL (see tx_off) */
     uint32_t len;           /* payload bytes; more than an MSS for coalesced or to-be-segmented segments */
+    bool may_fragment;      /* output: routers may cut it up */
     uint16_t gso_size;      /* 0, or the bytes for each on-wire segment of a super-segment */
     uint64_t tx_off;        /* output: stream offset of the first payload byte in the send ring */
 };

@@ -140,6 +140,16 @@ int peer_dials(void)
     return peer("connect %s %d", own_addr, own_port);
 }
 
+void settle(void)
+{
+    char c;
+    int n, fd = dial(&n);
+    peer("send %d 1", n);
+    if (read(fd, &c, 1) != 1)
+        die("settle");
+    close(fd);
+}
+
 static int usage(void)
 {
     fprintf(stderr, "usage: apiprobe peer ADDR PORT | apiprobe run ADDR PORT OWN-ADDR OWN-PORT\n");
@@ -162,6 +172,9 @@ int main(int argc, char **argv)
     probe_io();
     probe_epoll();
     probe_misc();
+    probe_close();
+    probe_urgent();
+    probe_block();
     say("done");
     return 0;
 }

@@ -8,7 +8,8 @@
  * The prober's first connection carries commands, a line each, answered by a line ("ok ..."):
  *   accept            take the next connection; answers its number
  *   connect IP PORT   connect to the prober; answers its number
- *   send N BYTES | oob N | fin N | rst N | close N | read N BYTES | eof N (reads until end of file, answers the count) */
+ *   send N BYTES | oob N | fin N | rst N | close N | read N BYTES | eof N (reads until end of file, answers the count)
+ *   end N   reads until it can't; answers why: 0 for end of file, or an errno */
 #ifndef APIPROBE_H
 #define APIPROBE_H
 
@@ -25,6 +26,8 @@ int dial(int *n);
 /* A listener on OWN, and the peer's connection to it. */
 int listener(void);
 int peer_dials(void);
+/* All that the peer sent before has arrived when this returns: something sent later has. */
+void settle(void);
 /* One line of the result. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* "name: IN|OUT": what poll tells now. */
@@ -40,6 +43,9 @@ void probe_states(void);
 void probe_io(void);
 void probe_epoll(void);
 void probe_misc(void);
+void probe_close(void);
+void probe_urgent(void);
+void probe_block(void);
 
 extern const char *peer_addr, *own_addr;
 extern int peer_port, own_port;

@@ -60,6 +60,16 @@ static long read_bytes(int fd, long n)
     return done;
 }
 
+static long end_of(int fd)
+{
+    char buf[4096];
+    ssize_t r;
+    do
+        r = read(fd, buf, sizeof buf);
+    while (r > 0);
+    return r < 0 ? errno : 0;
+}
+
 static long reset(int fd)
 {
     struct linger l = {.l_onoff = 1};
@@ -94,6 +104,8 @@ static long run(const char *line)
         return read_bytes(conns[i], n);
     if (strcmp(ip, "eof") == 0)
         return read_bytes(conns[i], -1);
+    if (strcmp(ip, "end") == 0)
+        return end_of(conns[i]);
     errno = EINVAL;
     return -1;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Bytes become segments, clock steps and calls of the user, against one connection in any state. Each byte of the
+ * Bytes become segments, clock steps and calls of the user, against one connection that begins in any state. Each byte of the
  * peer's stream is a function of its sequence number, so that whatever is delivered can be checked.
  *
  * With XT_FUZZ_TRACE set in the environment the dialogue is printed. */
@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proto/xt_cc.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/input.h"
-#include "tests/sim/endpoint.h"
+#include "tests/fuzz/rules.h"
+#include "tests/fuzz/start.h"
 
 #define PAYLOAD_MAX 4096
 
@@ -17,6 +19,7 @@ struct fuzz {
     struct input in;
     struct ep e;
     struct ep listener;
+    struct rules rules;
     bool opened; /* a dead record is not opened again without xt_tcp_init() */
     uint8_t payload[PAYLOAD_MAX];
 };
@@ -45,30 +48,48 @@ static void trace(const char *dir, const struct ep *e, const struct xt_seg *s)
 
 static void sent(struct ep *e, const struct xt_seg *s)
 {
+    struct fuzz *f = e->arg;
     uint8_t hdr[XT_TCP_HDR_MAX];
     trace("->", e, s);
     FUZZ_CHECK(xt_seg_emit(hdr, s) <= XT_TCP_HDR_MAX);
     FUZZ_CHECK(s->opt.nsack <= XT_SACK_MAX);
-    if (s->len && !s->gso_size)
-        FUZZ_CHECK(s->len <= e->cfg.mss);
+    rules_sent(&f->rules, e, s);
 }
 
+static void configure(struct fuzz *f, struct xt_tcp_cfg *cfg, uint8_t bits, uint8_t more)
+{
+    xt_tcp_cfg_default(cfg);
+    cfg->timestamps = bits & 1;
+    cfg->sack = bits >> 1 & 1;
+    cfg->wscale = bits >> 2 & 1;
+    cfg->quickack = bits & 8 ? 16 : 0;
+    cfg->mss = bits & 16 ? 1460 : 300;
+    cfg->cc = (more & 3) % XT_CC_MAX;
+    cfg->recovery = more & 4 ? XT_RECOVERY_SACK : XT_RECOVERY_RACK;
+    cfg->ecn = more & 8 ? XT_ECN_ON : XT_ECN_PASSIVE;
+    cfg->gso_max = more & 16 ? cfg->mss : cfg->gso_max;
+    cfg->delack = more & 32 ? 0 : cfg->delack;
+}
+
+/* The peer's bytes are a function of their sequence numbers: nothing is read before the first that is sent. */
 static void begin(struct fuzz *f)
 {
     struct xt_endpoint local = {xt_addr_v4(htonl(0x0a000001)), 80}, remote = {xt_addr_v4(htonl(0x0a000002)), 40000};
     struct xt_tcp_cfg cfg;
-    uint8_t bits = in_u8(&f->in);
-    xt_tcp_cfg_default(&cfg);
-    cfg.timestamps = bits & 1;
-    cfg.sack = bits >> 1 & 1;
-    cfg.wscale = bits >> 2 & 1;
-    cfg.quickack = bits & 8 ? 16 : 0;
-    cfg.mss = bits & 16 ? 1460 : 300;
-    f->e.emit = sent;
+    uint8_t bits = in_u8(&f->in), where = in_u8(&f->in), more = in_u8(&f->in);
+    configure(f, &cfg, bits, more);
+    f->e.emit = f->listener.emit = sent;
+    f->e.arg = f->listener.arg = f;
     f->e.now = f->listener.now = 1000000;
     ep_init(&f->e, &cfg, &local, &remote, bits & 32 ? 65536 : 4096, bits & 64 ? 65536 : 4096);
     if (bits & 128)
         f->e.conn.opt.nodelay = 1;
+    f->e.conn.opt.defer = more & 64 ? 3 : 0;
+    f->opened = where % XT_NSTATES != XT_CLOSED;
+    /* What the well-behaved peer of the beginning offers. */
+    f->rules.edge_known = f->opened;
+    f->rules.peer_edge = START_ISS + 1 + 0xffffu;
+    start_in(&f->e, &f->listener, (enum xt_state)(where % XT_NSTATES), where & 128, more & 128 ? 1 : 15);
 }
 
 static void options(struct fuzz *f, struct xt_seg *s)
@@ -110,10 +131,22 @@ static void segment(struct fuzz *f, struct xt_seg *s)
             (struct xt_tcp_opts){.present = XT_OPT_TS, .tsval = c->ts_recent, .tsecr = (uint32_t)(f->e.now / 1000)};
     if (shape & 64)
         s->len = in_u16(in) % (PAYLOAD_MAX + 1);
+    s->ecn = s->flags & XT_TH_CWR ? 3 : 0;
+    s->gso_size = shape & 128 && s->len > 500 ? 500 : 0;
     uint32_t first = s->seq + (s->flags & XT_TH_SYN ? 1 : 0);
     for (uint32_t i = 0; i < s->len; i++)
         f->payload[i] = stream_byte(first + i);
     s->payload = f->payload;
+}
+
+/* Of some segments the payload lies in its place before they come. */
+static void place(struct fuzz *f, struct xt_seg *s)
+{
+    uint8_t *at = f->e.no_rx || !s->len ? NULL : xt_tcp_place(&f->e.conn, f->e.rx, s);
+    if (!at)
+        return;
+    memcpy(at, f->payload, s->len);
+    s->payload = at;
 }
 
 static void input_listen(struct fuzz *f, const struct xt_seg *s)
@@ -129,9 +162,12 @@ static void input_listen(struct fuzz *f, const struct xt_seg *s)
     f->listener = f->e;
     memset(&f->e, 0, sizeof f->e);
     f->e.emit = sent;
+    f->e.arg = f;
     f->e.now = f->listener.now;
+    f->rules.edge_known = true;
+    f->rules.peer_edge = START_ISS + 1 + s->wnd;
     ep_init(&f->e, &f->listener.cfg, &local, &remote, f->listener.rx_size, f->listener.tx_size);
-    ep_accept(&f->e, &f->listener, s, 0xfffffff0u);
+    ep_accept(&f->e, &f->listener, s, START_ISS);
 }
 
 static void input_segment(struct fuzz *f)
@@ -143,8 +179,12 @@ static void input_segment(struct fuzz *f)
         input_listen(f, &s);
     else if (f->e.conn.state == XT_CLOSED)
         FUZZ_CHECK(xt_tcp_reset_for(&s, &reply) == !(s.flags & XT_TH_RST));
-    else
+    else {
+        if (s.gso_size)
+            place(f, &s);
+        rules_input(&f->rules, &f->e.conn, &s);
         ep_input(&f->e, &s);
+    }
 }
 
 static void read_some(struct fuzz *f, uint32_t n)

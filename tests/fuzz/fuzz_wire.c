@@ -10,6 +10,7 @@
 #include "daemon/wire/checksum.h"
 #include "daemon/wire/eth.h"
 #include "daemon/wire/icmp.h"
+#include "daemon/wire/ipopt.h"
 #include "daemon/wire/ipv4.h"
 #include "daemon/wire/seg.h"
 #include "tests/fuzz/fuzz.h"
@@ -96,6 +97,38 @@ static void fuzz_icmp(const uint8_t *p, size_t len)
     free(copy);
 }
 
+/* What may be sent leaves as a route that is not done, towards `dst`. */
+static void fuzz_ipopt_emit(const struct xt_ipopt *o, uint32_t src, uint32_t dst)
+{
+    struct xt_ipopt back;
+    uint8_t hdr[XT_IPV4_HDR_LEN_MAX] = {0};
+    struct xt_ipv4 ip = {.total_len = (uint16_t)(XT_IPV4_HDR_LEN + o->len), .src = src};
+    ip.dst = xt_ipopt_first_hop(o, dst);
+    xt_ipopt_emit(hdr + XT_IPV4_HDR_LEN, o, src, dst, 1);
+    FUZZ_CHECK(xt_ipv4_emit_options(hdr, &ip, o->len) == (size_t)XT_IPV4_HDR_LEN + o->len);
+    FUZZ_CHECK(xt_csum(hdr, XT_IPV4_HDR_LEN + (size_t)o->len) == 0);
+    FUZZ_CHECK(xt_ipopt_route_back(&back, hdr, XT_IPV4_HDR_LEN + (size_t)o->len) ==
+               (o->route ? XT_ROUTE_PASSING : XT_ROUTE_NONE));
+    FUZZ_CHECK(xt_ipopt_final_dst(hdr, XT_IPV4_HDR_LEN + (size_t)o->len) == dst);
+}
+
+/* The options of a header, as received ones and as an application's. A way back is one that may be sent. */
+static void fuzz_ipopt(const uint8_t *p, const struct xt_ipv4 *ip)
+{
+    struct xt_ipopt back, again;
+    uint8_t *hdr = malloc(ip->hdr_len); /* of its own, so that reading beyond it is seen */
+    FUZZ_CHECK(hdr != NULL);
+    memcpy(hdr, p, ip->hdr_len);
+    if (xt_ipopt_route_back(&back, hdr, ip->hdr_len) == XT_ROUTE_DONE && back.len) {
+        FUZZ_CHECK(xt_ipopt_read(&again, back.data, back.len, false) == 0);
+        FUZZ_CHECK(memcmp(&again, &back, sizeof back) == 0);
+        fuzz_ipopt_emit(&back, ip->dst, ip->src);
+    }
+    if (xt_ipopt_read(&again, hdr + XT_IPV4_HDR_LEN, ip->hdr_len - (size_t)XT_IPV4_HDR_LEN, false) == 0)
+        fuzz_ipopt_emit(&again, ip->src, ip->dst);
+    free(hdr);
+}
+
 static void fuzz_ipv4_packet(const uint8_t *p, size_t len)
 {
     uint8_t out[XT_IPV4_HDR_LEN];
@@ -112,6 +145,7 @@ static void fuzz_ipv4_packet(const uint8_t *p, size_t len)
     FUZZ_CHECK(back.tos == ip.tos && back.total_len == ip.total_len && back.id == ip.id && back.df == ip.df);
     FUZZ_CHECK(back.mf == ip.mf && back.frag_off == ip.frag_off && back.ttl == ip.ttl && back.proto == ip.proto);
     FUZZ_CHECK(back.src == ip.src && back.dst == ip.dst);
+    fuzz_ipopt(p, &ip);
     if (xt_icmp_may_answer(p, &ip))
         FUZZ_CHECK(ip.frag_off == 0);
     if (ip.proto == XT_IPPROTO_ICMP)

@@ -12,6 +12,8 @@
 #                            frames. The relay's program is $XT_RELAY (default: xt-relay in the PATH or beside this
 #                            file in a build), its process $XT_RELAY_PID, its output in $XT_RELAY_LOG: statistics
 #                            are there after `xt_stop $XT_RELAY_PID`.
+#   xt_relay_restart [OPTIONS]  ends that relay and starts it with other options: a new line of the same ends, whose seed
+#                            begins anew
 #   xt_net_down              ends what xt_spawn started and removes everything. Also done on exit, INT and TERM:
 #                            a script with traps of its own calls it from there.
 #   xt_in k|x CMD...         runs CMD in a namespace
@@ -96,10 +98,19 @@ xt_net_up_relay() {
         xt_link "$XT_NS_K" "$XT_IF_K" "$XT_NS_R" xtr0 && xt_link "$XT_NS_X" "$XT_IF_X" "$XT_NS_R" xtr1 &&
         xt_no_offload "$XT_NS_R" xtr0 && xt_no_offload "$XT_NS_R" xtr1 &&
         xt_addresses || return
+    xt_relay_start "$@"
+}
+
+xt_relay_start() {
     XT_RELAY_LOG=${XT_RELAY_LOG:-/tmp/$XT_NS_R.log}
     xt_spawn - "$XT_RELAY_LOG" ip netns exec "$XT_NS_R" "$XT_RELAY" "$@" xtr0 xtr1
     XT_RELAY_PID=$XT_PID
     xt_wait_for 5 grep -q '^ready' "$XT_RELAY_LOG" || { cat "$XT_RELAY_LOG" >&2; return 1; }
+}
+
+xt_relay_restart() {
+    xt_stop "$XT_RELAY_PID"
+    xt_relay_start "$@"
 }
 
 xt_ns_of() {

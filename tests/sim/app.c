@@ -25,9 +25,11 @@ static uint8_t fill_byte(const void *arg, uint64_t off)
     return app_byte(f->n, f->from, off);
 }
 
-/* True when an application ends a connection in a way that may lose bytes. */
+/* True when this connection may end with bytes lost: by the way an application ends it, by a crash, by a time limit. */
 bool app_lossy(const struct net *n)
 {
+    if (n->p.may_break || (n->p.crashes && n->round == 0))
+        return true;
     return n->p.host[0].app.ending >= END_ABORT || n->p.host[1].app.ending >= END_ABORT;
 }
 
@@ -47,6 +49,7 @@ void app_attach(struct net *n, struct sim_conn *c)
     struct app *a = &n->host[c->host].app;
     *a = (struct app){.cfg = n->p.host[c->host].app, .attached = true, .next_read = NEVER, .next_write = NEVER};
     a->pauses_left = a->cfg.pauses;
+    a->silences_left = a->cfg.silences;
     c->app = true;
     c->ep.conn.opt = a->cfg.opt;
     struct xt_tcp_ctx ctx = ep_ctx(&c->ep);
@@ -141,6 +144,17 @@ static void maybe_grow(struct net *n, struct sim_conn *c)
         ep_grow_tx(&c->ep);
 }
 
+/* With nothing left to read half of what the window can say is on offer: probes of a window that seems closed must not be
+ * what keeps a sender going (RFC 9293 section 3.8.6.2.2). */
+static void check_window(struct net *n, const struct sim_conn *c)
+{
+    const struct xt_conn *k = &c->ep.conn;
+    uint64_t most = 65535ull << k->rcv_wscale, want = (most < k->rx_size ? most : k->rx_size) / 2;
+    bool open = k->state >= XT_ESTABLISHED && k->state <= XT_FIN_WAIT2 && !(k->cflags & XT_CF_FIN_SEEN);
+    if (open && !ep_readable(&c->ep) && k->rcv_adv - k->rcv_nxt + (1u << k->rcv_wscale) <= want)
+        net_fail(n, "host %u offers %u bytes though its ring is empty", c->host, k->rcv_adv - k->rcv_nxt);
+}
+
 static void read_some(struct net *n, struct sim_conn *c)
 {
     struct app *a = &n->host[c->host].app;
@@ -153,6 +167,8 @@ static void read_some(struct net *n, struct sim_conn *c)
             return;
         }
     a->read_total += got;
+    if (got)
+        check_window(n, c);
     n->bytes_moved += got;
     a->next_read = ep_readable(&c->ep) ? soon(n, a) : NEVER;
     if (a->next_read != NEVER && a->pauses_left && rng_ppm(&n->rng, 100000)) {
@@ -172,6 +188,11 @@ static void write_some(struct net *n, struct sim_conn *c)
         ep_write(&c->ep, (uint32_t)(want < left ? want : left), fill_byte, &f, rng_ppm(&n->rng, a->cfg.urgent));
     bool more = c->ep.conn.tx_head < a->cfg.to_send && ep_room(&c->ep);
     a->next_write = more ? soon(n, a) : NEVER;
+    if (more && a->silences_left && rng_ppm(&n->rng, 100000)) {
+        a->silences_left--;
+        a->next_write += rng_log(&n->rng, 1000, a->cfg.pause);
+        net_log(n, c->host, "writer is silent for %llu us", (unsigned long long)(a->next_write - n->now));
+    }
 }
 
 void app_run(struct net *n, unsigned host)

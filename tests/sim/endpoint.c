@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/base/ring.h"
+#include "tests/sim/invariant.h"
 
 #define GUARD_BYTE 0xa5
 #define OUTPUT_LIMIT 4096 /* segments in a row before the sender counts as running away */
@@ -109,13 +110,16 @@ void ep_output(struct ep *e)
 {
     struct xt_tcp_ctx ctx = ep_ctx(e);
     struct xt_seg out;
+    struct invariant_flight before;
     for (int i = 0; i < OUTPUT_LIMIT; i++) {
         bool wants = xt_tcp_wants_output(&e->conn, &ctx);
         memset(&out, 0, sizeof out);
+        invariant_before(&before, &e->conn);
         if (!xt_tcp_output(&e->conn, &ctx, &out, 0))
             return;
         if (!wants)
             broken(e, "xt_tcp_wants_output() was false before a segment");
+        broken(e, invariant_sent(&before, &e->conn, &out));
         send_seg(e, &out);
     }
     broken(e, "output does not end");
@@ -168,6 +172,12 @@ uint32_t ep_timer(struct ep *e)
 {
     struct xt_tcp_ctx ctx = ep_ctx(e);
     return done(e, xt_tcp_timer(&e->conn, &ctx));
+}
+
+uint32_t ep_icmp(struct ep *e, uint32_t seq, int err, uint32_t mtu)
+{
+    struct xt_tcp_ctx ctx = ep_ctx(e);
+    return done(e, xt_tcp_icmp(&e->conn, &ctx, seq, err, mtu));
 }
 
 uint32_t ep_shutdown(struct ep *e)
@@ -306,6 +316,8 @@ const char *ep_check(struct ep *e)
         broken(e, "the state table got an event that it has no transition for");
     check_streams(e);
     check_sequence(e);
+    broken(e, invariant_timers(&e->conn, &e->cfg, e->now));
+    broken(e, invariant_lists(&e->conn));
     return e->bad;
 }
 

@@ -47,6 +47,7 @@ uint32_t ep_listen(struct ep *e);
 uint32_t ep_accept(struct ep *child, struct ep *listener, const struct xt_seg *syn, uint32_t iss);
 uint32_t ep_input(struct ep *e, const struct xt_seg *seg);
 uint32_t ep_timer(struct ep *e);
+uint32_t ep_icmp(struct ep *e, uint32_t seq, int err, uint32_t mtu);
 uint32_t ep_shutdown(struct ep *e);
 uint32_t ep_close(struct ep *e);
 uint32_t ep_abort(struct ep *e);

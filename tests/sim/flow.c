@@ -63,21 +63,22 @@ static void send_at(struct flows *s, unsigned flow, unsigned to, const struct xt
 
 static void forward(struct flows *s, unsigned flow, const struct xt_seg *seg)
 {
-    uint64_t size = seg->len + FLOW_WIRE_OVERHEAD, start = s->busy_until > s->now ? s->busy_until : s->now;
+    uint64_t leaves;
+    struct xt_seg out = *seg;
     s->sent++;
-    if ((start - s->now) * s->path.rate / 8000000 + size > s->path.queue) {
-        s->queue_drops++;
+    s->neck.rate = s->path.rate;
+    s->neck.depth = s->path.queue;
+    s->neck.mark = s->path.mark;
+    if (!bottleneck_pass(&s->neck, s->now, seg->len + FLOW_WIRE_OVERHEAD, &out.ecn, &leaves))
         return;
-    }
-    s->busy_until = start + size * 8000000 / s->path.rate;
     if (seg->len && rng_ppm(&s->rng, s->path.loss)) {
         s->lost++;
         return;
     }
-    uint64_t at = s->busy_until + s->path.rtt / 2;
+    uint64_t at = leaves + s->path.rtt / 2;
     if (seg->len && rng_ppm(&s->rng, s->path.reorder))
         at += rng_in(&s->rng, 1, s->path.late);
-    send_at(s, flow, 1, seg, at);
+    send_at(s, flow, 1, &out, at);
 }
 
 static void forward_cut(struct flows *s, unsigned flow, const struct xt_seg *seg)
@@ -227,12 +228,16 @@ struct flow *flows_add(struct flows *s, uint8_t cc, uint64_t start)
     memset(f, 0, sizeof *f);
     xt_tcp_cfg_default(&f->cfg);
     f->cfg.cc = cc;
+    if (s->path.mark)
+        f->cfg.ecn = XT_ECN_ON;
     f->start = f->wrote_at = s->now + start;
     f->rx = malloc(s->path.ring);
     if (!f->rx)
         abort();
     xt_tcp_init(&f->c[0], &a, &b, &f->cfg);
     xt_tcp_init(&f->c[1], &b, &a, &f->cfg);
+    for (unsigned i = 0; i < 2; i++)
+        xt_board_lend(&f->c[i], &f->board[i]);
     xt_tcp_set_rings(&f->c[0], 65536, s->path.ring);
     xt_tcp_set_rings(&f->c[1], s->path.ring, 65536);
     return f;

@@ -4,23 +4,78 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct packet *packet_new(const uint8_t *bytes, size_t len, uint64_t at)
+#include "daemon/base/be.h"
+#include "daemon/wire/seg.h"
+
+#define TCP_ACK_OFFSET 8
+#define TCP_FLAGS_OFFSET 13
+
+void link_init(struct link *l, const struct link_cfg *cfg, struct rng *rng)
+{
+    memset(l, 0, sizeof *l);
+    l->cfg = *cfg;
+    l->rng = rng;
+    l->own = (struct bottleneck){.rate = cfg->rate, .depth = cfg->queue, .mark = cfg->mark};
+    l->neck = &l->own;
+}
+
+uint32_t link_mtu(const struct link *l, uint64_t now)
+{
+    uint32_t mtu = UINT32_MAX;
+    for (unsigned i = 0; i < LINK_MTUS; i++)
+        if (l->cfg.mtu[i].mtu && l->cfg.mtu[i].at <= now)
+            mtu = l->cfg.mtu[i].mtu;
+    return mtu;
+}
+
+static bool is_out(const struct link *l, uint64_t now)
+{
+    for (unsigned i = 0; i < LINK_OUTAGES; i++)
+        if (now >= l->cfg.outage[i].from && now < l->cfg.outage[i].until)
+            return true;
+    return false;
+}
+
+static struct packet *packet_new(const struct link *l, const uint8_t *bytes, size_t len, uint64_t at, uint8_t ecn)
 {
     struct packet *p = malloc(sizeof *p + len);
     if (!p)
         abort();
     p->at = at;
+    p->ecn = ecn;
     p->corrupted = false;
+    p->tag = l->tag;
     p->len = len;
     memcpy(p->bytes, bytes, len);
     return p;
 }
 
+/* An ACK and nothing else: no data, no SACK blocks. */
+static bool plain_ack(const uint8_t *bytes, size_t len)
+{
+    struct xt_seg s;
+    return len <= XT_TCP_HDR_MAX && xt_seg_parse(bytes, len, &s) == 0 && s.flags == XT_TH_ACK && !s.len && !s.opt.nsack;
+}
+
+/* May `b` stand for `a` too? Not when it is a duplicate, which says more than its fields. */
+static bool supersedes(const struct packet *b, const struct packet *a)
+{
+    uint32_t ahead = xt_be32_load(b->bytes + TCP_ACK_OFFSET) - xt_be32_load(a->bytes + TCP_ACK_OFFSET);
+    return ahead > 0 && ahead < 1u << 30 && plain_ack(a->bytes, a->len) && plain_ack(b->bytes, b->len);
+}
+
 static void enqueue(struct link *l, struct packet *p)
 {
-    struct packet **at = &l->head;
-    while (*at && (*at)->at <= p->at)
-        at = &(*at)->next;
+    struct packet **at = &l->head, **before = NULL;
+    for (; *at && (*at)->at <= p->at; at = &(*at)->next)
+        before = at;
+    if (l->cfg.thin && before && (*before)->at == p->at && supersedes(p, *before)) {
+        p->next = (*before)->next;
+        free(*before);
+        *before = p;
+        l->acks_thinned++;
+        return;
+    }
     p->next = *at;
     *at = p;
 }
@@ -33,36 +88,35 @@ static void corrupt(struct link *l, struct packet *p)
     l->corrupted++;
 }
 
-static void deliver_at(struct link *l, const uint8_t *bytes, size_t len, uint64_t at)
+static void deliver_at(struct link *l, struct packet *p)
 {
-    struct packet *p = packet_new(bytes, len, at);
     if (rng_ppm(l->rng, l->cfg.corrupt))
         corrupt(l, p);
     enqueue(l, p);
 }
 
-/* When a packet sent now has left the rate limiter, or UINT64_MAX when the queue is full. */
-static uint64_t transmit(struct link *l, uint64_t now, size_t len)
+static bool is_lost(struct link *l, const uint8_t *bytes, size_t len)
 {
-    uint64_t start = l->busy_until > now ? l->busy_until : now;
-    if ((start - now) * l->cfg.rate / 8000000 + len > l->cfg.queue)
-        return UINT64_MAX;
-    l->busy_until = start + len * 8000000 / l->cfg.rate;
-    return l->busy_until;
+    bool ack = bytes[TCP_FLAGS_OFFSET] == XT_TH_ACK && len <= XT_TCP_HDR_MAX && l->cfg.ack_loss;
+    return rng_ppm(l->rng, l->cfg.loss) || (ack && rng_ppm(l->rng, l->cfg.ack_loss));
 }
 
-void link_send(struct link *l, uint64_t now, const uint8_t *bytes, size_t len)
+void link_send(struct link *l, uint64_t now, const uint8_t *bytes, size_t len, uint8_t ecn)
 {
-    uint64_t sent = transmit(l, now, len);
-    if (sent == UINT64_MAX) {
-        l->queue_drops++;
+    uint64_t at;
+    if (is_out(l, now)) {
+        l->blacked_out++;
         return;
     }
-    if (rng_ppm(l->rng, l->cfg.loss)) {
+    if (!bottleneck_pass(l->neck, now, len, &ecn, &at))
+        return;
+    if (is_lost(l, bytes, len)) {
         l->lost++;
         return;
     }
-    uint64_t at = sent + l->cfg.delay + (l->cfg.jitter ? rng_in(l->rng, 0, l->cfg.jitter) : 0);
+    at += l->cfg.delay + (l->cfg.jitter ? rng_in(l->rng, 0, l->cfg.jitter) : 0);
+    if (l->cfg.slot)
+        at = (at / l->cfg.slot + 1) * l->cfg.slot;
     if (rng_ppm(l->rng, l->cfg.reorder)) {
         at += rng_log(l->rng, 1, l->cfg.reorder_delay);
         l->reordered++;
@@ -70,9 +124,9 @@ void link_send(struct link *l, uint64_t now, const uint8_t *bytes, size_t len)
         at = at < l->last_at ? l->last_at : at;
         l->last_at = at;
     }
-    deliver_at(l, bytes, len, at);
+    deliver_at(l, packet_new(l, bytes, len, at, ecn));
     if (rng_ppm(l->rng, l->cfg.dup)) {
-        deliver_at(l, bytes, len, at + rng_log(l->rng, 1, 5000000));
+        deliver_at(l, packet_new(l, bytes, len, at + rng_log(l->rng, 1, 5000000), ecn));
         l->duplicated++;
     }
 }

@@ -90,7 +90,7 @@ int main(void)
     double used = (double)flow_received(f) * 8 / 20 / (double)RATE;
     check(used > 0.85, "link used %.1f %%", used * 100);
     check(c->srtt < 2 * RTT, "queue short: smoothed round-trip time %u us", c->srtt);
-    check(s.queue_drops < s.sent / 50, "%llu of %llu segments dropped", (unsigned long long)s.queue_drops,
+    check(s.neck.drops < s.sent / 50, "%llu of %llu segments dropped", (unsigned long long)s.neck.drops,
           (unsigned long long)s.sent);
     check(w.seen[XT_BBR_CRUISE] && w.steps[XT_BBR_REFILL][XT_BBR_UP] >= 5 && w.steps[XT_BBR_UP][XT_BBR_DOWN] >= 5,
           "ProbeBW cycles: %u", w.steps[XT_BBR_REFILL][XT_BBR_UP]);

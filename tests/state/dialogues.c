@@ -331,12 +331,15 @@ static void close_in_syn_recv(struct dlg *d)
     EXPECT(d->e.conn.state == XT_FIN_WAIT2);
 }
 
-/* After a probe of a closed window SND.NXT lies beyond what the peer accepts: ACKs must stay at its edge. */
+/* With an octet in flight that a closed window behind it threw away, SND.NXT lies beyond what the peer accepts: ACKs must stay
+ * at its edge. */
 static void ack_after_probe(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_ESTABLISHED));
     struct xt_seg closed = dlg_seg(d, XT_TH_ACK, dlg_rcv_nxt(d), d->iss + 1, 0);
     closed.wnd = 0;
+    ep_write(&d->e, 1, letter, NULL, false);
+    dlg_clear(d);
     dlg_input(d, &closed);
     ep_write(&d->e, 10, letter, NULL, false);
     EXPECT(d->nsent == 0 && next_timer(d) && d->nsent == 1 && d->sent[0].len == 1 && d->sent[0].seq == d->iss + 1);

@@ -105,8 +105,12 @@ static long call_unlisten(struct pkt_run *r, struct core_sock *s, const struct p
 
 static long call_connect(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
-    if (s->alive)
-        return s->conn.conn.state == XT_SYN_SENT ? -EALREADY : -EISCONN;
+    if (s->alive) {
+        bool first = s->untold && s->conn.conn.state != XT_SYN_SENT;
+        s->untold = s->untold && !first;
+        return s->conn.conn.state == XT_SYN_SENT ? -EALREADY : first ? 0 : -EISCONN;
+    }
+    s->untold = true;
     begin(s, &s->conn);
     s->alive = s->accepted = true;
     ep_connect(&s->conn, s->iss);
@@ -198,8 +202,10 @@ static long call_shutdown(struct pkt_run *r, struct core_sock *s, const struct p
     const char *how = e->nargs > 1 ? e->args[1] : "wr";
     if (s->conn.conn.state == XT_CLOSED)
         return -ENOTCONN;
-    if (strcmp(how, "wr") != 0)
+    if (strcmp(how, "wr") != 0) {
+        xt_tcp_shutdown_rd(&s->conn.conn);
         s->shut_rd = true;
+    }
     if (strcmp(how, "rd") != 0)
         ep_shutdown(&s->conn);
     return 0;
@@ -226,7 +232,7 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
             *opts[i].flag = v != 0;
         else if (opts[i].number)
             *opts[i].number = v;
-        else
+        else if (opts[i].count)
             *opts[i].count = (uint8_t)v;
         if (!s->alive)
             return 0;
@@ -239,9 +245,15 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
     return -ENOPROTOOPT;
 }
 
+/* SO_ERROR: soft errors of a connection that goes on too. */
 static long call_error(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
-    return take_error(s);
+    long err = take_error(s);
+    if (err == 0 && s->conn.events & XT_EV_SOFT) {
+        s->conn.events &= ~(uint32_t)XT_EV_SOFT;
+        return -s->conn.conn.soft_err;
+    }
+    return err;
 }
 
 static long call_readable(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)

@@ -11,6 +11,7 @@ struct core_sock {
     bool listening;
     bool alive;    /* conn is a connection, perhaps one that has ended but whose socket is still held */
     bool accepted; /* the application holds it */
+    bool untold;   /* connect has not told that it succeeded */
     bool shut_rd;
     struct xt_tcp_sockopt opt; /* set before there is a connection */
     struct xt_tcp_cfg cfg;

@@ -11,10 +11,12 @@
 static const char usage[] =
     "packet-script core SCRIPT|FOLDER...     against the pure core, in virtual time\n"
     "packet-script daemon SCRIPT|FOLDER...   against xtcpd on a veth ($XTCPD: its program); as root\n"
-    "Exit status: 0 all passed, 1 some failed, 2 usage, 77 the daemon's network can't be made here.\n"
-    "XT_PKT_MAX_S: of scripts for the daemon, those that last longer are left out (3).\n";
+    "packet-script kernel SCRIPT|FOLDER...   against the kernel's TCP, likewise\n"
+    "Exit status: 0 all passed, 1 some failed, 2 usage, 77 the network can't be made here.\n"
+    "XT_PKT_MAX_S: in real time, scripts that last longer are left out (3).\n"
+    "XT_PKT_DIFFERS=1: those that say that Linux differs are run against the kernel, too.\n";
 
-#define DAEMON_TRIES 3
+#define LIVE_TRIES 3
 
 struct tally {
     const struct pkt_backend *be;
@@ -34,8 +36,11 @@ static double duration(const struct pkt_script *s)
 static bool fits(const struct pkt_script *s, const struct pkt_backend *be)
 {
     const char *max = getenv("XT_PKT_MAX_S");
-    if (!be->sockets)
-        return !s->daemon_only[0];
+    const char *why = be->unfit ? be->unfit(s) : NULL;
+    if (why)
+        printf("%s: left out: %s\n", s->path, why);
+    if (why || !be->sockets)
+        return !why && !s->daemon_only[0];
     return !s->core_only[0] && duration(s) <= (max ? atof(max) : 3.0);
 }
 
@@ -47,10 +52,10 @@ static bool run_core(const struct pkt_script *s)
 }
 
 /* Real time is at the mercy of whatever else the machine does: a script gets another chance, and says so. */
-static bool run_daemon(const struct pkt_script *s)
+static bool run_live(const struct pkt_script *s, const struct pkt_backend *be)
 {
-    for (int left = DAEMON_TRIES; left > 0; left--) {
-        if (pkt_run(s, &pkt_daemon, 0, 5000000))
+    for (int left = LIVE_TRIES; left > 0; left--) {
+        if (pkt_run(s, be, 0, 5000000))
             return true;
         if (left > 1)
             printf("%s: once more\n", s->path);
@@ -68,7 +73,7 @@ static void run_script(struct tally *t, const char *path)
         t->left_out++;
     } else {
         t->run++;
-        t->failed += !(t->be->sockets ? run_daemon(&s) : run_core(&s));
+        t->failed += !(t->be->sockets ? run_live(&s, t->be) : run_core(&s));
     }
     pkt_script_free(&s);
 }
@@ -104,7 +109,7 @@ static void run_path(struct tally *t, const char *path)
 
 static const struct pkt_backend *backend(const char *name)
 {
-    static const struct pkt_backend *const all[] = {&pkt_core, &pkt_daemon};
+    static const struct pkt_backend *const all[] = {&pkt_core, &pkt_daemon, &pkt_kernel};
     for (size_t i = 0; name && i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i]->name, name) == 0)
             return all[i];

@@ -230,6 +230,10 @@ static bool parse_line(struct source *in, char *line)
         snprintf(in->s->core_only, sizeof in->s->core_only, "%s", trim(p + 10));
         return true;
     }
+    if (strncmp(p, "linux differs:", 14) == 0) {
+        snprintf(in->s->differs, sizeof in->s->differs, "%s", trim(p + 14));
+        return true;
+    }
     return parse_events(in, p);
 }
 

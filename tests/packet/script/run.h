@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Runs a script against a backend: the core in virtual time, or the daemon. */
+ * Runs a script against a backend: the core in virtual time, the daemon, or the kernel's TCP. */
 #ifndef PKT_RUN_H
 #define PKT_RUN_H
 
@@ -38,11 +38,13 @@ struct pkt_backend {
     const char *(*state)(struct pkt_run *r, const char *want);
     /* A figure of struct xt_tcp_info; false when the backend can't tell, or there is no such figure. */
     bool (*info)(struct pkt_run *r, const char *name, uint32_t *value);
+    /* Why a script is not for it, NULL when it is; as a function pointer NULL: all are. */
+    const char *(*unfit)(const struct pkt_script *s);
     uint64_t early, late;   /* tolerance of times, microseconds */
     uint32_t late_permille; /* and of the time itself: rounding in a first measurement doubles with each back-off */
 };
 
-extern const struct pkt_backend pkt_core, pkt_daemon;
+extern const struct pkt_backend pkt_core, pkt_daemon, pkt_kernel;
 
 struct pkt_run {
     const struct pkt_script *s;

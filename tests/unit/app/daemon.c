@@ -130,7 +130,7 @@ static void attach(struct daemon *d, struct daemon_client *c, const struct xt_ms
     c->proc = (uint32_t)xt_session_add_proc(c->session, getpid());
     struct xt_msg m = {.type = XT_MSG_SESSION, .ptr = c->session, .done = on_session_end};
     post(d, &m);
-    const int fds[3] = {xt_session_memfd(c->session), xt_session_doorbell(c->session), xt_app_global_fd(d->app)};
+    const int fds[3] = {xt_session_memfd(c->session), xt_session_doorbell(c->session), xt_app_global_ro(d->app)};
     reply(c, 0, "proc", c->proc, fds, 3);
 }
 

@@ -4,9 +4,16 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/time.h>
 
+#include "daemon/base/be.h"
+#include "daemon/base/time.h"
+#include "daemon/wire/checksum.h"
+#include "daemon/wire/icmp.h"
+#include "daemon/wire/ipv4.h"
+#include "libclient/internal.h"
 #include "tests/unit/libclient/pair.h"
 
 static int get(struct pair *p, int s, int level, int name)
@@ -101,7 +108,7 @@ Test(opts, refused)
     pair_stop(&p);
 }
 
-/* A connection that is open takes another, and one that is accepted has its listener's. */
+/* Req MAY-18: A connection that is open takes another, and one that is accepted has its listener's. */
 Test(opts, congestion_control)
 {
     struct pair p;
@@ -163,5 +170,134 @@ Test(opts, inherited_and_shown)
     cr_assert_eq(info.tcpi_state, 1);
     cr_assert_eq(info.tcpi_bytes_received, 1);
     cr_assert_gt(info.tcpi_snd_mss, 500);
+    cr_assert_eq(info.tcpi_data_segs_in, 1);
+    cr_assert_eq(info.tcpi_snd_ssthresh, 0x7fffffff);
+    cr_assert_eq(info.tcpi_options, TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+    cr_assert_eq(info.tcpi_pmtu, (uint32_t)get(&p, p.b, IPPROTO_IP, IP_MTU));
+    cr_assert_gt(info.tcpi_pmtu, info.tcpi_snd_mss);
+    cr_assert_eq(get(&p, p.l, IPPROTO_IP, IP_MTU), -ENOTCONN);
+    pair_stop(&p);
+}
+
+/* IP_OPTIONS as on Linux: checked, padded, read back, taken away; a connection's segments carry them and lose the room. */
+Test(opts, ip_options)
+{
+    static const uint8_t record[] = {7, 7, 4, 0, 0, 0, 0}, padded[] = {7, 7, 4, 0, 0, 0, 0, 0}, bad[] = {131, 7, 8, 1};
+    uint8_t got[64];
+    socklen_t len = sizeof got;
+    struct pair p;
+    pair_start(&p, NULL);
+    int s = xtcp_socket(p.x);
+    cr_assert_eq(xtcp_getsockopt(p.x, s, IPPROTO_IP, IP_OPTIONS, got, &len), 0);
+    cr_assert_eq(len, 0);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_IP, IP_OPTIONS, bad, sizeof bad), -EINVAL);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_IP, IP_OPTIONS, got, 41), -EINVAL);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_IP, IP_OPTIONS, record, sizeof record), 0);
+    len = sizeof got;
+    cr_assert_eq(xtcp_getsockopt(p.x, s, IPPROTO_IP, IP_OPTIONS, got, &len), 0);
+    cr_assert_eq(len, sizeof padded);
+    cr_assert_arr_eq(got, padded, sizeof padded);
+    struct sockaddr_in at = daemon_addr(PAIR_PORT);
+    cr_assert_eq(xtcp_connect(p.x, s, (struct sockaddr *)&at, sizeof at), 0);
+    int with = get(&p, s, IPPROTO_TCP, TCP_MAXSEG);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_IP, IP_OPTIONS, NULL, 0), 0);
+    cr_assert_eq(get(&p, s, IPPROTO_TCP, TCP_MAXSEG), with + 8);
+    len = sizeof got;
+    cr_assert_eq(xtcp_getsockopt(p.x, s, IPPROTO_IP, IP_OPTIONS, got, &len), 0);
+    cr_assert_eq(len, 0);
+    pair_stop(&p);
+}
+
+/* A route that is not to be had fails the connect; the socket can be used for another. */
+Test(opts, ip_options_without_a_route)
+{
+    static const uint8_t route[] = {131, 7, 4, 192, 0, 2, 1};
+    struct pair p;
+    struct sockaddr_in at = daemon_addr(PAIR_PORT);
+    pair_start(&p, NULL);
+    int s = xtcp_socket(p.x);
+    at.sin_addr.s_addr += htonl(1);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_IP, IP_OPTIONS, route, sizeof route), 0);
+    cr_assert_eq(xtcp_connect(p.x, s, (struct sockaddr *)&at, sizeof at), -ENETUNREACH);
+    cr_assert_eq(xtcp_setsockopt(p.x, s, IPPROTO_IP, IP_OPTIONS, NULL, 0), 0);
+    at = daemon_addr(PAIR_PORT);
+    cr_assert_eq(xtcp_connect(p.x, s, (struct sockaddr *)&at, sizeof at), 0);
+    pair_stop(&p);
+}
+
+/* What a router's "host unreachable" about the client's oldest segment in flight does; `told` once there was one. */
+struct report {
+    struct pair *p;
+    int soft_err; /* of the record, after it */
+    bool told, open;
+};
+
+static void unreachable(struct report *r, struct xt_stack *st, struct xt_conn *c)
+{
+    uint32_t own = daemon_addr(0).sin_addr.s_addr, router = own + htonl(1);
+    uint8_t quote[28] = {0x45, 0, 0, 40, 0, 0, 0, 0, 64, XT_IPPROTO_TCP}, f[14 + 20 + 36] = {0};
+    memcpy(quote + 12, &own, 4);
+    memcpy(quote + 16, &own, 4);
+    xt_be16_store(quote + 20, c->local.port);
+    xt_be16_store(quote + 22, c->remote.port);
+    xt_be32_store(quote + 24, c->snd_una);
+    struct xt_icmp m = {.type = XT_ICMP_UNREACHABLE, .code = 1, .data = quote, .data_len = sizeof quote};
+    size_t len = xt_icmp_emit(f + 34, sizeof f - 34, &m);
+    struct xt_ipv4 ip = {
+        .ttl = 64, .proto = XT_IPPROTO_ICMP, .total_len = (uint16_t)(20 + len), .src = router, .dst = own};
+    xt_ipv4_emit(f + 14, &ip);
+    memcpy(f, xt_stack_cfg(st)->mac, 6);
+    f[12] = 8;
+    xt_stack_input(st, f, 34 + len, NULL, xt_time_us());
+    r->told = true;
+    r->soft_err = c->soft_err;
+    r->open = c->state == XT_ESTABLISHED;
+}
+
+static void tell_if_in_flight(void *arg)
+{
+    struct report *r = arg;
+    struct xt_stack *st = r->p->d.stack;
+    struct xt_conn *c = xt_stack_conn(st, r->p->x->slots[r->p->a].conn);
+    if (c->snd_una != c->snd_nxt)
+        unreachable(r, st, c);
+}
+
+static bool told(void *arg)
+{
+    struct report *r = arg;
+    daemon_call(&r->p->d, tell_if_in_flight, r);
+    return r->told;
+}
+
+/* Req SHLD-20: an application may have ICMP errors reported at once (IP_RECVERR), as SO_ERROR and POLLERR, and not have them
+ * reported, which is the default; they end nothing and are remembered in both cases. */
+Test(opts, recverr)
+{
+    static char text[65536];
+    struct pair p;
+    char c;
+    pair_start(&p, NULL);
+    pair_connect(&p);
+    size_t sent = 0;
+    ssize_t n;
+    while ((n = xtcp_send(p.x, p.a, text, sizeof text, MSG_DONTWAIT)) > 0 || sent < sizeof text + 1000)
+        sent += n > 0 ? (size_t)n : 0; /* more than the other end takes: a zero-window probe will be in flight */
+    for (int on = 0; on <= 1; on++) {
+        struct report r = {.p = &p};
+        cr_assert_eq(get(&p, p.a, IPPROTO_IP, IP_RECVERR), 0);
+        cr_assert_eq(set(&p, p.a, IPPROTO_IP, IP_RECVERR, on), 0);
+        cr_assert(daemon_until(told, &r), "nothing was in flight");
+        cr_assert_eq(r.soft_err, EHOSTUNREACH);
+        cr_assert(r.open);
+        daemon_stats(&p.d); /* a round of the data plane later all is published */
+        cr_assert_eq((xtcp_mask(p.x, p.a) & POLLERR) != 0, on);
+        cr_assert_eq(get(&p, p.a, SOL_SOCKET, SO_ERROR), on ? EHOSTUNREACH : 0);
+        cr_assert_eq(get(&p, p.a, SOL_SOCKET, SO_ERROR), 0);
+    }
+    cr_assert_eq(get(&p, p.a, IPPROTO_IP, IP_RECVERR), 1);
+    cr_assert_eq(xtcp_recv(p.x, p.a, &c, 1, MSG_ERRQUEUE), -EAGAIN);
+    for (size_t k = 0; k < sent; k += (size_t)n)
+        cr_assert_gt(n = xtcp_recv(p.x, p.b, text, sizeof text, 0), 0);
     pair_stop(&p);
 }

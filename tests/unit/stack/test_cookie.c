@@ -73,6 +73,7 @@ static struct xt_conn *open_by_cookie(void)
     return ca;
 }
 
+/* Req RFC4987-3.6 */
 Test(cookie, carries_options_in_the_time_stamp)
 {
     struct xt_conn *ca = open_by_cookie(), *cb = b->accepted;
@@ -87,6 +88,7 @@ Test(cookie, carries_options_in_the_time_stamp)
     cr_assert_eq(xt_stack_tcp_stats(b->s)->retrans_segs, 0);
 }
 
+/* Req RFC4987-3.6 */
 Test(cookie, carries_ecn)
 {
     a->cfg.tcp.ecn = XT_ECN_ON;
@@ -96,6 +98,7 @@ Test(cookie, carries_ecn)
     cr_assert(b->accepted->ecn & XT_CE_OK);
 }
 
+/* Req RFC4987-3.6 */
 Test(cookie, without_time_stamps_only_the_mss_is_agreed)
 {
     a->cfg.tcp.timestamps = 0;
@@ -119,6 +122,7 @@ Test(cookie, an_option_that_is_switched_off_stays_off)
     echo(ca, b->accepted, 50000);
 }
 
+/* Req RFC4987-3.6 */
 Test(cookie, rounds_the_mss_down_to_one_of_its_table)
 {
     const uint16_t mss[][2] = {{100, 88}, {536, 536}, {1300, 1220}, {1380, 1360}, {1459, 1452}};
@@ -187,6 +191,7 @@ static void expect_reset(void)
     free(p.data);
 }
 
+/* Req RFC4987-3.6 */
 Test(cookie, only_the_very_cookie_is_good)
 {
     struct xt_seg ack, bad;
@@ -208,6 +213,7 @@ Test(cookie, only_the_very_cookie_is_good)
     cr_assert(opens(&ack, 9));
 }
 
+/* Req RFC4987-3.6 */
 Test(cookie, goes_stale)
 {
     struct xt_seg ack;
@@ -276,6 +282,7 @@ static void flood(unsigned syns)
     host_drain(b);
 }
 
+/* Req RFC4987-3.6 */
 Test(cookie, a_flood_leaves_no_records_and_a_client_connects)
 {
     b->backlog = BACKLOG;

@@ -53,6 +53,7 @@ static void answer(struct xt_conn *c, uint8_t type, uint8_t code, uint16_t mtu, 
     free(p.data);
 }
 
+/* Req RFC1191-5.2 RFC1191-6.3 */
 Test(path, mtu_is_remembered_for_ten_minutes)
 {
     struct xt_conn *c = connected();
@@ -80,6 +81,7 @@ Test(path, mtu_holds_for_connections_from_there_too)
     cr_assert_eq(c->mss_peer, 1460);
 }
 
+/* Req RFC1191-7.1 */
 Test(path, mtu_of_a_router_that_does_not_tell_is_guessed)
 {
     struct xt_conn *c = connected();
@@ -87,6 +89,7 @@ Test(path, mtu_of_a_router_that_does_not_tell_is_guessed)
     cr_assert_eq(c->mss_path, 1492 - 40);
 }
 
+/* Req RFC5927-4.1 */
 Test(path, mtu_is_not_believed_when_what_it_quotes_fits_or_was_never_sent)
 {
     struct xt_conn *c = connected();
@@ -98,6 +101,7 @@ Test(path, mtu_is_not_believed_when_what_it_quotes_fits_or_was_never_sent)
     cr_assert_eq(xt_stack_stats(a->s)->pmtu_learned, 0);
 }
 
+/* Req RFC6633-3 */
 Test(path, source_quench_is_ignored)
 {
     enum { SOURCE_QUENCH = 4 };

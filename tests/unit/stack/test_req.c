@@ -413,7 +413,7 @@ Test(req, hard_icmp_errors)
     cr_assert_eq(h.closed, 2);
 }
 
-/* Req MUST-55: a source quench changes nothing. */
+/* Req RFC6633-3 MUST-55: a source quench changes nothing. */
 Test(req, source_quench)
 {
     struct xt_conn *c = established();

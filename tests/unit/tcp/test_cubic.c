@@ -64,6 +64,7 @@ static void expect_near(double segments, double off)
     cr_assert(fabs(is - segments) <= off, "cwnd is %.2f segments, not %.2f", is, segments);
 }
 
+/* Req RFC9438-4.6 MAY-18 */
 Test(cubic, reduction_is_by_three_tenths, .init = prepare)
 {
     c.cwnd = 100000;
@@ -72,7 +73,7 @@ Test(cubic, reduction_is_by_three_tenths, .init = prepare)
     cr_assert_eq(cc->ssthresh(&c, 2000), 2 * MSS);
 }
 
-/* Section 4.2: concave up to W_max at K, convex beyond. The window lags the curve at t + RTT by its round trip. */
+/* Req RFC9438-4.2: Section 4.2: concave up to W_max at K, convex beyond. The window lags the curve at t + RTT by its round trip. */
 Test(cubic, the_curve_after_a_loss, .init = prepare)
 {
     lose(1000000);
@@ -87,7 +88,7 @@ Test(cubic, the_curve_after_a_loss, .init = prepare)
     cr_assert_gt(c.cwnd, 1000000);
 }
 
-/* Section 4.3: where Reno would do better, CUBIC does as Reno with beta 0.7 and alpha 0.53. */
+/* Req RFC9438-4.3: Section 4.3: where Reno would do better, CUBIC does as Reno with beta 0.7 and alpha 0.53. */
 Test(cubic, friendly_region_follows_reno, .init = prepare)
 {
     lose(20000);
@@ -103,7 +104,7 @@ Test(cubic, friendly_region_follows_reno, .init = prepare)
     }
 }
 
-/* As soon as W_est is where Reno had been before the loss it grows by a segment for each round trip. */
+/* Req RFC9438-4.3: As soon as W_est is where Reno had been before the loss it grows by a segment for each round trip. */
 Test(cubic, friendly_region_beyond_the_old_window, .init = prepare)
 {
     lose(10000);
@@ -114,7 +115,7 @@ Test(cubic, friendly_region_beyond_the_old_window, .init = prepare)
     cr_assert_geq(c.ccs.cubic.now.w_est, before + 2500);
 }
 
-/* Section 4.7: a flow that loses below its last W_max makes room for others. */
+/* Req RFC9438-4.7: Section 4.7: a flow that loses below its last W_max makes room for others. */
 Test(cubic, fast_convergence, .init = prepare)
 {
     lose(100000);
@@ -125,7 +126,7 @@ Test(cubic, fast_convergence, .init = prepare)
     cr_assert_eq(c.ccs.cubic.now.w_max, 90000);
 }
 
-/* Section 5.8: time without growth is not the curve's. */
+/* Req RFC9438-5.8: Section 5.8: time without growth is not the curve's. */
 Test(cubic, idle_time_does_not_count, .init = prepare)
 {
     lose(1000000);
@@ -138,7 +139,7 @@ Test(cubic, idle_time_does_not_count, .init = prepare)
     expect_near(w_cubic(1000, 700, 5), 15);
 }
 
-/* Section 4.9: loss recovery gives cwnd back; the curve goes on as if nothing had been. */
+/* Req RFC9438-4.9: Section 4.9: loss recovery gives cwnd back; the curve goes on as if nothing had been. */
 Test(cubic, a_needless_reduction_leaves_no_trace, .init = prepare)
 {
     lose(1000000);
@@ -164,7 +165,7 @@ Test(cubic, a_great_leap_counts_as_a_window, .init = prepare)
     cr_assert_leq(c.cwnd, 7000 + 7000 / 2);
 }
 
-/* A window that was not in use: what was in flight counts. */
+/* Req RFC9438-4.6: A window that was not in use: what was in flight counts. */
 Test(cubic, loss_below_the_window, .init = prepare)
 {
     c.cflags &= ~(uint32_t)XT_CF_CWND_LIM;
@@ -197,6 +198,7 @@ static bool in_css(void)
     return c.ccs.cubic.css_rounds > 0;
 }
 
+/* Req RFC9406-4.2 */
 Test(hystart, steady_rtt_stays_in_slow_start, .init = prepare)
 {
     for (int i = 0; i < 6; i++)
@@ -206,7 +208,7 @@ Test(hystart, steady_rtt_stays_in_slow_start, .init = prepare)
     cr_assert_eq(c.ssthresh, XT_CWND_MAX);
 }
 
-/* Clamp(4 ms, lastRoundMinRTT / 8, 16 ms): 6.25 ms here. */
+/* Req RFC9406-4.2: Clamp(4 ms, lastRoundMinRTT / 8, 16 ms): 6.25 ms here. */
 Test(hystart, a_rise_enters_css_and_five_rounds_end_it, .init = prepare)
 {
     for (int i = 0; i < 3; i++)
@@ -226,6 +228,7 @@ Test(hystart, a_rise_enters_css_and_five_rounds_end_it, .init = prepare)
     cr_assert_lt(c.ssthresh, XT_CWND_MAX, "congestion avoidance");
 }
 
+/* Req RFC9406-4.2 */
 Test(hystart, css_ends_when_the_rtt_sinks_again, .init = prepare)
 {
     for (int i = 0; i < 3; i++)
@@ -238,6 +241,7 @@ Test(hystart, css_ends_when_the_rtt_sinks_again, .init = prepare)
     cr_assert_eq(c.ssthresh, XT_CWND_MAX);
 }
 
+/* Req RFC9406-4.2 */
 Test(hystart, few_samples_prove_nothing, .init = prepare)
 {
     for (int i = 0; i < 3; i++)
@@ -246,6 +250,7 @@ Test(hystart, few_samples_prove_nothing, .init = prepare)
     cr_assert_not(in_css());
 }
 
+/* Req RFC9406-4.3 */
 Test(hystart, only_in_the_first_slow_start, .init = prepare)
 {
     lose(400000);

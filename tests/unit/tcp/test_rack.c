@@ -64,7 +64,7 @@ static void fire(struct pair *p, const char *name)
     pair_call(p, 1, xt_tcp_timer);
 }
 
-/* One segment above says nothing yet; a quarter of a round trip later it does. */
+/* Req RFC8985-6.2: One segment above says nothing yet; a quarter of a round trip later it does. */
 Test(rack, the_reordering_timer_finds_a_single_loss)
 {
     struct pair *p = start(ALL);
@@ -88,7 +88,7 @@ Test(rack, the_reordering_timer_finds_a_single_loss)
     pair_free(p);
 }
 
-/* The path has reordered before: four segments overtake one that comes within the window, and nothing is sent again. */
+/* Req RFC8985-6.2: The path has reordered before: four segments overtake one that comes within the window, and nothing is sent again. */
 Test(rack, reordering_that_is_known_costs_nothing)
 {
     struct pair *p = start(ALL);
@@ -111,7 +111,7 @@ Test(rack, reordering_that_is_known_costs_nothing)
     pair_free(p);
 }
 
-/* D-SACKs widen the window, once in a round trip; sixteen recoveries without any bring it back. */
+/* Req RFC8985-6.2: D-SACKs widen the window, once in a round trip; sixteen recoveries without any bring it back. */
 Test(rack, the_reordering_window_adapts)
 {
     struct pair *p = start(ALL);
@@ -141,7 +141,7 @@ Test(rack, the_reordering_window_adapts)
     pair_free(p);
 }
 
-/* The retransmission is lost too; what was sent after it arrives. No time-out is needed. */
+/* Req RFC8985-6.2: The retransmission is lost too; what was sent after it arrives. No time-out is needed. */
 Test(rack, a_lost_retransmission_is_repaired)
 {
     struct pair *p = start(ALL);
@@ -164,7 +164,7 @@ Test(rack, a_lost_retransmission_is_repaired)
     pair_free(p);
 }
 
-/* The first transmission arrives after all, just when its retransmission has left: that is no news of the latter's
+/* Req RFC8985-6.2: The first transmission arrives after all, just when its retransmission has left: that is no news of the latter's
  * time, and what left between the two is not lost for it. */
 Test(rack, an_ack_of_the_first_transmission_is_not_taken_for_the_second)
 {
@@ -189,7 +189,7 @@ static bool drop_tail(struct pair *p, int from, const struct xt_seg *seg)
     return from == 0 && seg->len > 0 && seg->seq >= 1001 + 7 * M && p->count++ < 3;
 }
 
-/* Two real ends: the last three of ten segments are lost. A probe brings the SACK that shows it. */
+/* Req RFC8985-7.3: Two real ends: the last three of ten segments are lost. A probe brings the SACK that shows it. */
 Test(tlp, the_tail_is_repaired_without_a_timeout)
 {
     struct pair *p = pair_new();
@@ -206,7 +206,7 @@ Test(tlp, the_tail_is_repaired_without_a_timeout)
     pair_free(p);
 }
 
-/* Twice the round-trip time and a little, from the last segment on; the RTO then counts from the probe. */
+/* Req RFC8985-7.2: Twice the round-trip time and a little, from the last segment on; the RTO then counts from the probe. */
 Test(tlp, the_probe_leaves_after_two_round_trips)
 {
     struct pair *p = start(ALL);
@@ -224,7 +224,7 @@ Test(tlp, the_probe_leaves_after_two_round_trips)
     pair_free(p);
 }
 
-/* Where there is new data it is what probes. */
+/* Req RFC8985-7.3: Where there is new data it is what probes. */
 Test(tlp, the_probe_takes_new_data)
 {
     struct pair *p = start(ALL);
@@ -243,7 +243,7 @@ Test(tlp, the_probe_takes_new_data)
     pair_free(p);
 }
 
-/* A receiver need not acknowledge less than two segments, nor a window whose reader is behind, before its timer. */
+/* Req RFC8985-7.2: A receiver need not acknowledge less than two segments, nor a window whose reader is behind, before its timer. */
 Test(tlp, a_delayed_ack_is_waited_for)
 {
     struct pair *p = start(ALL);
@@ -263,7 +263,7 @@ Test(tlp, a_delayed_ack_is_waited_for)
     pair_free(p);
 }
 
-/* The ACK was late, nothing was lost: the peer reports the probe as a duplicate. cwnd stays. */
+/* Req RFC8985-7.4: The ACK was late, nothing was lost: the peer reports the probe as a duplicate. cwnd stays. */
 Test(tlp, a_needless_probe_costs_no_rate)
 {
     struct pair *p = start(ALL);
@@ -280,7 +280,7 @@ Test(tlp, a_needless_probe_costs_no_rate)
     pair_free(p);
 }
 
-/* The probe was the repair: that loss too is to be told to congestion control. */
+/* Req RFC8985-7.4: The probe was the repair: that loss too is to be told to congestion control. */
 Test(tlp, a_loss_that_the_probe_repaired_counts)
 {
     struct pair *p = start(ALL);
@@ -299,7 +299,7 @@ Test(tlp, a_loss_that_the_probe_repaired_counts)
     pair_free(p);
 }
 
-/* Time stamps off: after the time-out a SACK of what was not sent again shows that all is only late. */
+/* Req RFC5682-3.1: Time stamps off: after the time-out a SACK of what was not sent again shows that all is only late. */
 Test(frto, a_needless_timeout_is_undone_by_sack)
 {
     struct pair *p = start(XT_OPT_MSS | XT_OPT_SACK_OK);
@@ -329,7 +329,7 @@ Test(frto, a_needless_timeout_is_undone_by_sack)
     pair_free(p);
 }
 
-/* The first ACK covers just the retransmission: new data answers it, and the next ACK decides. */
+/* Req RFC5682-2.1: The first ACK covers just the retransmission: new data answers it, and the next ACK decides. */
 Test(frto, new_data_answers_the_first_ack)
 {
     struct pair *p = start(ALL);
@@ -353,7 +353,7 @@ Test(frto, new_data_answers_the_first_ack)
     pair_free(p);
 }
 
-/* Twenty in flight, the first lost, ssthresh ten: one goes out for two that arrive, and no burst at the end. */
+/* Req RFC6937-3: Twenty in flight, the first lost, ssthresh ten: one goes out for two that arrive, and no burst at the end. */
 Test(prr, halves_the_rate_smoothly)
 {
     struct pair *p = start(ALL);
@@ -383,7 +383,7 @@ Test(prr, halves_the_rate_smoothly)
     pair_free(p);
 }
 
-/* Half of the flight is lost: the pipe is below ssthresh at once and recovery conserves packets instead of bursting. */
+/* Req RFC6937-3.1: Half of the flight is lost: the pipe is below ssthresh at once and recovery conserves packets instead of bursting. */
 Test(prr, heavy_losses_do_not_burst)
 {
     struct pair *p = start(ALL);

@@ -39,6 +39,7 @@ Test(rtt, next_samples_and_floor, .init = prepare)
     cr_assert_lt(c.rto, cfg.rto_min + 1000);
 }
 
+/* Req RFC6298-5.5 */
 Test(rtt, backoff_doubles_up_to_the_limit, .init = prepare)
 {
     uint64_t last = xt_tcp_rto(&c, &cfg);

@@ -45,6 +45,27 @@ Test(window, quick_acks_at_the_start)
     pair_free(p);
 }
 
+Test(window, quick_acks_after_a_gap)
+{
+    struct pair *p = pair_new();
+    struct xt_seg out;
+    script_establish(p, ALL);
+    p->e[1].c.quick = 0;
+    script_in(p, XT_TH_ACK, 0, 0, 10);
+    cr_assert_not(script_out(p, &out));
+    script_in(p, XT_TH_ACK, 20, 0, 10);
+    cr_assert(script_out(p, &out));
+    script_in(p, XT_TH_ACK, 10, 0, 10); /* fills it */
+    for (uint32_t i = 3; i < 18; i++) {
+        cr_assert(script_out(p, &out));
+        script_in(p, XT_TH_ACK, i * 10, 0, 10);
+    }
+    cr_assert(script_out(p, &out));
+    script_in(p, XT_TH_ACK, 180, 0, 10);
+    cr_assert_not(script_out(p, &out));
+    pair_free(p);
+}
+
 Test(window, one_ack_for_a_batch)
 {
     struct pair *p = pair_new();

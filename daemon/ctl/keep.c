@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/ctl/keep.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/log.h"
+#include "daemon/ctl/internal.h"
+
+void xt_keep_name(char out[XT_KEEP_NAME], char what, uint32_t id, uint32_t n)
+{
+    int len = snprintf(out, XT_KEEP_NAME, "%c%08x", what, id);
+    if (!strchr("lmb", what))
+        snprintf(out + len, XT_KEEP_NAME - (size_t)len, ".%u", n);
+}
+
+static void keep(const struct xt_ctl *c, char what, uint32_t id, uint32_t n, int fd)
+{
+    char name[XT_KEEP_NAME];
+    if (!c->cfg.keep.store)
+        return;
+    xt_keep_name(name, what, id, n);
+    int rc = c->cfg.keep.store(name, fd);
+    if (rc < 0)
+        xt_log_limited(XT_LOG_WARN, "control: the keeper does not take %s: %s", name, strerror(-rc));
+}
+
+static void forget(const struct xt_ctl *c, char what, uint32_t id, uint32_t n)
+{
+    char name[XT_KEEP_NAME];
+    if (!c->cfg.keep.forget)
+        return;
+    xt_keep_name(name, what, id, n);
+    c->cfg.keep.forget(name);
+}
+
+void xt_keep_session(struct xt_client *cl)
+{
+    const struct xt_session *s = cl->session;
+    uint32_t id = xt_session_id(s);
+    keep(cl->ctl, XT_KEEP_REGION, id, 0, xt_session_memfd(s));
+    keep(cl->ctl, XT_KEEP_DOORBELL, id, 0, xt_session_doorbell(s));
+    xt_keep_client(cl);
+    keep(cl->ctl, XT_KEEP_LEDGER, id, 0, xt_session_ledger(s)); /* last: it is what the rest is looked for by */
+}
+
+void xt_keep_client(struct xt_client *cl)
+{
+    keep(cl->ctl, XT_KEEP_CONTROL, xt_session_id(cl->session), cl->proc, cl->fd);
+}
+
+void xt_keep_waiter(struct xt_client *cl, uint32_t waiter)
+{
+    uint32_t proc, id = xt_session_id(cl->session);
+    int rfd, wfd;
+    if (!xt_session_waiter(cl->session, waiter, &proc, &rfd, &wfd))
+        return;
+    keep(cl->ctl, XT_KEEP_READER, id, waiter, rfd);
+    keep(cl->ctl, XT_KEEP_WRITER, id, waiter, wfd);
+}
+
+void xt_keep_forget_client(struct xt_client *cl)
+{
+    uint32_t proc, id = xt_session_id(cl->session);
+    int rfd, wfd;
+    forget(cl->ctl, XT_KEEP_CONTROL, id, cl->proc);
+    for (uint32_t w = 0; w < XT_MAX_WAITERS; w++)
+        if (xt_session_waiter(cl->session, w, &proc, &rfd, &wfd) && proc == cl->proc) {
+            forget(cl->ctl, XT_KEEP_READER, id, w);
+            forget(cl->ctl, XT_KEEP_WRITER, id, w);
+        }
+}
+
+void xt_keep_forget_session(struct xt_ctl *c, const struct xt_session *s)
+{
+    uint32_t id = xt_session_id(s);
+    forget(c, XT_KEEP_LEDGER, id, 0);
+    forget(c, XT_KEEP_REGION, id, 0);
+    forget(c, XT_KEEP_DOORBELL, id, 0);
+}
+
+/* ---- the next stack process ---- */
+
+void xt_ctl_adopt(struct xt_ctl *c, struct xt_session *s, int (*take)(void *arg, uint32_t id, char what, uint32_t n),
+                  void *arg)
+{
+    for (uint64_t procs = xt_session_procs(s); procs; procs &= procs - 1) {
+        uint32_t proc = (uint32_t)__builtin_ctzll(procs);
+        int fd = take(arg, xt_session_id(s), XT_KEEP_CONTROL, proc);
+        uid_t uid = xt_session_uid(s);
+        struct xt_client *cl = fd < 0 ? NULL : xt_client_new(c, fd, xt_session_proc_pid(s, proc), uid, (gid_t)-1);
+        if (cl) {
+            cl->session = s;
+            cl->proc = proc;
+            cl->revived = true;
+        } else {
+            struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = proc, .ptr = s};
+            xt_ctl_post(c, &m);
+        }
+    }
+}

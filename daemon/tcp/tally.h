@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Counts and times that only struct xt_tcp_info shows. Nothing decides by them. */
+#ifndef XT_TCP_TALLY_H
+#define XT_TCP_TALLY_H
+
+#include "daemon/tcp/internal.h"
+#include "daemon/tcp/rate.h"
+
+/* A segment with payload came. */
+void xt_tally_received(struct xt_conn *c, const struct xt_seg *seg);
+
+/* Something that wants an ACK left, payload in `segs` segments. */
+void xt_tally_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t segs);
+
+/* What an ACK delivered, when all else has been done with it. */
+void xt_tally_acked(const struct xt_ack *a);
+
+/* What was sent once, from `left` on, arrived after what was sent later. */
+void xt_tally_reordered(struct xt_conn *c, uint32_t left);
+
+/* A retransmission time-out, before `timeouts` counts it. */
+void xt_tally_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+
+/* Nothing more can be sent now, `blocked`: because of the peer's window. */
+void xt_tally_busy(struct xt_conn *c, const struct xt_tcp_ctx *ctx, bool blocked);
+
+/* A sample of the delivery rate. */
+void xt_tally_rate(struct xt_conn *c, const struct xt_rate_sample *rs);
+
+/* Fills its part of `out`. */
+void xt_tally_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_tcp_info *out);
+
+#endif
