@@ -171,19 +171,15 @@ static bool check_rst(struct xt_in *in)
 }
 
 /* A SYN inside a connection: a challenge ACK brings a peer that lost its state to send a reset (RFC 5961 section 4). A
- * passive open that is not complete returns to its listener, and the peer is told with a reset, as by Linux. */
+ * passive open that is not complete returns to its listener (RFC 9293 section 3.10.7.4), silently: Linux sends a reset, which refuses
+ * the peer a connection that its next SYN would get. */
 static bool check_syn(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
     if (!(in->flags & XT_TH_SYN))
         return true;
-    if (c->state == XT_SYN_RECV && (c->cflags & XT_CF_PASSIVE)) {
-        in->reset = xt_tcp_reset_for(in->seg, in->reply);
-        in->ctx->stats->resets_sent += in->reset;
-        in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_ABORT);
-    } else {
-        in->ev |= xt_window_challenge(c, in->ctx);
-    }
+    bool opening = c->state == XT_SYN_RECV && (c->cflags & XT_CF_PASSIVE);
+    in->ev |= opening ? xt_fsm_post(c, in->ctx, XT_FSM_ABORT) : xt_window_challenge(c, in->ctx);
     return false;
 }
 

@@ -11,6 +11,7 @@
 
 #define PACE_LATE_MIN_US 1000u
 #define PACE_LATE_MAX_US 25000u
+#define PACE_WAIT_MAX_US 1000000u
 
 /* One call's view. */
 struct out {
@@ -238,7 +239,9 @@ static bool paced(struct out *o)
 
 /* `len` bytes left: the next may go when they have passed at the pacing rate. A timer that comes late is made up for, up to
  * a round-trip time: that much the ACK clock too would let go at once after a stall. A process among others is often
- * later than a kernel's timer; were the time lost, so would be the rate, and with it the estimate of what the path gives. */
+ * later than a kernel's timer; were the time lost, so would be the rate, and with it the estimate of what the path gives.
+ * No wait is longer than a second, whatever the rate is: it may have risen since, and retransmissions that were not held
+ * back may have added to it. */
 static void pace(struct out *o, uint32_t len)
 {
     struct xt_conn *c = o->c;
@@ -248,7 +251,8 @@ static void pace(struct out *o, uint32_t len)
     uint64_t late = xt_u32_min(xt_u32_max(c->srtt, PACE_LATE_MIN_US), PACE_LATE_MAX_US), from = c->pace_next;
     if (from + late < now) /* silence earns nothing */
         from = c->snd_nxt - c->snd_una > len ? now - late : now;
-    c->pace_next = from + len * 1000000ull / rate;
+    uint64_t next = from + len * 1000000ull / rate;
+    c->pace_next = next < now + PACE_WAIT_MAX_US ? next : now + PACE_WAIT_MAX_US;
 }
 
 static int send_data(struct out *o)

@@ -10,6 +10,7 @@
 #define WORST_DELACK_US 200000  /* TLP.max_ack_delay: what delayed ACKs are known to take */
 #define SRTT_UNKNOWN_US 1000000 /* PTO before the first round-trip time */
 #define TIMER_SLACK_US 2000     /* two round trips and the ACK is only just not there */
+#define RTT_MAX_US (1u << 30)   /* half of what ticks tell apart */
 
 /* RACK_sent_after(). */
 static bool sent_after(uint32_t tick1, uint32_t end1, uint32_t tick2, uint32_t end2)
@@ -48,7 +49,7 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
         c->rack_fack = end;
     }
     uint32_t rtt = (uint32_t)xt_sent_diff(xt_sent_tick(a->ctx->now_us), s->tick);
-    if (!once && ambiguous(a, rtt, end))
+    if (rtt > RTT_MAX_US || (!once && ambiguous(a, rtt, end)))
         return;
     if (first || sent_after(s->tick, end, c->rack_tick, c->rack_end)) {
         c->rack_tick = s->tick;
@@ -113,6 +114,8 @@ static uint32_t lose(struct xt_conn *c, unsigned i, struct xt_tcp_stats *stats)
 uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     c->timer[XT_TIMER_REO] = 0;
+    if (c->n_sent == 0) /* ticks wrap: after a silence what was delivered before it would look newer than what leaves */
+        c->cflags &= ~(uint32_t)XT_CF_RACK;
     if (!(c->cflags & XT_CF_RACK))
         return 0;
     uint32_t now = xt_sent_tick(ctx->now_us), patience = c->rack_rtt + reo_wnd(c), lost = 0, wait = 0;

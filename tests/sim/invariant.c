@@ -25,7 +25,7 @@ static uint64_t longest(const struct xt_conn *c, const struct xt_tcp_cfg *cfg, u
     case XT_TIMER_CORK:
         return 200000;
     case XT_TIMER_PACE:
-        return 10 * S; /* two segments at the slowest rate that a window of four and a round trip of seconds give */
+        return 1 * S; /* the longest wait, whatever the rate */
     default:
         return cfg->rto_max; /* RTO, persist, and those of RACK, which are never later than the RTO's */
     }
@@ -110,14 +110,14 @@ void invariant_before(struct invariant_flight *b, const struct xt_conn *c)
 /* One segment may leave whatever the congestion window says: the first retransmission after three duplicates, of a
  * partial acknowledgment or of a time-out (RFC 5681 section 3.2, RFC 6582 section 3.2, RFC 6298 section 5.4), a tail
  * loss probe (RFC 8985 section 7.3) and a probe of a closed window (RFC 9293 section 3.8.6.1). A FIN takes a place
- * in sequence space but none in the network. Of a peer's closed window one octet may be tried; nothing else leaves
- * beyond it. */
+ * in sequence space but none in the network. Behind data in flight that the peer then closed its window on, the probe is
+ * the first segment of that data again; nothing else leaves beyond the window. */
 const char *invariant_sent(const struct invariant_flight *b, const struct xt_conn *c, const struct xt_seg *s)
 {
     if (s->flags & (XT_TH_SYN | XT_TH_RST) || s->len == 0)
         return NULL;
     uint32_t end = s->seq + s->len, edge = b->una + c->snd_wnd;
-    bool probe = (b->pending & XT_PEND_PROBE) && s->len == 1 && c->snd_wnd == 0;
+    bool probe = (b->pending & XT_PEND_PROBE) && s->seq == b->una && c->snd_wnd == 0;
     if (xt_seq_gt(end, edge) && !probe)
         return "data beyond the peer's window";
     bool forced = b->pending & (XT_PEND_RTX | XT_PEND_TLP | XT_PEND_PROBE);

@@ -16,8 +16,12 @@
 #define PORT 7000
 #define ARENA_USED (512u << 10) /* of the region's rings, more than the test needs */
 
-static const struct xt_app_cfg cfg = {
-    .max_slots = SLOTS, .sndbuf = KEPT_RING, .rcvbuf = KEPT_RING, .arena = 16u << 20, .buf_idle_us = 1000000};
+static const struct xt_app_cfg cfg = {.max_slots = SLOTS,
+                                      .sndbuf = KEPT_RING,
+                                      .rcvbuf = KEPT_RING,
+                                      .rcvbuf_max = KEPT_RING,
+                                      .arena = 16u << 20,
+                                      .buf_idle_us = 1000000};
 
 uint8_t kept_byte(uint64_t at)
 {
@@ -159,10 +163,11 @@ int kept_answer(const struct kept *k)
     return atomic_load(&box->done_seq) == atomic_load(&box->cmd_seq) ? box->result : INT_MIN;
 }
 
-uint32_t kept_write(struct kept *k)
+uint32_t kept_write(struct kept *k, uint32_t n)
 {
     struct xt_slot *sl = &k->s->slots[k->a];
     uint64_t head = atomic_load(&sl->tx_head), end = atomic_load(&sl->tx_tail) + sl->tx_size;
+    end = XT_MIN(end, head + n);
     for (uint64_t at = head; at < end; at++)
         k->s->base[sl->tx_off + (at & (sl->tx_size - 1))] = kept_byte(at);
     atomic_store(&sl->tx_head, end);

@@ -18,7 +18,7 @@
         }                                                                        \
     } while (0)
 
-#define KEPT_RING 8192u /* bytes of each ring at first */
+#define KEPT_RING 4096u /* bytes of each ring; they do not tune themselves as far as receiving goes */
 
 struct kept {
     struct xt_app *app;
@@ -47,9 +47,9 @@ void kept_ask(struct kept *k, uint32_t op, uint32_t slot, uint16_t port, uint64_
 /* Its answer, or INT_MIN: there is none yet. */
 int kept_answer(const struct kept *k);
 
-/* As the client: writes as much as the send ring of `a` takes; reads up to `n` bytes at `b`, which must be right. Both
+/* As the client: writes up to `n` bytes at `a`, as the send ring has room; reads up to `n` bytes at `b`, which must be right. Both
  * return how many bytes. */
-uint32_t kept_write(struct kept *k);
+uint32_t kept_write(struct kept *k, uint32_t n);
 uint64_t kept_read(struct kept *k, uint64_t n);
 
 /* The memory that outlives the process, as it is now, is kept aside; put back; compared. */
