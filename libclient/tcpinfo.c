@@ -41,14 +41,14 @@ static uint8_t linux_options(const struct xt_tcp_info_abi *a)
     return o;
 }
 
-/* Linux counts segments where the daemon counts bytes. */
+/* Linux counts windows in segments, the daemon in bytes. */
 static void fill_windows(struct tcp_info *t, const struct xt_tcp_info_abi *a)
 {
     uint32_t mss = a->snd_mss ? a->snd_mss : 536;
-    t->tcpi_unacked = (a->unacked + mss - 1) / mss;
-    t->tcpi_sacked = (a->sacked + mss - 1) / mss;
-    t->tcpi_lost = (a->lost + a->rexmit + mss - 1) / mss; /* what was lost counts until it is acknowledged */
-    t->tcpi_retrans = (a->rexmit + mss - 1) / mss;
+    t->tcpi_unacked = a->unacked;
+    t->tcpi_sacked = a->sacked;
+    t->tcpi_lost = a->lost + a->rexmit; /* what was lost counts until it is acknowledged */
+    t->tcpi_retrans = a->rexmit;
     t->tcpi_snd_ssthresh = a->ssthresh >= DAEMON_NO_SSTHRESH ? NO_SSTHRESH : a->ssthresh / mss;
     t->tcpi_snd_cwnd = a->cwnd / mss;
     t->tcpi_reordering = a->reordering;

@@ -119,7 +119,8 @@ enum xt_opt {
 
 #define XT_BUF_FORCE (1ULL << 32) /* SO_SNDBUFFORCE, SO_RCVBUFFORCE: root may pass bufmax */
 
-/* As struct xt_tcp_info of the daemon; times in microseconds, sizes in bytes. */
+/* As struct xt_tcp_info of the daemon; times in microseconds, sizes in bytes but for unacked, sacked, lost and rexmit:
+ * segments. */
 struct xt_tcp_info_abi {
     uint32_t state, ca_state, options, snd_wscale, rcv_wscale, backoff, probes, snd_mss, rcv_mss;
     uint32_t rto, ato, srtt, rttvar, min_rtt, cwnd, ssthresh, snd_wnd, rcv_wnd;

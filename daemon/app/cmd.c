@@ -275,15 +275,15 @@ static void put_state(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
 
 static void put_flight(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
 {
-    o->unacked = t->unacked;
-    o->sacked = t->sacked;
-    o->lost = t->lost;
+    o->unacked = t->unacked_segs;
+    o->sacked = t->sacked_segs;
+    o->lost = t->lost_segs;
     o->retrans = t->retrans;
     o->last_data_sent_ms = t->last_data_sent_ms;
     o->last_data_recv_ms = t->last_data_recv_ms;
     o->last_ack_recv_ms = t->last_ack_recv_ms;
     o->cc = t->cc;
-    o->rexmit = t->rexmit;
+    o->rexmit = t->rexmit_segs;
     o->notsent = t->notsent;
     o->reordering = t->reordering;
     o->pacing_rate = t->pacing_rate;

@@ -15,6 +15,7 @@
 
 #define XT_NO_CONN UINT32_MAX
 #define XT_OOO_MAX 32  /* out-of-order ranges held in the receive ring; more on a board (board.h) */
+#define XT_SEAM_MAX 16 /* ends of segments that were not full or had PSH (seam.h) */
 #define XT_SENT_MAX 40 /* stretches told apart of what is in flight; likewise */
 
 /* Loss detection with SACK; without it is NewReno (RFC 6582) always. */
@@ -106,8 +107,9 @@ struct xt_tcp_info {
     uint32_t rexmit;      /* bytes in flight that were sent more than once */
     uint32_t notsent;     /* bytes written and not sent */
     uint32_t reordering;  /* segments by which the path is known to reorder */
-    uint32_t data_segs_in, data_segs_out; /* with payload */
-    uint32_t delivered, delivered_ce;     /* segments; with an echoed congestion mark */
+    uint32_t unacked_segs, sacked_segs, lost_segs, rexmit_segs; /* as above, in segments */
+    uint32_t data_segs_in, data_segs_out;                       /* with payload */
+    uint32_t delivered, delivered_ce;                           /* segments; with an echoed congestion mark */
     uint32_t dsacks, reord_seen, ooo_segs;
     uint32_t rtos, rto_spells, rto_ms; /* time-outs, rows of them, and the time that these took to be overcome */
     uint32_t busy_ms, rwnd_ms, sndbuf_ms;
@@ -310,6 +312,8 @@ struct xt_conn {
     uint8_t ip_optlen;       /* bytes of IP options that each segment carries */
     struct xt_range ooo[XT_OOO_MAX];    /* received out of order, sorted, disjoint, above RCV.NXT: xt_ooo_list() */
     struct xt_flight sent[XT_SENT_MAX]; /* in flight, from SND.UNA to SND.NXT; see sent.h: xt_sent_list() */
+    uint32_t seam[XT_SEAM_MAX];         /* see seam.h, sorted */
+    uint8_t n_seam;
     struct xt_tally tally;
     struct xt_rate rate; /* delivery rate and round-trip times for congestion control */
     union {
@@ -318,7 +322,7 @@ struct xt_conn {
     } ccs; /* the algorithm's own */
 };
 
-static_assert(sizeof(struct xt_conn) < 1536, "xt_conn stays small: it is what an idle connection costs");
+static_assert(sizeof(struct xt_conn) <= 1600, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
 static_assert(offsetof(struct xt_conn, timer) == 144, "xt_conn.timer");

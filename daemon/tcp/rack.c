@@ -3,6 +3,8 @@
  * known to reorder, is lost; that holds for retransmissions too. Tail loss probe: when ACKs fail to come at the end of a flight,
  * a segment is sent early that makes the receiver say what it has. */
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/rtt.h"
+#include "daemon/tcp/seam.h"
 #include "daemon/tcp/tally.h"
 
 #define DUPTHRESH 3
@@ -38,6 +40,7 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
     struct xt_ack *a = (struct xt_ack *)news;
     struct xt_conn *c = a->c;
     bool once = XT_SENT_BIT(s->state) & XT_SENT_ONCE, first = !(c->cflags & XT_CF_RACK);
+    a->segs += xt_seam_segments(c, end - bytes, end);
     if (s->state == XT_SENT_LOST)
         a->first_arrived = true;
     if (!first && xt_seq_lt(end, c->rack_fack)) {
@@ -129,8 +132,10 @@ uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         else
             wait = xt_u32_max(wait, patience - age);
     }
-    if (wait > 0)
-        c->timer[XT_TIMER_REO] = ctx->now_us + wait + XT_SENT_TICK_US;
+    if (wait > 0) { /* but no later than a time-out would be */
+        uint64_t rto = xt_tcp_rto(c, ctx->cfg);
+        c->timer[XT_TIMER_REO] = ctx->now_us + (wait < rto ? wait + XT_SENT_TICK_US : rto);
+    }
     return lost;
 }
 

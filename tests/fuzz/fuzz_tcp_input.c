@@ -229,7 +229,9 @@ static void set_options(struct fuzz *f)
     f->e.conn.opt.user_timeout = b & 16 ? in_u16(&f->in) : 0;
     f->e.conn.opt.keep_idle = b & 32 ? in_u8(&f->in) : 0;
     f->e.conn.opt.keep_intvl = b & 64 ? in_u8(&f->in) : 0;
-    f->e.conn.opt.linger2 = b & 128 ? in_u8(&f->in) : 0;
+    uint8_t linger2 = b & 128 ? in_u8(&f->in) : 0;
+    if (!(f->e.conn.cflags & XT_CF_ORPHAN)) /* whose timer runs already, and who has nobody to change it */
+        f->e.conn.opt.linger2 = linger2;
     struct xt_tcp_ctx ctx = ep_ctx(&f->e);
     xt_tcp_options_changed(&f->e.conn, &ctx);
     ep_output(&f->e);
@@ -297,6 +299,7 @@ static void one_call(struct fuzz *f, uint8_t op)
         break;
     case 12:
         f->e.batch = op & 128;
+        f->e.no_board = op & 64;
         ep_output(&f->e);
         break;
     default:

@@ -44,6 +44,7 @@ void host_conn_begin(struct net *n, unsigned host)
     c->ep.emit = emit;
     c->ep.on_state = on_state;
     c->ep.arg = c;
+    c->ep.no_board = h->cfg.no_board;
     ep_init(&c->ep, &h->cfg.tcp, &h->addr, &n->host[!host].addr, h->cfg.rx_size, h->cfg.tx_size);
     watch_begin(c);
 }
@@ -88,6 +89,8 @@ static void conn_end(struct net *n, struct sim_conn *c)
 {
     check_end(n, c);
     add_stats(&n->stats, &c->ep.stats);
+    n->lent += c->ep.lent;
+    n->overfull += c->ep.overfull;
     watch_end(c);
     ep_free(&c->ep);
     c->used = false;

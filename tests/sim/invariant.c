@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/invariant.h"
 
+#include "daemon/tcp/board.h"
 #include "daemon/tcp/sent.h"
 #include "daemon/tcp/seq.h"
 
@@ -52,25 +53,25 @@ const char *invariant_timers(const struct xt_conn *c, const struct xt_tcp_cfg *c
 
 static const char *check_sent(const struct xt_conn *c)
 {
-    if (c->n_sent > XT_SENT_MAX)
+    if (c->n_sent > xt_sent_room(c))
         return "the list of what is in flight is too long";
     for (unsigned i = 0; i < c->n_sent; i++)
-        if (!xt_seq_lt(xt_sent_left(c, i), c->sent[i].end))
+        if (!xt_seq_lt(xt_sent_left(c, i), xt_sent_list(c)[i].end))
             return "the list of what is in flight is not in order";
-    if (c->n_sent > 0 && c->sent[c->n_sent - 1].end != c->snd_nxt)
+    if (c->n_sent > 0 && xt_sent_list(c)[c->n_sent - 1].end != c->snd_nxt)
         return "the list of what is in flight does not end at SND.NXT";
     return NULL;
 }
 
 static const char *check_ooo(const struct xt_conn *c)
 {
-    if (c->n_ooo > XT_OOO_MAX)
+    if (c->n_ooo > xt_ooo_room(c))
         return "too many ranges out of order";
     uint32_t edge = c->rcv_nxt;
     for (unsigned i = 0; i < c->n_ooo; i++) {
-        if (!xt_seq_lt(edge, c->ooo[i].left) || !xt_seq_lt(c->ooo[i].left, c->ooo[i].right))
+        if (!xt_seq_lt(edge, xt_ooo_list(c)[i].left) || !xt_seq_lt(xt_ooo_list(c)[i].left, xt_ooo_list(c)[i].right))
             return "ranges out of order touch, are empty or not sorted";
-        edge = c->ooo[i].right;
+        edge = xt_ooo_list(c)[i].right;
     }
     if (xt_seq_gt(edge, c->rcv_adv))
         return "a range out of order lies beyond the window";
@@ -95,8 +96,8 @@ static uint32_t pipe_of(const struct xt_conn *c)
 {
     uint32_t flight = c->snd_nxt - c->snd_una, gone = 0;
     for (unsigned i = 0; i < c->n_sent; i++)
-        if (c->sent[i].state != XT_SENT_FLIGHT && c->sent[i].state != XT_SENT_AGAIN)
-            gone += c->sent[i].end - xt_sent_left(c, i);
+        if (xt_sent_list(c)[i].state != XT_SENT_FLIGHT && xt_sent_list(c)[i].state != XT_SENT_AGAIN)
+            gone += xt_sent_list(c)[i].end - xt_sent_left(c, i);
     if (!(c->opts & XT_OPT_SACK_OK) && c->ca_state != XT_CA_OPEN && c->ca_state != XT_CA_LOSS)
         gone += (uint32_t)c->dupacks * c->mss_eff;
     return flight > gone ? flight - gone : 0;

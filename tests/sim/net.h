@@ -39,6 +39,7 @@ struct host_cfg {
     uint32_t rx_size, tx_size;
     bool batch;          /* output after a batch of packets, not after each */
     uint32_t gro;        /* packets coalesced with the one before where possible, in millionths */
+    bool no_board;       /* the stack has none to lend */
     uint32_t isn_secret; /* the constant part of RFC 6528's sum */
     struct app_cfg app;
 };
@@ -132,6 +133,7 @@ struct net {
     unsigned id;         /* of several runs that share a bottleneck */
     char failure[200];   /* empty: none */
     uint64_t segs_sent, bytes_moved, too_big, crashed;
+    uint64_t lent, overfull;   /* as in struct ep, of all connections of the run */
     struct xt_tcp_stats stats; /* of all connections of the run */
 };
 
