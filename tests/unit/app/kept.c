@@ -121,6 +121,16 @@ void kept_start(struct kept *k)
     open_sockets(k);
 }
 
+void kept_end(struct kept *k)
+{
+    k->app->sessions[k->s->index] = NULL;
+    xt_session_free(k->s);
+    xt_stack_free(k->stack);
+    xt_app_free(k->app);
+    munmap(k->state, k->state_size);
+    free(k->saved);
+}
+
 static int take(void *arg, uint32_t id, char what, uint32_t n)
 {
     const struct kept *old = arg;

@@ -37,6 +37,7 @@ struct kept {
 uint8_t kept_byte(uint64_t at);
 
 void kept_start(struct kept *k);
+void kept_end(struct kept *k);
 /* A process that takes up what `old` has left, which is never used again. */
 void kept_take_up(struct kept *k, const struct kept *old);
 /* Lets everything happen that happens within `us` microseconds. */

@@ -116,6 +116,7 @@ static void kill_at_each_store(const struct change *ch)
     }
     printf("%u instructions, %u states of memory\n", steps, states);
     cr_assert_geq(states, ch->least);
+    kept_end(&k);
 }
 
 /* ---- changes ---- */
