@@ -37,6 +37,7 @@ static uint8_t linux_options(const struct xt_tcp_info_abi *a)
         o |= a->options & WSCALE ? TCPI_OPT_WSCALE : 0;
         o |= a->ecn & 1 ? TCPI_OPT_ECN : 0;
         o |= a->ecn & 2 ? TCPI_OPT_ECN_SEEN : 0;
+        o |= a->fo & 1 ? TCPI_OPT_SYN_DATA : 0;
     }
     return o;
 }
@@ -108,6 +109,7 @@ void xtcp_tcp_info_fill(struct xtcp_tcp_info *out, const struct xt_tcp_info_abi 
     t->tcpi_snd_wscale = a->snd_wscale & 15;
     t->tcpi_rcv_wscale = a->rcv_wscale & 15;
     t->tcpi_delivery_rate_app_limited = a->rate_limited & 1;
+    t->tcpi_fastopen_client_fail = a->fo >> 1 & 3;
     t->tcpi_snd_mss = a->snd_mss;
     t->tcpi_rcv_mss = a->rcv_mss;
     t->tcpi_advmss = a->advmss;

@@ -110,7 +110,7 @@ static void check_sent(struct ep *e, const struct xt_seg *s)
         broken(e, "payload over 64 KiB");
     if (s->tx_off < c->tx_una || s->tx_off + s->len > c->tx_head)
         broken(e, "payload outside the send ring's valid bytes");
-    if ((uint32_t)(c->iss + 1 + s->tx_off) != s->seq)
+    if ((uint32_t)(c->iss + 1 + s->tx_off) != s->seq + ((s->flags & XT_TH_SYN) != 0))
         broken(e, "sequence number and stream offset disagree");
     if (s->gso_size && s->len > s->gso_size && (s->flags & (XT_TH_SYN | XT_TH_RST | XT_TH_URG)))
         broken(e, "super-segment with SYN, RST or URG");

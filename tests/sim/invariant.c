@@ -90,11 +90,18 @@ const char *invariant_lists(const struct xt_conn *c)
     return bad ? bad : check_ooo(c);
 }
 
+/* Our SYN is out and not acknowledged: of any window the peer offered, it takes nothing (RFC 7413). */
+static bool syn_out(const struct xt_conn *c, uint32_t una)
+{
+    return c->state == XT_SYN_RECV && una == c->iss;
+}
+
 /* In flight, from the list alone. Without SACK each duplicate ACK tells of a segment that left the network: what RFC
  * 3042 and RFC 6582 say as an inflated congestion window. */
 static uint32_t pipe_of(const struct xt_conn *c)
 {
-    uint32_t flight = c->snd_nxt - c->snd_una, gone = 0;
+    uint32_t flight = c->snd_nxt - c->snd_una;
+    uint32_t gone = syn_out(c, c->snd_una);
     for (unsigned i = 0; i < c->n_sent; i++)
         if (xt_sent_list(c)[i].state != XT_SENT_FLIGHT && xt_sent_list(c)[i].state != XT_SENT_AGAIN)
             gone += xt_sent_list(c)[i].end - xt_sent_left(c, i);
@@ -117,7 +124,7 @@ const char *invariant_sent(const struct invariant_flight *b, const struct xt_con
 {
     if (s->flags & (XT_TH_SYN | XT_TH_RST) || s->len == 0)
         return NULL;
-    uint32_t end = s->seq + s->len, edge = b->una + c->snd_wnd;
+    uint32_t end = s->seq + s->len, edge = b->una + c->snd_wnd + syn_out(c, b->una);
     bool probe = (b->pending & XT_PEND_PROBE) && s->seq == b->una && c->snd_wnd == 0;
     if (xt_seq_gt(end, edge) && !probe)
         return "data beyond the peer's window";

@@ -183,7 +183,14 @@ void watch_end(struct sim_conn *c);
 void watch_sent(struct sim_conn *c, const struct xt_seg *s);
 void watch_delivered(struct sim_conn *c, const struct xt_seg *s);
 
-/* wire.c: segments to packets and back. */
+/* fastopen.c: RFC 7413. Before and after ep_connect(); after ep_accept(), whose output has to wait. */
+bool sim_fo_on(const struct net *n);
+void sim_fo_prepare(struct net *n, struct sim_conn *c);
+void sim_fo_start(struct net *n, struct sim_conn *c);
+void sim_fo_accept(struct net *n, struct sim_conn *c, struct ep *listener, const struct xt_seg *syn);
+
+/* wire.c: segments to packets and back. wire_mss() is the MSS that `from` is told. */
+uint16_t wire_mss(const struct net *n, unsigned from);
 void wire_send(struct net *n, unsigned from, const struct ep *e, const struct xt_seg *s);
 bool wire_parse(struct net *n, unsigned to, const struct packet *p, struct xt_seg *s);
 
