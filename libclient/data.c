@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "libclient/fastopen.h"
+#include "proto/xt_ring.h"
 
 #define CHUNK 65536u /* published at a time, so that the daemon sends while the next is copied */
 #define OOBINLINE(sl) ((sl)->optval_more[XT_SO_OOBINLINE - 11])
@@ -45,6 +46,15 @@ static void copy(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct c
 
 /* ---- send ---- */
 
+bool xtcp_tx_grow(struct xtcp *x, int s, struct xt_slot *sl)
+{
+    uint32_t size = atomic_load_explicit(&sl->tx_size, memory_order_relaxed);
+    if (atomic_load_explicit(&sl->tx_goal, memory_order_relaxed) <= size)
+        return false;
+    struct xtcp_cmd c = {.op = XT_OP_GROW_TX, .slot = s};
+    return xtcp_call(x, &c) == 0 && atomic_load_explicit(&sl->tx_size, memory_order_relaxed) > size;
+}
+
 /* MSG_MORE goes with what is written last. The daemon loads it after tx_head: it may hear of it early, never late. */
 static void publish_more(struct xt_slot *sl, int flags)
 {
@@ -74,6 +84,8 @@ static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, 
         uint64_t head = atomic_load_explicit(&sl->tx_head, memory_order_relaxed), room = xtcp_tx_free(sl);
         size_t n = len - done < CHUNK ? len - done : CHUNK;
         n = n < room ? n : (size_t)room;
+        if (!n && xtcp_tx_grow(x, s, sl))
+            continue;
         if (!n)
             break;
         copy(x->base + sl->tx_off, sl->tx_size, head, n, c, true);
@@ -192,6 +204,16 @@ XTCP_API ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, i
 
 /* ---- receive ---- */
 
+static void copy_out(const struct xtcp *x, struct xt_slot *sl, uint64_t at, size_t len, struct cursor *c)
+{
+    while (len) {
+        struct xt_rx_part p = xt_rx_part(sl, at, len);
+        copy(x->base + p.off, p.size, at, (size_t)p.len, c, false);
+        at += p.len;
+        len -= (size_t)p.len;
+    }
+}
+
 /* The place of the urgent byte that is still ahead of the reader, or UINT64_MAX. */
 static uint64_t urgent_at(struct xt_slot *sl, uint64_t tail)
 {
@@ -274,7 +296,7 @@ static ssize_t try_recv(struct xtcp *x, int s, struct xt_slot *sl, struct recv_o
         return rc;
     size_t n = readable(sl, &from, op->len - op->done);
     if (n && !(op->flags & MSG_TRUNC))
-        copy(x->base + sl->rx_off, sl->rx_size, from, n, &op->c, false);
+        copy_out(x, sl, from, n, &op->c);
     if (n && !(op->flags & MSG_PEEK))
         consumed(x, s, sl, from + n);
     xtcp_unlock(&sl->rx_lock);
@@ -294,20 +316,31 @@ static bool can_recv(struct xt_slot *sl, void *arg)
     return cond & XT_COND_RDHUP || xtcp_rx_avail(sl) >= w->bytes || xtcp_is_relayed(sl);
 }
 
-static ssize_t recv_oob(struct xtcp *x, struct xt_slot *sl, const struct iovec *iov, int n, int flags)
+/* The urgent byte, out of band. The lock keeps it from being read past meanwhile. */
+static ssize_t take_oob(const struct xtcp *x, struct xt_slot *sl, struct cursor *c, int flags)
 {
     uint64_t tail = atomic_load(&sl->rx_tail), at = urgent_at(sl, tail);
-    struct cursor c = {iov, n, 0};
     if (OOBINLINE(sl) || at == UINT64_MAX || atomic_load(&sl->urg_read) == at + 1)
         return -EINVAL;
     if (at >= atomic_load_explicit(&sl->rx_head, memory_order_acquire))
         return -EAGAIN;
-    if (!total(iov, n))
+    if (!total(c->iov, c->n))
         return 0;
-    copy(x->base + sl->rx_off, sl->rx_size, at, 1, &c, false);
+    copy_out(x, sl, at, 1, c);
     if (!(flags & MSG_PEEK))
         atomic_store(&sl->urg_read, at + 1);
     return 1;
+}
+
+static ssize_t recv_oob(struct xtcp *x, struct xt_slot *sl, const struct iovec *iov, int n, int flags)
+{
+    struct cursor c = {iov, n, 0};
+    int rc = xtcp_lock(x, &sl->rx_lock);
+    if (rc < 0)
+        return rc;
+    ssize_t r = take_oob(x, sl, &c, flags);
+    xtcp_unlock(&sl->rx_lock);
+    return r;
 }
 
 /* Reads until `target` bytes are there, or there will be no more. */
@@ -379,6 +412,23 @@ static void pieces(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct
     iov[1] = (struct iovec){ring, len - first};
 }
 
+/* Free space will be written to without the lock: says so once, so that the daemon leaves its pages alone. A full ring grows, or
+ * the wake-up is asked for. */
+static int reserve_begin(struct xtcp *x, int s, struct xt_slot *sl)
+{
+    bool pinned = atomic_load_explicit(&sl->want, memory_order_relaxed) & XT_WANT_PINNED;
+    if (pinned && xtcp_tx_free(sl))
+        return 0;
+    int rc = xtcp_lock(x, &sl->tx_lock);
+    if (rc < 0)
+        return rc;
+    atomic_fetch_or(&sl->want, (uint32_t)XT_WANT_PINNED);
+    if (!xtcp_tx_free(sl) && !xtcp_tx_grow(x, s, sl))
+        xtcp_tx_writable(sl);
+    xtcp_unlock(&sl->tx_lock);
+    return 0;
+}
+
 XTCP_API int xtcp_hold_ring(struct xtcp *x, int s, bool tx)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
@@ -400,9 +450,9 @@ XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
     int rc = xtcp_is_relayed(sl) ? -EREMOTE : send_error(sl, true);
     if (rc < 0)
         return rc;
-    if (!sl->tx_size || !xtcp_tx_free(sl))
-        xtcp_tx_writable(sl); /* asks for the wake-up */
-    uint64_t room = sl->tx_size ? xtcp_tx_free(sl) : 0;
+    if ((rc = reserve_begin(x, s, sl)) < 0)
+        return rc;
+    uint64_t room = xtcp_tx_free(sl);
     if (!room)
         return 0;
     pieces(x->base + sl->tx_off, sl->tx_size, atomic_load_explicit(&sl->tx_head, memory_order_relaxed), (size_t)room,
@@ -443,8 +493,9 @@ XTCP_API ssize_t xtcp_peek(struct xtcp *x, int s, struct iovec iov[2])
         if (!n)
             return 0;
     }
-    pieces(x->base + sl->rx_off, sl->rx_size, from, n, iov);
-    return (ssize_t)n;
+    struct xt_rx_part p = xt_rx_part(sl, from, n); /* what is in another ring comes next time */
+    pieces(x->base + p.off, p.size, from, (size_t)p.len, iov);
+    return (ssize_t)p.len;
 }
 
 XTCP_API int xtcp_consume(struct xtcp *x, int s, size_t n)

@@ -100,8 +100,12 @@ static inline uint64_t xtcp_tx_free(struct xt_slot *sl)
 {
     uint64_t used = atomic_load_explicit(&sl->tx_head, memory_order_relaxed) -
                     atomic_load_explicit(&sl->tx_tail, memory_order_acquire);
-    return used > sl->tx_size ? 0 : sl->tx_size - used;
+    uint32_t size = atomic_load_explicit(&sl->tx_size, memory_order_relaxed);
+    return used > size ? 0 : size - used;
 }
+
+/* The send ring is full, and its lock is held: asks for a larger one. True when there is one now. */
+bool xtcp_tx_grow(struct xtcp *x, int s, struct xt_slot *sl);
 
 /* Linux calls a socket writable when a third of its buffer is free. Asks for the wake-up when it is not. */
 bool xtcp_tx_writable(struct xt_slot *sl);

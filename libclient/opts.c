@@ -4,6 +4,7 @@
 #include <linux/tcp.h>
 #include <string.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "libclient/fastopen.h"
 #include "libclient/internal.h"
@@ -14,7 +15,6 @@
 #define SO_INCOMING_NAPI_ID 56
 #endif
 
-#define MAX_BUF (64 << 20)
 #define IP_OPTIONS_MAX 40
 
 enum rule {
@@ -128,15 +128,27 @@ static int set_timeout(uint32_t *ms, const void *val, socklen_t len)
     return 0;
 }
 
-static int set_buffer(struct xtcp *x, int s, struct xt_slot *sl, uint32_t opt, int value)
+/* The daemon knows the limit; it says what there is. Linux doubles that, for its own book-keeping, and so shows it. */
+static int set_buffer(struct xtcp *x, int s, struct xt_slot *sl, uint32_t opt, int value, bool force)
 {
-    int least = opt == XT_SO_SNDBUF ? 4608 : 2304;
-    int64_t want = value < 0 || value > MAX_BUF / 2 ? MAX_BUF / 2 : value;
-    int64_t twice = want * 2 < least ? least : want * 2; /* Linux doubles, for its own book-keeping */
-    int rc = tell(x, s, opt, want);
-    if (rc == 0)
-        *place(sl, opt) = (uint32_t)twice;
-    return rc;
+    uint32_t least = opt == XT_SO_SNDBUF ? 4608 : 2304;
+    int64_t want = value >= 0 ? value : force ? 0 : INT32_MAX;
+    if (force && geteuid() != 0)
+        return -EPERM;
+    int rc = tell(x, s, opt, want | (force ? (int64_t)XT_BUF_FORCE : 0));
+    if (rc < 0)
+        return rc;
+    *place(sl, opt) = 2 * (uint32_t)rc < least ? least : 2 * (uint32_t)rc;
+    return 0;
+}
+
+static int set_rcvlowat(struct xtcp *x, int s, struct xt_slot *sl, int value)
+{
+    int rc = tell(x, s, XT_SO_RCVLOWAT, value < 0 ? INT32_MAX : value);
+    if (rc < 0)
+        return rc;
+    sl->rcvlowat = rc ? (uint32_t)rc : 1;
+    return 0;
 }
 
 /* Checked by the daemon, which sends them. */
@@ -180,13 +192,13 @@ static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, in
     else if (len < sizeof v)
         *rc = -EINVAL;
     else if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_SNDBUFFORCE))
-        *rc = set_buffer(x, s, sl, XT_SO_SNDBUF, v);
+        *rc = set_buffer(x, s, sl, XT_SO_SNDBUF, v, name == SO_SNDBUFFORCE);
     else if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_RCVBUFFORCE))
-        *rc = set_buffer(x, s, sl, XT_SO_RCVBUF, v);
+        *rc = set_buffer(x, s, sl, XT_SO_RCVBUF, v, name == SO_RCVBUFFORCE);
     else if (level == SOL_SOCKET && name == SO_REUSEADDR)
         *rc = (sl->reuse = v != 0, 0);
     else if (level == SOL_SOCKET && name == SO_RCVLOWAT)
-        *rc = (sl->rcvlowat = v < 0 ? INT32_MAX : v ? (uint32_t)v : 1, 0);
+        *rc = set_rcvlowat(x, s, sl, v);
     else if (level == IPPROTO_TCP && name == TCP_MAXSEG) {
         *rc = v != 0 && (v < 88 || v > 32767) ? -EINVAL : tell(x, s, XT_SO_MAXSEG, v);
         if (*rc == 0)
@@ -323,10 +335,14 @@ static int get_mtu(struct xtcp *x, int s, void *val, socklen_t *len)
     return a.pmtu ? give_int(val, len, (int)a.pmtu) : -ENOTCONN;
 }
 
+/* What was asked for, or else what the ring has grown to. tx_size of a listener is something else. */
 static int get_buffer(struct xtcp *x, struct xt_slot *sl, uint32_t opt, void *val, socklen_t *len)
 {
-    uint32_t v = *place(sl, opt), def = opt == XT_SO_SNDBUF ? x->region->sndbuf : x->region->rcvbuf;
-    return give_int(val, len, (int)(v ? v : 2 * def));
+    bool tx = opt == XT_SO_SNDBUF, listens = atomic_load(&sl->cond) & XT_COND_LISTEN;
+    uint32_t set = *place(sl, opt), now = atomic_load_explicit(tx ? &sl->tx_size : &sl->rx_size, memory_order_relaxed);
+    if (listens || !now)
+        now = tx ? x->region->sndbuf : x->region->rcvbuf;
+    return give_int(val, len, (int)(set ? set : 2 * now));
 }
 
 /* The error that ended the connection, or else what the network has complained about without ending it (RFC 9293 SHLD-25). */

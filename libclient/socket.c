@@ -221,8 +221,8 @@ XTCP_API bool xtcp_get_nonblock(struct xtcp *x, int s)
 
 static bool space(struct xt_slot *sl)
 {
-    uint64_t free = xtcp_tx_free(sl);
-    return sl->tx_size && free >= (sl->tx_size - free) / 2;
+    uint64_t free = xtcp_tx_free(sl), size = atomic_load_explicit(&sl->tx_size, memory_order_relaxed);
+    return size && free >= (size - free) / 2;
 }
 
 bool xtcp_tx_writable(struct xt_slot *sl)
@@ -238,7 +238,10 @@ bool xtcp_tx_writable(struct xt_slot *sl)
 static unsigned data_mask(struct xt_slot *sl, uint32_t cond)
 {
     unsigned m = 0;
-    uint64_t lowat = sl->rcvlowat > 1 ? sl->rcvlowat : 1;
+    /* As Linux: never more than half of what there is room for. */
+    uint64_t lowat = sl->rcvlowat, half = atomic_load_explicit(&sl->rx_size, memory_order_relaxed) / 2;
+    lowat = lowat > half ? half : lowat;
+    lowat = lowat > 1 ? lowat : 1;
     if (cond & XT_COND_RDHUP)
         m |= POLLIN | POLLRDNORM | POLLRDHUP;
     else if (xtcp_rx_avail(sl) >= lowat)

@@ -7,6 +7,7 @@
 
 #define NO_SSTHRESH 0x7fffffffu /* Linux's word for "not yet known" */
 #define DAEMON_NO_SSTHRESH (1u << 30)
+#define INIT_CWND 10u
 
 /* Bits of a connection's options as the daemon numbers them. */
 enum { WSCALE = 0x02, SACK = 0x04, TIMESTAMPS = 0x08 };
@@ -54,7 +55,10 @@ static void fill_windows(struct tcp_info *t, const struct xt_tcp_info_abi *a)
     t->tcpi_reordering = a->reordering;
     t->tcpi_notsent_bytes = a->notsent;
     t->tcpi_snd_wnd = a->snd_wnd;
-    t->tcpi_rcv_space = a->rcv_wnd;
+    /* What Linux begins with, as long as nothing was measured. */
+    t->tcpi_rcv_space = a->rcv_space                         ? a->rcv_space
+                        : a->rcv_wnd < INIT_CWND * a->advmss ? a->rcv_wnd
+                                                             : INIT_CWND * a->advmss;
     t->tcpi_rcv_ssthresh = a->rcv_wnd;
 }
 
@@ -67,6 +71,7 @@ static void fill_times(struct tcp_info *t, const struct xt_tcp_info_abi *a)
     t->tcpi_last_ack_recv = a->last_ack_recv_ms;
     t->tcpi_rtt = a->srtt;
     t->tcpi_rttvar = a->rttvar;
+    t->tcpi_rcv_rtt = a->rcv_space ? a->srtt : 0; /* what the reader's rounds are taken from */
     t->tcpi_min_rtt = a->min_rtt ? a->min_rtt : UINT32_MAX;
     t->tcpi_busy_time = a->busy_ms * 1000ull;
     t->tcpi_rwnd_limited = a->rwnd_ms * 1000ull;

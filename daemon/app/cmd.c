@@ -368,10 +368,25 @@ static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
         put_state(&o, &t);
         put_flight(&o, &t);
         put_counts(&o, &t);
+        o.rcv_space = p->tune.space;
         o.ecn = (conn->ecn & XT_CE_OK ? 1 : 0) | (conn->ecn & XT_CE_SEEN ? 2 : 0);
     }
     memcpy(c->box->data, &o, sizeof o);
     return 0;
+}
+
+static int cmd_grow_tx(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    struct xt_pslot *p = &s->ps[i];
+    (void)c;
+    if (p->kind != XT_SLOT_CONN)
+        return -ENOTCONN;
+    if (atomic_load(&s->slots[i].tx_lock) == XT_LOCK_RELAY)
+        return -EREMOTE;         /* from a process that is gone: the relay writes the ring now */
+    if (!xt_app_slot_pull(s, i)) /* what is in the ring moves with it */
+        return -ECONNABORTED;
+    struct xt_conn *conn = xt_app_conn(s, p);
+    return conn ? xt_app_tx_grow(s, i, conn) : -ENOTCONN;
 }
 
 void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c)
@@ -379,14 +394,6 @@ void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c)
     c->opt = p->opt;
     if (p->maxseg)
         c->mss_local = p->maxseg;
-}
-
-static uint32_t ring_size(const struct xt_app *a, uint64_t wanted)
-{
-    uint32_t size = 4096;
-    while (size < wanted && size < a->cfg.bufmax)
-        size *= 2;
-    return size;
 }
 
 /* Options of the core. False: not one of them. */
@@ -472,11 +479,11 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
         p->maxseg = (uint16_t)c->arg[1];
         return 0;
     case XT_SO_SNDBUF:
-        p->sndbuf = ring_size(s->app, c->arg[1]);
-        return 0;
+        return xt_app_set_sndbuf(s, i, c->arg[1]);
     case XT_SO_RCVBUF:
-        p->rcvbuf = ring_size(s->app, c->arg[1]);
-        return 0;
+        return xt_app_set_rcvbuf(s, i, c->arg[1]);
+    case XT_SO_RCVLOWAT:
+        return xt_app_set_rcvlowat(s, i, c->arg[1]);
     case XT_SO_LINGER:
         p->linger = (int32_t)(int64_t)c->arg[1];
         return 0;
@@ -500,7 +507,8 @@ static int run(struct xt_session *s, const struct cmd *c)
     static int (*const ops[XT_OP_MAX])(struct xt_session *, uint32_t, const struct cmd *) = {
         [XT_OP_BIND] = cmd_bind,         [XT_OP_LISTEN] = cmd_listen, [XT_OP_CONNECT] = cmd_connect,
         [XT_OP_SHUTDOWN] = cmd_shutdown, [XT_OP_SETOPT] = cmd_setopt, [XT_OP_INFO] = cmd_info,
-        [XT_OP_NEWS] = cmd_news,         [XT_OP_GETOPT] = cmd_getopt, [XT_OP_FO_KEYS] = cmd_fo_keys,
+        [XT_OP_GROW_TX] = cmd_grow_tx,   [XT_OP_NEWS] = cmd_news,     [XT_OP_GETOPT] = cmd_getopt,
+        [XT_OP_FO_KEYS] = cmd_fo_keys,
     };
     if (c->op == XT_OP_NOP)
         return 0;

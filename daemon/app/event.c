@@ -153,6 +153,9 @@ static void store_slot(struct xt_session *s, uint32_t i)
         p->news |= take_counters(p, c);
         if (sh->snd_mss != c->mss_eff)
             sh->snd_mss = c->mss_eff;
+        uint32_t goal = xt_app_tx_goal(s, p, c);
+        if (atomic_load_explicit(&sh->tx_goal, memory_order_relaxed) != goal)
+            atomic_store_explicit(&sh->tx_goal, goal, memory_order_relaxed);
     }
     atomic_store_explicit(&sh->rx_head, p->rx_head, memory_order_release); /* pairs with the reader's acquire */
     atomic_store_explicit(&sh->tx_tail, p->tx_tail, memory_order_release); /* and the writer's */

@@ -41,13 +41,16 @@ static void count_slots(struct xt_session *s)
 static bool take_rings(struct xt_session *s)
 {
     uint32_t n = 0;
-    struct xt_extent *e = calloc(2 * (size_t)s->nused + 1, sizeof *e);
+    struct xt_extent *e = calloc(3 * (size_t)s->nused + 1, sizeof *e);
     if (!e)
         return false;
     for (uint32_t i = 0; i < s->l->slots_high; i++) {
         struct xt_pslot *p = &s->ps[i];
-        struct xt_extent *own[] = {&p->rx, &p->tx};
-        for (unsigned k = 0; k < 2 && p->kind != XT_SLOT_FREE; k++)
+        if (p->kind == XT_SLOT_FREE)
+            continue;
+        xt_app_rings_revive(s, i, last_record(s, i));
+        struct xt_extent *own[] = {&p->rx, &p->rx_old, &p->tx};
+        for (unsigned k = 0; k < 3; k++)
             if (own[k]->size)
                 e[n++] = *own[k];
     }
@@ -123,6 +126,8 @@ static void take_conn(struct xt_session *s, uint32_t i)
     p->tx_tail = c->tx_una < c->tx_head ? c->tx_una : c->tx_head;
     p->tx_urg = c->tx_urg < p->tx_urg ? c->tx_urg : p->tx_urg;
     p->rx_urg = c->rx_urg;
+    if (p->rx_old.size && p->rx_tail >= p->rx_switch)
+        xt_arena_release(&s->arena, &p->rx_old);
     xt_stack_set_bufs(st, c, s->base + p->rx.off, 0, s->base + p->tx.off, 0);
     if (p->orphan && !(c->cflags & XT_CF_ORPHAN)) { /* the close was not carried out any more */
         if (p->linger == 0 || s->lied)

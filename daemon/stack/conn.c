@@ -84,6 +84,7 @@ struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c)
 void xt_conn_end(struct xt_stack *s)
 {
     atomic_store_explicit(&s->undo->record, 0, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst); /* what follows comes after that */
 }
 
 void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener)

@@ -75,7 +75,7 @@ enum {
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
 #define XT_STATE_MAGIC 0x54535458u /* "XTST" */
-#define XT_STATE_VERSION 6u
+#define XT_STATE_VERSION 7u
 
 struct xt_state_hdr {
     uint32_t magic, version;
@@ -138,6 +138,11 @@ struct xt_conn *xt_stack_conn(struct xt_stack *s, uint32_t index);
 const struct xt_conn *xt_stack_record(const struct xt_stack *s, uint32_t index);
 void xt_stack_set_bufs(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size, uint8_t *tx,
                        uint32_t tx_size);
+/* A larger receive ring: what comes next goes to it, and what is there out of order is copied. The caller keeps the old one for
+ * what is unread. Who finds the record after this process has died sees all of it done by the record's size, or nothing. */
+void xt_stack_move_rx(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size);
+/* A larger send ring, likewise: what is in the old one is copied. Requests that `tx` has not submitted yet still point to the old one. */
+void xt_stack_move_tx(struct xt_stack *s, struct xt_conn *c, uint8_t *tx, uint32_t tx_size);
 struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c);
 
 /* Checks and reserves a local end point. `local->port` 0 picks one (RFC 6056 algorithm 3 over the ephemeral range).

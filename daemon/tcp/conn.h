@@ -52,6 +52,7 @@ struct xt_tcp_cfg {
     uint8_t quickack;                 /* 16: segments acknowledged at once at the start; 0: plain delayed ACK */
     uint8_t init_cwnd;                /* 10 segments (RFC 6928) */
     uint8_t timestamps, sack, wscale; /* 1: offer and accept */
+    uint32_t rcv_max;                 /* 0; bytes of receive ring that the window scale allows for, 1 MiB at least */
     uint8_t recovery;                 /* XT_RECOVERY_RACK; of connections that open from now on */
     uint64_t tlp_min;                 /* 45 ms: least time before a tail loss probe sends old data; see rack.c */
     uint8_t cc;                       /* enum xt_cc_id: CUBIC */

@@ -235,8 +235,8 @@ static inline bool xt_fo_early(const struct xt_conn *c)
 }
 
 /* open.c */
-/* The smallest shift that can offer a ring of `rx_size` bytes, and some growth of it. */
-uint8_t xt_open_wscale(uint32_t rx_size);
+/* The smallest shift that can offer a ring of `rx_size` bytes, and what it may grow to (cfg->rcv_max). */
+uint8_t xt_open_wscale(const struct xt_tcp_cfg *cfg, uint32_t rx_size);
 void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn);
 void xt_open_set_mss(struct xt_conn *c);
 void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx);

@@ -57,6 +57,10 @@ void xt_tcp_init(struct xt_conn *c, const struct xt_endpoint *local, const struc
  * shrinks (SHLD-14). */
 void xt_tcp_set_rings(struct xt_conn *c, uint32_t rx_size, uint32_t tx_size);
 
+/* A larger receive ring `to` of `size` bytes in place of `from`: takes along what is there beyond rx_head, out of order. Bytes
+ * before rx_head stay in `from`, whose owner knows where they are. */
+void xt_tcp_move_rx(struct xt_conn *c, const uint8_t *from, uint8_t *to, uint32_t size);
+
 /* Active open, CLOSED to SYN_SENT; `iss` by RFC 6528 from the caller. `c->mss_local` may be set before (0: cfg->mss). */
 uint32_t xt_tcp_connect(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t iss);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/ring.h"
 #include "tests/sim/invariant.h"
 
 #define GUARD_BYTE 0xa5
@@ -258,6 +259,28 @@ uint32_t ep_read(struct ep *e, uint8_t *buf, uint32_t n)
     if (n)
         done(e, xt_tcp_consumed(&e->conn, &ctx, off + n));
     return n;
+}
+
+void ep_grow_rx(struct ep *e)
+{
+    struct xt_conn *c = &e->conn;
+    uint8_t *new = ring_new(2 * e->rx_size);
+    xt_ring_copy(new, 2 * e->rx_size, e->rx, e->rx_size, c->rx_tail, c->rx_head - c->rx_tail);
+    xt_tcp_move_rx(c, e->rx, new, 2 * e->rx_size);
+    free(e->rx - EP_GUARD);
+    e->rx = new;
+    e->rx_size *= 2;
+}
+
+void ep_grow_tx(struct ep *e)
+{
+    struct xt_conn *c = &e->conn;
+    uint8_t *new = ring_new(2 * e->tx_size);
+    xt_ring_copy(new, 2 * e->tx_size, e->tx, e->tx_size, c->tx_una, c->tx_head - c->tx_una);
+    free(e->tx - EP_GUARD);
+    e->tx = new;
+    e->tx_size *= 2;
+    c->tx_size = e->tx_size;
 }
 
 void ep_copy_payload(const struct ep *e, const struct xt_seg *seg, uint8_t *buf)

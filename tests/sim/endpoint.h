@@ -69,6 +69,10 @@ uint32_t ep_write(struct ep *e, uint32_t n, uint8_t (*fill)(const void *arg, uin
                   bool urgent);
 uint32_t ep_read(struct ep *e, uint8_t *buf, uint32_t n);
 
+/* Rings of twice the size, with what is in them. */
+void ep_grow_rx(struct ep *e);
+void ep_grow_tx(struct ep *e);
+
 /* Copies the payload of a segment sent by `e` from its send ring. */
 void ep_copy_payload(const struct ep *e, const struct xt_seg *seg, uint8_t *buf);
 

@@ -106,6 +106,8 @@ void host_after(struct net *n, struct sim_conn *c)
     /* A SYN with data that the network brought twice may open a second connection (RFC 7413 section 2.1), which comes to
      * nothing; so may one that is sent again when the server has given up the first before the client heard of it. */
     bool replay = n->host[c->host].app.attached && ((ev & XT_EV_FASTOPEN) || (sim_fo_on(n) && app_lossy(n)));
+    if (replay && (ev & XT_EV_CONNECTED) && !c->app && c->round == n->round)
+        ep_abort(&c->ep); /* an application that is done accepts it no more */
     if ((ev & (XT_EV_CONNECTED | XT_EV_FASTOPEN)) && !c->app && c->round == n->round && !replay) {
         if (n->host[c->host].app.attached)
             net_fail(n, "host %u: a second connection was established", c->host);

@@ -47,6 +47,7 @@ struct host_cfg {
 struct params {
     uint64_t seed;
     bool clean;            /* the network does no harm: nothing may be sent twice */
+    uint32_t grow;         /* how often a ring is made larger, parts per million of reads */
     bool simultaneous;     /* both connect, nobody listens */
     unsigned rounds;       /* connections one after the other between the same ports */
     uint64_t second_start; /* when host 1 connects in a simultaneous open, after host 0 */

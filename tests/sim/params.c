@@ -84,6 +84,7 @@ void params_from_seed(struct params *p, uint64_t seed)
     memset(p, 0, sizeof *p);
     p->seed = seed;
     p->clean = seed % 4 == 0;
+    p->grow = seed % 3 == 1 ? 50000 : 0;
     p->simultaneous = rng_u64(&r) % 6 == 0;
     endings(&r, &end[0], &end[1]);
     for (int i = 0; i < 2; i++)

@@ -166,7 +166,10 @@ static long call_setopt(struct pkt_run *r, struct pkt_sock *s, const struct pkt_
                 {"linger2", IPPROTO_TCP, TCP_LINGER2},
                 {"fastopen", IPPROTO_TCP, TCP_FASTOPEN},
                 {"fastopen_connect", IPPROTO_TCP, TCP_FASTOPEN_CONNECT},
-                {"fastopen_no_cookie", IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE}};
+                {"fastopen_no_cookie", IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE},
+                {"rcvbuf", SOL_SOCKET, SO_RCVBUF},
+                {"sndbuf", SOL_SOCKET, SO_SNDBUF},
+                {"rcvlowat", SOL_SOCKET, SO_RCVLOWAT}};
     int v = atoi(e->args[2]);
     if (s->conn < 0 && s->listener < 0)
         s->conn = new_socket(s);
