@@ -202,7 +202,8 @@ enum {
     XT_CF_REO_ROUND = 0x2000000, /* reo_round is valid */
     XT_CF_NO_READER =
         0x8000000, /* the application wants no more data: once it has said its FIN, data is answered with a reset */
-    XT_CF_FORGIVEN = 0x4000000, /* this recovery costs no window: xt_recovery_forgive() */
+    XT_CF_RACK_BLUR = 0x10000000, /* rack_tick may be later than what arrived had left */
+    XT_CF_FORGIVEN = 0x4000000,   /* this recovery costs no window: xt_recovery_forgive() */
 };
 
 /* xt_conn.pending */

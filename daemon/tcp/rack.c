@@ -35,6 +35,16 @@ static bool ambiguous(const struct xt_ack *a, uint32_t rtt, uint32_t end)
     return rtt < a->c->min_rtt;
 }
 
+/* Is what was delivered, up to `end`, the beginning of a longer stretch, or was it cut off one just now? */
+static bool is_part(const struct xt_conn *c, const struct xt_flight *s, uint32_t end)
+{
+    if (s->state != XT_SENT_FLIGHT)
+        return false;
+    const struct xt_flight *next = s + 1;
+    bool cut = next < xt_sent_list(c) + c->n_sent && next->state == XT_SENT_FLIGHT && next->tick == s->tick;
+    return end != s->end || cut;
+}
+
 void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t bytes, uint32_t end)
 {
     struct xt_ack *a = (struct xt_ack *)news;
@@ -58,6 +68,8 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
         c->rack_tick = s->tick;
         c->rack_end = end;
         c->rack_rtt = rtt;
+        c->cflags &= ~(uint32_t)XT_CF_RACK_BLUR;
+        c->cflags |= is_part(c, s, end) ? XT_CF_RACK_BLUR : 0;
     }
     c->cflags |= XT_CF_RACK;
 }
@@ -114,6 +126,14 @@ static uint32_t lose(struct xt_conn *c, unsigned i, struct xt_tcp_stats *stats)
     return bytes;
 }
 
+/* New data that left within this time is one stretch, which tells when the last of it left (sent.c): a part of it that was
+ * delivered may have left earlier. In its own order that is no matter, but a retransmission from in between would seem
+ * overtaken. */
+static uint32_t blur(const struct xt_conn *c, const struct xt_flight *s)
+{
+    return (c->cflags & XT_CF_RACK_BLUR) && s->state == XT_SENT_AGAIN ? c->srtt / XT_SENT_JOIN_PART : 0;
+}
+
 uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     c->timer[XT_TIMER_REO] = 0;
@@ -126,11 +146,11 @@ uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         const struct xt_flight *s = &xt_sent_list(c)[i];
         if (!in_flight(s) || !sent_after(c->rack_tick, c->rack_end, s->tick, s->end))
             continue;
-        uint32_t age = (uint32_t)xt_sent_diff(now, s->tick);
-        if (age >= patience)
+        uint32_t age = (uint32_t)xt_sent_diff(now, s->tick), due = patience + blur(c, s);
+        if (age >= due)
             lost += lose(c, i, ctx->stats);
         else
-            wait = xt_u32_max(wait, patience - age);
+            wait = xt_u32_max(wait, due - age);
     }
     if (wait > 0) { /* but no later than a time-out would be */
         uint64_t rto = xt_tcp_rto(c, ctx->cfg);

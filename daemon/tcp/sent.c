@@ -72,8 +72,8 @@ static void append(struct xt_conn *c, uint32_t right, uint32_t tick)
     struct xt_flight *last = n > 0 ? &xt_sent_list(c)[n - 1] : NULL;
     if (last && last->state == XT_SENT_FLIGHT) {
         /* The stretch before tells when this one began. */
-        bool close =
-            n > 1 && last[-1].state == XT_SENT_FLIGHT && (uint32_t)xt_sent_diff(tick, last[-1].tick) < c->srtt / 16;
+        bool close = n > 1 && last[-1].state == XT_SENT_FLIGHT &&
+                     (uint32_t)xt_sent_diff(tick, last[-1].tick) < c->srtt / XT_SENT_JOIN_PART;
         if (close || last->tick == tick) {
             last->end = right;
             last->tick = tick & 0x1fffffff;

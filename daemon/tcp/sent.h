@@ -19,6 +19,7 @@
 #include "daemon/tcp/board.h"
 
 #define XT_SENT_TICK_US 8u
+#define XT_SENT_JOIN_PART 16 /* of the round-trip time: new data that leaves within it is one stretch */
 
 /* States of a stretch. */
 enum {

@@ -164,6 +164,29 @@ Test(rack, a_lost_retransmission_is_repaired)
     pair_free(p);
 }
 
+/* What left shortly after one another is one stretch, with the time of its last: when its first part arrives, a retransmission
+ * that left in between has not been overtaken. */
+Test(rack, a_part_of_a_stretch_overtakes_nothing)
+{
+    struct pair *p = start(ALL);
+    p->e[1].c.cwnd = 12 * M;
+    pair_write(p, 1, 20 * M, false);
+    expect_out(p, 1, 12);
+    p->now += RTT;
+    ack(p, 1, SEGS(2, 10), NONE, NONE);
+    expect_out(p, 1, 1);
+    expect_out(p, 13, 2);
+    p->now += RTT / 32;
+    ack(p, 1, SEGS(2, 12), NONE, NONE);
+    expect_out(p, 15, 2); /* joins 13 and 14, which now seem to have left after 1 */
+    p->now += RTT - RTT / 32;
+    ack(p, 1, SEGS(13, 14), SEGS(2, 12), NONE);
+    cr_assert_eq(p->e[1].stats.rack_rtx_lost, 0);
+    ack(p, 14, NONE, NONE, NONE);
+    cr_assert_eq(p->e[1].stats.rack_rtx_lost, 0);
+    pair_free(p);
+}
+
 /* Req RFC8985-6.2: The first transmission arrives after all, just when its retransmission has left: that is no news of the latter's
  * time, and what left between the two is not lost for it. */
 Test(rack, an_ack_of_the_first_transmission_is_not_taken_for_the_second)
