@@ -242,6 +242,10 @@ int xp_relay_getsockopt(int fd, uint64_t w, int level, int name, void *val, sock
         return xtcp_getsockopt(xp_x(w), xp_sock(w), level, name, val, len);
     if (level == IPPROTO_TCP && (name == TCP_INFO || name == TCP_CONGESTION))
         return -ENOPROTOOPT; /* only the daemon could tell */
+    if (level == IPPROTO_IP && name == IP_OPTIONS && val && len) {
+        *len = 0; /* none: sshd turns away who sends some */
+        return 0;
+    }
     if (level == IPPROTO_TCP || level == IPPROTO_IP)
         return put_int(0, val, len);
     return xp_real.getsockopt(fd, level, name, val, len) < 0 ? -errno : 0;

@@ -115,7 +115,7 @@ load_start() {
 # Until a hundred more have been served.
 load_more() {
     local goal=$(($(load_count) + 100))
-    xt_wait_for 30 load_reached "$goal" || { echo "the load came to a halt"; cat "$DIR/load.log"; return 1; }
+    xt_wait_for 30 load_reached "$goal" || { echo "the load came to a halt"; ctl list; cat "$DIR/load.log"; return 1; }
 }
 load_count() { stat -c %s "$DIR/enough.count" 2>/dev/null || echo 0; }
 load_reached() { [ "$(load_count)" -ge "$1" ] || xt_gone "$LOAD_PID"; }

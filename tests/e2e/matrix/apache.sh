@@ -3,6 +3,7 @@
 # apache with the event and the prefork module: files, a graceful restart under load.
 commands="apache2 curl"
 mods=/usr/lib/apache2/modules
+resumed() { [ "$(grep -c 'resuming normal operations' "$DIR/$1/error.log")" -ge "$2" ]; }
 one_mpm() {
     mkdir -p "$DIR/$1"
     cat >"$DIR/$1/conf" <<CONF
@@ -26,7 +27,7 @@ CONF
     load_start
     load_more
     kill -USR1 "$SERVE_PID"
-    xt_wait_for 20 grep -q 'resuming normal operations.*' <(tail -n +2 "$DIR/$1/error.log") || :
+    xt_wait_for 20 resumed "$1" 2 || { echo "no restart"; cat "$DIR/$1/error.log"; return 1; }
     load_more
     load_more
     load_end
