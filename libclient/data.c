@@ -3,7 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "libclient/internal.h"
+#include "libclient/fastopen.h"
 
 #define CHUNK 65536u /* published at a time, so that the daemon sends while the next is copied */
 #define OOBINLINE(sl) ((sl)->optval_more[XT_SO_OOBINLINE - 11])
@@ -45,8 +45,19 @@ static void copy(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct c
 
 /* ---- send ---- */
 
-static void publish_tx(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head, bool urgent)
+/* MSG_MORE goes with what is written last. The daemon loads it after tx_head: it may hear of it early, never late. */
+static void publish_more(struct xt_slot *sl, int flags)
 {
+    if (flags & MSG_MORE)
+        atomic_fetch_or(&sl->want, (uint32_t)XT_WANT_MORE);
+    else if (atomic_load_explicit(&sl->want, memory_order_relaxed) & XT_WANT_MORE)
+        atomic_fetch_and(&sl->want, ~(uint32_t)XT_WANT_MORE);
+}
+
+static void publish_tx(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head, int flags)
+{
+    bool urgent = flags & MSG_OOB;
+    publish_more(sl, flags);
     atomic_store_explicit(&sl->tx_head, head, memory_order_release); /* the bytes are written: pairs with the daemon */
     if (urgent)
         atomic_store_explicit(&sl->tx_urg, head, memory_order_release); /* after tx_head: the daemon loads it first */
@@ -56,7 +67,7 @@ static void publish_tx(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head,
 }
 
 /* Puts as much as there is room for into the ring; the lock is held. */
-static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, bool urgent)
+static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, int flags)
 {
     size_t done = 0;
     while (done < len) {
@@ -67,7 +78,7 @@ static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, 
             break;
         copy(x->base + sl->tx_off, sl->tx_size, head, n, c, true);
         done += n;
-        publish_tx(x, s, sl, head + n, urgent && done == len);
+        publish_tx(x, s, sl, head + n, done == len ? flags : flags & ~MSG_OOB);
     }
     return done;
 }
@@ -83,7 +94,7 @@ static int send_error(struct xt_slot *sl, bool take)
 {
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
     int err;
-    if (cond & XT_COND_CONNECTING)
+    if (cond & (XT_COND_CONNECTING | XT_COND_DEFERRED))
         return 0;
     if ((err = pending_error(sl, take)))
         return -err;
@@ -102,8 +113,7 @@ static bool can_send(struct xt_slot *sl, void *unused)
 }
 
 /* One go with the lock held; `first`: nothing was sent before. Returns bytes, 0 for "no room", or a negative errno. */
-static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, bool urgent,
-                        bool first)
+static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, int flags, bool first)
 {
     int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->tx_lock) : -ECONNABORTED;
     if (rc < 0)
@@ -111,21 +121,42 @@ static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct cursor
     rc = send_error(sl, first);
     ssize_t n = rc;
     if (rc == 0 && !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_CONNECTING))
-        n = (ssize_t)fill(x, s, sl, c, len, urgent);
+        n = (ssize_t)fill(x, s, sl, c, len, flags);
     xtcp_unlock(&sl->tx_lock);
     return n;
 }
 
-XTCP_API ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
+/* Past `done` bytes of the `n` pieces. */
+static void skip(struct cursor *c, int n, size_t done)
+{
+    for (; n > 0 && done >= c->iov->iov_len; n--)
+        done -= c->iov++->iov_len;
+    c->off = n > 0 ? done : 0;
+}
+
+ssize_t xtcp_put(struct xtcp *x, int s, struct xt_slot *sl, const struct iovec *iov, int n, size_t max)
+{
+    struct cursor c = {iov, n, 0};
+    size_t len = total(iov, n);
+    int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->tx_lock) : -ECONNABORTED;
+    if (rc < 0)
+        return rc;
+    size_t done = fill(x, s, sl, &c, len < max ? len : max, 0);
+    xtcp_unlock(&sl->tx_lock);
+    return (ssize_t)done;
+}
+
+ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int flags, ssize_t sent)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
     struct cursor c = {iov, n, 0};
-    size_t len = total(iov, n), done = 0;
-    if (!sl)
-        return -EBADF;
+    size_t len = total(iov, n), done = sent > 0 ? (size_t)sent : 0;
+    if (sent < 0 || (done > 0 && (done == len || !xtcp_blocking(sl, flags))))
+        return sent;
+    skip(&c, n, done);
     uint64_t deadline = xtcp_blocking(sl, flags) ? xtcp_deadline(sl->sndtimeo_ms) : 0;
     for (;;) {
-        ssize_t r = try_send(x, s, sl, &c, len - done, flags & MSG_OOB, done == 0);
+        ssize_t r = try_send(x, s, sl, &c, len - done, flags, done == 0);
         if (r > 0)
             done += (size_t)r;
         if (r < 0 || done == len)
@@ -140,6 +171,17 @@ XTCP_API ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int 
         if (rc < 0)
             return done ? (ssize_t)done : rc;
     }
+}
+
+XTCP_API ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    struct xtcp_cmd c = {0};
+    if (!sl)
+        return -EBADF;
+    if (!(atomic_load_explicit(&sl->cond, memory_order_relaxed) & XT_COND_DEFERRED))
+        return xtcp_send_on(x, s, iov, n, flags, 0);
+    return xtcp_send_on(x, s, iov, n, flags, xtcp_fastopen_send(x, s, iov, n, flags & ~MSG_FASTOPEN, &c));
 }
 
 XTCP_API ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, int flags)
@@ -214,7 +256,7 @@ static int nothing_to_read(struct xt_slot *sl, bool take)
         return -err;
     if (cond & XT_COND_RDHUP)
         return xtcp_is_failed(sl, cond) ? -ENOTCONN : 0;
-    return cond & (XT_COND_CONNECTED | XT_COND_CONNECTING) ? 1 : -ENOTCONN;
+    return cond & (XT_COND_CONNECTED | XT_COND_CONNECTING | XT_COND_DEFERRED) ? 1 : -ENOTCONN;
 }
 
 struct recv_op {
@@ -376,7 +418,9 @@ XTCP_API int xtcp_commit(struct xtcp *x, int s, size_t n)
     if (n > xtcp_tx_free(sl))
         return -EINVAL;
     if (n)
-        publish_tx(x, s, sl, atomic_load_explicit(&sl->tx_head, memory_order_relaxed) + n, false);
+        publish_tx(x, s, sl, atomic_load_explicit(&sl->tx_head, memory_order_relaxed) + n, 0);
+    if (atomic_load_explicit(&sl->cond, memory_order_relaxed) & XT_COND_DEFERRED)
+        return xtcp_fastopen_go(x, s);
     return 0;
 }
 

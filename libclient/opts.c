@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "libclient/fastopen.h"
 #include "libclient/internal.h"
 #include "libclient/tcpinfo.h"
 #include "proto/xt_cc.h"
@@ -30,9 +31,7 @@ enum {
     MISC_TRANSPARENT = 0x4,
     MISC_NO_PORT = 0x8,
     MISC_BROADCAST = 0x10,
-    MISC_TIMESTAMP = 0x20,
-    MISC_FASTOPEN = 0x40,
-    MISC_FASTOPEN_CONNECT = 0x80,
+    MISC_TIMESTAMP = 0x20, /* 0x40 and 0x80: fastopen.h */
     MISC_RECVTOS = 0x100,
     MISC_RECVTTL = 0x200,
     MISC_PKTINFO = 0x400,
@@ -68,8 +67,6 @@ static const struct option {
     {IPPROTO_TCP, TCP_LINGER2, NUMBER, XT_SO_LINGER2, -1, 60, 60},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, NUMBER, XT_SO_DEFER_ACCEPT, 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_SYNCNT, IGNORED, 0, 1, 127, 6},
-    {IPPROTO_TCP, TCP_FASTOPEN, BIT, MISC_FASTOPEN, 0, 0, 0},
-    {IPPROTO_TCP, TCP_FASTOPEN_CONNECT, BIT, MISC_FASTOPEN_CONNECT, 0, 0, 0},
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT, IGNORED, 0, 0, 0, -1},
     {IPPROTO_TCP, TCP_WINDOW_CLAMP, IGNORED, 0, 0, 0, 0},
     {IPPROTO_IP, IP_TOS, NUMBER, XT_SO_TOS, 0, 255, 0},
@@ -166,6 +163,8 @@ static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, in
     int v = 0;
     if (val)
         memcpy(&v, val, len < sizeof v ? len : sizeof v);
+    if (level == IPPROTO_TCP && xtcp_fastopen_setsockopt(x, s, name, val, len, rc))
+        return true;
     if (level == IPPROTO_IP && name == IP_OPTIONS)
         *rc = set_ip_options(x, s, val, len);
     else if (level == IPPROTO_TCP && name == TCP_CONGESTION)
@@ -398,6 +397,9 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
         return -EFAULT;
     if ((int)*len < 0)
         return -EINVAL;
+    int rc;
+    if (level == IPPROTO_TCP && xtcp_fastopen_getsockopt(x, s, name, val, len, &rc))
+        return rc;
     if (level == IPPROTO_TCP) {
         if (name == TCP_INFO)
             return get_info(x, s, val, len);
@@ -415,7 +417,7 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
     if (level == SOL_SOCKET && name == SO_ERROR && !xtcp_alive(x))
         return give_int(val, len, ECONNABORTED);
     if (level == SOL_SOCKET) {
-        int rc = get_socket(x, sl, name, val, len);
+        rc = get_socket(x, sl, name, val, len);
         if (rc != -ENOPROTOOPT)
             return rc;
     }

@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 2u
+#define XT_ABI_VERSION 3u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 64u            /* of one family, at a time */
 #define XT_MAX_WAITERS 1024u        /* of one family, at a time */
@@ -81,13 +81,25 @@ enum xt_op {
     XT_OP_SOCKET,   /* result: the new slot's index; the caller's proc holds it */
     XT_OP_BIND,     /* addr, port; arg[0]: SO_REUSEADDR. The bound end point is in slot.local */
     XT_OP_LISTEN,   /* arg[0]: backlog */
-    XT_OP_CONNECT,  /* addr, port: 0 when the SYN is on its way; the outcome comes as an event */
+    XT_OP_CONNECT,  /* addr, port, arg[0]: XT_CONNECT_*; 0 when the SYN is on its way, the outcome comes as an event */
     XT_OP_SHUTDOWN, /* arg[0]: SHUT_RD, SHUT_WR, SHUT_RDWR */
     XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value */
     XT_OP_INFO,     /* data: struct xt_tcp_info_abi */
     XT_OP_NEWS,     /* wakes all subscribers of the slot */
     XT_OP_GETOPT,   /* arg[0]: enum xt_opt, one whose value is data; result: its length, value in data */
+    XT_OP_FO_KEYS, /* Fast Open keys of a listener. arg[0]: number to set, from data; 0: gives them in data; result: number */
     XT_OP_MAX
+};
+
+/* XT_OP_CONNECT, arg[0]: Fast Open (RFC 7413). */
+enum {
+    /* Asks for a cookie. When one is known, the result is the number of bytes that fit the SYN, which waits with cond
+     * XT_COND_DEFERRED: the client writes to the ring, then gives the command again with GO. Given again without, it
+     * answers the same. */
+    XT_CONNECT_FASTOPEN = 0x1,
+    XT_CONNECT_MUST = 0x2,      /* with it: -EOPNOTSUPP where Fast Open is switched off */
+    XT_CONNECT_NO_COOKIE = 0x4, /* with it: data without a cookie */
+    XT_CONNECT_GO = 0x8,        /* alone */
 };
 
 /* Options that the daemon must know of; the rest is the library's. */
@@ -109,18 +121,24 @@ enum xt_opt {
     XT_SO_DEFER_ACCEPT, /* seconds */
     XT_SO_TOS,
     XT_SO_TTL,
-    XT_SO_CONGESTION, /* enum xt_cc_id; from here on not in optval */
-    XT_SO_RECVERR,    /* ICMP errors are told at once */
-    XT_SO_IP_OPTIONS, /* SETOPT: arg[1] is the length, data the options as IP_OPTIONS has them */
+    XT_SO_CONGESTION,         /* enum xt_cc_id; from here on not in optval */
+    XT_SO_RECVERR,            /* ICMP errors are told at once */
+    XT_SO_IP_OPTIONS,         /* SETOPT: arg[1] is the length, data the options as IP_OPTIONS has them */
+    XT_SO_FASTOPEN,           /* a listener's limit of pending ones; 0: none */
+    XT_SO_FASTOPEN_CONNECT,   /* kept by the library; tells only whether it may be set */
+    XT_SO_FASTOPEN_NO_COOKIE, /* likewise, and for a listener */
     XT_SO_MAX
 };
 
-/* As struct xt_tcp_info of the daemon; times in microseconds, sizes in bytes. */
+/* As struct xt_tcp_info of the daemon; times in microseconds, sizes in bytes but for unacked, sacked, lost and rexmit:
+ * segments. */
 struct xt_tcp_info_abi {
     uint32_t state, ca_state, options, snd_wscale, rcv_wscale, backoff, probes, snd_mss, rcv_mss;
     uint32_t rto, ato, srtt, rttvar, min_rtt, cwnd, ssthresh, snd_wnd, rcv_wnd;
     uint32_t unacked, sacked, lost, retrans, last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms;
-    uint32_t cc; /* enum xt_cc_id; before the connection is open, what it will be */
+    uint32_t cc;       /* enum xt_cc_id; before the connection is open, what it will be */
+    uint32_t fo;       /* Fast Open: 1 the SYN's data was taken; bits 1 and 2: why not, as Linux numbers it */
+    uint32_t fo_limit; /* and of a listener */
     uint64_t bytes_sent, bytes_retrans, bytes_acked, bytes_received, segs_out, segs_in;
     uint32_t timeouts, rate_limited, advmss, pmtu, rexmit, notsent, reordering,
         ecn; /* ecn: 1 in use, 2 a mark was seen */
@@ -128,7 +146,7 @@ struct xt_tcp_info_abi {
     uint32_t rtos, rto_spells, rto_ms, busy_ms, rwnd_ms, sndbuf_ms, rsv;
     uint64_t pacing_rate, delivery_rate;
 };
-static_assert(sizeof(struct xt_tcp_info_abi) == 256, "xt_tcp_info_abi");
+static_assert(sizeof(struct xt_tcp_info_abi) == 264, "xt_tcp_info_abi");
 
 struct xt_waiter {
     _Atomic uint32_t sleeping; /* set by the client before it sleeps, taken (exchanged with 0) by who wakes it */
@@ -144,8 +162,7 @@ struct xt_waiter {
     uint16_t port, rsv1;
     struct xt_addr addr;
     uint64_t arg[2];
-    uint8_t rsv2[8];
-    uint8_t data[256];
+    uint8_t data[264];
 };
 static_assert(sizeof(struct xt_waiter) == 384, "xt_waiter");
 static_assert(offsetof(struct xt_waiter, cmd_seq) == 64, "xt_waiter.cmd_seq");
@@ -162,6 +179,7 @@ enum {
     XT_COND_LISTEN = 0x40,
     XT_COND_CONNECTING = 0x80, /* SYN_SENT */
     XT_COND_FIN = 0x100,       /* the peer's FIN came */
+    XT_COND_DEFERRED = 0x200,  /* as CONNECTING, but the SYN waits for data */
 };
 
 /* xt_slot.oflags, beside the O_ flags. */
@@ -174,6 +192,7 @@ enum {
 enum {
     XT_WANT_SPACE =
         0x1, /* a send found the ring full: wake me when a third is free; cleared by the daemon (fetch_and) */
+    XT_WANT_MORE = 0x2, /* what was written last came with MSG_MORE: a segment that it does not fill may wait */
 };
 
 struct xt_slot {

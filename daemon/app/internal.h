@@ -51,7 +51,8 @@ struct xt_pslot {
     int32_t linger; /* SO_LINGER: -1 off, else seconds */
     uint32_t sndbuf, rcvbuf;
     uint16_t maxseg;
-    struct xt_ipopt ipopt; /* IP_OPTIONS for a connection to come */
+    struct xt_fo_listen fo; /* Fast Open, as set: limit, keys, no_cookie */
+    struct xt_ipopt ipopt;  /* IP_OPTIONS for a connection to come */
     /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
     uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
     uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
@@ -223,6 +224,10 @@ bool xt_app_admit_open(void *arg, const struct xt_conn *listener);
 /* ---- cmd.c ---- */
 
 void xt_app_cmd(struct xt_session *s, uint32_t waiter);
+/* Fast Open keys of a listener (xt_op). */
+int xt_app_cmd_fo_keys(struct xt_session *s, uint32_t i, uint64_t set, struct xt_waiter *box);
+/* Fast Open's part of XT_OP_SETOPT: 0, -EINVAL (too late), -EOPNOTSUPP (switched off). */
+int xt_app_fo_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t v);
 /* ipopt.c: IP_OPTIONS. `raw` is the client's. Returns 0 or -EINVAL. */
 int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volatile uint8_t *raw, uint64_t len);
 /* Writes the options to `out` (XT_IPOPT_MAX bytes); returns how many bytes. */

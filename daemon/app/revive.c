@@ -71,7 +71,7 @@ static void lost(struct xt_session *s, uint32_t i)
     }
     p->kind = XT_SLOT_DEAD;
     p->conn = XT_NO_CONN;
-    p->cond &= ~(uint32_t)XT_COND_CONNECTING;
+    p->cond &= ~(uint32_t)(XT_COND_CONNECTING | XT_COND_DEFERRED);
     p->cond |= XT_COND_RDHUP | XT_COND_WRSHUT | XT_COND_HUP | (p->pending_error ? XT_COND_ERROR : 0u);
     if (p->queued && p->pending) { /* nobody will ever accept it */
         p->queued = p->pending = false;
@@ -79,15 +79,21 @@ static void lost(struct xt_session *s, uint32_t i)
     }
 }
 
+/* Fit for the accept queue. */
+static bool is_open(const struct xt_conn *c)
+{
+    return c->state > XT_SYN_RECV || (c->state == XT_SYN_RECV && (c->fo & XT_FO_CHILD));
+}
+
 static uint32_t conditions(const struct xt_pslot *p, const struct xt_conn *c)
 {
-    uint32_t cond = p->cond & ~(uint32_t)XT_COND_CONNECTING;
+    uint32_t cond = p->cond & ~(uint32_t)(XT_COND_CONNECTING | XT_COND_DEFERRED);
     if (c->state == XT_SYN_SENT)
-        cond |= XT_COND_CONNECTING;
-    else if (c->state != XT_SYN_RECV)
+        cond |= c->fo & XT_FO_DEFER ? XT_COND_DEFERRED : XT_COND_CONNECTING;
+    else if (is_open(c))
         cond |= XT_COND_CONNECTED;
     if (c->cflags & XT_CF_FIN_RCVD)
-        cond |= XT_COND_RDHUP;
+        cond |= XT_COND_RDHUP | XT_COND_FIN;
     if (c->rx_urg != p->rx_urg)
         cond |= XT_COND_URGENT;
     if (c->err && !(cond & XT_COND_ERROR))
@@ -188,7 +194,7 @@ static void take_child(struct xt_session *s, uint32_t i)
         return;
     if (!p->pending) {
         p->queued = false;
-    } else if (c && c->state != XT_SYN_RECV && xt_app_listener_of(a, c, &ls, &li)) {
+    } else if (c && is_open(c) && xt_app_listener_of(a, c, &ls, &li)) {
         xt_app_child_ready(a, c);
     } else if (!c || c->state != XT_SYN_RECV) {
         p->queued = p->pending = false;

@@ -163,6 +163,7 @@ static bool pull_tx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh
     p->tx_head = head;
     if (p->cond & XT_COND_WRSHUT)
         return true;
+    xt_stack_more(st, c, (atomic_load_explicit(&sh->want, memory_order_relaxed) & XT_WANT_MORE) != 0);
     if (urgent)
         xt_stack_wrote(st, c, urg, true, s->app->now_us);
     c = xt_app_conn(s, p);

@@ -107,6 +107,8 @@ int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local
         xt_ipopts_set(s, c, o, true);
     if (prep)
         prep(arg, c);
+    if (c->fo)
+        xt_fastopen_connect(s, c);
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     *out = c;
     uint32_t ev = xt_tcp_connect(c, &ctx, iss);
@@ -122,6 +124,25 @@ void xt_stack_wrote(struct xt_stack *s, struct xt_conn *c, uint64_t tx_head, boo
         return;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_wrote(c, &ctx, tx_head, urgent));
+}
+
+void xt_stack_more(struct xt_stack *s, struct xt_conn *c, bool more)
+{
+    if (!(c->cflags & XT_CF_MORE) == !more)
+        return;
+    xt_conn_begin(s, c);
+    xt_tcp_more(c, more);
+    xt_conn_end(s);
+}
+
+void xt_stack_push(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
+{
+    s->now = now_us;
+    if (c->state == XT_CLOSED)
+        return;
+    xt_conn_begin(s, c);
+    xt_tcp_push(c);
+    xt_conn_after(s, c, 0);
 }
 
 void xt_stack_consumed(struct xt_stack *s, struct xt_conn *c, uint64_t rx_tail, uint64_t now_us)

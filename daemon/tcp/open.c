@@ -62,6 +62,10 @@ static void start(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t iss)
 uint32_t xt_tcp_connect(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t iss)
 {
     start(c, ctx, iss);
+    if (c->fo & XT_FO_DEFER) {
+        c->snd_nxt = iss;
+        c->pending = 0;
+    }
     ctx->stats->active_opens++;
     return xt_fsm_post(c, ctx, XT_FSM_ACTIVE_OPEN);
 }
@@ -155,7 +159,8 @@ uint32_t xt_open_established(struct xt_conn *c, const struct xt_tcp_ctx *ctx, en
     c->timer[XT_TIMER_RTO] = 0;
     c->backoff = c->timeouts = 0;
     c->pending &= (uint16_t)~XT_PEND_SYN;
-    xt_open_ready(c, ctx);
+    if (!(c->fo & XT_FO_CHILD)) /* which was ready before, and may have data in flight */
+        xt_open_ready(c, ctx);
     if (c->cflags & XT_CF_SHUT)
         ev |= xt_fsm_post(c, ctx, XT_FSM_CLOSE);
     return ev;

@@ -135,7 +135,7 @@ void xt_in_text(struct xt_in *in)
     struct xt_conn *c = in->c;
     if (in->len == 0)
         return;
-    if ((c->state != XT_ESTABLISHED && c->state != XT_FIN_WAIT1 && c->state != XT_FIN_WAIT2) ||
+    if ((c->state != XT_ESTABLISHED && c->state != XT_FIN_WAIT1 && c->state != XT_FIN_WAIT2 && !xt_fo_early(c)) ||
         ((c->cflags & XT_CF_FIN_SEEN) && xt_seq_gt(in->seq + in->len, c->rcv_fin))) {
         in->ctx->stats->drop_after_fin++;
         return;

@@ -31,6 +31,7 @@ enum {
     XT_EV_ADVISE = 0x400,    /* R1 retransmissions: the path may be dead, ask the neighbour again (MUST-20) */
     XT_EV_SOFT = 0x800,      /* conn->soft_err was set: the network has a problem that may pass (SHLD-25) */
     XT_EV_SOFT_ERROR = 0x1000, /* likewise, and the application wants to know at once (IP_RECVERR, SHLD-20) */
+    XT_EV_FASTOPEN = 0x2000,   /* in SYN_RECV, but may be accepted and used as if it were ESTABLISHED (RFC 7413) */
 };
 
 /* What a call runs in. All pointers are borrowed for the call. */
@@ -124,6 +125,13 @@ uint32_t xt_tcp_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* SEND: the application has put bytes into the send ring up to stream offset `tx_head` (checked by the caller:
  * c->tx_head <= tx_head <= c->tx_una + c->tx_size). With `urgent`, the urgent mark moves to tx_head (MUST-30). */
 uint32_t xt_tcp_wrote(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint64_t tx_head, bool urgent);
+
+/* Before xt_tcp_wrote(): more is to follow at once (MSG_MORE), a segment that is not full may wait for it. Until the next segment
+ * from the peer, the next write without it, or for as long as TCP_CORK waits. */
+void xt_tcp_more(struct xt_conn *c, bool more);
+
+/* What is queued goes now, TCP_CORK or not: TCP_NODELAY was set. */
+void xt_tcp_push(struct xt_conn *c);
 
 /* RECEIVE: the application has consumed the receive ring up to stream offset `rx_tail` (checked by the caller:
  * c->rx_tail <= rx_tail <= c->rx_head). May open the window (an update is sent by output when silly-window avoidance

@@ -66,7 +66,7 @@ void app_events(struct net *n, struct sim_conn *c, uint32_t ev)
     log_events(n, c, ev);
     if (!c->app || c->round != n->round)
         return;
-    if (ev & XT_EV_CONNECTED)
+    if (ev & (XT_EV_CONNECTED | XT_EV_FASTOPEN))
         a->connected = true;
     if (ev & XT_EV_PEER_FIN)
         a->eof = true;
@@ -76,7 +76,7 @@ void app_events(struct net *n, struct sim_conn *c, uint32_t ev)
         return;
     if ((ev & (XT_EV_READABLE | XT_EV_PEER_FIN)) && a->next_read == NEVER)
         a->next_read = soon(n, a);
-    if ((ev & (XT_EV_WRITABLE | XT_EV_CONNECTED)) && a->next_write == NEVER)
+    if ((ev & (XT_EV_WRITABLE | XT_EV_CONNECTED | XT_EV_FASTOPEN)) && a->next_write == NEVER)
         a->next_write = soon(n, a);
 }
 

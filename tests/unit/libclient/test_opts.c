@@ -260,23 +260,19 @@ static void tell_if_in_flight(void *arg)
 static bool told(void *arg)
 {
     struct report *r = arg;
+    xtcp_send(r->p->x, r->p->a, "", 1, MSG_DONTWAIT); /* its ACK is delayed, when the quick ones are used up */
     daemon_call(&r->p->d, tell_if_in_flight, r);
     return r->told;
 }
 
-/* Req SHLD-20: an application may have ICMP errors reported at once (IP_RECVERR), as SO_ERROR and POLLERR, and not have them
- * reported, which is the default; they end nothing and are remembered in both cases. */
+/* Req SHLD-20: an application may have ICMP errors reported at once (IP_RECVERR), as POLLERR and by the next call, and not have
+ * them reported, which is the default; they end nothing, and SO_ERROR tells of them once in both cases, as on Linux. */
 Test(opts, recverr)
 {
-    static char text[65536];
     struct pair p;
     char c;
     pair_start(&p, NULL);
     pair_connect(&p);
-    size_t sent = 0;
-    ssize_t n;
-    while ((n = xtcp_send(p.x, p.a, text, sizeof text, MSG_DONTWAIT)) > 0 || sent < sizeof text + 1000)
-        sent += n > 0 ? (size_t)n : 0; /* more than the other end takes: a zero-window probe will be in flight */
     for (int on = 0; on <= 1; on++) {
         struct report r = {.p = &p};
         cr_assert_eq(get(&p, p.a, IPPROTO_IP, IP_RECVERR), 0);
@@ -286,12 +282,10 @@ Test(opts, recverr)
         cr_assert(r.open);
         daemon_stats(&p.d); /* a round of the data plane later all is published */
         cr_assert_eq((xtcp_mask(p.x, p.a) & POLLERR) != 0, on);
-        cr_assert_eq(get(&p, p.a, SOL_SOCKET, SO_ERROR), on ? EHOSTUNREACH : 0);
+        cr_assert_eq(get(&p, p.a, SOL_SOCKET, SO_ERROR), EHOSTUNREACH);
         cr_assert_eq(get(&p, p.a, SOL_SOCKET, SO_ERROR), 0);
     }
     cr_assert_eq(get(&p, p.a, IPPROTO_IP, IP_RECVERR), 1);
     cr_assert_eq(xtcp_recv(p.x, p.a, &c, 1, MSG_ERRQUEUE), -EAGAIN);
-    for (size_t k = 0; k < sent; k += (size_t)n)
-        cr_assert_gt(n = xtcp_recv(p.x, p.b, text, sizeof text, 0), 0);
     pair_stop(&p);
 }
