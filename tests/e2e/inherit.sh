@@ -259,11 +259,13 @@ import array, os, socket, sys
 if len(sys.argv) == 1: # a program of its own, with a family of its own
     u = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     u.connect("pass.sock")
-    _, fds, _, _ = socket.recv_fds(u, 10, 2)
-    l, c = [socket.socket(fileno=fd) for fd in fds]
+    _, fds, _, _ = socket.recv_fds(u, 10, 3)
+    l, c, b = [socket.socket(fileno=fd) for fd in fds]
     assert c.family == socket.AF_INET and c.getpeername()[1] and l.getsockname()[1] == 7051
-    for i in range(2):
-        s = c if i == 0 else l.accept()[0]
+    assert b.getsockname()[1] == 7054
+    b.listen()
+    for i in range(3):
+        s = c if i == 0 else (l if i == 1 else b).accept()[0]
         while data := s.recv(65536):
             s.sendall(data)
         s.close()
@@ -274,7 +276,10 @@ u.listen()
 l = socket.create_server(("", 7051))
 other, _ = u.accept()
 c, _ = l.accept()
-socket.send_fds(other, [b"x"], [l.fileno(), c.fileno()])
+b = socket.socket() # bound only: its new owner listens
+b.bind(("", 7054))
+socket.send_fds(other, [b"x"], [l.fileno(), c.fileno(), b.fileno()])
+b.close()
 c.close()
 l.close()
 other.recv(1) # until the other one ends
@@ -284,6 +289,7 @@ xt_wait_for 5 test -S "$WORK/pass.sock"
 (cd "$WORK"; xt_spawn x "$WORK/pass2.log" env "${XTCP_ENV[@]}" python3 "$WORK/pass.py")
 expect "a connection passed on" "$WANT" "$(peer 7051 sha256sum <"$FILE")"
 expect "a listener passed on" "$WANT" "$(peer 7051 sha256sum <"$FILE")"
+expect "a bound socket passed on" "$WANT" "$(peer 7054 sha256sum <"$FILE")"
 
 # A program with sockets of its own waits for them and for one of another family's at once.
 cat >"$WORK/both.py" <<'PY'
