@@ -14,6 +14,7 @@
 #   same NAME GOT WANTED  a proof: complains and fails unless both are equal
 #   hash_of               the hash of the standard input, as in $WANT
 #   web NAME              nginx with $WORK/www on $HOST:$PORT
+# A job also says which commands it needs, and may name other rounds (rounds="kk xx").
 #   note TEXT             shown behind the round's result
 
 LIMIT=60

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# python: http.server, asyncio, socketserver with forks, multiprocessing; CPython's own tests that use the network (cpython.sh).
+# python: http.server, asyncio, a forking, a pre-forked and a selector server; threads and asyncio as clients.
 commands="/usr/bin/python3"
 py=/usr/bin/python3
 job() {
