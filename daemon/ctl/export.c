@@ -202,7 +202,7 @@ static int export_new(struct xt_exporter *x, uint32_t slot, struct xt_export **o
     e->home = x;
     e->slot = slot;
     e->b = e->kept = -1;
-    e->listener = xt_relay_cond(&x->relay, slot) & XT_COND_LISTEN;
+    e->listener = !(xt_relay_cond(&x->relay, slot) & (XT_COND_CONNECTED | XT_COND_CONNECTING | XT_COND_HUP));
     int rc = make_ends(e);
     if (rc == 0)
         rc = uv_poll_init(&x->ctl->loop, &e->poll, e->b);

@@ -28,7 +28,7 @@ struct xt_export {
     uint32_t slot;
     ino_t ino; /* of `a` */
     int b, kept;
-    bool listener;
+    bool listener;  /* or bound and about to be one: it has no bytes */
     bool wanted;    /* to be relayed */
     bool active;    /* the rings are the relay's */
     bool announced; /* their other users have been told */

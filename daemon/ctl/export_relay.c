@@ -143,7 +143,7 @@ static void pump(struct xt_export *e)
 
 void xt_export_activate(struct xt_export *e)
 {
-    if (e->active || e->listener) /* a listener has no bytes: it waits for who joins */
+    if (e->active || e->listener) /* it waits for who joins */
         return;
     e->wanted = true;
     if (!xt_relay_take(&e->home->relay, e->slot, e->home->left)) {

@@ -128,24 +128,31 @@ static uint64_t new_tag(const struct xp_set *s)
     return x ^ x >> 31;
 }
 
-/* Puts the descriptors that end a sleep into the kernel's set. */
-static int set_wire(struct xp_set *s, int epfd)
+static int add_own(int epfd, int fd, uint32_t events, uint64_t data)
 {
-    int fds[3] = {xtcp_waiter_fd(s->w), xtcp_control_fd(xp_ctxs[s->ctx]), s->kick};
+    struct epoll_event ev = {.events = events | EPOLLET, .data.u64 = data};
+    return xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+/* Puts the descriptors that end a sleep into the kernel's set: first that of the set itself, then those of a context. */
+static int wire_kick(struct xp_set *s, int epfd)
+{
+    s->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     s->tag = new_tag(s);
-    for (unsigned i = 0; i < 3; i++) {
-        struct epoll_event ev = {.events = i == 1 ? EPOLLET : EPOLLIN | EPOLLET, .data.u64 = s->tag + i};
-        if (xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, fds[i], &ev) < 0)
-            return -errno;
-    }
-    return 0;
+    return add_own(epfd, s->kick, EPOLLIN, s->tag);
+}
+
+static int wire_context(struct xp_set *s, int epfd, unsigned ctx)
+{
+    int rc = add_own(epfd, xtcp_waiter_fd(s->w[ctx]), EPOLLIN, s->tag + 1 + 2 * ctx);
+    return rc < 0 ? rc : add_own(epfd, xtcp_control_fd(xp_ctxs[ctx]), 0, s->tag + 2 + 2 * ctx);
 }
 
 /* After a fork the kernel's object is shared with the parent, whose waiter it wakes: the child makes a copy of its own. The
- * waiter itself is the child's by now (see xtcp_fork_child). */
+ * waiters themselves are the child's by now (see xtcp_fork_child). */
 static int set_adopt(struct xp_set *s, int epfd)
 {
-    int cloexec = xp_real.fcntl(epfd, F_GETFD), fresh = xp_real.epoll_create1(EPOLL_CLOEXEC), old = s->kick;
+    int cloexec = xp_real.fcntl(epfd, F_GETFD), fresh = xp_real.epoll_create1(EPOLL_CLOEXEC), old = s->kick, rc;
     s->fork_gen = xp_fork_gen;
     s->sleepers = 0;
     if (fresh < 0)
@@ -153,12 +160,15 @@ static int set_adopt(struct xp_set *s, int epfd)
     copy_members(epfd, fresh);
     xp_real.dup3(fresh, epfd, cloexec > 0 ? O_CLOEXEC : 0);
     xp_real.close(fresh);
-    if (!s->w)
+    if (!s->watched)
         return 0;
-    s->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    rc = wire_kick(s, epfd);
     xp_disown(old);
     xp_set_all_ready(s);
-    return set_wire(s, epfd);
+    for (unsigned i = 0; i < XP_CTXS; i++)
+        if (s->w[i] && rc == 0)
+            rc = wire_context(s, epfd, i);
+    return rc;
 }
 
 /* Gives the set a waiter of context `ctx`. With s->lock held. */
@@ -166,18 +176,15 @@ static int set_watch(struct xp_set *s, int epfd, unsigned ctx)
 {
     struct xtcp_waiter *w;
     int rc = s->fork_gen != xp_fork_gen ? set_adopt(s, epfd) : 0;
-    if (rc < 0 || (s->w && s->ctx == ctx))
+    if (rc < 0 || s->w[ctx])
         return rc;
     rc = xtcp_waiter_new(xp_ctxs[ctx], &w);
     if (rc < 0)
         return rc == -ENOBUFS ? -ENOSPC : rc;
-    if (s->kick < 0)
-        s->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    else
-        xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, s->kick, NULL);
-    /* A waiter of a daemon that has gone is left alone: some thread may be asleep on it. */
+    if (!s->watched)
+        rc = wire_kick(s, epfd);
     xp_set_use_waiter(s, w, ctx);
-    return set_wire(s, epfd);
+    return rc < 0 ? rc : wire_context(s, epfd, ctx);
 }
 
 static int descriptor_of(const struct xp_set *s)
@@ -226,7 +233,7 @@ void xp_sets_relayed(int fd)
         if ((it = xp_set_find(s, fd))) {
             give_to_kernel(s, fd, it);
             xp_set_del(s, fd);
-            if (s->w && s->sleepers)
+            if (s->watched && s->sleepers)
                 kick(s);
         }
         pthread_mutex_unlock(&s->lock);
@@ -251,11 +258,15 @@ void xp_sets_moved(int fd, uint64_t w)
     pthread_mutex_unlock(&sets_lock);
 }
 
-static void drop_waiter(struct xp_set *s)
+static void drop_waiters(struct xp_set *s)
 {
-    xtcp_waiter_free(s->w);
+    for (unsigned i = 0; i < XP_CTXS; i++) {
+        if (s->w[i])
+            xtcp_waiter_free(s->w[i]);
+        s->w[i] = NULL;
+    }
     xp_disown(s->kick);
-    s->w = NULL;
+    s->watched = false;
     s->kick = -1;
 }
 
@@ -271,10 +282,10 @@ void xp_epoll_closed(uint64_t w)
     if (--s->fds == 0) {
         xp_set_clear(s);
         s->life++;
-        if (s->w && s->sleepers == 0)
-            drop_waiter(s);
-        else if (s->w)
-            kick(s); /* the last of them drops it */
+        if (s->watched && s->sleepers == 0)
+            drop_waiters(s);
+        else if (s->watched)
+            kick(s); /* the last of them drops them */
     }
     pthread_mutex_unlock(&s->lock);
     pthread_mutex_unlock(&sets_lock);
@@ -332,7 +343,7 @@ static int set_ctl(struct xp_set *s, int epfd, int op, int fd, uint64_t w, const
         return -EINVAL;
     }
     /* Whoever sleeps must look at it; always for the first socket, as nobody counts as a sleeper before it. */
-    if (rc == 0 && s->w && (s->sleepers || s->nxtcp == 1))
+    if (rc == 0 && s->watched && (s->sleepers || s->nxtcp == 1))
         kick(s);
     return rc;
 }
@@ -399,13 +410,14 @@ static int drop_own(struct xp_set *s, struct epoll_event *evs, int r)
 {
     int n = 0;
     for (int i = 0; i < r; i++) {
-        if (evs[i].data.u64 == s->tag + 1) {
-            xtcp_check(xp_ctxs[s->ctx]);
+        uint64_t own = evs[i].data.u64 - s->tag;
+        if (own > 2 * XP_CTXS) {
+            evs[n++] = evs[i];
+        } else if (own && own % 2 == 0) { /* a control connection */
+            xtcp_check(xp_ctxs[own / 2 - 1]);
             pthread_mutex_lock(&s->lock);
             xp_set_all_ready(s);
             pthread_mutex_unlock(&s->lock);
-        } else if (evs[i].data.u64 - s->tag > 2) {
-            evs[n++] = evs[i];
         }
     }
     return n;
@@ -447,19 +459,52 @@ static int gather(struct xp_set *s, struct epoll_event *evs, int max)
     }
 }
 
-/* Ends a thread's sleep. What it took from the waiter must not leave other sleepers unwatched. */
+/* The waiters of a daemon that has gone have no news: its end comes as an event of its control connection. */
+static struct xtcp_waiter *waiter_at(const struct xp_set *s, unsigned i)
+{
+    return s->w[i] && xtcp_alive(xp_ctxs[i]) ? s->w[i] : NULL;
+}
+
+/* True when there are news already. */
+static bool prepare(const struct xp_set *s)
+{
+    bool news = false;
+    for (unsigned i = 0; i < XP_CTXS; i++) {
+        struct xtcp_waiter *w = waiter_at(s, i);
+        if (w && xtcp_waiter_prepare(w))
+            news = true;
+    }
+    return news;
+}
+
+/* Ends a thread's sleep. What it took from the waiters must not leave other sleepers unwatched. */
 static void woken(struct xp_set *s, unsigned life)
 {
     pthread_mutex_lock(&s->lock);
     s->sleepers--;
     if (s->life == life) {
-        xtcp_waiter_done(s->w);
-        if (s->sleepers && xtcp_waiter_prepare(s->w))
+        for (unsigned i = 0; i < XP_CTXS; i++)
+            if (s->w[i])
+                xtcp_waiter_done(s->w[i]);
+        if (s->sleepers && prepare(s))
             kick(s);
-    } else if (s->sleepers == 0 && s->w) {
-        drop_waiter(s);
+    } else if (s->sleepers == 0 && s->watched) {
+        drop_waiters(s);
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+/* Spinning is for one family; with more, news of the others would come late. */
+static bool spin(const struct xp_set *s)
+{
+    struct xtcp_waiter *only = NULL;
+    unsigned n = 0;
+    for (unsigned i = 0; i < XP_CTXS; i++)
+        if (waiter_at(s, i)) {
+            only = s->w[i];
+            n++;
+        }
+    return n == 1 && xtcp_waiter_spin(only);
 }
 
 static int sleep_in_kernel(struct xp_set *s, int epfd, struct epoll_event *evs, int max, int64_t end,
@@ -472,7 +517,7 @@ static int sleep_in_kernel(struct xp_set *s, int epfd, struct epoll_event *evs, 
     life = s->life;
     s->sleepers++;
     pthread_mutex_unlock(&s->lock);
-    if ((mask || !xtcp_waiter_spin(s->w)) && !xtcp_waiter_prepare(s->w))
+    if ((mask || !spin(s)) && !prepare(s))
         r = kernel_events(epfd, evs, max, xp_left(end, &ts), mask);
     woken(s, life);
     return r < 0 ? r : drop_own(s, evs, r);
@@ -510,7 +555,7 @@ static int wait_watched(struct xp_set *s, int epfd, struct epoll_event *evs, int
 {
     if (s->fork_gen != xp_fork_gen) {
         pthread_mutex_lock(&s->lock);
-        int rc = set_watch(s, epfd, s->ctx);
+        int rc = s->fork_gen != xp_fork_gen ? set_adopt(s, epfd) : 0;
         pthread_mutex_unlock(&s->lock);
         if (rc < 0)
             return rc;
@@ -528,11 +573,11 @@ static int wait_any(int epfd, struct epoll_event *evs, int max, const struct tim
     for (;;) {
         struct xp_set *s = set_of(xp_get(epfd));
         int r, n = 0;
-        if (s && s->w)
+        if (s && s->watched)
             return wait_watched(s, epfd, evs, max, timeout, mask);
         r = kernel_events(epfd, evs, max, timeout, mask);
         s = set_of(xp_get(epfd));
-        if (r < 0 || !s || !s->w)
+        if (r < 0 || !s || !s->watched)
             return r;
         n = drop_own(s, evs, r);
         if (n > 0 || (end != INT64_MAX && xp_now_ns() >= end))

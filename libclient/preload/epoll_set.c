@@ -65,9 +65,18 @@ struct xp_item *xp_set_find(const struct xp_set *s, int fd)
     return (uint32_t)fd < s->fd_cap ? s->by_fd[fd] : NULL;
 }
 
-static bool waiter_serves(const struct xp_set *s, uint64_t word)
+static struct xtcp_waiter *waiter_of(const struct xp_set *s, uint64_t word)
 {
-    return s->w && s->ctx == xp_ctxno(word);
+    return s->w[xp_ctxno(word)];
+}
+
+/* Socket numbers are a context's own: items of several may have the same. */
+static bool has_item(const struct xp_set *s, uint64_t word)
+{
+    const struct xp_item *it = s->by_sock[xp_value(word)];
+    while (it && xp_ctxno(it->word) != xp_ctxno(word))
+        it = it->same_sock;
+    return it != NULL;
 }
 
 static int link_sock(struct xp_set *s, struct xp_item *it)
@@ -79,8 +88,8 @@ static int link_sock(struct xp_set *s, struct xp_item *it)
     it->same_sock = s->by_sock[sock];
     s->by_sock[sock] = it;
     s->nxtcp++;
-    if (waiter_serves(s, it->word))
-        xtcp_waiter_sub(s->w, (int)sock);
+    if (waiter_of(s, it->word))
+        xtcp_waiter_sub(waiter_of(s, it->word), (int)sock);
     enqueue(s, it);
     return 0;
 }
@@ -93,8 +102,8 @@ static void unlink_sock(struct xp_set *s, struct xp_item *it)
         p = &(*p)->same_sock;
     *p = it->same_sock;
     s->nxtcp--;
-    if (!s->by_sock[sock] && waiter_serves(s, it->word))
-        xtcp_waiter_unsub(s->w, (int)sock);
+    if (waiter_of(s, it->word) && !has_item(s, it->word))
+        xtcp_waiter_unsub(waiter_of(s, it->word), (int)sock);
     dequeue(s, it);
 }
 
@@ -173,19 +182,26 @@ void xp_set_clear(struct xp_set *s)
     s->fd_cap = s->sock_cap = 0;
 }
 
+struct news {
+    struct xp_set *s;
+    unsigned ctx;
+};
+
 static void on_news(void *arg, uint32_t sock)
 {
-    struct xp_set *s = arg;
-    struct xp_item *it = sock < s->sock_cap ? s->by_sock[sock] : NULL;
+    struct news *n = arg;
+    struct xp_item *it = sock < n->s->sock_cap ? n->s->by_sock[sock] : NULL;
     for (; it; it = it->same_sock)
-        if (xp_ctxno(it->word) == s->ctx)
-            enqueue(s, it);
+        if (xp_ctxno(it->word) == n->ctx)
+            enqueue(n->s, it);
 }
 
 void xp_set_news(struct xp_set *s)
 {
-    if (s->w && xtcp_waiter_pending(s->w))
-        xtcp_waiter_take(s->w, on_news, s);
+    struct news n = {.s = s};
+    for (; n.ctx < XP_CTXS; n.ctx++)
+        if (s->w[n.ctx] && xtcp_waiter_pending(s->w[n.ctx]))
+            xtcp_waiter_take(s->w[n.ctx], on_news, &n);
 }
 
 void xp_set_all_ready(struct xp_set *s)
@@ -197,8 +213,8 @@ void xp_set_all_ready(struct xp_set *s)
 
 void xp_set_use_waiter(struct xp_set *s, struct xtcp_waiter *w, unsigned ctx)
 {
-    s->w = w;
-    s->ctx = ctx;
+    s->w[ctx] = w;
+    s->watched = true;
     for (uint32_t sock = 0; sock < s->sock_cap; sock++)
         for (struct xp_item *it = s->by_sock[sock]; it; it = it->same_sock)
             if (xp_ctxno(it->word) == ctx)

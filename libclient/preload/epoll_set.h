@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "libclient/preload/table.h"
 #include "libclient/xtcp.h"
 
 struct xp_item {
@@ -32,15 +33,16 @@ struct xp_set {
     struct xp_item **by_fd, **by_sock;
     uint32_t fd_cap, sock_cap;
     struct xp_item *ready, **ready_tail;
-    struct xtcp_waiter *w; /* NULL until the first xtcp socket comes */
-    unsigned ctx;          /* of the waiter */
-    unsigned sleepers;     /* threads in epoll_wait */
-    int kick;              /* an eventfd to wake sleepers with; with the waiter */
-    uint64_t tag;          /* data of the waiter's descriptor in the kernel's set; + 1: control descriptor; + 2: kick */
-    bool has_kernel;       /* the kernel's set may hold descriptors of the program */
-    unsigned calls;        /* since the kernel's set was looked at */
-    int64_t looked_ns;     /* when that was */
-    uint64_t moved;        /* word of a member that was found to be relayed, 0: none */
+    struct xtcp_waiter *w[XP_CTXS]; /* by context; NULL until its first socket comes */
+    bool watched;                   /* there is one */
+    unsigned sleepers;              /* threads in epoll_wait */
+    int kick;                       /* an eventfd to wake sleepers with; with the first waiter */
+    /* Data in the kernel's set, of kick; + 1, + 2: of context 0's waiter and control descriptor; and so on. */
+    uint64_t tag;
+    bool has_kernel;   /* the kernel's set may hold descriptors of the program */
+    unsigned calls;    /* since the kernel's set was looked at */
+    int64_t looked_ns; /* when that was */
+    uint64_t moved;    /* word of a member that was found to be relayed, 0: none */
 };
 
 void xp_set_init(struct xp_set *s);
@@ -56,11 +58,11 @@ int xp_set_del(struct xp_set *s, int fd);
 /* An undecided item becomes the xtcp socket of `word`. 0, -ENOENT, -ENOMEM. */
 int xp_set_move(struct xp_set *s, int fd, uint64_t word);
 
-/* Takes the waiter's news. */
+/* Takes the waiters' news. */
 void xp_set_news(struct xp_set *s);
 /* Puts every xtcp socket on the ready list: after a fork or when the daemon has gone. */
 void xp_set_all_ready(struct xp_set *s);
-/* Subscribes every xtcp socket with a new waiter of context `ctx`. */
+/* Subscribes every xtcp socket of context `ctx` with its new waiter. */
 void xp_set_use_waiter(struct xp_set *s, struct xtcp_waiter *w, unsigned ctx);
 /* Fills at most `max` events; each item at most once. Stops at a socket that is relayed since: s->moved. */
 int xp_set_collect(struct xp_set *s, struct epoll_event *evs, int max);

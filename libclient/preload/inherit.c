@@ -55,18 +55,20 @@ void xp_expose(int fd)
         xp_go_over(w);
 }
 
-static bool is_listening(uint64_t w)
+/* Listening, or about to: node's workers are given bound sockets and listen themselves. */
+static bool is_bound(uint64_t w)
 {
-    int on = 0;
-    socklen_t len = sizeof on;
-    return xtcp_alive(xp_x(w)) && xtcp_getsockopt(xp_x(w), xp_sock(w), SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on;
+    struct sockaddr_in in = {0};
+    socklen_t len = sizeof in;
+    return xtcp_alive(xp_x(w)) && xtcp_getsockname(xp_x(w), xp_sock(w), (struct sockaddr *)&in, &len) == 0 &&
+           in.sin_port != 0;
 }
 
 /* Makes the descriptor one that the next program can use, should it want to. */
 static void hand_on(int fd, uint64_t w)
 {
     int a;
-    if (xp_flags(w) & XP_F_PAIR || !(is_connected(w) || is_listening(w)))
+    if (xp_flags(w) & XP_F_PAIR || !(is_connected(w) || is_bound(w)))
         return;
     a = xtcp_export(xp_x(w), xp_sock(w), false);
     if (a < 0)
@@ -242,6 +244,10 @@ int xp_relay_getsockopt(int fd, uint64_t w, int level, int name, void *val, sock
         return xtcp_getsockopt(xp_x(w), xp_sock(w), level, name, val, len);
     if (level == IPPROTO_TCP && (name == TCP_INFO || name == TCP_CONGESTION))
         return -ENOPROTOOPT; /* only the daemon could tell */
+    if (level == IPPROTO_IP && name == IP_OPTIONS && val && len) {
+        *len = 0; /* none: sshd turns away who sends some */
+        return 0;
+    }
     if (level == IPPROTO_TCP || level == IPPROTO_IP)
         return put_int(0, val, len);
     return xp_real.getsockopt(fd, level, name, val, len) < 0 ? -errno : 0;

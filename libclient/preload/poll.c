@@ -7,7 +7,7 @@
 #include "libclient/preload/preload.h"
 
 #define ON_STACK 128 /* descriptors */
-#define TICK_MS 1    /* how often to look when there is no waiter to sleep on */
+#define TICK_MS 1    /* how often to look when there is no waiter to sleep on, or not one for all */
 
 /* Each thread's own waiter, made when it first sleeps in poll(). */
 static XP_TLS struct {
@@ -50,7 +50,7 @@ struct job {
     struct pollfd *fds;  /* the caller's */
     struct pollfd *kfds; /* the same for the kernel: n entries with xtcp sockets blanked, then waiter and control */
     nfds_t n, nkernel;
-    int ctx; /* of a living daemon that serves some of the sockets, or -1 */
+    int ctx; /* of the living family of all these sockets; -1: none, or there are several */
     struct xtcp_waiter *w;
     bool moved; /* one of the sockets is relayed since: it is the kernel's to poll */
 };
@@ -91,6 +91,7 @@ static int look_kernel(struct job *j, nfds_t extra, const struct timespec *timeo
 static nfds_t split(struct job *j)
 {
     nfds_t found = 0;
+    bool several = false;
     j->ctx = -1;
     for (nfds_t i = 0; i < j->n; i++) {
         uint64_t w;
@@ -100,12 +101,16 @@ static nfds_t split(struct job *j)
         if (xp_is_xtcp(j->fds[i].fd, &w)) {
             j->kfds[i].fd = -1;
             found++;
-            if (xtcp_alive(xp_x(w)))
+            if (xtcp_alive(xp_x(w))) {
+                several |= j->ctx >= 0 && j->ctx != (int)xp_ctxno(w);
                 j->ctx = (int)xp_ctxno(w);
+            }
         } else {
             j->nkernel++;
         }
     }
+    if (several)
+        j->ctx = -1;
     return found;
 }
 

@@ -259,11 +259,13 @@ import array, os, socket, sys
 if len(sys.argv) == 1: # a program of its own, with a family of its own
     u = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     u.connect("pass.sock")
-    _, fds, _, _ = socket.recv_fds(u, 10, 2)
-    l, c = [socket.socket(fileno=fd) for fd in fds]
+    _, fds, _, _ = socket.recv_fds(u, 10, 3)
+    l, c, b = [socket.socket(fileno=fd) for fd in fds]
     assert c.family == socket.AF_INET and c.getpeername()[1] and l.getsockname()[1] == 7051
-    for i in range(2):
-        s = c if i == 0 else l.accept()[0]
+    assert b.getsockname()[1] == 7054
+    b.listen()
+    for i in range(3):
+        s = c if i == 0 else (l if i == 1 else b).accept()[0]
         while data := s.recv(65536):
             s.sendall(data)
         s.close()
@@ -274,7 +276,10 @@ u.listen()
 l = socket.create_server(("", 7051))
 other, _ = u.accept()
 c, _ = l.accept()
-socket.send_fds(other, [b"x"], [l.fileno(), c.fileno()])
+b = socket.socket() # bound only: its new owner listens
+b.bind(("", 7054))
+socket.send_fds(other, [b"x"], [l.fileno(), c.fileno(), b.fileno()])
+b.close()
 c.close()
 l.close()
 other.recv(1) # until the other one ends
@@ -284,6 +289,61 @@ xt_wait_for 5 test -S "$WORK/pass.sock"
 (cd "$WORK"; xt_spawn x "$WORK/pass2.log" env "${XTCP_ENV[@]}" python3 "$WORK/pass.py")
 expect "a connection passed on" "$WANT" "$(peer 7051 sha256sum <"$FILE")"
 expect "a listener passed on" "$WANT" "$(peer 7051 sha256sum <"$FILE")"
+expect "a bound socket passed on" "$WANT" "$(peer 7054 sha256sum <"$FILE")"
+
+# A program with sockets of its own waits for them and for one of another family's at once.
+cat >"$WORK/both.py" <<'PY'
+import select, socket, sys
+if sys.argv[1] == "give":
+    u = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    u.bind("both.sock")
+    u.listen()
+    l = socket.create_server(("", 7052))
+    other, _ = u.accept()
+    socket.send_fds(other, [b"x"], [l.fileno()])
+    l.close()
+    other.recv(1)
+    sys.exit()
+own = socket.create_connection((sys.argv[1], 7053))
+u = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+u.connect("both.sock")
+l = socket.socket(fileno=socket.recv_fds(u, 10, 1)[1][0])
+for make, seconds in (select.epoll, 20), (select.poll, 20000):
+    for first in True, False:
+        p = make()
+        for s in (own, l) if first else (l, own):
+            p.register(s, select.POLLIN)
+        own.sendall(b"a")
+        got = p.poll(seconds)
+        assert got == [(own.fileno(), select.POLLIN)] and own.recv(9) == b"b", (make, first, got)
+        own.sendall(b"c")
+        got = p.poll(seconds)
+        assert got == [(l.fileno(), select.POLLIN)], (make, first, got)
+        with l.accept()[0] as c:
+            c.sendall(b"ok")
+PY
+cat >"$WORK/both_peer.py" <<'PY'
+import socket, sys
+listener = socket.create_server(("", 7053))
+print("listening", file=sys.stderr, flush=True)
+own, _ = listener.accept()
+own.settimeout(30)
+for i in range(4):
+    assert own.recv(9) == b"a"
+    own.sendall(b"b")
+    assert own.recv(9) == b"c"
+    with socket.create_connection((sys.argv[1], 7052), 20) as s:
+        print(s.recv(9).decode())
+PY
+xt_spawn k "$WORK/both_peer.log" python3 "$WORK/both_peer.py" "$ADDR_X"
+peer_pid=$XT_PID
+xt_wait_for 10 grep -q listening "$WORK/both_peer.log"
+(cd "$WORK"; xt_spawn x "$WORK/both.log" env "${XTCP_ENV[@]}" python3 "$WORK/both.py" give)
+xt_wait_for 5 test -S "$WORK/both.sock"
+(cd "$WORK"; xt_spawn x "$WORK/both2.log" env "${XTCP_ENV[@]}" python3 "$WORK/both.py" "$ADDR_K")
+xt_wait_for 90 xt_gone "$peer_pid" || :
+expect "two families in one epoll set, in one poll" "listening ok ok ok ok" "$(xargs <"$WORK/both_peer.log")"
+cat "$WORK/both2.log"
 
 xt_wait_for 5 no_sockets || :
 expect "nothing is left open" "0" "$(no_sockets && echo 0 || ctl list)"

@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# nginx with four workers: reload and binary upgrade under load without one failed request.
+commands="nginx"
+master() { cat "$WORK/web-$1/nginx.pid" 2>/dev/null; }
+new_master() { [ -n "$(master nginx)" ] && [ "$(master nginx)" != "$1" ]; }
+workers() { pgrep -P "$1" -f worker | sort | tr '\n' ' '; }
+new_workers() { [ "$(workers "$1" | wc -w)" -ge 4 ] && [ "$(workers "$1")" != "$2" ] && ! pgrep -P "$1" -f 'shutting down' >/dev/null; }
+job() {
+    local old
+    rm -rf "$WORK/web-nginx"
+    nginx_conf web-nginx 4
+    # As a daemon: one that still has its parent refuses to be upgraded.
+    sed -i "s/listen 80;/listen $PORT;/; s/daemon off/daemon on/" "$WORK/web-nginx/nginx.conf"
+    serve nginx "$(PATH=$PATH:/usr/sbin type -P nginx)" -p "$WORK/web-nginx" -c "$WORK/web-nginx/nginx.conf" -e "$WORK/web-nginx/error.log"
+    wait_port
+    SERVE_PID=$(master nginx)
+    load_start
+    load_more
+    old=$(workers "$SERVE_PID")
+    kill -HUP "$SERVE_PID"
+    xt_wait_for 20 new_workers "$SERVE_PID" "$old" || { echo "no reload: $old, $(workers "$SERVE_PID")"; cat "$WORK/web-nginx/error.log"; return 1; }
+    load_more
+    kill -USR2 "$SERVE_PID"
+    xt_wait_for 20 new_master "$SERVE_PID" || { echo "no upgrade"; cat "$WORK/web-nginx/error.log"; return 1; }
+    load_more
+    kill -QUIT "$SERVE_PID"
+    xt_wait_for 20 xt_gone "$SERVE_PID" || { echo "the old master stays"; return 1; }
+    load_more
+    load_end
+    same "errors in the log" "$(grep -c 'emerg\|alert\|crit' "$WORK/web-nginx/error.log")" 0
+    kill -TERM "$(master nginx)"
+}
