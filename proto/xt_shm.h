@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 2u
+#define XT_ABI_VERSION 3u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 64u            /* of one family, at a time */
 #define XT_MAX_WAITERS 1024u        /* of one family, at a time */
@@ -112,6 +112,10 @@ enum xt_opt {
     XT_SO_CONGESTION, /* enum xt_cc_id; from here on not in optval */
     XT_SO_RECVERR,    /* ICMP errors are told at once */
     XT_SO_IP_OPTIONS, /* SETOPT: arg[1] is the length, data the options as IP_OPTIONS has them */
+    XT_SO_SYNCNT,     /* from here on in optval_last */
+    XT_SO_WINDOW_CLAMP,
+    XT_SO_MTU_DISCOVER,
+    XT_SO_NOTSENT_LOWAT,
     XT_SO_MAX
 };
 
@@ -197,7 +201,8 @@ struct xt_slot {
     _Atomic uint64_t tx_tail;  /* stream offset: bytes acknowledged, the ring is free up to here */
     _Atomic uint64_t rx_urg;   /* stream offset of the urgent mark (one past the urgent byte) */
     _Atomic uint32_t acc_head; /* listener: connections put into the accept ring, wraps */
-    uint32_t rsv1[9];
+    uint32_t optval_last[4];   /* optval, continued from XT_SO_SYNCNT on: the client's, and seldom */
+    uint32_t rsv1[5];
     /* line 2, client, hot */
     _Atomic uint64_t tx_head;          /* stream offset: bytes written. Release: pairs with the daemon's acquire */
     _Atomic uint64_t rx_tail;          /* stream offset: bytes consumed */

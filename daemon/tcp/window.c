@@ -10,10 +10,17 @@ static uint32_t worth(const struct xt_conn *c)
     return xt_u32_min(half, c->mss_local);
 }
 
+/* What may be offered: the room, but not more than the application wants. */
+static uint32_t offerable(const struct xt_conn *c)
+{
+    uint32_t space = xt_rcv_space(c);
+    return c->opt.window_clamp ? xt_u32_min(space, c->opt.window_clamp) : space;
+}
+
 /* The value of the window field; moves rcv_adv, which never goes back (SHLD-14). */
 uint16_t xt_window_offer(struct xt_conn *c, bool syn)
 {
-    uint32_t cur = xt_rcv_wnd(c), space = xt_rcv_space(c), wnd = space;
+    uint32_t cur = xt_rcv_wnd(c), space = offerable(c), wnd = space;
     if (wnd < cur + worth(c))
         wnd = cur;
     if (syn) {
@@ -35,7 +42,7 @@ uint16_t xt_window_offer(struct xt_conn *c, bool syn)
  * data and answers to probes carry smaller steps. */
 bool xt_window_update_due(const struct xt_conn *c)
 {
-    uint32_t cur = xt_rcv_wnd(c), space = xt_u32_min(xt_rcv_space(c), 65535u << c->rcv_wscale);
+    uint32_t cur = xt_rcv_wnd(c), space = xt_u32_min(offerable(c), 65535u << c->rcv_wscale);
     return space >= 2 * cur && space >= cur + xt_u32_max(worth(c), c->rx_size / 16);
 }
 
@@ -50,7 +57,7 @@ void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_
     if (segment > c->rcv_mss && segment <= c->mss_local)
         c->rcv_mss = (uint16_t)segment;
     /* Two full segments by bytes, so that coalesced ones count for what they carry (SHLD-19). */
-    bool quick = c->opt.quickack || (c->quick > 0 && !(c->cflags & XT_CF_DIALOGUE));
+    bool quick = c->opt.quickack == XT_QUICKACK_ON || (c->quick > 0 && !(c->cflags & XT_CF_DIALOGUE));
     if (len > c->mss_local || c->rcv_nxt - c->last_ack_sent >= 2u * c->rcv_mss || quick || ctx->cfg->delack == 0)
         c->pending |= XT_PEND_ACK;
     else if (!xt_timer_on(c, XT_TIMER_DELACK))

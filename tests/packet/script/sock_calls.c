@@ -123,7 +123,8 @@ static long call_setopt(struct pkt_run *r, struct pkt_sock *s, const struct pkt_
                 {"keepalive", SOL_SOCKET, SO_KEEPALIVE}, {"quickack", IPPROTO_TCP, TCP_QUICKACK},
                 {"keepidle", IPPROTO_TCP, TCP_KEEPIDLE}, {"keepintvl", IPPROTO_TCP, TCP_KEEPINTVL},
                 {"keepcnt", IPPROTO_TCP, TCP_KEEPCNT},   {"user_timeout", IPPROTO_TCP, TCP_USER_TIMEOUT},
-                {"linger2", IPPROTO_TCP, TCP_LINGER2}};
+                {"linger2", IPPROTO_TCP, TCP_LINGER2},   {"syncnt", IPPROTO_TCP, TCP_SYNCNT},
+                {"clamp", IPPROTO_TCP, TCP_WINDOW_CLAMP}};
     int v = atoi(e->args[2]);
     if (s->conn < 0 && s->listener < 0)
         s->conn = new_socket(s);
