@@ -277,7 +277,7 @@ struct xt_conn {
     uint32_t min_rtt;       /* microseconds, 0: none */
     uint32_t rtt_seq;       /* the timed segment's end */
     uint32_t isn_floor;     /* lowest ISS for the connection that replaces this one (RFC 6191) */
-    uint32_t challenge_ms;  /* start of the interval that n_challenge counts (RFC 5961 section 7) */
+    uint32_t challenge_ms;  /* the last challenge ACK, valid with `challenged` (RFC 5961 section 7) */
     uint32_t data_rcv_ms;   /* last payload received */
     uint32_t t_rcv_ms;      /* last segment received: keep-alive */
     uint32_t t_snd_ms;      /* last data sent: restart after idle (RFC 5681 section 4.1) */
@@ -306,7 +306,7 @@ struct xt_conn {
     uint8_t probes;          /* zero-window probes without an answer; doublings of the persist interval in `backoff` */
     uint8_t keep_probes;     /* keep-alive probes without an answer */
     uint8_t quick;           /* segments still to be acknowledged at once */
-    uint8_t n_challenge;     /* challenge ACKs in the current interval */
+    uint8_t challenged;      /* 1: a challenge ACK was sent */
     uint8_t n_ooo, n_sent;   /* valid entries of the lists below */
     uint8_t ooo_acks;        /* duplicate ACKs sent one by one since RCV.NXT moved */
     uint8_t recovery;        /* XT_RECOVERY_* */

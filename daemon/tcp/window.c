@@ -67,15 +67,12 @@ void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_
 uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint32_t now = xt_now_ms(ctx);
-    if (c->n_challenge == 0 || now - c->challenge_ms >= 1000) {
-        c->challenge_ms = now;
-        c->n_challenge = 0;
-    }
-    if (c->n_challenge >= XT_CHALLENGES_PER_S) {
+    if (c->challenged && now - c->challenge_ms < XT_CHALLENGE_MS) {
         ctx->stats->challenge_limited++;
         return 0;
     }
-    c->n_challenge++;
+    c->challenged = 1;
+    c->challenge_ms = now;
     ctx->stats->challenge_acks++;
     c->pending |= XT_PEND_DUP;
     return XT_EV_ACK_NOW;
