@@ -33,6 +33,8 @@
     X(cookies_ok, "connections made from the ACK of a cookie")                     \
     X(cookies_bad, "ACKs for a listener that acknowledge no cookie of ours")       \
     X(cookies_full, "good cookies dropped: accept queue or table full")            \
+    X(fastopen_cookies, "Fast Open cookies learned from peers (RFC 7413)")         \
+    X(fastopen_blackholes, "times Fast Open paused: time-outs in a row with it")   \
     X(drop_no_conns, "dropped: SYN with the connection table full")                \
     X(drop_no_bufs, "payload not taken: no memory for rings")                      \
     X(no_board, "segments after which no longer lists of losses were to be had")   \

@@ -54,6 +54,8 @@ void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg 
         c->retrans++;
     }
     c->pending &= (uint16_t)~XT_PEND_SYN;
+    if (c->fo)
+        xt_fo_emit(c, out);
     xt_timer_rto_arm(c, ctx);
 }
 

@@ -45,6 +45,7 @@ void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct x
         .backoff = c->backoff,
         .probes = c->probes,
         .cc = c->state >= XT_ESTABLISHED ? c->cc : xt_cc_chosen(c, ctx->cfg),
+        .fo = c->fo,
         .snd_mss = c->mss_eff,
         .rcv_mss = c->rcv_mss,
         .rto = xt_timer_on(c, XT_TIMER_PERSIST) ? c->rto : (uint32_t)xt_tcp_rto(c, ctx->cfg),

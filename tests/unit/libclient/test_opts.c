@@ -2,6 +2,7 @@
  * Socket options: what is set reads back as on Linux, what Linux refuses is refused, what has an effect has it. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/tcp.h>
 #include <poll.h>
 #include <string.h>
@@ -42,9 +43,14 @@ Test(opts, read_back)
         {SOL_SOCKET, SO_OOBINLINE, 0, 1, 1},
         {SOL_SOCKET, SO_RCVLOWAT, 1, 0, 1},
         {SOL_SOCKET, SO_RCVLOWAT, 1, 100, 100},
+        {SOL_SOCKET, SO_RCVLOWAT, 100, -1, 8 << 20},
         {SOL_SOCKET, SO_SNDBUF, 131072, 10000, 20000},
         {SOL_SOCKET, SO_SNDBUF, 20000, 1, 4608},
-        {SOL_SOCKET, SO_RCVBUF, 131072, 1, 2304},
+        {SOL_SOCKET, SO_SNDBUF, 4608, 17 << 20, 32 << 20},
+        {SOL_SOCKET, SO_SNDBUF, 32 << 20, -1, 32 << 20},
+        {SOL_SOCKET, SO_RCVBUF, 131072, INT_MAX, 32 << 20},
+        {SOL_SOCKET, SO_RCVBUF, 32 << 20, 1, 2304},
+        {SOL_SOCKET, SO_RCVLOWAT, 8 << 20, 5000, 4096},
         {IPPROTO_TCP, TCP_NODELAY, 0, 2, 1},
         {IPPROTO_TCP, TCP_CORK, 0, 1, 1},
         {IPPROTO_TCP, TCP_KEEPIDLE, 7200, 60, 60},
