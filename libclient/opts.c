@@ -16,6 +16,9 @@
 #endif
 
 #define IP_OPTIONS_MAX 40
+#define LINGER2_MAX 120
+#define LINGER2_DEFAULT 60
+#define WINDOW_CLAMP_MIN 1152
 
 enum rule {
     FLAG,    /* 0 or 1, kept in optval, sent to the daemon */
@@ -64,11 +67,11 @@ static const struct option {
     {IPPROTO_TCP, TCP_KEEPINTVL, NUMBER, XT_SO_KEEPINTVL, 1, 32767, 75},
     {IPPROTO_TCP, TCP_KEEPCNT, NUMBER, XT_SO_KEEPCNT, 1, 127, 9},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, NUMBER, XT_SO_USER_TIMEOUT, 0, INT32_MAX, 0},
-    {IPPROTO_TCP, TCP_LINGER2, NUMBER, XT_SO_LINGER2, -1, 60, 60},
+    {IPPROTO_TCP, TCP_LINGER2, NUMBER, XT_SO_LINGER2, INT32_MIN, INT32_MAX, 60},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, NUMBER, XT_SO_DEFER_ACCEPT, 0, INT32_MAX, 0},
-    {IPPROTO_TCP, TCP_SYNCNT, IGNORED, 0, 1, 127, 6},
-    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, IGNORED, 0, 0, 0, -1},
-    {IPPROTO_TCP, TCP_WINDOW_CLAMP, IGNORED, 0, 0, 0, 0},
+    {IPPROTO_TCP, TCP_SYNCNT, NUMBER, XT_SO_SYNCNT, 1, 127, 7},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, NUMBER, XT_SO_NOTSENT_LOWAT, INT32_MIN, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_WINDOW_CLAMP, NUMBER, XT_SO_WINDOW_CLAMP, INT32_MIN, INT32_MAX, 0},
     {IPPROTO_IP, IP_TOS, NUMBER, XT_SO_TOS, 0, 255, 0},
     {IPPROTO_IP, IP_TTL, NUMBER, XT_SO_TTL, 1, 255, 64},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, BIT, MISC_NO_PORT, 0, 0, 0},
@@ -78,7 +81,7 @@ static const struct option {
     {IPPROTO_IP, IP_RECVTTL, BIT, MISC_RECVTTL, 0, 0, 0},
     {IPPROTO_IP, IP_PKTINFO, BIT, MISC_PKTINFO, 0, 0, 0},
     {IPPROTO_IP, IP_RECVERR, BIT, MISC_RECVERR, 0, 0, 0},
-    {IPPROTO_IP, IP_MTU_DISCOVER, IGNORED, 0, 0, 0, IP_PMTUDISC_WANT},
+    {IPPROTO_IP, IP_MTU_DISCOVER, NUMBER, XT_SO_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT, IP_PMTUDISC_WANT},
 };
 
 static const struct option *find(int level, int name)
@@ -89,9 +92,11 @@ static const struct option *find(int level, int name)
     return NULL;
 }
 
-/* Where an option's value is kept. 0 means "never set", so values are stored plus one. */
+/* Where an option's value is kept. 0 means "never set", so values are stored plus one; UINT32_MAX is -1. */
 static uint32_t *place(struct xt_slot *sl, uint32_t opt)
 {
+    if (opt >= XT_SO_SYNCNT)
+        return &sl->optval_last[opt - XT_SO_SYNCNT];
     return opt < 11 ? &sl->optval[opt] : &sl->optval_more[opt - 11];
 }
 
@@ -208,6 +213,23 @@ static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, in
     return true;
 }
 
+/* What of a value is kept, as Linux does it. */
+static int kept(uint32_t opt, int v)
+{
+    switch (opt) {
+    case XT_SO_TOS:
+        return v & ~3; /* ECN is not the application's */
+    case XT_SO_LINGER2:
+        return v < 0 ? -1 : v > LINGER2_MAX ? LINGER2_MAX : v == 0 ? LINGER2_DEFAULT : v;
+    case XT_SO_NOTSENT_LOWAT:
+        return v < 0 ? -1 : v;
+    case XT_SO_WINDOW_CLAMP:
+        return v == 0 ? 0 : v < WINDOW_CLAMP_MIN ? WINDOW_CLAMP_MIN : v;
+    default:
+        return v;
+    }
+}
+
 static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct option *o, int v)
 {
     int rc = 0;
@@ -218,11 +240,10 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
             v = v != 0;
         else if (v < o->min || v > o->max)
             return -EINVAL;
-        if (o->what == XT_SO_TOS)
-            v &= ~3; /* ECN is not the application's */
-        rc = tell(x, s, o->what, v < 0 ? 0 : v);
+        v = kept(o->what, v);
+        rc = tell(x, s, o->what, v);
         if (rc == 0)
-            *place(sl, o->what) = o->what == XT_SO_OOBINLINE ? (uint32_t)v : (uint32_t)v + 1;
+            *place(sl, o->what) = o->what == XT_SO_OOBINLINE ? (uint32_t)v : v < 0 ? UINT32_MAX : (uint32_t)v + 1;
         return rc;
     case BIT:
         if (o->what == MISC_RECVERR && (rc = tell(x, s, XT_SO_RECVERR, v != 0)) < 0)
@@ -401,7 +422,7 @@ static int get_listed(struct xt_slot *sl, const struct option *o, void *val, soc
     uint32_t v = *place(sl, o->what);
     if (o->what == XT_SO_OOBINLINE)
         return give_int(val, len, (int)v);
-    return give_int(val, len, v ? (int)(v - 1) : o->def);
+    return give_int(val, len, v == UINT32_MAX ? -1 : v ? (int)(v - 1) : o->def);
 }
 
 XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *val, socklen_t *len)

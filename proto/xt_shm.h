@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 4u
+#define XT_ABI_VERSION 5u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 64u            /* of one family, at a time */
 #define XT_MAX_WAITERS 1024u        /* of one family, at a time */
@@ -129,6 +129,10 @@ enum xt_opt {
     XT_SO_FASTOPEN_CONNECT,   /* kept by the library; tells only whether it may be set */
     XT_SO_FASTOPEN_NO_COOKIE, /* likewise, and for a listener */
     XT_SO_RCVLOWAT,           /* bytes: the receive ring becomes twice as large */
+    XT_SO_SYNCNT,             /* from here on in optval_last */
+    XT_SO_WINDOW_CLAMP,
+    XT_SO_MTU_DISCOVER,
+    XT_SO_NOTSENT_LOWAT,
     XT_SO_MAX
 };
 
@@ -232,7 +236,8 @@ struct xt_slot {
     _Atomic uint32_t acc_head; /* listener: connections put into the accept ring, wraps */
     _Atomic uint32_t tx_goal;  /* bytes of send ring that would suit; more than tx_size: may be asked for */
     _Atomic uint64_t rx_old;   /* offset of the old receive ring (a multiple of 4096) | log2 of its size */
-    uint32_t rsv1[6];
+    uint32_t optval_last[4];   /* optval, continued from XT_SO_SYNCNT on: the client's, and seldom */
+    uint32_t rsv1[2];
     /* line 2, client, hot */
     _Atomic uint64_t tx_head;          /* stream offset: bytes written. Release: pairs with the daemon's acquire */
     _Atomic uint64_t rx_tail;          /* stream offset: bytes consumed */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Commands from waiters' mailboxes. Each word of a command is loaded once. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -402,11 +403,15 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
     uint8_t on = v != 0;
     /* Linux's limits: no client makes a timer longer than the core counts on, or an orphan that stays. */
     uint32_t max = name == XT_SO_KEEPCNT        ? 127
-                   : name == XT_SO_LINGER2      ? 60
+                   : name == XT_SO_LINGER2      ? 120
+                   : name == XT_SO_SYNCNT       ? 127
+                   : name == XT_SO_WINDOW_CLAMP ? (uint32_t)INT32_MAX
                    : name == XT_SO_USER_TIMEOUT ? (uint32_t)INT32_MAX
                    : name == XT_SO_DEFER_ACCEPT ? 255
                                                 : 32767;
     uint32_t n = v > max ? max : (uint32_t)v;
+    if (o->quickack == XT_QUICKACK_OFF) /* that was for once */
+        o->quickack = XT_QUICKACK_UNSET;
     switch (name) {
     case XT_SO_NODELAY:
         o->nodelay = on;
@@ -427,7 +432,7 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
         o->keep_cnt = n > UINT8_MAX ? UINT8_MAX : (uint8_t)n;
         return true;
     case XT_SO_QUICKACK:
-        o->quickack = on;
+        o->quickack = on ? XT_QUICKACK_ON : XT_QUICKACK_OFF;
         return true;
     case XT_SO_CONGESTION:
         o->cc = v < XT_CC_MAX ? (uint8_t)(v + 1) : o->cc;
@@ -445,7 +450,16 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
         o->ttl = (uint8_t)n;
         return true;
     case XT_SO_LINGER2:
-        o->linger2 = n;
+        o->linger2 = (int64_t)v < 0 ? XT_LINGER2_NONE : n;
+        return true;
+    case XT_SO_SYNCNT:
+        o->syn_retries = (uint8_t)n;
+        return true;
+    case XT_SO_WINDOW_CLAMP:
+        o->window_clamp = n;
+        return true;
+    case XT_SO_MTU_DISCOVER:
+        o->fragment = v == IP_PMTUDISC_DONT || v == IP_PMTUDISC_OMIT;
         return true;
     case XT_SO_DEFER_ACCEPT:
         o->defer = (uint8_t)n;

@@ -75,7 +75,7 @@ enum {
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
 #define XT_STATE_MAGIC 0x54535458u /* "XTST" */
-#define XT_STATE_VERSION 7u
+#define XT_STATE_VERSION 8u
 
 struct xt_state_hdr {
     uint32_t magic, version;

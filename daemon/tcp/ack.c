@@ -86,9 +86,17 @@ static bool fin_acked(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
     in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_FIN_ACKED);
-    if (c->state == XT_FIN_WAIT2 && (c->cflags & XT_CF_ORPHAN))
+    if (c->state != XT_FIN_WAIT2 || !(c->cflags & XT_CF_ORPHAN))
+        return c->state != XT_CLOSED;
+    if (c->opt.linger2 != XT_LINGER2_NONE) {
         xt_timer_finwait2_arm(c, in->ctx);
-    return c->state != XT_CLOSED;
+        return true;
+    }
+    /* The application wants nothing to wait for the peer's FIN: the peer is told, as by Linux. */
+    in->reset = xt_tcp_reset_for(in->seg, in->reply);
+    in->ctx->stats->resets_sent += in->reset;
+    in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_TIMEOUT);
+    return false;
 }
 
 /* RFC 5681 section 2: nothing new acknowledged, nothing carried, no news of the window. */

@@ -64,12 +64,17 @@ struct xt_tcp_cfg {
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
 
+/* xt_tcp_sockopt.quickack: as acknowledgements come; each at once; as they come, but the next one waits, as in a dialogue. */
+enum { XT_QUICKACK_UNSET, XT_QUICKACK_ON, XT_QUICKACK_OFF };
+
+#define XT_LINGER2_NONE UINT32_MAX
+
 /* Socket options that the core looks at, and those of its IP header. Zero values mean "as configured". */
 struct xt_tcp_sockopt {
     uint8_t nodelay;                /* TCP_NODELAY: no Nagle */
     uint8_t cork;                   /* TCP_CORK: no partial segment (for at most 200 ms) */
     uint8_t keepalive;              /* SO_KEEPALIVE */
-    uint8_t quickack;               /* TCP_QUICKACK */
+    uint8_t quickack;               /* TCP_QUICKACK: XT_QUICKACK_* */
     uint8_t tos;                    /* IP_TOS: the Diffserv field (MUST-48), the stack's; the ECN bits are ignored */
     uint8_t ttl;                    /* IP_TTL, the stack's */
     uint8_t keep_cnt;               /* probes */
@@ -78,7 +83,10 @@ struct xt_tcp_sockopt {
     uint8_t defer;                  /* TCP_DEFER_ACCEPT: seconds that a listener's child waits for data */
     uint32_t keep_idle, keep_intvl; /* seconds */
     uint32_t user_timeout;          /* ms (RFC 5482) */
-    uint32_t linger2;               /* seconds in FIN_WAIT2; 0: as configured */
+    uint32_t linger2;      /* TCP_LINGER2: seconds in FIN_WAIT2; 0: as configured; XT_LINGER2_NONE: no time at all */
+    uint32_t window_clamp; /* TCP_WINDOW_CLAMP: most that is offered, bytes; 0: no limit */
+    uint8_t syn_retries;   /* TCP_SYNCNT; 0: as configured */
+    uint8_t fragment;      /* IP_MTU_DISCOVER: routers may cut up what is sent (IP_PMTUDISC_DONT) */
 };
 
 struct xt_range {
@@ -317,7 +325,7 @@ struct xt_conn {
     uint32_t min_rtt;       /* microseconds, 0: none */
     uint32_t rtt_seq;       /* the timed segment's end */
     uint32_t isn_floor;     /* lowest ISS for the connection that replaces this one (RFC 6191) */
-    uint32_t challenge_ms;  /* start of the interval that n_challenge counts (RFC 5961 section 7) */
+    uint32_t challenge_ms;  /* the last challenge ACK, valid with `challenged` (RFC 5961 section 7) */
     uint32_t data_rcv_ms;   /* last payload received */
     uint32_t t_rcv_ms;      /* last segment received: keep-alive */
     uint32_t t_snd_ms;      /* last data sent: restart after idle (RFC 5681 section 4.1) */
@@ -348,7 +356,7 @@ struct xt_conn {
     uint8_t probes;          /* zero-window probes without an answer; doublings of the persist interval in `backoff` */
     uint8_t keep_probes;     /* keep-alive probes without an answer */
     uint8_t quick;           /* segments still to be acknowledged at once */
-    uint8_t n_challenge;     /* challenge ACKs in the current interval */
+    uint8_t challenged;      /* 1: a challenge ACK was sent */
     uint8_t n_ooo, n_sent;   /* valid entries of the lists below */
     uint8_t ooo_acks;        /* duplicate ACKs sent one by one since RCV.NXT moved */
     uint8_t recovery;        /* XT_RECOVERY_* */
@@ -378,6 +386,6 @@ struct xt_conn {
 static_assert(sizeof(struct xt_conn) <= 1600, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
-static_assert(offsetof(struct xt_conn, timer) == 144, "xt_conn.timer");
+static_assert(offsetof(struct xt_conn, timer) == 152, "xt_conn.timer");
 
 #endif

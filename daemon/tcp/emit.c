@@ -20,7 +20,7 @@ static void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_se
     out->ecn = 0;
     out->payload = NULL;
     out->len = 0;
-    out->may_fragment = c->cflags & XT_CF_FRAGMENT;
+    out->may_fragment = (c->cflags & XT_CF_FRAGMENT) || c->opt.fragment;
     out->gso_size = 0;
     out->tx_off = 0;
     out->opt.present = c->opts & XT_OPT_TS;

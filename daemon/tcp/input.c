@@ -24,7 +24,12 @@ static bool check_paws(struct xt_in *in)
     if (!ts_is_old(in))
         return true;
     in->ctx->stats->drop_paws++;
-    in->ev |= xt_window_challenge(c, in->ctx);
+    if (in->len > 0) {
+        c->pending |= XT_PEND_DUP; /* data is no part of a loop of ACKs */
+        in->ev |= XT_EV_ACK_NOW;
+    } else {
+        in->ev |= xt_window_challenge(c, in->ctx);
+    }
     return false;
 }
 

@@ -11,14 +11,14 @@
 #include "daemon/tcp/seq.h"
 #include "daemon/tcp/tcp.h"
 
-#define XT_R1 3                    /* retransmissions before the path is doubted (SHLD-10) */
-#define XT_MSS_MIN 48              /* smallest MSS believed, as Linux: less only serves to make us send tiny segments */
-#define XT_MSS_DEFAULT 536         /* RFC 9293 section 3.7.1 (MUST-15) */
-#define XT_MSS_DEFAULT6 1220       /* likewise, IPv6 */
-#define XT_RING_DEFAULT 65536      /* receive space assumed before the ring exists */
-#define XT_CORK_US 200000          /* how long TCP_CORK holds a partial segment */
-#define XT_SYN_RTO_US 3000000      /* RTO after a retransmitted SYN (RFC 6298 section 5.7) */
-#define XT_CHALLENGES_PER_S 10     /* RFC 5961 section 7 */
+#define XT_R1 3               /* retransmissions before the path is doubted (SHLD-10) */
+#define XT_MSS_MIN 48         /* smallest MSS believed, as Linux: less only serves to make us send tiny segments */
+#define XT_MSS_DEFAULT 536    /* RFC 9293 section 3.7.1 (MUST-15) */
+#define XT_MSS_DEFAULT6 1220  /* likewise, IPv6 */
+#define XT_RING_DEFAULT 65536 /* receive space assumed before the ring exists */
+#define XT_CORK_US 200000     /* how long TCP_CORK holds a partial segment */
+#define XT_SYN_RTO_US 3000000 /* RTO after a retransmitted SYN (RFC 6298 section 5.7) */
+#define XT_CHALLENGE_MS 500   /* from one to the next: ten in five seconds (RFC 5961 section 7), spread as by Linux */
 #define XT_PAWS_IDLE_MS 2073600000 /* 24 days (RFC 7323 section 5.5) */
 
 /* A segment on its way through RFC 9293 section 3.10.7.4: what is left of it after trimming, and what came of it. */

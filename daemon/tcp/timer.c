@@ -67,7 +67,8 @@ void xt_timer_rto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 
 static uint32_t syn_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    uint32_t limit = c->state == XT_SYN_SENT ? ctx->cfg->syn_retries : ctx->cfg->synack_retries;
+    uint32_t own = c->opt.syn_retries ? c->opt.syn_retries : ctx->cfg->syn_retries;
+    uint32_t limit = c->state == XT_SYN_SENT ? own : ctx->cfg->synack_retries;
     if (c->fo & XT_FO_CHILD)
         limit++; /* as Linux: somebody uses it already */
     if (c->timeouts >= limit || user_timeout(c, ctx, c->t_progress_ms))

@@ -72,7 +72,9 @@ uint32_t xt_tcp_close(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return 0;
     }
     uint32_t ev = xt_tcp_shutdown(c, ctx);
-    if (c->state == XT_FIN_WAIT2)
+    if (c->state == XT_FIN_WAIT2 && c->opt.linger2 == XT_LINGER2_NONE)
+        c->pending = XT_PEND_RST;
+    else if (c->state == XT_FIN_WAIT2)
         xt_timer_finwait2_arm(c, ctx);
     return ev;
 }
@@ -83,9 +85,11 @@ uint32_t xt_tcp_options_changed(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         c->timer[XT_TIMER_CORK] = 0;
         c->cflags &= ~(uint32_t)XT_CF_CORK_DUE;
     }
-    if (c->opt.quickack)
+    if (c->opt.quickack == XT_QUICKACK_OFF)
+        c->cflags |= XT_CF_DIALOGUE;
+    else if (c->opt.quickack)
         c->cflags &= ~(uint32_t)XT_CF_DIALOGUE;
-    if (c->opt.quickack && xt_timer_on(c, XT_TIMER_DELACK))
+    if (c->opt.quickack == XT_QUICKACK_ON && xt_timer_on(c, XT_TIMER_DELACK))
         c->pending |= XT_PEND_ACK;
     if (!c->opt.keepalive || !xt_timer_on(c, XT_TIMER_KEEP) || c->keep_probes == 0)
         xt_timer_keep_arm(c, ctx);

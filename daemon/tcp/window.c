@@ -10,10 +10,17 @@ static uint32_t worth(const struct xt_conn *c)
     return xt_u32_min(half, c->mss_local);
 }
 
+/* What may be offered: the room, but not more than the application wants. */
+static uint32_t offerable(const struct xt_conn *c)
+{
+    uint32_t space = xt_rcv_space(c);
+    return c->opt.window_clamp ? xt_u32_min(space, c->opt.window_clamp) : space;
+}
+
 /* The value of the window field; moves rcv_adv, which never goes back (SHLD-14). */
 uint16_t xt_window_offer(struct xt_conn *c, bool syn)
 {
-    uint32_t cur = xt_rcv_wnd(c), space = xt_rcv_space(c), wnd = space;
+    uint32_t cur = xt_rcv_wnd(c), space = offerable(c), wnd = space;
     if (wnd < cur + worth(c))
         wnd = cur;
     if (syn) {
@@ -36,7 +43,7 @@ uint16_t xt_window_offer(struct xt_conn *c, bool syn)
 bool xt_window_update_due(const struct xt_conn *c)
 {
     uint32_t most = 65535u << c->rcv_wscale;
-    uint32_t cur = xt_rcv_wnd(c), space = xt_u32_min(xt_rcv_space(c), most);
+    uint32_t cur = xt_rcv_wnd(c), space = xt_u32_min(offerable(c), most);
     return space >= 2 * cur && space >= cur + xt_u32_max(worth(c), xt_u32_min(c->rx_size, most) / 16);
 }
 
@@ -51,7 +58,7 @@ void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_
     if (segment > c->rcv_mss && segment <= c->mss_local)
         c->rcv_mss = (uint16_t)segment;
     /* Two full segments by bytes, so that coalesced ones count for what they carry (SHLD-19). */
-    bool quick = c->opt.quickack || (c->quick > 0 && !(c->cflags & XT_CF_DIALOGUE));
+    bool quick = c->opt.quickack == XT_QUICKACK_ON || (c->quick > 0 && !(c->cflags & XT_CF_DIALOGUE));
     if (len > c->mss_local || c->rcv_nxt - c->last_ack_sent >= 2u * c->rcv_mss || quick || ctx->cfg->delack == 0)
         c->pending |= XT_PEND_ACK;
     else if (!xt_timer_on(c, XT_TIMER_DELACK))
@@ -61,15 +68,12 @@ void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_
 uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint32_t now = xt_now_ms(ctx);
-    if (c->n_challenge == 0 || now - c->challenge_ms >= 1000) {
-        c->challenge_ms = now;
-        c->n_challenge = 0;
-    }
-    if (c->n_challenge >= XT_CHALLENGES_PER_S) {
+    if (c->challenged && now - c->challenge_ms < XT_CHALLENGE_MS) {
         ctx->stats->challenge_limited++;
         return 0;
     }
-    c->n_challenge++;
+    c->challenged = 1;
+    c->challenge_ms = now;
     ctx->stats->challenge_acks++;
     c->pending |= XT_PEND_DUP;
     return XT_EV_ACK_NOW;

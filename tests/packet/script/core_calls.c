@@ -248,12 +248,13 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
                 {"keepalive", &o->keepalive, NULL, NULL}, {"quickack", &o->quickack, NULL, NULL},
                 {"keepidle", NULL, &o->keep_idle, NULL},  {"keepintvl", NULL, &o->keep_intvl, NULL},
                 {"keepcnt", NULL, NULL, &o->keep_cnt},    {"user_timeout", NULL, &o->user_timeout, NULL},
-                {"linger2", NULL, &o->linger2, NULL}};
+                {"linger2", NULL, &o->linger2, NULL},     {"syncnt", NULL, NULL, &o->syn_retries},
+                {"clamp", NULL, &o->window_clamp, NULL}};
     for (size_t i = 0; i < sizeof opts / sizeof *opts; i++) {
         if (strcmp(opts[i].name, e->args[1]) != 0)
             continue;
         if (opts[i].flag)
-            *opts[i].flag = v != 0;
+            *opts[i].flag = v != 0 || opts[i].flag != &o->quickack ? v != 0 : XT_QUICKACK_OFF;
         else if (opts[i].number)
             *opts[i].number = v;
         else if (opts[i].count)
@@ -262,6 +263,8 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
             return 0;
         struct xt_tcp_ctx ctx = ep_ctx(&s->conn);
         s->conn.conn.opt = *o;
+        if (o->quickack == XT_QUICKACK_OFF)
+            o->quickack = XT_QUICKACK_UNSET;
         xt_tcp_options_changed(&s->conn.conn, &ctx);
         if (opts[i].flag == &o->nodelay && v)
             xt_tcp_push(&s->conn.conn);

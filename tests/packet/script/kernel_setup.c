@@ -117,14 +117,10 @@ static bool add_route(const struct pkt_script *s)
 }
 
 /* As xtcpd has them unless a script says otherwise. */
-static const char *const base[][2] = {{"tcp_no_metrics_save", "1"},
-                                      {"tcp_syn_linear_timeouts", "0"},
-                                      {"tcp_syn_retries", "7"},
+static const char *const base[][2] = {
+    {"tcp_no_metrics_save", "1"},        {"tcp_syn_linear_timeouts", "0"},     {"tcp_syn_retries", "7"},
 
-                                      {"tcp_rmem", "4096 131072 2097152"},
-                                      {"tcp_wmem", "4096 2097152 2097152"},
-                                      {"tcp_invalid_ratelimit", "0"},
-                                      {"icmp_ratelimit", "0"}};
+    {"tcp_rmem", "4096 131072 2097152"}, {"tcp_wmem", "4096 2097152 2097152"}, {"icmp_ratelimit", "0"}};
 
 const char *kernel_setup_apply(struct kernel_setup *k, const struct pkt_script *s)
 {

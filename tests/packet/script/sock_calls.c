@@ -167,6 +167,8 @@ static long call_setopt(struct pkt_run *r, struct pkt_sock *s, const struct pkt_
                 {"fastopen", IPPROTO_TCP, TCP_FASTOPEN},
                 {"fastopen_connect", IPPROTO_TCP, TCP_FASTOPEN_CONNECT},
                 {"fastopen_no_cookie", IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE},
+                {"syncnt", IPPROTO_TCP, TCP_SYNCNT},
+                {"clamp", IPPROTO_TCP, TCP_WINDOW_CLAMP},
                 {"rcvbuf", SOL_SOCKET, SO_RCVBUF},
                 {"sndbuf", SOL_SOCKET, SO_SNDBUF},
                 {"rcvlowat", SOL_SOCKET, SO_RCVLOWAT}};

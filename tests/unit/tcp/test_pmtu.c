@@ -318,3 +318,21 @@ Test(pmtu, what_is_told_below_the_least_is_left_to_routers)
     cr_assert(out.may_fragment);
     pair_free(p);
 }
+
+/* IP_MTU_DISCOVER: DF is the application's to give up. */
+Test(pmtu, an_application_may_want_no_df)
+{
+    struct pair *p = opened(1460);
+    struct xt_seg out;
+    struct xt_conn *c = &p->e[0].c;
+    struct xt_tcp_ctx ctx = pair_ctx(p, 0);
+    for (int fragment = 0; fragment < 2; fragment++) {
+        c->opt.fragment = (uint8_t)fragment;
+        pair_write(p, 0, 1000, false);
+        cr_assert_eq(xt_tcp_output(c, &ctx, &out, 0), 1);
+        cr_assert_eq(out.may_fragment, fragment);
+        pair_run(p, p->now + S);
+        pair_read(p, 1);
+    }
+    pair_free(p);
+}
