@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/base/crash.h"
 
 #define RING_MIN 16384u /* what a socket gets at least when the arena is short of room */
 
@@ -22,7 +23,6 @@ int xt_app_slot_new(struct xt_session *s, uint32_t *out)
         if (i >= s->l->slots_high)
             s->l->slots_high = i + 1;
         memset(p, 0, sizeof *p);
-        p->kind = XT_SLOT_FRESH;
         p->gen = gen;
         p->conn = XT_NO_CONN;
         p->linger = -1;
@@ -31,6 +31,9 @@ int xt_app_slot_new(struct xt_session *s, uint32_t *out)
         p->next = p->acc_first = p->acc_last = p->next_listener = XT_NO_PSLOT;
         memset((void *)sh, 0, sizeof *sh);
         sh->gen = gen;
+        XT_CRASH_POINT();
+        xt_app_slot_kind(p, XT_SLOT_FRESH);
+        XT_CRASH_POINT();
         s->used[w] |= 1ULL << (i % 64);
         s->nused++;
         s->hint = w;
@@ -45,12 +48,17 @@ void xt_app_slot_free(struct xt_session *s, uint32_t i)
     struct xt_pslot *p = &s->ps[i];
     struct xt_slot *sh = &s->slots[i];
     sh->rx_size = sh->tx_size = 0;
+    XT_CRASH_POINT();
     xt_arena_release(&s->arena, &p->rx);
+    XT_CRASH_POINT();
     xt_arena_release(&s->arena, &p->tx);
+    XT_CRASH_POINT();
     if (p->bound)
         xt_stack_unbind(s->app->stack, &p->local);
     p->bound = false;
+    XT_CRASH_POINT();
     p->kind = XT_SLOT_FREE;
+    XT_CRASH_POINT();
     s->used[i / 64] &= ~(1ULL << (i % 64));
     s->nused--;
     if (i / 64 < s->hint)
@@ -69,25 +77,19 @@ static bool ring_alloc(struct xt_session *s, uint32_t want, struct xt_extent *e)
 bool xt_app_slot_rings(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
-    if (p->rx.size)
-        return true;
-    if (!ring_alloc(s, p->rcvbuf, &p->rx))
+    if (!p->rx.size && !ring_alloc(s, p->rcvbuf, &p->rx))
         return false;
-    if (ring_alloc(s, p->sndbuf, &p->tx))
+    XT_CRASH_POINT();
+    if (p->tx.size || ring_alloc(s, p->sndbuf, &p->tx)) /* it may have one alone, of a process that died above */
         return true;
     xt_arena_release(&s->arena, &p->rx);
     return false;
 }
 
-void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
+void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c)
 {
-    struct xt_pslot *p = &s->ps[i];
+    const struct xt_pslot *p = &s->ps[i];
     struct xt_slot *sh = &s->slots[i];
-    p->kind = XT_SLOT_CONN;
-    p->conn = c->index;
-    p->conn_gen = c->gen;
-    c->session = s->id;
-    c->slot = i;
     sh->conn = c->index;
     sh->local = c->local;
     sh->remote = c->remote;
@@ -95,8 +97,23 @@ void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
     sh->tx_off = p->tx.off;
     sh->rx_size = p->rx.size;
     sh->tx_size = p->tx.size;
+}
+
+/* A record that names its slot has the slot's rings: who takes over after a death in between relies on it. */
+void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
+{
+    struct xt_pslot *p = &s->ps[i];
     xt_app_opts_apply(p, c);
     xt_stack_set_bufs(s->app->stack, c, s->base + p->rx.off, p->rx.size, s->base + p->tx.off, p->tx.size);
+    XT_CRASH_POINT();
+    p->conn = c->index;
+    p->conn_gen = c->gen;
+    c->session = s->id;
+    xt_app_slot_kind(p, XT_SLOT_CONN);
+    XT_CRASH_POINT();
+    c->slot = i;
+    XT_CRASH_POINT();
+    xt_app_slot_show(s, i, c);
 }
 
 static bool held_by(const struct xt_session *s, uint32_t i, uint64_t procs)
@@ -137,6 +154,7 @@ static bool pull_rx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh
     if (tail < p->rx_tail || tail > p->rx_head)
         return false;
     p->rx_tail = tail;
+    XT_CRASH_POINT();
     struct xt_conn *c = xt_app_conn(s, p);
     if (c)
         xt_stack_consumed(s->app->stack, c, tail, s->app->now_us);
@@ -161,6 +179,7 @@ static bool pull_tx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh
     bool urgent = urg != p->tx_urg && urg > p->tx_head;
     p->tx_urg = urg;
     p->tx_head = head;
+    XT_CRASH_POINT();
     if (p->cond & XT_COND_WRSHUT)
         return true;
     if (urgent)
@@ -218,6 +237,7 @@ void xt_app_slot_release(struct xt_session *s, uint32_t i)
     else if (!s->lied && !xt_app_slot_pull(s, i))
         return; /* the session was dropped; its sweep does the rest */
     p->orphan = true;
+    XT_CRASH_POINT();
     if ((c = xt_app_conn(s, p))) {
         if (p->linger == 0 || s->lied)
             xt_stack_abort(st, c, s->app->now_us);
@@ -242,9 +262,12 @@ bool xt_app_slot_reap(struct xt_session *s, uint32_t i)
         return false;
     if (c) { /* goes on without owner and rings */
         xt_stack_set_bufs(s->app->stack, c, NULL, 0, NULL, 0);
+        XT_CRASH_POINT();
         c->session = 0;
+        XT_CRASH_POINT();
         c->slot = UINT32_MAX;
         p->conn = XT_NO_CONN;
+        XT_CRASH_POINT();
     }
     xt_app_slot_free(s, i);
     return true;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -278,6 +279,16 @@ static void loop(struct keeper *k)
     }
 }
 
+/* Each client costs several descriptors, here and in the stack process, which inherits the limit. */
+static void raise_limits(void)
+{
+    struct rlimit rl;
+    if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+        return;
+    rl.rlim_cur = rl.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &rl);
+}
+
 int xt_keeper_run(const struct xt_keeper_cfg *cfg)
 {
     struct keeper *k = calloc(1, sizeof *k);
@@ -285,6 +296,7 @@ int xt_keeper_run(const struct xt_keeper_cfg *cfg)
         return XT_EXIT_FAILED;
     k->cfg = *cfg;
     k->exit_code = XT_EXIT_FAILED;
+    raise_limits();
     k->signals = open_signals(k);
     k->notify = open_notify(cfg->notify_path);
     if (k->signals < 0 || k->notify < 0) {

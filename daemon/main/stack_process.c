@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "daemon/base/log.h"
@@ -139,6 +138,15 @@ static int start_shard(struct process *p, char *err, size_t errlen)
     return rc;
 }
 
+/* What belongs to nobody is kept no longer: a client that waits on such a control connection learns that it has ended. */
+static void drop_rest(struct process *p)
+{
+    for (unsigned i = 0; i < p->handed.n; i++)
+        if (p->handed.item[i].fd >= 0)
+            xt_notify_forget(p->handed.item[i].name);
+    xt_handed_free(&p->handed);
+}
+
 /* A state whose records this release cannot read is put aside and a new one made. */
 static int start_data_plane(struct process *p)
 {
@@ -207,6 +215,7 @@ static int make_ctl(struct process *p)
         xt_log_error("cannot start the control plane: %s", strerror(-rc));
     for (unsigned i = 0; rc == 0 && i < p->nsessions; i++)
         xt_ctl_adopt(p->ctl, p->sessions[i], take_kept, p);
+    drop_rest(p);
     return rc;
 }
 
@@ -257,16 +266,6 @@ static void serve(struct process *p)
 }
 
 /* ---- life ---- */
-
-/* Each client costs several descriptors. */
-static void raise_limits(void)
-{
-    struct rlimit rl;
-    if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
-        return;
-    rl.rlim_cur = rl.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &rl);
-}
 
 static void reduce_rights(void)
 {
@@ -323,7 +322,6 @@ int xt_stack_process_run(const struct xt_stack_process_cfg *cfg)
     p->cfg = cfg;
     p->listen_fd = -1;
     signal(SIGPIPE, SIG_IGN);
-    raise_limits();
     int rc = run(p);
     tear_down(p);
     free(p);

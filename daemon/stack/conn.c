@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/base/crash.h"
 #include "daemon/base/macros.h"
 #include "daemon/base/time.h"
 #include "daemon/stack/internal.h"
@@ -38,6 +39,7 @@ struct xt_conn *xt_conn_new(struct xt_stack *s, const struct xt_endpoint *local,
     uint32_t gen = c->gen + 1;
     s->side[i] = (struct xt_side){0};
     xt_tcp_init(c, local, remote, &s->cfg.tcp);
+    XT_CRASH_POINT();
     c->index = i;
     c->gen = gen ? gen : 1;
     c->listener = XT_NO_CONN;
@@ -54,6 +56,7 @@ struct xt_conn *xt_conn_new(struct xt_stack *s, const struct xt_endpoint *local,
         xt_ports_conn_add(s, c);
     }
     c->flags = flags | XT_CONN_USED;
+    XT_CRASH_POINT();
     return c;
 }
 
@@ -76,8 +79,10 @@ struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c)
     s->undo->before = *c;
     if (c->board)
         copy_board(&s->undo->board, xt_board_of(c), c);
+    XT_CRASH_POINT();
     atomic_store_explicit(&s->undo->record, c->index + 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst); /* no store to the record may come before that one */
+    XT_CRASH_POINT_OF(c->local.port);
     return xt_conn_ctx(s, c);
 }
 
@@ -137,9 +142,12 @@ static void end(struct xt_stack *s, struct xt_conn *c, uint32_t events)
         xt_ports_conn_remove(s, c);
         leave_listener(s, c);
     }
+    XT_CRASH_POINT();
     s->ops.event(s->ops.arg, c, events);
+    XT_CRASH_POINT();
     xt_board_end(s, c);
     c->flags = 0;
+    XT_CRASH_POINT();
     give_index(s, i);
 }
 
@@ -171,7 +179,9 @@ static bool tell(struct xt_stack *s, struct xt_conn *c, uint32_t events)
 
 static bool after(struct xt_stack *s, struct xt_conn *c, uint32_t events, uint64_t earliest)
 {
+    XT_CRASH_POINT_OF(c->local.port);
     xt_conn_end(s);
+    XT_CRASH_POINT();
     if (!tell(s, c, events))
         return false;
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
