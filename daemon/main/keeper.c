@@ -29,7 +29,8 @@ struct keeper {
     int signals, notify;
     sigset_t old_mask;
     pid_t child; /* 0: none runs */
-    unsigned starts;
+    unsigned starts, crashes;
+    bool crashed; /* the last one did */
     uint64_t started_us;
     uint64_t due_us; /* without a child: when the next one starts; while stopping: when patience ends */
     bool was_ready;  /* some child has said READY=1 */
@@ -57,6 +58,8 @@ static void child_main(struct keeper *k, pid_t keeper)
     setenv("NOTIFY_SOCKET", k->cfg.notify_path, 1);
     set_number(XT_ENV_KEEPER, keeper);
     set_number(XT_ENV_RESTARTS, (long)k->starts);
+    set_number(XT_ENV_CRASHES, (long)k->crashes);
+    set_number(XT_ENV_CRASHED, k->crashed);
     int rc = xt_fdstore_hand_over(&k->store);
     if (rc < 0) {
         xt_log_error("keeper: cannot hand over descriptors: %s", strerror(-rc));
@@ -95,6 +98,8 @@ static void schedule_restart(struct keeper *k, bool killed)
 {
     uint64_t now = k->cfg.now_us();
     uint64_t wait = killed && k->served ? 0 : xt_backoff_died(&k->backoff, now - k->started_us);
+    k->crashed = !killed;
+    k->crashes += k->crashed;
     k->due_us = now + wait;
     k->served = false;
     xt_log_warn("keeper: starting the stack process again in %llu ms with %u kept descriptors",

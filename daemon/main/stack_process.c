@@ -33,6 +33,13 @@ struct process {
     unsigned nsessions;
 };
 
+/* What the keeper says; 0 without one. */
+static uint32_t env_number(const char *name)
+{
+    const char *text = getenv(name);
+    return text ? (uint32_t)strtoul(text, NULL, 10) : 0;
+}
+
 /* ---- state ---- */
 
 static int take_state(struct process *p)
@@ -128,6 +135,7 @@ static int start_shard(struct process *p, char *err, size_t errlen)
         .state = p->state.stack,
     };
     xt_config_stack(c, &sc.stack);
+    sc.stack.crashed = env_number(XT_ENV_CRASHED) != 0;
     memcpy(sc.pktio.mac, c->mac, sizeof sc.pktio.mac);
     memcpy(sc.key, p->state.page->key, sizeof sc.key);
     int rc = xt_shard_start(&p->shard, &sc, p->app, err, errlen);
@@ -199,7 +207,6 @@ static int take_listener(struct process *p)
 
 static int make_ctl(struct process *p)
 {
-    const char *restarts = getenv(XT_ENV_RESTARTS);
     struct xt_ctl_cfg cc = {
         .app = p->app,
         .host = {.stack = host_stack, .counters = xt_main_counters, .arg = p->shard},
@@ -207,7 +214,8 @@ static int make_ctl(struct process *p)
         .listen_fd = p->listen_fd,
         .epoch = p->state.page->epoch,
         .keep = {.store = xt_notify_store, .forget = xt_notify_forget},
-        .restarts = restarts ? (uint32_t)strtoul(restarts, NULL, 10) : 0,
+        .restarts = env_number(XT_ENV_RESTARTS),
+        .crashes = env_number(XT_ENV_CRASHES),
     };
     p->listen_fd = -1;
     int rc = xt_ctl_new(&p->ctl, &cc);

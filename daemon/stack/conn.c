@@ -257,28 +257,70 @@ static void put_back(struct xt_conn *c, const struct xt_undo *u)
         copy_board(xt_board_of(c), &u->board, c);
 }
 
+/* What is not taken over. The application finds the reason in the record; the peer gets a reset for what it sends next. */
+static void drop(struct xt_conn *c)
+{
+    c->state = XT_CLOSED;
+    c->err = ECONNABORTED;
+}
+
+/* The last stack process has crashed while it changed record `i` (index plus 1; 0: none). Was that once too often? */
+static bool is_deadly(struct xt_stack *s, uint32_t i)
+{
+    struct xt_undo *u = s->undo;
+    uint32_t gen = i ? s->conns[i - 1].gen : 0;
+    bool same = i && u->suspect == i && u->suspect_gen == gen;
+    u->deaths = same ? u->deaths + 1 : i != 0;
+    u->suspect = i;
+    u->suspect_gen = gen;
+    return u->deaths >= XT_QUARANTINE;
+}
+
 /* The change that the last stack process was in the middle of. */
 static void undo(struct xt_stack *s)
 {
     uint32_t i = atomic_load(&s->undo->record);
-    if (i && i <= s->hdr->high_water)
+    if (i > s->hdr->high_water)
+        i = 0;
+    if (i)
         put_back(&s->conns[i - 1], s->undo);
+    if (i == 0)
+        i = atomic_load(&s->undo->reviving);
+    if (i > s->hdr->high_water)
+        i = 0;
+    if (s->cfg.crashed && is_deadly(s, i)) {
+        drop(&s->conns[i - 1]);
+        s->undo->quarantined++;
+        s->undo->deaths = s->undo->suspect = 0;
+    }
+    s->stats.quarantined = s->undo->quarantined;
     xt_conn_end(s);
 }
 
-int xt_conn_rebuild(struct xt_stack *s)
+/* Free, or closed when its application was not told any more, or one that cannot be. */
+static bool is_alive(struct xt_stack *s, struct xt_conn *c, uint32_t i)
+{
+    if (!(c->flags & XT_CONN_USED) || c->state == XT_CLOSED)
+        return false;
+    atomic_store_explicit(&s->undo->reviving, i + 1, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (c->index == i && c->state < XT_NSTATES && revive(s, c) == 0)
+        return true;
+    drop(c);
+    s->stats.records_bad++;
+    return false;
+}
+
+void xt_conn_rebuild(struct xt_stack *s)
 {
     undo(s);
     for (uint32_t i = s->hdr->high_water; i-- > 0;) {
         struct xt_conn *c = &s->conns[i];
-        if (!(c->flags & XT_CONN_USED) || c->state == XT_CLOSED) {
+        if (!is_alive(s, c, i)) {
             c->flags = 0;
+            c->index = i;
             give_index(s, i);
-            continue;
         }
-        int r = c->index == i ? revive(s, c) : -EPROTO;
-        if (r != 0)
-            return r;
     }
-    return 0;
+    atomic_store(&s->undo->reviving, 0);
 }
