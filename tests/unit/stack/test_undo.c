@@ -218,8 +218,11 @@ Test(killed, at_any_instant, .timeout = 120)
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
         for (unsigned i = 0; i < 2; i++) {
-            uint32_t cursor = 0;
+            uint32_t cursor = 0, amid = atomic_load(&n.h[i].s->undo->record);
             take_over(&n.h[i], false);
+            const struct xt_undo *u = n.h[i].s->undo;
+            if (amid && u->before.state != XT_CLOSED)
+                cr_assert_eq(memcmp(&n.h[i].s->conns[amid - 1], &u->before, sizeof u->before), 0, "round %u", round);
             xt_stack_each(n.h[i].s, &cursor, UINT32_MAX, check_record, &round);
             cr_assert_eq(xt_stack_stats(n.h[i].s)->records_bad, 0);
             void *state = n.h[i].state;
