@@ -83,7 +83,7 @@ int xtcp_call(struct xtcp *x, struct xtcp_cmd *c)
     box->port = c->port;
     box->arg[0] = c->arg[0];
     box->arg[1] = c->arg[1];
-    if (c->in_len)
+    if (c->in)
         memcpy(box->data, c->in, c->in_len);
     atomic_store_explicit(&box->cmd_seq, seq, memory_order_release); /* pairs with the daemon's acquire */
     xt_bitmap_set(x->cmd, w->number);

@@ -3,7 +3,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "libclient/internal.h"
+#include "libclient/fastopen.h"
+#include "proto/xt_ring.h"
 
 #define CHUNK 65536u /* published at a time, so that the daemon sends while the next is copied */
 #define OOBINLINE(sl) ((sl)->optval_more[XT_SO_OOBINLINE - 11])
@@ -45,8 +46,28 @@ static void copy(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct c
 
 /* ---- send ---- */
 
-static void publish_tx(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head, bool urgent)
+bool xtcp_tx_grow(struct xtcp *x, int s, struct xt_slot *sl)
 {
+    uint32_t size = atomic_load_explicit(&sl->tx_size, memory_order_relaxed);
+    if (atomic_load_explicit(&sl->tx_goal, memory_order_relaxed) <= size)
+        return false;
+    struct xtcp_cmd c = {.op = XT_OP_GROW_TX, .slot = s};
+    return xtcp_call(x, &c) == 0 && atomic_load_explicit(&sl->tx_size, memory_order_relaxed) > size;
+}
+
+/* MSG_MORE goes with what is written last. The daemon loads it after tx_head: it may hear of it early, never late. */
+static void publish_more(struct xt_slot *sl, int flags)
+{
+    if (flags & MSG_MORE)
+        atomic_fetch_or(&sl->want, (uint32_t)XT_WANT_MORE);
+    else if (atomic_load_explicit(&sl->want, memory_order_relaxed) & XT_WANT_MORE)
+        atomic_fetch_and(&sl->want, ~(uint32_t)XT_WANT_MORE);
+}
+
+static void publish_tx(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head, int flags)
+{
+    bool urgent = flags & MSG_OOB;
+    publish_more(sl, flags);
     atomic_store_explicit(&sl->tx_head, head, memory_order_release); /* the bytes are written: pairs with the daemon */
     if (urgent)
         atomic_store_explicit(&sl->tx_urg, head, memory_order_release); /* after tx_head: the daemon loads it first */
@@ -56,18 +77,20 @@ static void publish_tx(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head,
 }
 
 /* Puts as much as there is room for into the ring; the lock is held. */
-static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, bool urgent)
+static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, int flags)
 {
     size_t done = 0;
     while (done < len) {
         uint64_t head = atomic_load_explicit(&sl->tx_head, memory_order_relaxed), room = xtcp_tx_free(sl);
         size_t n = len - done < CHUNK ? len - done : CHUNK;
         n = n < room ? n : (size_t)room;
+        if (!n && xtcp_tx_grow(x, s, sl))
+            continue;
         if (!n)
             break;
         copy(x->base + sl->tx_off, sl->tx_size, head, n, c, true);
         done += n;
-        publish_tx(x, s, sl, head + n, urgent && done == len);
+        publish_tx(x, s, sl, head + n, done == len ? flags : flags & ~MSG_OOB);
     }
     return done;
 }
@@ -83,7 +106,7 @@ static int send_error(struct xt_slot *sl, bool take)
 {
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
     int err;
-    if (cond & XT_COND_CONNECTING)
+    if (cond & (XT_COND_CONNECTING | XT_COND_DEFERRED))
         return 0;
     if ((err = pending_error(sl, take)))
         return -err;
@@ -102,8 +125,7 @@ static bool can_send(struct xt_slot *sl, void *unused)
 }
 
 /* One go with the lock held; `first`: nothing was sent before. Returns bytes, 0 for "no room", or a negative errno. */
-static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, bool urgent,
-                        bool first)
+static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, int flags, bool first)
 {
     int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->tx_lock) : -ECONNABORTED;
     if (rc < 0)
@@ -111,21 +133,42 @@ static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct cursor
     rc = send_error(sl, first);
     ssize_t n = rc;
     if (rc == 0 && !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_CONNECTING))
-        n = (ssize_t)fill(x, s, sl, c, len, urgent);
+        n = (ssize_t)fill(x, s, sl, c, len, flags);
     xtcp_unlock(&sl->tx_lock);
     return n;
 }
 
-XTCP_API ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
+/* Past `done` bytes of the `n` pieces. */
+static void skip(struct cursor *c, int n, size_t done)
+{
+    for (; n > 0 && done >= c->iov->iov_len; n--)
+        done -= c->iov++->iov_len;
+    c->off = n > 0 ? done : 0;
+}
+
+ssize_t xtcp_put(struct xtcp *x, int s, struct xt_slot *sl, const struct iovec *iov, int n, size_t max)
+{
+    struct cursor c = {iov, n, 0};
+    size_t len = total(iov, n);
+    int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->tx_lock) : -ECONNABORTED;
+    if (rc < 0)
+        return rc;
+    size_t done = fill(x, s, sl, &c, len < max ? len : max, 0);
+    xtcp_unlock(&sl->tx_lock);
+    return (ssize_t)done;
+}
+
+ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int flags, ssize_t sent)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
     struct cursor c = {iov, n, 0};
-    size_t len = total(iov, n), done = 0;
-    if (!sl)
-        return -EBADF;
+    size_t len = total(iov, n), done = sent > 0 ? (size_t)sent : 0;
+    if (sent < 0 || (done > 0 && (done == len || !xtcp_blocking(sl, flags))))
+        return sent;
+    skip(&c, n, done);
     uint64_t deadline = xtcp_blocking(sl, flags) ? xtcp_deadline(sl->sndtimeo_ms) : 0;
     for (;;) {
-        ssize_t r = try_send(x, s, sl, &c, len - done, flags & MSG_OOB, done == 0);
+        ssize_t r = try_send(x, s, sl, &c, len - done, flags, done == 0);
         if (r > 0)
             done += (size_t)r;
         if (r < 0 || done == len)
@@ -142,6 +185,17 @@ XTCP_API ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int 
     }
 }
 
+XTCP_API ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    struct xtcp_cmd c = {0};
+    if (!sl)
+        return -EBADF;
+    if (!(atomic_load_explicit(&sl->cond, memory_order_relaxed) & XT_COND_DEFERRED))
+        return xtcp_send_on(x, s, iov, n, flags, 0);
+    return xtcp_send_on(x, s, iov, n, flags, xtcp_fastopen_send(x, s, iov, n, flags & ~MSG_FASTOPEN, &c));
+}
+
 XTCP_API ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, int flags)
 {
     struct iovec iov = {(void *)buf, len};
@@ -149,6 +203,16 @@ XTCP_API ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, i
 }
 
 /* ---- receive ---- */
+
+static void copy_out(const struct xtcp *x, struct xt_slot *sl, uint64_t at, size_t len, struct cursor *c)
+{
+    while (len) {
+        struct xt_rx_part p = xt_rx_part(sl, at, len);
+        copy(x->base + p.off, p.size, at, (size_t)p.len, c, false);
+        at += p.len;
+        len -= (size_t)p.len;
+    }
+}
 
 /* The place of the urgent byte that is still ahead of the reader, or UINT64_MAX. */
 static uint64_t urgent_at(struct xt_slot *sl, uint64_t tail)
@@ -214,7 +278,7 @@ static int nothing_to_read(struct xt_slot *sl, bool take)
         return -err;
     if (cond & XT_COND_RDHUP)
         return xtcp_is_failed(sl, cond) ? -ENOTCONN : 0;
-    return cond & (XT_COND_CONNECTED | XT_COND_CONNECTING) ? 1 : -ENOTCONN;
+    return cond & (XT_COND_CONNECTED | XT_COND_CONNECTING | XT_COND_DEFERRED) ? 1 : -ENOTCONN;
 }
 
 struct recv_op {
@@ -232,7 +296,7 @@ static ssize_t try_recv(struct xtcp *x, int s, struct xt_slot *sl, struct recv_o
         return rc;
     size_t n = readable(sl, &from, op->len - op->done);
     if (n && !(op->flags & MSG_TRUNC))
-        copy(x->base + sl->rx_off, sl->rx_size, from, n, &op->c, false);
+        copy_out(x, sl, from, n, &op->c);
     if (n && !(op->flags & MSG_PEEK))
         consumed(x, s, sl, from + n);
     xtcp_unlock(&sl->rx_lock);
@@ -252,20 +316,31 @@ static bool can_recv(struct xt_slot *sl, void *arg)
     return cond & XT_COND_RDHUP || xtcp_rx_avail(sl) >= w->bytes || xtcp_is_relayed(sl);
 }
 
-static ssize_t recv_oob(struct xtcp *x, struct xt_slot *sl, const struct iovec *iov, int n, int flags)
+/* The urgent byte, out of band. The lock keeps it from being read past meanwhile. */
+static ssize_t take_oob(const struct xtcp *x, struct xt_slot *sl, struct cursor *c, int flags)
 {
     uint64_t tail = atomic_load(&sl->rx_tail), at = urgent_at(sl, tail);
-    struct cursor c = {iov, n, 0};
     if (OOBINLINE(sl) || at == UINT64_MAX || atomic_load(&sl->urg_read) == at + 1)
         return -EINVAL;
     if (at >= atomic_load_explicit(&sl->rx_head, memory_order_acquire))
         return -EAGAIN;
-    if (!total(iov, n))
+    if (!total(c->iov, c->n))
         return 0;
-    copy(x->base + sl->rx_off, sl->rx_size, at, 1, &c, false);
+    copy_out(x, sl, at, 1, c);
     if (!(flags & MSG_PEEK))
         atomic_store(&sl->urg_read, at + 1);
     return 1;
+}
+
+static ssize_t recv_oob(struct xtcp *x, struct xt_slot *sl, const struct iovec *iov, int n, int flags)
+{
+    struct cursor c = {iov, n, 0};
+    int rc = xtcp_lock(x, &sl->rx_lock);
+    if (rc < 0)
+        return rc;
+    ssize_t r = take_oob(x, sl, &c, flags);
+    xtcp_unlock(&sl->rx_lock);
+    return r;
 }
 
 /* Reads until `target` bytes are there, or there will be no more. */
@@ -337,6 +412,23 @@ static void pieces(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct
     iov[1] = (struct iovec){ring, len - first};
 }
 
+/* Free space will be written to without the lock: says so once, so that the daemon leaves its pages alone. A full ring grows, or
+ * the wake-up is asked for. */
+static int reserve_begin(struct xtcp *x, int s, struct xt_slot *sl)
+{
+    bool pinned = atomic_load_explicit(&sl->want, memory_order_relaxed) & XT_WANT_PINNED;
+    if (pinned && xtcp_tx_free(sl))
+        return 0;
+    int rc = xtcp_lock(x, &sl->tx_lock);
+    if (rc < 0)
+        return rc;
+    atomic_fetch_or(&sl->want, (uint32_t)XT_WANT_PINNED);
+    if (!xtcp_tx_free(sl) && !xtcp_tx_grow(x, s, sl))
+        xtcp_tx_writable(sl);
+    xtcp_unlock(&sl->tx_lock);
+    return 0;
+}
+
 XTCP_API int xtcp_hold_ring(struct xtcp *x, int s, bool tx)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
@@ -358,9 +450,9 @@ XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
     int rc = xtcp_is_relayed(sl) ? -EREMOTE : send_error(sl, true);
     if (rc < 0)
         return rc;
-    if (!sl->tx_size || !xtcp_tx_free(sl))
-        xtcp_tx_writable(sl); /* asks for the wake-up */
-    uint64_t room = sl->tx_size ? xtcp_tx_free(sl) : 0;
+    if ((rc = reserve_begin(x, s, sl)) < 0)
+        return rc;
+    uint64_t room = xtcp_tx_free(sl);
     if (!room)
         return 0;
     pieces(x->base + sl->tx_off, sl->tx_size, atomic_load_explicit(&sl->tx_head, memory_order_relaxed), (size_t)room,
@@ -376,7 +468,9 @@ XTCP_API int xtcp_commit(struct xtcp *x, int s, size_t n)
     if (n > xtcp_tx_free(sl))
         return -EINVAL;
     if (n)
-        publish_tx(x, s, sl, atomic_load_explicit(&sl->tx_head, memory_order_relaxed) + n, false);
+        publish_tx(x, s, sl, atomic_load_explicit(&sl->tx_head, memory_order_relaxed) + n, 0);
+    if (atomic_load_explicit(&sl->cond, memory_order_relaxed) & XT_COND_DEFERRED)
+        return xtcp_fastopen_go(x, s);
     return 0;
 }
 
@@ -399,8 +493,9 @@ XTCP_API ssize_t xtcp_peek(struct xtcp *x, int s, struct iovec iov[2])
         if (!n)
             return 0;
     }
-    pieces(x->base + sl->rx_off, sl->rx_size, from, n, iov);
-    return (ssize_t)n;
+    struct xt_rx_part p = xt_rx_part(sl, from, n); /* what is in another ring comes next time */
+    pieces(x->base + p.off, p.size, from, (size_t)p.len, iov);
+    return (ssize_t)p.len;
 }
 
 XTCP_API int xtcp_consume(struct xtcp *x, int s, size_t n)

@@ -89,6 +89,10 @@ static inline bool xtcp_blocking(const struct xt_slot *sl, int flags)
            !(atomic_load_explicit(&sl->oflags, memory_order_relaxed) & 04000 /* O_NONBLOCK */);
 }
 
+struct xtcp_cmd;
+int xtcp_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct xtcp_cmd *c);
+/* Waits for the outcome of a connect that is under way; `early` is the answer when time is up. */
+int xtcp_finish_connect(struct xtcp *x, int s, struct xt_slot *sl, int early);
 int xtcp_to_sockaddr(const struct xt_endpoint *ep, struct sockaddr *sa, socklen_t *len);
 
 /* Bytes of send ring that are free. */
@@ -96,8 +100,12 @@ static inline uint64_t xtcp_tx_free(struct xt_slot *sl)
 {
     uint64_t used = atomic_load_explicit(&sl->tx_head, memory_order_relaxed) -
                     atomic_load_explicit(&sl->tx_tail, memory_order_acquire);
-    return used > sl->tx_size ? 0 : sl->tx_size - used;
+    uint32_t size = atomic_load_explicit(&sl->tx_size, memory_order_relaxed);
+    return used > size ? 0 : size - used;
 }
+
+/* The send ring is full, and its lock is held: asks for a larger one. True when there is one now. */
+bool xtcp_tx_grow(struct xtcp *x, int s, struct xt_slot *sl);
 
 /* Linux calls a socket writable when a third of its buffer is free. Asks for the wake-up when it is not. */
 bool xtcp_tx_writable(struct xt_slot *sl);
@@ -112,11 +120,25 @@ static inline bool xtcp_is_failed(struct xt_slot *sl, uint32_t cond)
            atomic_load_explicit(&sl->oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_FAILED;
 }
 
+/* A connect that failed, and tells so now, leaves no trace, as in Linux. Returns `err`. */
+static inline int xtcp_failed(struct xt_slot *sl, int err)
+{
+    atomic_fetch_or(&sl->oflags, (uint32_t)XT_OFLAG_FAILED);
+    return err;
+}
+
 /* Takes the pending error: positive errno, or 0. */
 static inline int xtcp_take_error(struct xt_slot *sl)
 {
     return atomic_load_explicit(&sl->so_error, memory_order_relaxed) ? atomic_exchange(&sl->so_error, 0) : 0;
 }
+
+/* ---- data.c ---- */
+
+/* Puts at most `max` bytes into the ring. Returns how many, or a negative errno. */
+ssize_t xtcp_put(struct xtcp *x, int s, struct xt_slot *sl, const struct iovec *iov, int n, size_t max);
+/* As xtcp_sendv() when `done` bytes have been sent already; a negative `done` is the result. */
+ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int flags, ssize_t done);
 
 /* ---- call.c: commands and doorbells ---- */
 
@@ -126,9 +148,9 @@ struct xtcp_cmd {
     struct xt_addr addr;
     uint16_t port;
     uint64_t arg[2];
-    void *data; /* XT_OP_INFO, XT_OP_GETOPT: the answer */
+    void *data; /* where an answer goes, or NULL */
     size_t data_len;
-    const void *in; /* XT_OP_SETOPT: a value that is data, at most what the mailbox holds */
+    const void *in; /* what goes along, at most what the mailbox holds, or NULL */
     size_t in_len;
 };
 

@@ -4,7 +4,9 @@
 #include <linux/tcp.h>
 #include <string.h>
 #include <sys/time.h>
+#include <unistd.h>
 
+#include "libclient/fastopen.h"
 #include "libclient/internal.h"
 #include "libclient/tcpinfo.h"
 #include "proto/xt_cc.h"
@@ -13,7 +15,6 @@
 #define SO_INCOMING_NAPI_ID 56
 #endif
 
-#define MAX_BUF (64 << 20)
 #define IP_OPTIONS_MAX 40
 
 enum rule {
@@ -30,9 +31,7 @@ enum {
     MISC_TRANSPARENT = 0x4,
     MISC_NO_PORT = 0x8,
     MISC_BROADCAST = 0x10,
-    MISC_TIMESTAMP = 0x20,
-    MISC_FASTOPEN = 0x40,
-    MISC_FASTOPEN_CONNECT = 0x80,
+    MISC_TIMESTAMP = 0x20, /* 0x40 and 0x80: fastopen.h */
     MISC_RECVTOS = 0x100,
     MISC_RECVTTL = 0x200,
     MISC_PKTINFO = 0x400,
@@ -68,8 +67,6 @@ static const struct option {
     {IPPROTO_TCP, TCP_LINGER2, NUMBER, XT_SO_LINGER2, -1, 60, 60},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, NUMBER, XT_SO_DEFER_ACCEPT, 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_SYNCNT, IGNORED, 0, 1, 127, 6},
-    {IPPROTO_TCP, TCP_FASTOPEN, BIT, MISC_FASTOPEN, 0, 0, 0},
-    {IPPROTO_TCP, TCP_FASTOPEN_CONNECT, BIT, MISC_FASTOPEN_CONNECT, 0, 0, 0},
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT, IGNORED, 0, 0, 0, -1},
     {IPPROTO_TCP, TCP_WINDOW_CLAMP, IGNORED, 0, 0, 0, 0},
     {IPPROTO_IP, IP_TOS, NUMBER, XT_SO_TOS, 0, 255, 0},
@@ -131,15 +128,27 @@ static int set_timeout(uint32_t *ms, const void *val, socklen_t len)
     return 0;
 }
 
-static int set_buffer(struct xtcp *x, int s, struct xt_slot *sl, uint32_t opt, int value)
+/* The daemon knows the limit; it says what there is. Linux doubles that, for its own book-keeping, and so shows it. */
+static int set_buffer(struct xtcp *x, int s, struct xt_slot *sl, uint32_t opt, int value, bool force)
 {
-    int least = opt == XT_SO_SNDBUF ? 4608 : 2304;
-    int64_t want = value < 0 || value > MAX_BUF / 2 ? MAX_BUF / 2 : value;
-    int64_t twice = want * 2 < least ? least : want * 2; /* Linux doubles, for its own book-keeping */
-    int rc = tell(x, s, opt, want);
-    if (rc == 0)
-        *place(sl, opt) = (uint32_t)twice;
-    return rc;
+    uint32_t least = opt == XT_SO_SNDBUF ? 4608 : 2304;
+    int64_t want = value >= 0 ? value : force ? 0 : INT32_MAX;
+    if (force && geteuid() != 0)
+        return -EPERM;
+    int rc = tell(x, s, opt, want | (force ? (int64_t)XT_BUF_FORCE : 0));
+    if (rc < 0)
+        return rc;
+    *place(sl, opt) = 2 * (uint32_t)rc < least ? least : 2 * (uint32_t)rc;
+    return 0;
+}
+
+static int set_rcvlowat(struct xtcp *x, int s, struct xt_slot *sl, int value)
+{
+    int rc = tell(x, s, XT_SO_RCVLOWAT, value < 0 ? INT32_MAX : value);
+    if (rc < 0)
+        return rc;
+    sl->rcvlowat = rc ? (uint32_t)rc : 1;
+    return 0;
 }
 
 /* Checked by the daemon, which sends them. */
@@ -166,6 +175,8 @@ static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, in
     int v = 0;
     if (val)
         memcpy(&v, val, len < sizeof v ? len : sizeof v);
+    if (level == IPPROTO_TCP && xtcp_fastopen_setsockopt(x, s, name, val, len, rc))
+        return true;
     if (level == IPPROTO_IP && name == IP_OPTIONS)
         *rc = set_ip_options(x, s, val, len);
     else if (level == IPPROTO_TCP && name == TCP_CONGESTION)
@@ -181,13 +192,13 @@ static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, in
     else if (len < sizeof v)
         *rc = -EINVAL;
     else if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_SNDBUFFORCE))
-        *rc = set_buffer(x, s, sl, XT_SO_SNDBUF, v);
+        *rc = set_buffer(x, s, sl, XT_SO_SNDBUF, v, name == SO_SNDBUFFORCE);
     else if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_RCVBUFFORCE))
-        *rc = set_buffer(x, s, sl, XT_SO_RCVBUF, v);
+        *rc = set_buffer(x, s, sl, XT_SO_RCVBUF, v, name == SO_RCVBUFFORCE);
     else if (level == SOL_SOCKET && name == SO_REUSEADDR)
         *rc = (sl->reuse = v != 0, 0);
     else if (level == SOL_SOCKET && name == SO_RCVLOWAT)
-        *rc = (sl->rcvlowat = v < 0 ? INT32_MAX : v ? (uint32_t)v : 1, 0);
+        *rc = set_rcvlowat(x, s, sl, v);
     else if (level == IPPROTO_TCP && name == TCP_MAXSEG) {
         *rc = v != 0 && (v < 88 || v > 32767) ? -EINVAL : tell(x, s, XT_SO_MAXSEG, v);
         if (*rc == 0)
@@ -324,10 +335,14 @@ static int get_mtu(struct xtcp *x, int s, void *val, socklen_t *len)
     return a.pmtu ? give_int(val, len, (int)a.pmtu) : -ENOTCONN;
 }
 
+/* What was asked for, or else what the ring has grown to. tx_size of a listener is something else. */
 static int get_buffer(struct xtcp *x, struct xt_slot *sl, uint32_t opt, void *val, socklen_t *len)
 {
-    uint32_t v = *place(sl, opt), def = opt == XT_SO_SNDBUF ? x->region->sndbuf : x->region->rcvbuf;
-    return give_int(val, len, (int)(v ? v : 2 * def));
+    bool tx = opt == XT_SO_SNDBUF, listens = atomic_load(&sl->cond) & XT_COND_LISTEN;
+    uint32_t set = *place(sl, opt), now = atomic_load_explicit(tx ? &sl->tx_size : &sl->rx_size, memory_order_relaxed);
+    if (listens || !now)
+        now = tx ? x->region->sndbuf : x->region->rcvbuf;
+    return give_int(val, len, (int)(set ? set : 2 * now));
 }
 
 /* The error that ended the connection, or else what the network has complained about without ending it (RFC 9293 SHLD-25). */
@@ -398,6 +413,9 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
         return -EFAULT;
     if ((int)*len < 0)
         return -EINVAL;
+    int rc;
+    if (level == IPPROTO_TCP && xtcp_fastopen_getsockopt(x, s, name, val, len, &rc))
+        return rc;
     if (level == IPPROTO_TCP) {
         if (name == TCP_INFO)
             return get_info(x, s, val, len);
@@ -415,7 +433,7 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
     if (level == SOL_SOCKET && name == SO_ERROR && !xtcp_alive(x))
         return give_int(val, len, ECONNABORTED);
     if (level == SOL_SOCKET) {
-        int rc = get_socket(x, sl, name, val, len);
+        rc = get_socket(x, sl, name, val, len);
         if (rc != -ENOPROTOOPT)
             return rc;
     }

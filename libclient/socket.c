@@ -4,11 +4,11 @@
 #include <poll.h>
 #include <string.h>
 
-#include "libclient/internal.h"
+#include "libclient/fastopen.h"
 
 /* ---- addresses ---- */
 
-static int from_sockaddr(const struct sockaddr *sa, socklen_t len, struct xtcp_cmd *c)
+int xtcp_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct xtcp_cmd *c)
 {
     if (!sa || len < sizeof sa->sa_family)
         return -EINVAL;
@@ -67,7 +67,7 @@ XTCP_API int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, sockl
     if (!sl)
         return -EBADF;
     struct xtcp_cmd c = {.op = XT_OP_BIND, .slot = s, .arg = {sl->reuse}};
-    int rc = from_sockaddr(addr, alen, &c);
+    int rc = xtcp_from_sockaddr(addr, alen, &c);
     return rc < 0 ? rc : xtcp_call(x, &c);
 }
 
@@ -76,15 +76,7 @@ static bool connected(struct xt_slot *sl, void *unused)
     return !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_CONNECTING);
 }
 
-/* A connect that failed, and has told so, leaves no trace, as in Linux. */
-static int failed(struct xt_slot *sl, int err)
-{
-    atomic_fetch_or(&sl->oflags, (uint32_t)XT_OFLAG_FAILED);
-    return err;
-}
-
-/* Waits for the outcome of a connect that is under way; `early` is the answer when time is up. */
-static int finish_connect(struct xtcp *x, int s, struct xt_slot *sl, int early)
+int xtcp_finish_connect(struct xtcp *x, int s, struct xt_slot *sl, int early)
 {
     int rc = xtcp_wait(x, s, connected, NULL, xtcp_deadline(sl->sndtimeo_ms));
     if (rc == -EAGAIN)
@@ -92,8 +84,8 @@ static int finish_connect(struct xtcp *x, int s, struct xt_slot *sl, int early)
     if (rc < 0)
         return rc;
     if ((rc = xtcp_take_error(sl)))
-        return failed(sl, -rc);
-    return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : failed(sl, -ECONNABORTED);
+        return xtcp_failed(sl, -rc);
+    return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : xtcp_failed(sl, -ECONNABORTED);
 }
 
 XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen)
@@ -102,19 +94,22 @@ XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, so
     struct xtcp_cmd c = {.op = XT_OP_CONNECT, .slot = s};
     if (!sl)
         return -EBADF;
-    int rc = from_sockaddr(addr, alen, &c), err, early = -EINPROGRESS;
+    int rc = xtcp_from_sockaddr(addr, alen, &c), err, early = -EINPROGRESS;
     if (rc < 0)
         return rc;
+    if (atomic_load(&sl->cond) & XT_COND_DEFERRED)
+        return -EISCONN;
     if (!(atomic_load(&sl->cond) & XT_COND_CONNECTING)) {
         /* As in Linux the call after one that answered EINPROGRESS tells how that ended, and only the next begins anew. */
         uint32_t flags = atomic_fetch_and(&sl->oflags, ~(uint32_t)(XT_OFLAG_CONNECT | XT_OFLAG_FAILED));
         if ((err = xtcp_take_error(sl)))
-            return failed(sl, -err);
+            return xtcp_failed(sl, -err);
         if (flags & XT_OFLAG_CONNECT)
-            return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : failed(sl, -ECONNABORTED);
+            return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : xtcp_failed(sl, -ECONNABORTED);
+        c.arg[0] = xtcp_fastopen_connect_flags(sl);
         rc = xtcp_call(x, &c);
-        if (rc < 0)
-            return rc;
+        if (rc != 0)
+            return rc < 0 ? rc : 0; /* the SYN waits for the first write */
         if (!xtcp_blocking(sl, 0)) {
             atomic_fetch_or(&sl->oflags, (uint32_t)XT_OFLAG_CONNECT);
             return -EINPROGRESS; /* also when the outcome is known by now: Linux tells it by SO_ERROR only */
@@ -124,7 +119,7 @@ XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, so
         if (!xtcp_blocking(sl, 0))
             return early;
     }
-    return finish_connect(x, s, sl, early);
+    return xtcp_finish_connect(x, s, sl, early);
 }
 
 /* For the application there is no TIME_WAIT, as in Linux. */
@@ -227,8 +222,8 @@ XTCP_API bool xtcp_get_nonblock(struct xtcp *x, int s)
 
 static bool space(struct xt_slot *sl)
 {
-    uint64_t free = xtcp_tx_free(sl);
-    return sl->tx_size && free >= (sl->tx_size - free) / 2;
+    uint64_t free = xtcp_tx_free(sl), size = atomic_load_explicit(&sl->tx_size, memory_order_relaxed);
+    return size && free >= (size - free) / 2;
 }
 
 bool xtcp_tx_writable(struct xt_slot *sl)
@@ -244,7 +239,10 @@ bool xtcp_tx_writable(struct xt_slot *sl)
 static unsigned data_mask(struct xt_slot *sl, uint32_t cond)
 {
     unsigned m = 0;
-    uint64_t lowat = sl->rcvlowat > 1 ? sl->rcvlowat : 1;
+    /* As Linux: never more than half of what there is room for. */
+    uint64_t lowat = sl->rcvlowat, half = atomic_load_explicit(&sl->rx_size, memory_order_relaxed) / 2;
+    lowat = lowat > half ? half : lowat;
+    lowat = lowat > 1 ? lowat : 1;
     if (cond & XT_COND_RDHUP)
         m |= POLLIN | POLLRDNORM | POLLRDHUP;
     else if (xtcp_rx_avail(sl) >= lowat)
@@ -275,6 +273,8 @@ XTCP_API unsigned xtcp_mask(struct xtcp *x, int s)
                    : 0;
     if (xtcp_is_relayed(sl))
         return XTCP_MOVED;
+    if (cond & XT_COND_DEFERRED)
+        return err | POLLOUT | POLLWRNORM; /* the first write connects */
     if (cond & XT_COND_CONNECTING)
         return err;
     if (!(cond & (XT_COND_CONNECTED | XT_COND_RDHUP | XT_COND_WRSHUT)) || xtcp_is_failed(sl, cond))

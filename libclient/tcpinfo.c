@@ -7,6 +7,7 @@
 
 #define NO_SSTHRESH 0x7fffffffu /* Linux's word for "not yet known" */
 #define DAEMON_NO_SSTHRESH (1u << 30)
+#define INIT_CWND 10u
 
 /* Bits of a connection's options as the daemon numbers them. */
 enum { WSCALE = 0x02, SACK = 0x04, TIMESTAMPS = 0x08 };
@@ -36,24 +37,28 @@ static uint8_t linux_options(const struct xt_tcp_info_abi *a)
         o |= a->options & WSCALE ? TCPI_OPT_WSCALE : 0;
         o |= a->ecn & 1 ? TCPI_OPT_ECN : 0;
         o |= a->ecn & 2 ? TCPI_OPT_ECN_SEEN : 0;
+        o |= a->fo & 1 ? TCPI_OPT_SYN_DATA : 0;
     }
     return o;
 }
 
-/* Linux counts segments where the daemon counts bytes. */
+/* Linux counts windows in segments, the daemon in bytes. */
 static void fill_windows(struct tcp_info *t, const struct xt_tcp_info_abi *a)
 {
     uint32_t mss = a->snd_mss ? a->snd_mss : 536;
-    t->tcpi_unacked = (a->unacked + mss - 1) / mss;
-    t->tcpi_sacked = (a->sacked + mss - 1) / mss;
-    t->tcpi_lost = (a->lost + a->rexmit + mss - 1) / mss; /* what was lost counts until it is acknowledged */
-    t->tcpi_retrans = (a->rexmit + mss - 1) / mss;
+    t->tcpi_unacked = a->unacked;
+    t->tcpi_sacked = a->sacked;
+    t->tcpi_lost = a->lost + a->rexmit; /* what was lost counts until it is acknowledged */
+    t->tcpi_retrans = a->rexmit;
     t->tcpi_snd_ssthresh = a->ssthresh >= DAEMON_NO_SSTHRESH ? NO_SSTHRESH : a->ssthresh / mss;
     t->tcpi_snd_cwnd = a->cwnd / mss;
     t->tcpi_reordering = a->reordering;
     t->tcpi_notsent_bytes = a->notsent;
     t->tcpi_snd_wnd = a->snd_wnd;
-    t->tcpi_rcv_space = a->rcv_wnd;
+    /* What Linux begins with, as long as nothing was measured. */
+    t->tcpi_rcv_space = a->rcv_space                         ? a->rcv_space
+                        : a->rcv_wnd < INIT_CWND * a->advmss ? a->rcv_wnd
+                                                             : INIT_CWND * a->advmss;
     t->tcpi_rcv_ssthresh = a->rcv_wnd;
 }
 
@@ -66,6 +71,7 @@ static void fill_times(struct tcp_info *t, const struct xt_tcp_info_abi *a)
     t->tcpi_last_ack_recv = a->last_ack_recv_ms;
     t->tcpi_rtt = a->srtt;
     t->tcpi_rttvar = a->rttvar;
+    t->tcpi_rcv_rtt = a->rcv_space ? a->srtt : 0; /* what the reader's rounds are taken from */
     t->tcpi_min_rtt = a->min_rtt ? a->min_rtt : UINT32_MAX;
     t->tcpi_busy_time = a->busy_ms * 1000ull;
     t->tcpi_rwnd_limited = a->rwnd_ms * 1000ull;
@@ -103,6 +109,7 @@ void xtcp_tcp_info_fill(struct xtcp_tcp_info *out, const struct xt_tcp_info_abi 
     t->tcpi_snd_wscale = a->snd_wscale & 15;
     t->tcpi_rcv_wscale = a->rcv_wscale & 15;
     t->tcpi_delivery_rate_app_limited = a->rate_limited & 1;
+    t->tcpi_fastopen_client_fail = a->fo >> 1 & 3;
     t->tcpi_snd_mss = a->snd_mss;
     t->tcpi_rcv_mss = a->rcv_mss;
     t->tcpi_advmss = a->advmss;

@@ -65,6 +65,12 @@ ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int n, int fl
 ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, int flags);
 ssize_t xtcp_recv(struct xtcp *x, int s, void *buf, size_t len, int flags);
 
+/* As sendmsg(2) with a destination: with MSG_FASTOPEN (RFC 7413) it connects, with data in the SYN when the peer's cookie is known.
+ * Errors of connect besides; -EINPROGRESS: nothing was sent, the connect is under way; -EISCONN; -EALREADY; -EOPNOTSUPP where the
+ * daemon has Fast Open switched off. Without MSG_FASTOPEN the address is not looked at. */
+ssize_t xtcp_sendto(struct xtcp *x, int s, const struct iovec *iov, int n, int flags, const struct sockaddr *addr,
+                    socklen_t alen);
+
 /* Zero copy. reserve: up to two pieces of free send ring, returns bytes (0: full); commit sends the first `n` of them.
  * peek: up to two pieces of unread data, returns bytes (0: none now; -ESHUTDOWN: end of file); consume gives the first `n`
  * back. Never block. One thread for each direction of a socket; where others may use the socket too, or export it, the calls

@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 2u
+#define XT_ABI_VERSION 4u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 64u            /* of one family, at a time */
 #define XT_MAX_WAITERS 1024u        /* of one family, at a time */
@@ -81,13 +81,26 @@ enum xt_op {
     XT_OP_SOCKET,   /* result: the new slot's index; the caller's proc holds it */
     XT_OP_BIND,     /* addr, port; arg[0]: SO_REUSEADDR. The bound end point is in slot.local */
     XT_OP_LISTEN,   /* arg[0]: backlog */
-    XT_OP_CONNECT,  /* addr, port: 0 when the SYN is on its way; the outcome comes as an event */
+    XT_OP_CONNECT,  /* addr, port, arg[0]: XT_CONNECT_*; 0 when the SYN is on its way, the outcome comes as an event */
     XT_OP_SHUTDOWN, /* arg[0]: SHUT_RD, SHUT_WR, SHUT_RDWR */
-    XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value */
+    XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value; result of SNDBUF, RCVBUF, RCVLOWAT: the value in effect */
     XT_OP_INFO,     /* data: struct xt_tcp_info_abi */
     XT_OP_NEWS,     /* wakes all subscribers of the slot */
     XT_OP_GETOPT,   /* arg[0]: enum xt_opt, one whose value is data; result: its length, value in data */
+    XT_OP_FO_KEYS, /* Fast Open keys of a listener. arg[0]: number to set, from data; 0: gives them in data; result: number */
+    XT_OP_GROW_TX, /* the send ring is full and slot.tx_goal is larger: a larger one, with what is in it. The caller has tx_lock */
     XT_OP_MAX
+};
+
+/* XT_OP_CONNECT, arg[0]: Fast Open (RFC 7413). */
+enum {
+    /* Asks for a cookie. When one is known, the result is the number of bytes that fit the SYN, which waits with cond
+     * XT_COND_DEFERRED: the client writes to the ring, then gives the command again with GO. Given again without, it
+     * answers the same. */
+    XT_CONNECT_FASTOPEN = 0x1,
+    XT_CONNECT_MUST = 0x2,      /* with it: -EOPNOTSUPP where Fast Open is switched off */
+    XT_CONNECT_NO_COOKIE = 0x4, /* with it: data without a cookie */
+    XT_CONNECT_GO = 0x8,        /* alone */
 };
 
 /* Options that the daemon must know of; the rest is the library's. */
@@ -102,33 +115,43 @@ enum xt_opt {
     XT_SO_USER_TIMEOUT, /* ms */
     XT_SO_LINGER2,      /* seconds */
     XT_SO_MAXSEG,
-    XT_SO_SNDBUF, /* bytes of ring wanted; before the rings exist */
+    XT_SO_SNDBUF, /* bytes of ring wanted, perhaps | XT_BUF_FORCE */
     XT_SO_RCVBUF,
     XT_SO_LINGER, /* -1: off; else seconds: 0 makes the last close a reset */
     XT_SO_OOBINLINE,
     XT_SO_DEFER_ACCEPT, /* seconds */
     XT_SO_TOS,
     XT_SO_TTL,
-    XT_SO_CONGESTION, /* enum xt_cc_id; from here on not in optval */
-    XT_SO_RECVERR,    /* ICMP errors are told at once */
-    XT_SO_IP_OPTIONS, /* SETOPT: arg[1] is the length, data the options as IP_OPTIONS has them */
+    XT_SO_CONGESTION,         /* enum xt_cc_id; from here on not in optval */
+    XT_SO_RECVERR,            /* ICMP errors are told at once */
+    XT_SO_IP_OPTIONS,         /* SETOPT: arg[1] is the length, data the options as IP_OPTIONS has them */
+    XT_SO_FASTOPEN,           /* a listener's limit of pending ones; 0: none */
+    XT_SO_FASTOPEN_CONNECT,   /* kept by the library; tells only whether it may be set */
+    XT_SO_FASTOPEN_NO_COOKIE, /* likewise, and for a listener */
+    XT_SO_RCVLOWAT,           /* bytes: the receive ring becomes twice as large */
     XT_SO_MAX
 };
 
-/* As struct xt_tcp_info of the daemon; times in microseconds, sizes in bytes. */
+#define XT_BUF_FORCE (1ULL << 32) /* SO_SNDBUFFORCE, SO_RCVBUFFORCE: root may pass bufmax */
+
+/* As struct xt_tcp_info of the daemon; times in microseconds, sizes in bytes but for unacked, sacked, lost and rexmit:
+ * segments. */
 struct xt_tcp_info_abi {
     uint32_t state, ca_state, options, snd_wscale, rcv_wscale, backoff, probes, snd_mss, rcv_mss;
     uint32_t rto, ato, srtt, rttvar, min_rtt, cwnd, ssthresh, snd_wnd, rcv_wnd;
     uint32_t unacked, sacked, lost, retrans, last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms;
-    uint32_t cc; /* enum xt_cc_id; before the connection is open, what it will be */
+    uint32_t cc;       /* enum xt_cc_id; before the connection is open, what it will be */
+    uint32_t fo;       /* Fast Open: 1 the SYN's data was taken; bits 1 and 2: why not, as Linux numbers it */
+    uint32_t fo_limit; /* and of a listener */
     uint64_t bytes_sent, bytes_retrans, bytes_acked, bytes_received, segs_out, segs_in;
     uint32_t timeouts, rate_limited, advmss, pmtu, rexmit, notsent, reordering,
         ecn; /* ecn: 1 in use, 2 a mark was seen */
     uint32_t data_segs_in, data_segs_out, delivered, delivered_ce, dsacks, reord_seen, ooo_segs;
-    uint32_t rtos, rto_spells, rto_ms, busy_ms, rwnd_ms, sndbuf_ms, rsv;
+    uint32_t rtos, rto_spells, rto_ms, busy_ms, rwnd_ms, sndbuf_ms;
+    uint32_t rcv_space; /* what the reader took in the last round trip; 0: not known */
     uint64_t pacing_rate, delivery_rate;
 };
-static_assert(sizeof(struct xt_tcp_info_abi) == 256, "xt_tcp_info_abi");
+static_assert(sizeof(struct xt_tcp_info_abi) == 264, "xt_tcp_info_abi");
 
 struct xt_waiter {
     _Atomic uint32_t sleeping; /* set by the client before it sleeps, taken (exchanged with 0) by who wakes it */
@@ -144,8 +167,7 @@ struct xt_waiter {
     uint16_t port, rsv1;
     struct xt_addr addr;
     uint64_t arg[2];
-    uint8_t rsv2[8];
-    uint8_t data[256];
+    uint8_t data[264];
 };
 static_assert(sizeof(struct xt_waiter) == 384, "xt_waiter");
 static_assert(offsetof(struct xt_waiter, cmd_seq) == 64, "xt_waiter.cmd_seq");
@@ -162,6 +184,7 @@ enum {
     XT_COND_LISTEN = 0x40,
     XT_COND_CONNECTING = 0x80, /* SYN_SENT */
     XT_COND_FIN = 0x100,       /* the peer's FIN came */
+    XT_COND_DEFERRED = 0x200,  /* as CONNECTING, but the SYN waits for data */
 };
 
 /* xt_slot.oflags, beside the O_ flags. */
@@ -170,10 +193,16 @@ enum {
     XT_OFLAG_CONNECT = 1 << 30, /* a connect answered EINPROGRESS, and none since has told how it ended */
 };
 
+/* Owner in slot.tx_lock when the daemon has it: for as long as it takes to give free pages back. It never waits for the lock. */
+#define XT_LOCK_DAEMON 0x7ffffffeu
+
 /* slot.want, set by the client. */
 enum {
     XT_WANT_SPACE =
         0x1, /* a send found the ring full: wake me when a third is free; cleared by the daemon (fetch_and) */
+    XT_WANT_MORE = 0x2, /* what was written last came with MSG_MORE: a segment that it does not fill may wait */
+    XT_WANT_PINNED =
+        0x4, /* set with tx_lock held, for good: free ring space is written without the lock, keep its pages */
 };
 
 struct xt_slot {
@@ -182,21 +211,28 @@ struct xt_slot {
     _Atomic uint32_t state;   /* enum xt_state, for getsockopt and display */
     _Atomic uint32_t cond;    /* XT_COND_* */
     _Atomic int32_t so_error; /* positive errno; taken by the client by exchange with 0 */
-    uint64_t rx_off,
-        tx_off; /* rings, from the start of the region; tx_off of a listener: its accept ring of uint32_t */
-    uint32_t rx_size, tx_size; /* bytes, powers of two, 0: none yet; tx_size of a listener: entries */
-    uint32_t conn;             /* the connection's ID as xtcpctl shows it */
+    /* Rings, from the start of the region; tx_off of a listener: its accept ring of uint32_t. Sizes are bytes, powers of two, 0:
+     * none yet; tx_size of a listener: entries. The send ring changes only by XT_OP_GROW_TX, while the client has tx_lock.
+     * The receive ring may change at any time: bytes before rx_switch are then in rx_old until they are read. The daemon stores
+     * rx_old, rx_switch, rx_off, rx_size, each released, and then an rx_head beyond rx_switch; a reader loads rx_head, rx_off,
+     * rx_size, rx_switch, rx_old, each acquired: if it sees any part of the new ring, it sees what is in the old one. There is no
+     * second change before all of rx_old was read. */
+    _Atomic uint64_t rx_off, tx_off;
+    _Atomic uint32_t rx_size, tx_size;
+    uint32_t conn; /* the connection's ID as xtcpctl shows it */
     uint32_t snd_mss;
     _Atomic int32_t
         soft_error; /* what ICMP said of a connection that goes on: positive errno, for SO_ERROR; taken likewise */
     uint32_t rsv00;
-    uint64_t rsv0;
+    _Atomic uint64_t rx_switch; /* stream offset */
     /* line 1, daemon, hot */
     _Atomic uint64_t rx_head;  /* stream offset: bytes received in order. Release: pairs with the reader's acquire */
     _Atomic uint64_t tx_tail;  /* stream offset: bytes acknowledged, the ring is free up to here */
     _Atomic uint64_t rx_urg;   /* stream offset of the urgent mark (one past the urgent byte) */
     _Atomic uint32_t acc_head; /* listener: connections put into the accept ring, wraps */
-    uint32_t rsv1[9];
+    _Atomic uint32_t tx_goal;  /* bytes of send ring that would suit; more than tx_size: may be asked for */
+    _Atomic uint64_t rx_old;   /* offset of the old receive ring (a multiple of 4096) | log2 of its size */
+    uint32_t rsv1[6];
     /* line 2, client, hot */
     _Atomic uint64_t tx_head;          /* stream offset: bytes written. Release: pairs with the daemon's acquire */
     _Atomic uint64_t rx_tail;          /* stream offset: bytes consumed */

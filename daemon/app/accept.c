@@ -155,6 +155,8 @@ static void inherit(struct xt_pslot *child, const struct xt_pslot *listener)
     child->linger = listener->linger;
     child->sndbuf = listener->sndbuf;
     child->rcvbuf = listener->rcvbuf;
+    child->tx_fixed = listener->tx_fixed;
+    child->rx_fixed = listener->rx_fixed;
     child->maxseg = listener->maxseg;
 }
 

@@ -62,8 +62,11 @@ static void set_defaults(struct xt_app_cfg *c)
         c->max_sessions = 65535; /* an index must fit half of a session's id */
     c->arena = c->arena ? c->arena : UINT64_C(16) << 30;
     c->bufmax = pow2(c->bufmax ? c->bufmax : 16u << 20, 4096, 1u << 30);
-    c->sndbuf = pow2(c->sndbuf ? c->sndbuf : 1u << 20, 4096, c->bufmax);
-    c->rcvbuf = pow2(c->rcvbuf ? c->rcvbuf : 1u << 20, 4096, c->bufmax);
+    c->sndbuf = pow2(c->sndbuf ? c->sndbuf : 64u << 10, 4096, c->bufmax);
+    c->rcvbuf = pow2(c->rcvbuf ? c->rcvbuf : 64u << 10, 4096, c->bufmax);
+    c->sndbuf_max = pow2(c->sndbuf_max ? c->sndbuf_max : 4u << 20, c->sndbuf, 1u << 30);
+    c->rcvbuf_max = pow2(c->rcvbuf_max ? c->rcvbuf_max : 8u << 20, c->rcvbuf, 1u << 30);
+    c->buf_idle_us = c->buf_idle_us ? c->buf_idle_us : 10000000;
     c->somaxconn = c->somaxconn ? c->somaxconn : 4096;
     if (c->somaxconn > 65536)
         c->somaxconn = 65536;
@@ -110,6 +113,7 @@ void xt_app_free(struct xt_app *a)
     free(a->changed);
     free(a->doomed);
     free(a->returns);
+    free(a->retired);
     free(a);
 }
 
@@ -308,6 +312,9 @@ bool xt_app_poll(struct xt_app *a, uint64_t now_us)
     struct xt_msg m;
     bool work = false;
     a->now_us = now_us;
+    a->round++;
+    if (a->nretired)
+        xt_app_rings_settle(a);
     for (unsigned n = 0; n < 64 && queue_get(&a->to_data, &m); n++) {
         handle_message(a, &m);
         work = true;
@@ -315,6 +322,7 @@ bool xt_app_poll(struct xt_app *a, uint64_t now_us)
     for (uint32_t i = 0; i < a->sessions_high; i++)
         if (a->sessions[i])
             work |= poll_session(a->sessions[i]);
+    xt_app_rings_trim(a);
     return work;
 }
 
@@ -323,7 +331,7 @@ bool xt_app_prepare_sleep(struct xt_app *a)
     atomic_store(&a->global->sleeping, 1);
     /* Pairs with the fence between a client's mark and its look at `sleeping`: one of the two sees the other. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (queue_any(&a->to_data) || a->nchanged || a->ntouched || a->ndoomed)
+    if (queue_any(&a->to_data) || a->nchanged || a->ntouched || a->ndoomed || a->nretired)
         return true;
     for (uint32_t i = 0; i < a->sessions_high; i++) {
         struct xt_session *s = a->sessions[i];

@@ -21,7 +21,9 @@ struct xt_app_cfg {
     uint32_t max_slots;              /* sockets of one client; XT_MAX_SLOTS */
     uint32_t max_sessions;           /* 4096 */
     uint64_t arena;                  /* bytes of ring space in a region (virtual until touched); 16 GiB */
-    uint32_t sndbuf, rcvbuf;         /* default ring sizes, bytes, powers of two; 1 MiB each */
+    uint32_t sndbuf, rcvbuf;         /* ring sizes at first, bytes, powers of two; 64 KiB each */
+    uint32_t sndbuf_max, rcvbuf_max; /* how far they grow with use; 4 MiB, 8 MiB */
+    uint64_t buf_idle_us;            /* empty rings unused for so long give their pages back; 10 s */
     uint32_t bufmax;                 /* limit of SO_SNDBUF and SO_RCVBUF; 16 MiB */
     uint32_t somaxconn;              /* 4096 */
     uint32_t spin_us;                /* clients' spin before sleeping; 50 */
@@ -133,6 +135,7 @@ struct xt_app_stats {
     uint64_t sessions, sessions_ended, liars, commands, wakeups, doorbells, accepts, backlog_drops;
     uint64_t sessions_revived, strays; /* at start: clients taken over; connections without one, which were reset */
     uint64_t bytes_mapped;             /* ring bytes handed out now */
+    uint64_t rx_grown, tx_grown, rings_trimmed;
 };
 const struct xt_app_stats *xt_app_stats(const struct xt_app *a);
 

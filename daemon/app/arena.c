@@ -142,6 +142,12 @@ bool xt_arena_adopt(struct xt_arena *a, struct xt_extent *e, uint32_t n)
     return true;
 }
 
+void xt_arena_trim(struct xt_arena *a, const struct xt_extent *e)
+{
+    if (e->size)
+        punch(a, e->off, class_of(e->size));
+}
+
 void xt_arena_cool(struct xt_arena *a)
 {
     a->cold = true;

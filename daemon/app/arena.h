@@ -42,6 +42,15 @@ bool xt_arena_adopt(struct xt_arena *a, struct xt_extent *e, uint32_t n);
 /* Gives an extent back and clears *e; one of size 0 is fine. */
 void xt_arena_release(struct xt_arena *a, struct xt_extent *e);
 
+/* Gives the memory of an extent in use back to the kernel; it reads as zeros then. */
+void xt_arena_trim(struct xt_arena *a, const struct xt_extent *e);
+
+/* Bytes that were never handed out. */
+static inline uint64_t xt_arena_room(const struct xt_arena *a)
+{
+    return a->end - a->top;
+}
+
 /* Gives the memory of the extents kept warm back to the kernel, and of all that are freed later. */
 void xt_arena_cool(struct xt_arena *a);
 

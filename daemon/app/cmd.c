@@ -161,6 +161,7 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
         p->conn = XT_NO_CONN;
         return -ENOBUFS;
     }
+    xt_stack_fastopen_listen(a->stack, l, &p->fo);
     s->slots[i].conn = l->index;
     atomic_store(&s->slots[i].state, XT_LISTEN);
     atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
@@ -193,6 +194,7 @@ static void make_fresh(struct xt_session *s, uint32_t i)
 struct prep {
     struct xt_session *s;
     uint32_t slot;
+    uint8_t fo; /* what is wanted of Fast Open */
 };
 
 static void prepare_conn(void *arg, struct xt_conn *conn)
@@ -201,6 +203,31 @@ static void prepare_conn(void *arg, struct xt_conn *conn)
     struct xt_pslot *p = &pr->s->ps[pr->slot];
     p->cond = XT_COND_CONNECTING;
     xt_app_slot_attach(pr->s, pr->slot, conn);
+    conn->fo = pr->fo;
+}
+
+/* The SYN that waited for data goes. */
+static int connect_go(struct xt_session *s, uint32_t i)
+{
+    struct xt_app *a = s->app;
+    struct xt_pslot *p = &s->ps[i];
+    if (p->kind != XT_SLOT_CONN)
+        return -EISCONN;
+    if (!(p->cond & XT_COND_DEFERRED))
+        return 0; /* the stack process died before the answer */
+    if (!xt_app_slot_pull(s, i))
+        return -ECONNABORTED;
+    p->cond = XT_COND_CONNECTING;
+    atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
+    xt_stack_fastopen_go(a->stack, xt_app_conn(s, p), a->now_us);
+    return 0;
+}
+
+static uint8_t fo_wanted(uint64_t flags)
+{
+    if (!(flags & XT_CONNECT_FASTOPEN))
+        return 0;
+    return flags & XT_CONNECT_NO_COOKIE ? XT_FO_DATA : XT_FO_OPTION;
 }
 
 /* The remote end point that is meant; 0.0.0.0 is this host, as Linux takes it. */
@@ -224,6 +251,12 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
     struct xt_app *a = s->app;
     struct xt_pslot *p = &s->ps[i];
     struct xt_conn *conn;
+    if (c->arg[0] & XT_CONNECT_GO)
+        return connect_go(s, i);
+    if ((c->arg[0] & XT_CONNECT_MUST) && !(xt_stack_cfg(a->stack)->tcp.fast_open & XT_FO_CLIENT))
+        return -EOPNOTSUPP;
+    if ((p->cond & XT_COND_DEFERRED) && (c->arg[0] & XT_CONNECT_FASTOPEN))
+        return (int)xt_stack_fastopen_room(xt_app_conn(s, p));
     if (c->again && was_connected(s, p, c))
         return 0;
     if (p->kind == XT_SLOT_CONN)
@@ -239,7 +272,7 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
     struct xt_endpoint local = {.addr = xt_addr_v4(0)};
     if (p->bound)
         local = p->local;
-    struct prep pr = {s, i};
+    struct prep pr = {s, i, fo_wanted(c->arg[0])};
     int rc = xt_stack_connect_options(a->stack, &local, &remote, &p->ipopt, a->now_us, prepare_conn, &pr, &conn);
     if (rc < 0) {
         p->conn = XT_NO_CONN;
@@ -249,9 +282,12 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
     XT_CRASH_POINT();
     /* At once, not at the flush: the caller looks at them when it has its answer. */
     s->slots[i].local = conn->local;
+    uint32_t room = xt_stack_fastopen_room(conn);
+    if (room)
+        p->cond = XT_COND_DEFERRED;
     atomic_store(&s->slots[i].state, XT_SYN_SENT);
     atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
-    return 0;
+    return (int)room;
 }
 
 static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
@@ -271,7 +307,7 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
     }
     if (p->kind != XT_SLOT_CONN)
         return c->again ? 0 : -ENOTCONN;
-    if (p->cond & XT_COND_CONNECTING) { /* Linux disconnects */
+    if (p->cond & (XT_COND_CONNECTING | XT_COND_DEFERRED)) { /* Linux disconnects */
         xt_stack_abort(a->stack, xt_app_conn(s, p), a->now_us);
         p->cond = XT_COND_ERROR;
         p->pending_error = ECONNRESET;
@@ -323,15 +359,16 @@ static void put_state(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
 
 static void put_flight(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
 {
-    o->unacked = t->unacked;
-    o->sacked = t->sacked;
-    o->lost = t->lost;
+    o->unacked = t->unacked_segs;
+    o->sacked = t->sacked_segs;
+    o->lost = t->lost_segs;
     o->retrans = t->retrans;
     o->last_data_sent_ms = t->last_data_sent_ms;
     o->last_data_recv_ms = t->last_data_recv_ms;
     o->last_ack_recv_ms = t->last_ack_recv_ms;
     o->cc = t->cc;
-    o->rexmit = t->rexmit;
+    o->fo = (t->fo & XT_FO_ACKED ? 1 : 0) | (uint32_t)(t->fo & XT_FO_FAIL) >> XT_FO_FAIL_SHIFT << 1;
+    o->rexmit = t->rexmit_segs;
     o->notsent = t->notsent;
     o->reordering = t->reordering;
     o->pacing_rate = t->pacing_rate;
@@ -370,6 +407,7 @@ static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
     struct xt_pslot *p = &s->ps[i];
     struct xt_conn *conn = xt_app_conn(s, p);
     struct xt_tcp_info_abi o = {.state = p->kind == XT_SLOT_LISTEN ? XT_LISTEN : XT_CLOSED};
+    o.fo_limit = p->fo.limit;
     o.cc = p->opt.cc ? p->opt.cc - 1u : xt_stack_cfg(s->app->stack)->tcp.cc;
     if (conn && p->kind == XT_SLOT_CONN) {
         struct xt_tcp_ctx ctx = {.now_us = s->app->now_us, .cfg = &xt_stack_cfg(s->app->stack)->tcp};
@@ -378,10 +416,25 @@ static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
         put_state(&o, &t);
         put_flight(&o, &t);
         put_counts(&o, &t);
+        o.rcv_space = p->tune.space;
         o.ecn = (conn->ecn & XT_CE_OK ? 1 : 0) | (conn->ecn & XT_CE_SEEN ? 2 : 0);
     }
     memcpy(c->box->data, &o, sizeof o);
     return 0;
+}
+
+static int cmd_grow_tx(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    struct xt_pslot *p = &s->ps[i];
+    (void)c;
+    if (p->kind != XT_SLOT_CONN)
+        return -ENOTCONN;
+    if (atomic_load(&s->slots[i].tx_lock) == XT_LOCK_RELAY)
+        return -EREMOTE;         /* from a process that is gone: the relay writes the ring now */
+    if (!xt_app_slot_pull(s, i)) /* what is in the ring moves with it */
+        return -ECONNABORTED;
+    struct xt_conn *conn = xt_app_conn(s, p);
+    return conn ? xt_app_tx_grow(s, i, conn) : -ENOTCONN;
 }
 
 void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c)
@@ -389,14 +442,6 @@ void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c)
     c->opt = p->opt;
     if (p->maxseg)
         c->mss_local = p->maxseg;
-}
-
-static uint32_t ring_size(const struct xt_app *a, uint64_t wanted)
-{
-    uint32_t size = 4096;
-    while (size < wanted && size < a->cfg.bufmax)
-        size *= 2;
-    return size;
 }
 
 /* Options of the core. False: not one of them. */
@@ -466,9 +511,13 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
         if (conn) {
             conn->opt = p->opt;
             xt_stack_options_changed(s->app->stack, conn, s->app->now_us);
+            if (c->arg[0] == XT_SO_NODELAY && c->arg[1] && (conn = xt_app_conn(s, p)))
+                xt_stack_push(s->app->stack, conn, s->app->now_us); /* tcp(7): overrides even TCP_CORK, this once */
         }
         return 0;
     }
+    if (c->arg[0] >= XT_SO_FASTOPEN && c->arg[0] <= XT_SO_FASTOPEN_NO_COOKIE)
+        return xt_app_fo_option(s, i, c->arg[0], c->arg[1]);
     switch (c->arg[0]) {
     case XT_SO_IP_OPTIONS:
         return xt_app_set_ip_options(s, p, c->box->data, c->arg[1]);
@@ -478,17 +527,22 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
         p->maxseg = (uint16_t)c->arg[1];
         return 0;
     case XT_SO_SNDBUF:
-        p->sndbuf = ring_size(s->app, c->arg[1]);
-        return 0;
+        return xt_app_set_sndbuf(s, i, c->arg[1]);
     case XT_SO_RCVBUF:
-        p->rcvbuf = ring_size(s->app, c->arg[1]);
-        return 0;
+        return xt_app_set_rcvbuf(s, i, c->arg[1]);
+    case XT_SO_RCVLOWAT:
+        return xt_app_set_rcvlowat(s, i, c->arg[1]);
     case XT_SO_LINGER:
         p->linger = (int32_t)(int64_t)c->arg[1];
         return 0;
     default: /* kept by the library */
         return c->arg[0] < XT_SO_MAX ? 0 : -ENOPROTOOPT;
     }
+}
+
+static int cmd_fo_keys(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    return xt_app_cmd_fo_keys(s, i, c->arg[0], c->box);
 }
 
 static int cmd_getopt(struct xt_session *s, uint32_t i, const struct cmd *c)
@@ -501,7 +555,8 @@ static int run(struct xt_session *s, const struct cmd *c)
     static int (*const ops[XT_OP_MAX])(struct xt_session *, uint32_t, const struct cmd *) = {
         [XT_OP_BIND] = cmd_bind,         [XT_OP_LISTEN] = cmd_listen, [XT_OP_CONNECT] = cmd_connect,
         [XT_OP_SHUTDOWN] = cmd_shutdown, [XT_OP_SETOPT] = cmd_setopt, [XT_OP_INFO] = cmd_info,
-        [XT_OP_NEWS] = cmd_news,         [XT_OP_GETOPT] = cmd_getopt,
+        [XT_OP_GROW_TX] = cmd_grow_tx,   [XT_OP_NEWS] = cmd_news,     [XT_OP_GETOPT] = cmd_getopt,
+        [XT_OP_FO_KEYS] = cmd_fo_keys,
     };
     if (c->op == XT_OP_NOP)
         return 0;

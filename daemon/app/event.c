@@ -77,8 +77,8 @@ static void both_over(struct xt_pslot *p)
 
 static void take_conditions(struct xt_pslot *p, const struct xt_conn *c, uint32_t ev)
 {
-    if (ev & XT_EV_CONNECTED)
-        p->cond = (p->cond & ~(uint32_t)XT_COND_CONNECTING) | XT_COND_CONNECTED;
+    if (ev & (XT_EV_CONNECTED | XT_EV_FASTOPEN))
+        p->cond = (p->cond & ~(uint32_t)(XT_COND_CONNECTING | XT_COND_DEFERRED)) | XT_COND_CONNECTED;
     if (ev & XT_EV_PEER_FIN)
         p->cond |= XT_COND_RDHUP | XT_COND_FIN;
     if (ev & XT_EV_URGENT) {
@@ -92,7 +92,7 @@ static void take_conditions(struct xt_pslot *p, const struct xt_conn *c, uint32_
     if (ev & XT_EV_ERROR)
         p->pending_error = c->err;
     if (ev & (XT_EV_ERROR | XT_EV_CLOSED)) {
-        p->cond &= ~(uint32_t)XT_COND_CONNECTING;
+        p->cond &= ~(uint32_t)(XT_COND_CONNECTING | XT_COND_DEFERRED);
         p->cond |= XT_COND_RDHUP | XT_COND_WRSHUT | (ev & XT_EV_ERROR ? XT_COND_ERROR : 0);
     }
     both_over(p);
@@ -102,10 +102,10 @@ void xt_app_event(void *arg, struct xt_conn *c, uint32_t ev)
 {
     struct xt_app *a = arg;
     bool child = c->listener != XT_NO_CONN && !(c->flags & XT_APP_CF_DONE);
-    if (child && c->state == XT_SYN_RECV)
-        xt_app_child_new(a, c);
-    else if (child && ev & XT_EV_CONNECTED)
+    if (child && ev & (XT_EV_CONNECTED | XT_EV_FASTOPEN))
         xt_app_child_ready(a, c);
+    else if (child && c->state == XT_SYN_RECV)
+        xt_app_child_new(a, c);
     else if (child && ev & XT_EV_CLOSED)
         xt_app_child_lost(a, c);
     struct xt_session *s = xt_app_owner_of(a, c);
@@ -156,6 +156,9 @@ static void store_slot(struct xt_session *s, uint32_t i)
         p->news |= take_counters(p, c);
         if (sh->snd_mss != c->mss_eff)
             sh->snd_mss = c->mss_eff;
+        uint32_t goal = xt_app_tx_goal(s, p, c);
+        if (atomic_load_explicit(&sh->tx_goal, memory_order_relaxed) != goal)
+            atomic_store_explicit(&sh->tx_goal, goal, memory_order_relaxed);
     }
     atomic_store_explicit(&sh->rx_head, p->rx_head, memory_order_release); /* pairs with the reader's acquire */
     XT_CRASH_POINT();

@@ -9,11 +9,13 @@
 #include "daemon/app/app.h"
 #include "daemon/app/arena.h"
 #include "daemon/app/ledger.h"
+#include "daemon/app/tune.h"
 
 #define XT_DIRTY_BUDGET 2048u /* dirty slots of a session in one round */
 #define XT_CMD_BUDGET 128u    /* commands of a session in one round */
 #define XT_SWEEP_BUDGET 1024u /* slots looked at in one round after a death */
 #define XT_CLOSE_BUDGET 256u  /* sockets closed in one round after a death */
+#define XT_TRIM_BUDGET 256u   /* sockets whose pages are given back in one round */
 #define XT_QUEUE_LEN 1024u    /* messages between control thread and data plane, each way */
 #define XT_NO_PSLOT UINT32_MAX
 
@@ -46,12 +48,21 @@ struct xt_pslot {
     uint32_t gen;
     uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
     struct xt_extent rx, tx;
+    struct xt_extent rx_old; /* holds what is unread before rx_switch; size 0: all has been read */
+    uint64_t rx_switch;
+    struct xt_extent rx_new, tx_new; /* what a change under way leads to (rings.c); size 0: none is */
+    struct xt_tune tune;
+    bool rx_fixed, tx_fixed; /* the program has set SO_RCVBUF, SO_SNDBUF; or there is no room to grow */
+    bool cold;               /* the rings' pages were given back */
+    uint64_t moved;          /* rx_head + tx_head when last looked at, and when that changed: for trimming */
+    uint64_t moved_us;
     struct xt_endpoint local; /* bound end point */
     struct xt_tcp_sockopt opt;
     int32_t linger; /* SO_LINGER: -1 off, else seconds */
     uint32_t sndbuf, rcvbuf;
     uint16_t maxseg;
-    struct xt_ipopt ipopt; /* IP_OPTIONS for a connection to come */
+    struct xt_fo_listen fo; /* Fast Open, as set: limit, keys, no_cookie */
+    struct xt_ipopt ipopt;  /* IP_OPTIONS for a connection to come */
     /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
     uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
     uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
@@ -93,6 +104,8 @@ struct xt_session {
     bool sweeping;
     uint32_t sweep_at;
     uint64_t reap_mask; /* procs that are being taken apart */
+    uint32_t trim_at;   /* slot that the next look for idle rings begins with */
+    uint32_t nretired;  /* of xt_app.retired */
     bool ended;         /* no proc is left, or the client lied */
     bool revive;        /* left by another stack process, not yet taken up by this one's data plane */
     int lied;           /* errno why it was dropped, 0: it was not */
@@ -107,6 +120,13 @@ struct xt_msgq {
 struct xt_changed {
     struct xt_session *s;
     uint32_t slot;
+};
+
+/* A send ring that was replaced while the device may still have requests that point into it. */
+struct xt_retired {
+    struct xt_session *s;
+    struct xt_extent e;
+    uint64_t round;
 };
 
 struct xt_app {
@@ -136,6 +156,10 @@ struct xt_app {
     uint32_t ndoomed, cap_doomed;
     struct xt_msg *returns; /* messages that found the queue to [ctl] full */
     uint32_t nreturns, cap_returns;
+    struct xt_retired *retired; /* oldest first */
+    uint32_t nretired, cap_retired;
+    uint64_t round;      /* counts xt_app_poll() */
+    uint64_t trimmed_us; /* when idle rings were last looked for */
     void (*bell_add)(void *arg, int fd, uint32_t session);
     void (*bell_remove)(void *arg, int fd, uint32_t session);
     void *bell_arg;
@@ -191,8 +215,6 @@ static inline void xt_app_slot_kind(struct xt_pslot *p, uint8_t kind)
 int xt_app_slot_new(struct xt_session *s, uint32_t *out);
 /* Gives the slot back: rings, reservation, index. It must have no connection any more. */
 void xt_app_slot_free(struct xt_session *s, uint32_t i);
-/* Rings for a slot: as configured, or smaller when the arena is short of room. False: no memory. */
-bool xt_app_slot_rings(struct xt_session *s, uint32_t i);
 /* Publishes end points and ring geometry. */
 void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c);
 /* Gives the slot's rings to the connection, and the connection to the slot. */
@@ -210,6 +232,34 @@ void xt_app_slot_tell_relay(struct xt_session *s, uint32_t i);
  * the connection needs its rings no more. */
 void xt_app_slot_release(struct xt_session *s, uint32_t i);
 bool xt_app_slot_reap(struct xt_session *s, uint32_t i);
+
+/* ---- rings.c: sizes and memory of rings ---- */
+
+/* Rings for a slot: as configured, or smaller when the arena is short of room. False: no memory. */
+bool xt_app_slot_rings(struct xt_session *s, uint32_t i);
+void xt_app_rings_release(struct xt_session *s, uint32_t i);
+/* The reader has consumed up to p->rx_tail: frees an old ring that is read, and makes the ring larger if that would help. */
+void xt_app_rx_consumed(struct xt_session *s, uint32_t i, struct xt_conn *c);
+/* Changes the receive ring to one of `size` bytes if it is larger and there is room. */
+void xt_app_rx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c, uint32_t size);
+/* The send ring that would suit now, bytes; 0: as it is. */
+uint32_t xt_app_tx_goal(const struct xt_session *s, const struct xt_pslot *p, const struct xt_conn *c);
+/* XT_OP_GROW_TX: returns 0, also when nothing changes. */
+int xt_app_tx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c);
+/* A slot that another stack process has left: finishes the change of a ring that its record `c` (NULL: none) knows of, forgets one
+ * that it does not, says so to the client, and frees a lock that the dead process had. */
+void xt_app_rings_revive(struct xt_session *s, uint32_t i, const struct xt_conn *c);
+/* Frees send rings that nothing points to any more; once in each round. */
+void xt_app_rings_settle(struct xt_app *a);
+/* Looks at some slots for rings that are empty and idle, and gives their pages back. */
+void xt_app_rings_trim(struct xt_app *a);
+
+/* ---- bufopt.c: socket options of buffers ---- */
+
+/* `wanted` bytes, perhaps with XT_BUF_FORCE. Each returns what the program has got, within the limits. */
+int xt_app_set_sndbuf(struct xt_session *s, uint32_t i, uint64_t wanted);
+int xt_app_set_rcvbuf(struct xt_session *s, uint32_t i, uint64_t wanted);
+int xt_app_set_rcvlowat(struct xt_session *s, uint32_t i, uint64_t wanted);
 
 /* ---- accept.c: listeners ---- */
 
@@ -234,6 +284,10 @@ bool xt_app_admit_open(void *arg, const struct xt_conn *listener);
 /* ---- cmd.c ---- */
 
 void xt_app_cmd(struct xt_session *s, uint32_t waiter);
+/* Fast Open keys of a listener (xt_op). */
+int xt_app_cmd_fo_keys(struct xt_session *s, uint32_t i, uint64_t set, struct xt_waiter *box);
+/* Fast Open's part of XT_OP_SETOPT: 0, -EINVAL (too late), -EOPNOTSUPP (switched off). */
+int xt_app_fo_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t v);
 /* ipopt.c: IP_OPTIONS. `raw` is the client's. Returns 0 or -EINVAL. */
 int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volatile uint8_t *raw, uint64_t len);
 /* Writes the options to `out` (XT_IPOPT_MAX bytes); returns how many bytes. */
@@ -261,6 +315,8 @@ void xt_app_session_begin(struct xt_app *a, struct xt_session *s, void (*on_end)
 void xt_app_proc_gone(struct xt_app *a, struct xt_session *s, uint32_t proc);
 /* Drops a client that lied about `what`: all its connections are aborted. */
 void xt_app_liar(struct xt_session *s, const char *what, uint32_t slot);
+/* Frees a lock whatever its owner and wakes all who wait, for one of them takes it. */
+void xt_app_unlock(_Atomic uint32_t *lock);
 /* A bounded part of what a death leaves to be done. True when there was any. */
 bool xt_app_sweep(struct xt_session *s);
 /* Ended sessions that nothing uses any more go back to [ctl]. */

@@ -15,7 +15,7 @@
 #include "proto/xt_shm.h"
 
 #define XT_LEDGER_MAGIC 0x474c5458u /* "XTLG" */
-#define XT_LEDGER_VERSION 1u
+#define XT_LEDGER_VERSION 2u
 
 struct xt_pslot;
 

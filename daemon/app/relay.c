@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/app/internal.h"
+#include "proto/xt_ring.h"
 
 #define NEWS_BUDGET 256u
 
@@ -165,16 +166,17 @@ static void pieces(const struct ring *g, uint64_t at, uint64_t len, struct iovec
 
 ssize_t xt_relay_unread(struct xt_relay *r, uint32_t slot, struct iovec iov[2])
 {
-    const volatile struct xt_slot *sl = slot_of(r, slot);
+    struct xt_slot *sl = slot_of(r, slot);
     struct ring g;
-    uint64_t head = atomic_load_explicit(&slot_of(r, slot)->rx_head, memory_order_acquire);
-    uint64_t tail = atomic_load_explicit(&slot_of(r, slot)->rx_tail, memory_order_relaxed);
+    uint64_t head = atomic_load_explicit(&sl->rx_head, memory_order_acquire);
+    uint64_t tail = atomic_load_explicit(&sl->rx_tail, memory_order_relaxed);
     if (head == tail)
         return 0;
-    if (!ring_of(r->session, sl->rx_off, sl->rx_size, &g) || head - tail > g.size)
+    struct xt_rx_part part = xt_rx_part(sl, tail, head - tail);
+    if (!ring_of(r->session, part.off, part.size, &g) || part.len > g.size)
         return -EPROTO;
-    pieces(&g, tail, head - tail, iov);
-    return (ssize_t)(head - tail);
+    pieces(&g, tail, part.len, iov);
+    return (ssize_t)part.len;
 }
 
 ssize_t xt_relay_room(struct xt_relay *r, uint32_t slot, struct iovec iov[2])

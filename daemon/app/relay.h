@@ -45,7 +45,8 @@ uint32_t xt_relay_cond(const struct xt_relay *r, uint32_t slot);
 void xt_relay_names(const struct xt_relay *r, uint32_t slot, struct xt_endpoint *local, struct xt_endpoint *remote);
 bool xt_relay_nonblock(const struct xt_relay *r, uint32_t slot);
 
-/* Unread bytes, free room: up to two pieces; returns how many bytes, or -EPROTO when the slot says the impossible. */
+/* Unread bytes, free room: up to two pieces; returns how many bytes, or -EPROTO when the slot says the impossible. When the daemon has
+ * changed the receive ring there may be more unread bytes than those. */
 ssize_t xt_relay_unread(struct xt_relay *r, uint32_t slot, struct iovec iov[2]);
 ssize_t xt_relay_room(struct xt_relay *r, uint32_t slot, struct iovec iov[2]);
 void xt_relay_consumed(struct xt_relay *r, uint32_t slot, size_t n);

@@ -44,13 +44,16 @@ static void count_slots(struct xt_session *s)
 static bool take_rings(struct xt_session *s)
 {
     uint32_t n = 0;
-    struct xt_extent *e = calloc(2 * (size_t)s->nused + 1, sizeof *e);
+    struct xt_extent *e = calloc(3 * (size_t)s->nused + 1, sizeof *e);
     if (!e)
         return false;
     for (uint32_t i = 0; i < s->l->slots_high; i++) {
         struct xt_pslot *p = &s->ps[i];
-        struct xt_extent *own[] = {&p->rx, &p->tx};
-        for (unsigned k = 0; k < 2 && p->kind != XT_SLOT_FREE; k++)
+        if (p->kind == XT_SLOT_FREE)
+            continue;
+        xt_app_rings_revive(s, i, last_record(s, i));
+        struct xt_extent *own[] = {&p->rx, &p->rx_old, &p->tx};
+        for (unsigned k = 0; k < 3; k++)
             if (own[k]->size)
                 e[n++] = *own[k];
     }
@@ -75,7 +78,7 @@ static void lost(struct xt_session *s, uint32_t i)
     }
     p->kind = XT_SLOT_DEAD;
     p->conn = XT_NO_CONN;
-    p->cond &= ~(uint32_t)XT_COND_CONNECTING;
+    p->cond &= ~(uint32_t)(XT_COND_CONNECTING | XT_COND_DEFERRED);
     p->cond |= XT_COND_RDHUP | XT_COND_WRSHUT | XT_COND_HUP | (p->pending_error ? XT_COND_ERROR : 0u);
     if (p->queued && p->pending) { /* nobody will ever accept it */
         p->queued = p->pending = false;
@@ -83,12 +86,18 @@ static void lost(struct xt_session *s, uint32_t i)
     }
 }
 
+/* Fit for the accept queue. */
+static bool is_open(const struct xt_conn *c)
+{
+    return c->state > XT_SYN_RECV || (c->state == XT_SYN_RECV && (c->fo & XT_FO_CHILD));
+}
+
 static uint32_t conditions(const struct xt_pslot *p, const struct xt_conn *c)
 {
-    uint32_t cond = p->cond & ~(uint32_t)XT_COND_CONNECTING;
+    uint32_t cond = p->cond & ~(uint32_t)(XT_COND_CONNECTING | XT_COND_DEFERRED);
     if (c->state == XT_SYN_SENT)
-        cond |= XT_COND_CONNECTING;
-    else if (c->state != XT_SYN_RECV)
+        cond |= c->fo & XT_FO_DEFER ? XT_COND_DEFERRED : XT_COND_CONNECTING;
+    else if (is_open(c))
         cond |= XT_COND_CONNECTED;
     if (c->cflags & XT_CF_FIN_RCVD)
         cond |= XT_COND_RDHUP | XT_COND_FIN;
@@ -121,6 +130,8 @@ static void take_conn(struct xt_session *s, uint32_t i)
     p->tx_tail = c->tx_una < c->tx_head ? c->tx_una : c->tx_head;
     p->tx_urg = c->tx_urg < p->tx_urg ? c->tx_urg : p->tx_urg;
     p->rx_urg = c->rx_urg;
+    if (p->rx_old.size && p->rx_tail >= p->rx_switch)
+        xt_arena_release(&s->arena, &p->rx_old);
     xt_app_slot_show(s, i, c);
     xt_stack_set_bufs(st, c, s->base + p->rx.off, 0, s->base + p->tx.off, 0);
     if (p->orphan && !(c->cflags & XT_CF_ORPHAN)) { /* the close was not carried out any more */
@@ -193,7 +204,7 @@ static void take_child(struct xt_session *s, uint32_t i)
         return;
     if (!p->pending) {
         p->queued = false;
-    } else if (c && c->state != XT_SYN_RECV && xt_app_listener_of(a, c, &ls, &li)) {
+    } else if (c && is_open(c) && xt_app_listener_of(a, c, &ls, &li)) {
         xt_app_child_ready(a, c);
     } else if (!c || c->state != XT_SYN_RECV) {
         p->queued = p->pending = false;

@@ -210,7 +210,7 @@ int xt_session_open(struct xt_app *a, int ledger_fd, int (*take)(void *arg, uint
                     void *arg, struct xt_session **out)
 {
     struct xt_ledger *l;
-    struct xt_session *s;
+    struct xt_session *s = NULL;
     int rc = xt_ledger_open(&l, ledger_fd);
     if (rc == 0 && (rc = take_place(a, l->index, &s)) < 0)
         xt_ledger_close(l);

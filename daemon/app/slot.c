@@ -7,8 +7,6 @@
 #include "daemon/app/internal.h"
 #include "daemon/base/crash.h"
 
-#define RING_MIN 16384u /* what a socket gets at least when the arena is short of room */
-
 int xt_app_slot_new(struct xt_session *s, uint32_t *out)
 {
     uint32_t words = (uint32_t)xt_bitmap_words0(s->max_slots);
@@ -46,13 +44,7 @@ int xt_app_slot_new(struct xt_session *s, uint32_t *out)
 void xt_app_slot_free(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
-    struct xt_slot *sh = &s->slots[i];
-    sh->rx_size = sh->tx_size = 0;
-    XT_CRASH_POINT();
-    xt_arena_release(&s->arena, &p->rx);
-    XT_CRASH_POINT();
-    xt_arena_release(&s->arena, &p->tx);
-    XT_CRASH_POINT();
+    xt_app_rings_release(s, i);
     if (p->bound)
         xt_stack_unbind(s->app->stack, &p->local);
     p->bound = false;
@@ -63,27 +55,6 @@ void xt_app_slot_free(struct xt_session *s, uint32_t i)
     s->nused--;
     if (i / 64 < s->hint)
         s->hint = i / 64; /* low indices first: fewer pages are touched */
-}
-
-/* As much as wanted, or what there is, down to RING_MIN. */
-static bool ring_alloc(struct xt_session *s, uint32_t want, struct xt_extent *e)
-{
-    for (uint32_t size = want; size >= RING_MIN || size == want; size /= 2)
-        if (xt_arena_alloc(&s->arena, size, e))
-            return true;
-    return false;
-}
-
-bool xt_app_slot_rings(struct xt_session *s, uint32_t i)
-{
-    struct xt_pslot *p = &s->ps[i];
-    if (!p->rx.size && !ring_alloc(s, p->rcvbuf, &p->rx))
-        return false;
-    XT_CRASH_POINT();
-    if (p->tx.size || ring_alloc(s, p->sndbuf, &p->tx)) /* it may have one alone, of a process that died above */
-        return true;
-    xt_arena_release(&s->arena, &p->rx);
-    return false;
 }
 
 void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c)
@@ -103,6 +74,7 @@ void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c)
 void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
 {
     struct xt_pslot *p = &s->ps[i];
+    p->moved_us = s->app->now_us;
     xt_app_opts_apply(p, c);
     xt_stack_set_bufs(s->app->stack, c, s->base + p->rx.off, p->rx.size, s->base + p->tx.off, p->tx.size);
     XT_CRASH_POINT();
@@ -146,8 +118,10 @@ void xt_app_slot_tell_relay(struct xt_session *s, uint32_t i)
 }
 
 /* The consumer's side. False: the client has claimed to have read what never came, or went backwards. */
-static bool pull_rx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh)
+static bool pull_rx(struct xt_session *s, uint32_t i)
 {
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_slot *sh = &s->slots[i];
     uint64_t tail = atomic_load_explicit(&sh->rx_tail, memory_order_acquire);
     if (tail == p->rx_tail)
         return true;
@@ -156,6 +130,7 @@ static bool pull_rx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh
     p->rx_tail = tail;
     XT_CRASH_POINT();
     struct xt_conn *c = xt_app_conn(s, p);
+    xt_app_rx_consumed(s, i, c); /* before the core looks what window it can offer */
     if (c)
         xt_stack_consumed(s->app->stack, c, tail, s->app->now_us);
     return true;
@@ -182,6 +157,7 @@ static bool pull_tx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh
     XT_CRASH_POINT();
     if (p->cond & XT_COND_WRSHUT)
         return true;
+    xt_stack_more(st, c, (atomic_load_explicit(&sh->want, memory_order_relaxed) & XT_WANT_MORE) != 0);
     if (urgent)
         xt_stack_wrote(st, c, urg, true, s->app->now_us);
     c = xt_app_conn(s, p);
@@ -198,7 +174,7 @@ bool xt_app_slot_pull(struct xt_session *s, uint32_t i)
         return xt_app_listener_sync(s, i);
     if (p->kind != XT_SLOT_CONN)
         return true;
-    if (!pull_rx(s, p, sh)) {
+    if (!pull_rx(s, i)) {
         xt_app_liar(s, "rx_tail", i);
         return false;
     }

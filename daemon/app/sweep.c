@@ -61,7 +61,13 @@ void xt_app_liar(struct xt_session *s, const char *what, uint32_t slot)
     start_sweep(s);
 }
 
-/* A lock that a dead process held: frees it and wakes all who wait, for one of them takes it. */
+void xt_app_unlock(_Atomic uint32_t *lock)
+{
+    if (atomic_exchange(lock, 0) & LOCK_WAITERS)
+        syscall(SYS_futex, lock, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* A lock that a dead process held. */
 static void free_lock(const struct xt_session *s, _Atomic uint32_t *lock)
 {
     uint32_t v = atomic_load_explicit(lock, memory_order_relaxed);
@@ -153,7 +159,7 @@ void xt_app_sessions_finish(struct xt_app *a)
 {
     for (uint32_t n = 0; n < a->sessions_high; n++) {
         struct xt_session *s = a->sessions[n];
-        if (!s || !s->ended || s->sweeping || s->nused || s->in_touched)
+        if (!s || !s->ended || s->sweeping || s->nused || s->nretired || s->in_touched)
             continue;
         a->sessions[n] = NULL;
         while (a->sessions_high && !a->sessions[a->sessions_high - 1])

@@ -58,6 +58,9 @@ static void put_app(struct xt_msg_out *o, const struct xt_app_stats *a)
     put(o, "app", "accepts", a->accepts, "connections handed to listeners");
     put(o, "app", "backlog_drops", a->backlog_drops, "connections refused: the backlog was full");
     put(o, "app", "bytes_mapped", a->bytes_mapped, "bytes of buffers handed out now");
+    put(o, "app", "rx_grown", a->rx_grown, "receive buffers made larger");
+    put(o, "app", "tx_grown", a->tx_grown, "send buffers made larger");
+    put(o, "app", "rings_trimmed", a->rings_trimmed, "idle connections whose buffers gave their memory back");
 }
 
 static void reply(struct xt_job *j, struct xt_client *cl)

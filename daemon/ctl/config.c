@@ -241,6 +241,8 @@ int xt_config_check(const struct xt_config *c, char *err, size_t errlen)
         return fail(err, errlen, "gateway is the own address: give the address of the router");
     if (c->sndbuf > c->bufmax || c->rcvbuf > c->bufmax)
         return fail(err, errlen, "sndbuf and rcvbuf must not exceed bufmax: raise bufmax");
+    if (c->sndbuf > c->sndbuf_max || c->rcvbuf > c->rcvbuf_max)
+        return fail(err, errlen, "sndbuf and rcvbuf must not exceed sndbuf-max and rcvbuf-max: raise those");
     if (c->tcp.rto_min > c->tcp.rto_max || c->tcp.rto_initial > c->tcp.rto_max)
         return fail(err, errlen, "rto-min and rto-initial must not exceed rto-max");
     return 0;

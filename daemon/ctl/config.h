@@ -37,7 +37,8 @@ struct xt_config {
     char socket[108];
     char admin_group[64];
     uint32_t max_connections, max_clients, max_sockets, somaxconn;
-    uint32_t sndbuf, rcvbuf, bufmax; /* powers of two */
+    uint32_t sndbuf, sndbuf_max, rcvbuf, rcvbuf_max, bufmax; /* powers of two */
+    uint64_t buffer_idle;
     uint64_t arena;
     uint32_t spin, client_spin;
     uint32_t rx_mode; /* enum xt_pktio_rx_mode */

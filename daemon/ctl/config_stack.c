@@ -32,5 +32,6 @@ void xt_config_stack(const struct xt_config *c, struct xt_stack_cfg *out)
     out->source_route = c->source_route != 0;
     xt_tcp_cfg_default(&out->tcp);
     copy_tcp(c, &out->tcp);
+    out->tcp.rcv_max = c->rcvbuf_max;
     out->tcp.mss = (uint16_t)(c->mtu - 40); /* IPv4 and TCP headers without options */
 }

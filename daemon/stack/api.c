@@ -2,6 +2,7 @@
  * What the application layer calls: open connections and listeners, and the core's calls on them. */
 #include <errno.h>
 
+#include "daemon/base/ring.h"
 #include "daemon/stack/internal.h"
 
 struct xt_conn *xt_stack_conn(struct xt_stack *s, uint32_t index)
@@ -21,6 +22,23 @@ void xt_stack_set_bufs(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint3
     s->side[c->index].tx = tx;
     if (rx_size && tx_size)
         xt_tcp_set_rings(c, rx_size, tx_size);
+}
+
+void xt_stack_move_rx(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size)
+{
+    xt_conn_begin(s, c);
+    xt_tcp_move_rx(c, s->side[c->index].rx, rx, rx_size);
+    s->side[c->index].rx = rx;
+    xt_conn_end(s);
+}
+
+void xt_stack_move_tx(struct xt_stack *s, struct xt_conn *c, uint8_t *tx, uint32_t tx_size)
+{
+    xt_conn_begin(s, c);
+    xt_ring_copy(tx, tx_size, s->side[c->index].tx, c->tx_size, c->tx_una, c->tx_head - c->tx_una);
+    s->side[c->index].tx = tx;
+    c->tx_size = tx_size;
+    xt_conn_end(s);
 }
 
 struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c)
@@ -107,6 +125,8 @@ int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local
         xt_ipopts_set(s, c, o, true);
     if (prep)
         prep(arg, c);
+    if (c->fo)
+        xt_fastopen_connect(s, c);
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     *out = c;
     uint32_t ev = xt_tcp_connect(c, &ctx, iss);
@@ -122,6 +142,25 @@ void xt_stack_wrote(struct xt_stack *s, struct xt_conn *c, uint64_t tx_head, boo
         return;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     xt_conn_after(s, c, xt_tcp_wrote(c, &ctx, tx_head, urgent));
+}
+
+void xt_stack_more(struct xt_stack *s, struct xt_conn *c, bool more)
+{
+    if (!(c->cflags & XT_CF_MORE) == !more)
+        return;
+    xt_conn_begin(s, c);
+    xt_tcp_more(c, more);
+    xt_conn_end(s);
+}
+
+void xt_stack_push(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
+{
+    s->now = now_us;
+    if (c->state == XT_CLOSED)
+        return;
+    xt_conn_begin(s, c);
+    xt_tcp_push(c);
+    xt_conn_after(s, c, 0);
 }
 
 void xt_stack_consumed(struct xt_stack *s, struct xt_conn *c, uint64_t rx_tail, uint64_t now_us)

@@ -89,6 +89,7 @@ struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c)
 void xt_conn_end(struct xt_stack *s)
 {
     atomic_store_explicit(&s->undo->record, 0, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst); /* what follows comes after that */
 }
 
 void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener)
@@ -161,11 +162,13 @@ void xt_conn_ready(struct xt_stack *s, struct xt_conn *c)
 static bool tell(struct xt_stack *s, struct xt_conn *c, uint32_t events)
 {
     uint32_t gen = c->gen;
+    if ((c->fo & XT_FO_PENDING) && c->state != XT_SYN_RECV)
+        xt_fastopen_left(s, c);
     if (events & XT_EV_CLOSED) {
         end(s, c, events & ~(uint32_t)(XT_EV_ACK_NOW | XT_EV_ADVISE));
         return false;
     }
-    if (c->listener != XT_NO_CONN && c->state != XT_SYN_RECV)
+    if (c->listener != XT_NO_CONN && (c->state != XT_SYN_RECV || (c->fo & XT_FO_CHILD)))
         leave_listener(s, c);
     if (events & XT_EV_ACK_NOW)
         xt_out_conn(s, c);
@@ -243,7 +246,8 @@ static int revive(struct xt_stack *s, struct xt_conn *c)
         if (xt_flowmap_add(&s->flows, &flow, c->index) != 0)
             return -EPROTO;
         xt_ports_conn_add(s, c);
-        if (c->state == XT_SYN_RECV && c->listener < s->hdr->high_water && s->conns[c->listener].state == XT_LISTEN)
+        if (c->state == XT_SYN_RECV && !(c->fo & XT_FO_CHILD) && c->listener < s->hdr->high_water &&
+            s->conns[c->listener].state == XT_LISTEN)
             xt_conn_adopt_child(s, c, c->listener);
     }
     xt_conn_after(s, c, 0);
@@ -323,4 +327,5 @@ void xt_conn_rebuild(struct xt_stack *s)
         }
     }
     atomic_store(&s->undo->reviving, 0);
+    xt_fastopen_rebuild(s);
 }

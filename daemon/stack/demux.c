@@ -68,6 +68,7 @@ static void accept_syn(struct xt_stack *s, struct xt_conn *l, const struct xt_fl
     uint32_t ev = xt_tcp_accept_syn(c, l, &ctx, seg, iss);
     xt_pmtu_apply(s, c);
     xt_conn_adopt_child(s, c, l->index);
+    ev |= xt_fastopen_syn(s, l, c, flow, seg);
     xt_conn_after(s, c, ev);
 }
 
@@ -137,12 +138,14 @@ void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, c
     provide_bufs(s, c, seg);
     if (rx->back)
         xt_ipopts_received(s, c, seg, rx->back);
-    bool waited = c->state == XT_TIME_WAIT;
+    bool waited = c->state == XT_TIME_WAIT, opening = c->state == XT_SYN_SENT && c->fo;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
     uint32_t ev = xt_tcp_input(c, &ctx, seg, &reply, &has_reply), floor = c->isn_floor;
     xt_board_check(s, c);
     if (has_reply)
         reset(s, flow, &reply, rx, c);
+    if (opening)
+        xt_fastopen_learn(s, c, seg);
     const uint32_t reuse = XT_EV_CLOSED | XT_EV_TIME_WAIT;
     xt_conn_after(s, c, ev);
     if (waited && (ev & reuse) == reuse) {

@@ -100,6 +100,7 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
     s->cookie_key = derive(key, "cookies");
     s->pmtu_key = derive(key, "paths");
     s->neigh_key = derive(key, "neighbours");
+    s->fo_key = derive(key, "fast open");
     s->scratch_size = 65536;
     s->side = calloc(s->cfg.max_conns, sizeof *s->side);
     s->ports = calloc(65536, sizeof *s->ports);

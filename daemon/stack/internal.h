@@ -7,6 +7,7 @@
 #include "daemon/base/siphash.h"
 #include "daemon/base/wheel.h"
 #include "daemon/stack/stack.h"
+#include "daemon/tcp/fastopen.h"
 #include "daemon/wire/icmp.h"
 #include "daemon/wire/ipopt.h"
 #include "daemon/wire/ipv4.h"
@@ -14,6 +15,7 @@
 #define XT_NEIGH_MAX 1024u
 #define XT_NEIGH_NONE UINT16_MAX
 #define XT_PMTU_MAX 256u
+#define XT_FO_PEERS 512u
 #define XT_REASS_MAX 16u          /* datagrams in the making */
 #define XT_REASS_RANGES 64u       /* pieces of one of them that do not touch */
 #define XT_LOCAL_QUEUE (1u << 20) /* bytes */
@@ -99,6 +101,14 @@ struct xt_pmtu {
     uint64_t until; /* good until then */
 };
 
+/* What a peer let us know for Fast Open. */
+struct xt_fo_peer {
+    uint32_t addr; /* network byte order */
+    struct xt_fo_cookie cookie;
+    uint8_t lost;     /* SYNs with data that got no answer, in a row */
+    uint64_t lost_at; /* the last of them */
+};
+
 /* How a packet came. */
 struct xt_rx {
     const uint8_t *mac; /* link-layer source; NULL: from our own address */
@@ -156,6 +166,11 @@ struct xt_stack {
 
     struct xt_pmtu pmtu[XT_PMTU_MAX]; /* one place for each hash: a newer one replaces an older */
     struct xt_key pmtu_key;
+
+    struct xt_fo_peer fo_peers[XT_FO_PEERS]; /* likewise */
+    struct xt_key fo_key;
+    uint64_t fo_off_until; /* no Fast Open of our own until then */
+    unsigned fo_off_times; /* in a row */
 
     struct xt_reass reass[XT_REASS_MAX];
     uint8_t *reass_mem;
@@ -312,6 +327,21 @@ void xt_cookie_send(struct xt_stack *s, const struct xt_conn *l, const struct xt
 uint16_t xt_cookie_check(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *ack);
 /* The cookies of an earlier stack are good too. */
 void xt_cookie_revive(struct xt_stack *s);
+
+/* ---- fastopen.c ---- */
+/* What the SYN that became `child` asks of Fast Open. Returns events of the child. */
+uint32_t xt_fastopen_syn(struct xt_stack *s, struct xt_conn *l, struct xt_conn *child, const struct xt_flow *flow,
+                         const struct xt_seg *syn);
+/* A child that was XT_FO_PENDING is in SYN_RECV no more. */
+void xt_fastopen_left(struct xt_stack *s, struct xt_conn *child);
+/* The records of an earlier stack: counts anew what is pending. */
+void xt_fastopen_rebuild(struct xt_stack *s);
+/* A connection begins that has XT_FO_OPTION or XT_FO_DATA for what is wanted: makes it what can be had. */
+void xt_fastopen_connect(struct xt_stack *s, struct xt_conn *c);
+/* `seg` has taken `c` out of SYN_SENT. */
+void xt_fastopen_learn(struct xt_stack *s, const struct xt_conn *c, const struct xt_seg *seg);
+/* The third retransmission time-out in a row, or the last one of a connect. */
+void xt_fastopen_timed_out(struct xt_stack *s, const struct xt_conn *c);
 
 /* ---- isn.c ---- */
 uint32_t xt_isn(const struct xt_stack *s, const struct xt_flow *flow);

@@ -76,7 +76,7 @@ enum {
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
 #define XT_STATE_MAGIC 0x54535458u /* "XTST" */
-#define XT_STATE_VERSION 6u
+#define XT_STATE_VERSION 8u
 
 struct xt_state_hdr {
     uint32_t magic, version;
@@ -145,6 +145,11 @@ struct xt_conn *xt_stack_conn(struct xt_stack *s, uint32_t index);
 const struct xt_conn *xt_stack_record(const struct xt_stack *s, uint32_t index);
 void xt_stack_set_bufs(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size, uint8_t *tx,
                        uint32_t tx_size);
+/* A larger receive ring: what comes next goes to it, and what is there out of order is copied. The caller keeps the old one for
+ * what is unread. Who finds the record after this process has died sees all of it done by the record's size, or nothing. */
+void xt_stack_move_rx(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32_t rx_size);
+/* A larger send ring, likewise: what is in the old one is copied. Requests that `tx` has not submitted yet still point to the old one. */
+void xt_stack_move_tx(struct xt_stack *s, struct xt_conn *c, uint8_t *tx, uint32_t tx_size);
 struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c);
 
 /* Checks and reserves a local end point. `local->port` 0 picks one (RFC 6056 algorithm 3 over the ephemeral range).
@@ -165,6 +170,15 @@ int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, bool re
 int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
                      uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c), void *arg, struct xt_conn **out);
 
+/* Fast Open (RFC 7413). When `prep` of xt_stack_connect() leaves XT_FO_OPTION in c->fo (XT_FO_DATA alone: without a cookie), the
+ * SYN asks for a cookie or, when one is known, waits for xt_stack_fastopen_go(): then `room` bytes written meanwhile can go
+ * with it. 0: it does not wait. */
+uint32_t xt_stack_fastopen_room(const struct xt_conn *c);
+void xt_stack_fastopen_go(struct xt_stack *s, struct xt_conn *c, uint64_t now_us);
+
+/* A listener's limit, keys and TCP_FASTOPEN_NO_COOKIE; other members of `set` are not looked at. */
+void xt_stack_fastopen_listen(struct xt_stack *s, struct xt_conn *l, const struct xt_fo_listen *set);
+
 /* The same with IP options for all its segments, or NULL. With a source route in them, the SYN goes to its first hop; a first
  * hop that has no route, or is not on the link when it must be, is -ENETUNREACH. */
 int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
@@ -180,6 +194,9 @@ const struct xt_ipopt *xt_stack_ip_options(const struct xt_stack *s, const struc
 /* The calls of tcp.h on a connection of this stack: they run the core, deliver events through ops->event, re-arm timers
  * and put the connection on the ready list. After one of them the record may be gone (state CLOSED was delivered). */
 void xt_stack_wrote(struct xt_stack *s, struct xt_conn *c, uint64_t tx_head, bool urgent, uint64_t now_us);
+/* As xt_tcp_more(), xt_tcp_push(). */
+void xt_stack_more(struct xt_stack *s, struct xt_conn *c, bool more);
+void xt_stack_push(struct xt_stack *s, struct xt_conn *c, uint64_t now_us);
 void xt_stack_consumed(struct xt_stack *s, struct xt_conn *c, uint64_t rx_tail, uint64_t now_us);
 void xt_stack_shutdown(struct xt_stack *s, struct xt_conn *c, uint64_t now_us);
 void xt_stack_close(struct xt_stack *s, struct xt_conn *c, uint64_t now_us);

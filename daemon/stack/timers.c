@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What is due: connections by their wheel; neighbours, fragments and announcements by another. */
+#include <errno.h>
+
 #include "daemon/base/macros.h"
 #include "daemon/stack/internal.h"
 
@@ -10,7 +12,12 @@ void xt_stack_timers(struct xt_stack *s, uint64_t now_us)
     while ((i = xt_wheel_pop(&s->wheel, now_us)) != XT_WHEEL_NONE) {
         struct xt_conn *c = &s->conns[i];
         struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
-        xt_conn_after_timer(s, c, xt_tcp_timer(c, &ctx));
+        uint8_t timeouts = c->timeouts;
+        uint32_t ev = xt_tcp_timer(c, &ctx);
+        bool third = timeouts == 2 && c->timeouts == 3, last = c->timeouts < 3 && c->err == ETIMEDOUT;
+        if (c->fo && (third || last))
+            xt_fastopen_timed_out(s, c);
+        xt_conn_after_timer(s, c, ev);
     }
     while ((i = xt_wheel_pop(&s->misc, now_us)) != XT_WHEEL_NONE) {
         if (i < XT_TIMER_REASS)

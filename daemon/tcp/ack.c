@@ -122,7 +122,7 @@ static bool syn_acked(struct xt_in *in)
         in->ctx->stats->resets_sent += in->reset;
         return false;
     }
-    if (c->opt.defer && deferred(in))
+    if (c->opt.defer && !(c->fo & XT_FO_CHILD) && deferred(in))
         return false;
     measure(in);
     in->ev |= xt_open_established(c, in->ctx, XT_FSM_SYN_ACKED);
@@ -150,7 +150,7 @@ bool xt_in_check_ack(struct xt_in *in)
     struct xt_ack a;
     xt_recovery_begin(&a, in);
     if (ack != c->snd_una) {
-        uint32_t una = c->snd_una;
+        uint32_t una = c->snd_una + xt_syn_in_flight(c); /* the SYN is not in the list of what is in flight */
         measure(in);
         a.bytes = advance(in, ack);
         xt_recovery_advance(&a, una);

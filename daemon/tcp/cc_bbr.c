@@ -7,6 +7,7 @@
 #include "daemon/tcp/internal.h"
 
 #define PROBE_RTT_MS 200
+#define MIN_RATE 1000 /* bytes per second: a slower one would hold a segment back for long */
 #define MIN_CWND_SEGS 4u
 #define RENO_ROUNDS_MAX 63 /* cycles as often as Reno would, on short paths */
 #define BURST_MAX 65536u
@@ -162,7 +163,7 @@ static void set_rate(struct xt_conn *c)
         bw = c->cwnd * 1000000ull / xt_u32_max(c->srtt ? c->srtt : 1000, 1);
     uint64_t rate = bw * pacing_gain[b->phase] / 100 * 99 / 100;
     if (b->filled || rate > b->pacing_rate)
-        b->pacing_rate = rate > 1000 ? rate : 1000;
+        b->pacing_rate = rate > MIN_RATE ? rate : MIN_RATE;
 }
 
 /* After a time-out cwnd grows from one segment by what is delivered, up to where the model says. */
@@ -229,7 +230,7 @@ static void idle(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     (void)ctx;
     struct xt_bbr *b = &c->ccs.bbr;
     if (b->phase >= XT_BBR_DOWN && xt_bbr_bw(b))
-        b->pacing_rate = xt_bbr_bw(b);
+        b->pacing_rate = xt_bbr_bw(b) > MIN_RATE ? xt_bbr_bw(b) : MIN_RATE;
 }
 
 static uint64_t pacing_rate(const struct xt_conn *c)

@@ -31,6 +31,8 @@ void xt_tcp_cfg_default(struct xt_tcp_cfg *cfg)
         .cc = XT_CC_CUBIC,
         .syn_cookies = XT_COOKIES_AUTO,
         .ecn = XT_ECN_PASSIVE,
+        .fast_open = XT_FO_CLIENT | XT_FO_SERVER,
+        .fo_blackhole = 3600 * SECOND,
         .gso_max = 65160,
     };
 }

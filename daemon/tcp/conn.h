@@ -10,11 +10,13 @@
 
 #include "daemon/tcp/cc_state.h"
 #include "daemon/tcp/stats.h"
+#include "daemon/wire/seg.h"
 #include "proto/xt_addr.h"
 #include "proto/xt_state.h"
 
 #define XT_NO_CONN UINT32_MAX
 #define XT_OOO_MAX 32  /* out-of-order ranges held in the receive ring; more on a board (board.h) */
+#define XT_SEAM_MAX 16 /* ends of segments that were not full or had PSH (seam.h) */
 #define XT_SENT_MAX 40 /* stretches told apart of what is in flight; likewise */
 
 /* Loss detection with SACK; without it is NewReno (RFC 6582) always. */
@@ -28,6 +30,9 @@ enum { XT_COOKIES_AUTO, XT_COOKIES_ALWAYS, XT_COOKIES_NEVER };
 
 /* xt_tcp_cfg.ecn, as Linux numbers them: not at all; asked for and agreed to; agreed to when the peer asks. */
 enum { XT_ECN_OFF, XT_ECN_ON, XT_ECN_PASSIVE };
+
+/* xt_tcp_cfg.fast_open, as Linux numbers them (RFC 7413): bits. */
+enum { XT_FO_CLIENT = 1, XT_FO_SERVER = 2 };
 
 /* Tunables of the protocol, for all connections of a shard. Times in microseconds unless named otherwise. */
 struct xt_tcp_cfg {
@@ -47,11 +52,14 @@ struct xt_tcp_cfg {
     uint8_t quickack;                 /* 16: segments acknowledged at once at the start; 0: plain delayed ACK */
     uint8_t init_cwnd;                /* 10 segments (RFC 6928) */
     uint8_t timestamps, sack, wscale; /* 1: offer and accept */
+    uint32_t rcv_max;                 /* 0; bytes of receive ring that the window scale allows for, 1 MiB at least */
     uint8_t recovery;                 /* XT_RECOVERY_RACK; of connections that open from now on */
     uint64_t tlp_min;                 /* 45 ms: least time before a tail loss probe sends old data; see rack.c */
     uint8_t cc;                       /* enum xt_cc_id: CUBIC */
     uint8_t syn_cookies;              /* XT_COOKIES_*: when listeners answer a SYN without a record (RFC 4987) */
     uint8_t ecn;                      /* XT_ECN_PASSIVE (RFC 3168) */
+    uint8_t fast_open;                /* both: XT_FO_* of applications that ask for it */
+    uint64_t fo_blackhole;            /* 1 h: first pause after Fast Open seemed to be swallowed, 0: none */
     uint8_t icmp_abort;               /* 0: hard ICMP errors end an open only, not an open connection (RFC 5927) */
     uint32_t gso_max;                 /* 65160: bytes of payload in a super-segment; at most mss: no super-segments */
 };
@@ -77,6 +85,29 @@ struct xt_range {
     uint32_t left, right; /* sequence numbers, [left, right) */
 };
 
+#define XT_FO_COOKIE_LEN 8 /* bytes of a cookie of ours */
+#define XT_FO_KEYS 2       /* the newer first */
+#define XT_FO_HOLD_S 6     /* what a reset of a Fast Open child takes from its listener is held for ten of these, */
+#define XT_FO_HOLDS 11     /* rounded up */
+
+/* The cookie in our SYN, or SYN+ACK. */
+struct xt_fo_cookie {
+    uint8_t b[XT_FO_COOKIE_MAX];
+    uint8_t len;  /* 0: asks for one */
+    uint16_t mss; /* the peer's as of last time, 0: not known */
+};
+
+/* What a listener knows of Fast Open. */
+struct xt_fo_listen {
+    uint32_t limit;             /* children that may be served before their handshake is over; 0: no Fast Open */
+    uint32_t pending;           /* of these now */
+    uint32_t epoch;             /* XT_FO_HOLD_S since the clock's start, as of the last look at `held` */
+    uint16_t held[XT_FO_HOLDS]; /* places of children that a reset ended, by the epoch of that */
+    uint8_t no_cookie;          /* TCP_FASTOPEN_NO_COOKIE */
+    uint8_t nkeys;              /* own keys; 0: the stack's */
+    uint8_t keys[XT_FO_KEYS][16];
+};
+
 /* A stretch of what was sent, up to `end` (sent.h). */
 struct xt_flight {
     uint32_t end;
@@ -90,6 +121,7 @@ struct xt_tcp_info {
     uint8_t options;                                 /* XT_OPT_* in use */
     uint8_t backoff, probes;
     uint8_t cc; /* enum xt_cc_id */
+    uint8_t fo; /* XT_FO_* */
     uint16_t snd_mss, rcv_mss;
     uint32_t rto, ato, srtt, rttvar, min_rtt;
     uint32_t cwnd, ssthresh; /* bytes */
@@ -105,8 +137,9 @@ struct xt_tcp_info {
     uint32_t rexmit;      /* bytes in flight that were sent more than once */
     uint32_t notsent;     /* bytes written and not sent */
     uint32_t reordering;  /* segments by which the path is known to reorder */
-    uint32_t data_segs_in, data_segs_out; /* with payload */
-    uint32_t delivered, delivered_ce;     /* segments; with an echoed congestion mark */
+    uint32_t unacked_segs, sacked_segs, lost_segs, rexmit_segs; /* as above, in segments */
+    uint32_t data_segs_in, data_segs_out;                       /* with payload */
+    uint32_t delivered, delivered_ce;                           /* segments; with an echoed congestion mark */
     uint32_t dsacks, reord_seen, ooo_segs;
     uint32_t rtos, rto_spells, rto_ms; /* time-outs, rows of them, and the time that these took to be overcome */
     uint32_t busy_ms, rwnd_ms, sndbuf_ms;
@@ -156,6 +189,7 @@ enum {
     XT_CF_CWND_LIM = 0x100,      /* the last burst was bounded by cwnd, so cwnd may grow */
     XT_CF_SYN_RXT = 0x200,       /* the SYN was sent again */
     XT_CF_CORK_DUE = 0x400,      /* corked long enough */
+    XT_CF_MORE = 0x8000,         /* what was written last came with MSG_MORE */
     XT_CF_RESCUED = 0x1000,      /* the rescue retransmission of this recovery was made (RFC 6675 NextSeg rule 4) */
     XT_CF_DIALOGUE = 0x2000,     /* what arrives is answered with data: ACKs wait for that, quick or not */
     XT_CF_FRAGMENT = 0x4000,     /* the path takes less than the least MTU believed: routers may cut up what is sent */
@@ -193,6 +227,21 @@ enum {
     XT_CE_SEEN = 0x40,    /* the peer marks its segments as ECN-capable */
     XT_CE_REDUCED = 0x10, /* cwnd was reduced for this window, which ends at `ecn_recover` */
 };
+
+/* xt_conn.fo: Fast Open (RFC 7413). Before xt_tcp_connect() OPTION and DATA say what is wanted. */
+enum {
+    XT_FO_OPTION = 0x01,  /* the first SYN, or the SYN+ACK, carries the option with `fo_cookie` */
+    XT_FO_DATA = 0x02,    /* the first SYN carries what was written by then */
+    XT_FO_DEFER = 0x04,   /* the SYN waits for xt_tcp_fastopen_go() */
+    XT_FO_CHILD = 0x08,   /* passive: served before the handshake is over */
+    XT_FO_PENDING = 0x10, /* and its listener counts it so: the stack's own */
+    XT_FO_ACKED = 0x20,   /* the data in the SYN was taken, by the peer or by us */
+    XT_FO_FAIL = 0xc0,    /* why not: one of XT_FO_FAIL_*, shifted */
+    XT_FO_FAIL_SHIFT = 6,
+};
+
+/* As Linux numbers them in tcpi_fastopen_client_fail. */
+enum { XT_FO_FAIL_NONE, XT_FO_FAIL_NO_COOKIE, XT_FO_FAIL_NOT_ACKED, XT_FO_FAIL_SYN_LOST };
 
 /* xt_conn.ca_state, as Linux numbers them */
 enum { XT_CA_OPEN, XT_CA_DISORDER, XT_CA_CWR, XT_CA_RECOVERY, XT_CA_LOSS };
@@ -290,6 +339,8 @@ struct xt_conn {
     uint16_t dupacks;        /* in a row */
     uint16_t undo_rtx;       /* segments sent again since the last loss and not reported as duplicates; see undo_cwnd */
     uint16_t pending;        /* XT_PEND_*: what output has to send */
+    uint16_t fo_len;         /* bytes of data that our SYN carried */
+    uint8_t fo;              /* XT_FO_* */
     uint8_t opts;            /* XT_OPT_*: offered while SYN_SENT, then in use */
     uint8_t backoff;         /* doublings of the retransmission time-out */
     uint8_t timeouts;        /* in a row without progress (R1, R2) */
@@ -307,8 +358,14 @@ struct xt_conn {
     uint8_t cc;              /* enum xt_cc_id */
     uint8_t dupthresh;       /* DupThresh: 3, more when the path is seen to reorder */
     uint8_t ip_optlen;       /* bytes of IP options that each segment carries */
-    struct xt_range ooo[XT_OOO_MAX];    /* received out of order, sorted, disjoint, above RCV.NXT: xt_ooo_list() */
+    union {
+        struct xt_range ooo[XT_OOO_MAX]; /* received out of order, sorted, disjoint, above RCV.NXT: xt_ooo_list() */
+        struct xt_fo_cookie fo_cookie;   /* in SYN_SENT and SYN_RECV */
+        struct xt_fo_listen fo_listen;   /* in LISTEN */
+    };
     struct xt_flight sent[XT_SENT_MAX]; /* in flight, from SND.UNA to SND.NXT; see sent.h: xt_sent_list() */
+    uint32_t seam[XT_SEAM_MAX];         /* see seam.h, sorted */
+    uint8_t n_seam;
     struct xt_tally tally;
     struct xt_rate rate; /* delivery rate and round-trip times for congestion control */
     union {
@@ -317,7 +374,7 @@ struct xt_conn {
     } ccs; /* the algorithm's own */
 };
 
-static_assert(sizeof(struct xt_conn) < 1536, "xt_conn stays small: it is what an idle connection costs");
+static_assert(sizeof(struct xt_conn) <= 1600, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
 static_assert(offsetof(struct xt_conn, timer) == 144, "xt_conn.timer");

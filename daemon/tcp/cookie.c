@@ -44,7 +44,7 @@ static void agreed_options(const struct xt_conn *listener, const struct xt_tcp_c
         opt->present |= XT_OPT_SACK_OK;
     if ((opt->tsval & STAMP_NO_WSCALE) != STAMP_NO_WSCALE) {
         opt->present |= XT_OPT_WSCALE;
-        opt->wscale = xt_open_wscale(listener->rx_size);
+        opt->wscale = xt_open_wscale(cfg, listener->rx_size);
     }
     if (opt->tsval & STAMP_ECN)
         reply->flags |= XT_TH_ECE;

@@ -4,6 +4,7 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rate.h"
 #include "daemon/tcp/sack.h"
+#include "daemon/tcp/seam.h"
 #include "daemon/tcp/tally.h"
 
 /* Header, window and options of any segment with an ACK; the acknowledgment it carries is the one that was owed. */
@@ -53,6 +54,8 @@ void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg 
         c->retrans++;
     }
     c->pending &= (uint16_t)~XT_PEND_SYN;
+    if (c->fo)
+        xt_fo_emit(c, out);
     xt_timer_rto_arm(c, ctx);
 }
 
@@ -93,7 +96,10 @@ static void count(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct 
 void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq, uint32_t n,
                   uint32_t mss)
 {
-    uint32_t queued = xt_data_end(c) - seq, end = seq + n;
+    uint32_t queued = xt_data_end(c) - seq, had = c->snd_nxt;
+    if (xt_seq_lt(seq, had))
+        n = xt_seam_cut(c, seq, n, mss);
+    uint32_t end = seq + n;
     bool again = xt_seq_lt(seq, c->snd_nxt);
     /* A probe's octet goes out time and again, and at last with new data: that is no loss. */
     bool probe = c->snd_nxt - seq == 1 && (n > 1 || (c->cflags & XT_CF_PROBE));
@@ -107,8 +113,10 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
     out->tx_off = xt_tx_offset(c, seq);
     out->len = xt_u32_min(n, queued);
     out->gso_size = out->len > mss ? (uint16_t)mss : 0;
-    if (out->len > 0 && out->len == queued)
+    if (out->len > 0 && (out->len == queued || (again && xt_seam_at(c, seq + out->len))))
         out->flags |= XT_TH_PSH;
+    if (xt_seq_gt(end, had) && (n >= queued || n % mss != 0))
+        xt_seam_put(c, end);
     if (n > queued)
         out->flags |= XT_TH_FIN;
     if (c->tx_urg)

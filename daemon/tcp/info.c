@@ -2,6 +2,7 @@
 #include "daemon/tcp/cc.h"
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rtt.h"
+#include "daemon/tcp/seam.h"
 #include "daemon/tcp/sent.h"
 #include "daemon/tcp/tally.h"
 
@@ -13,6 +14,10 @@ static void flight(const struct xt_conn *c, struct xt_tcp_info *out)
     /* A tail loss probe outside of recovery was sent again and still is not held to be lost. */
     out->rexmit = c->ca_state >= XT_CA_RECOVERY ? xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_AGAIN)) : 0;
     out->retrans = c->retrans;
+    out->unacked_segs = out->unacked ? xt_seam_segments(c, c->snd_una, c->snd_nxt) : 0;
+    out->sacked_segs = xt_seam_count(c, XT_SENT_BIT(XT_SENT_SACKED));
+    out->lost_segs = xt_seam_count(c, XT_SENT_ALL_LOST);
+    out->rexmit_segs = c->ca_state >= XT_CA_RECOVERY ? xt_seam_count(c, XT_SENT_BIT(XT_SENT_AGAIN)) : 0;
     out->notsent = xt_send_end(c) - c->snd_nxt;
     if (c->state < XT_ESTABLISHED)
         out->notsent = (uint32_t)(c->tx_head - c->tx_una);
@@ -40,6 +45,7 @@ void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct x
         .backoff = c->backoff,
         .probes = c->probes,
         .cc = c->state >= XT_ESTABLISHED ? c->cc : xt_cc_chosen(c, ctx->cfg),
+        .fo = c->fo,
         .snd_mss = c->mss_eff,
         .rcv_mss = c->rcv_mss,
         .rto = xt_timer_on(c, XT_TIMER_PERSIST) ? c->rto : (uint32_t)xt_tcp_rto(c, ctx->cfg),

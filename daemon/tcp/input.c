@@ -153,7 +153,9 @@ static bool check_rst(struct xt_in *in)
     switch (c->state) {
     case XT_SYN_RECV:
         /* A passive open goes back to its listener, and the user need not be informed. */
-        if (!(c->cflags & XT_CF_PASSIVE))
+        if (c->fo & XT_FO_CHILD)
+            c->err = ECONNRESET; /* which the application has already */
+        else if (!(c->cflags & XT_CF_PASSIVE))
             c->err = ECONNREFUSED;
         break;
     case XT_CLOSE_WAIT:
@@ -171,19 +173,15 @@ static bool check_rst(struct xt_in *in)
 }
 
 /* A SYN inside a connection: a challenge ACK brings a peer that lost its state to send a reset (RFC 5961 section 4). A
- * passive open that is not complete returns to its listener, and the peer is told with a reset, as by Linux. */
+ * passive open that is not complete returns to its listener (RFC 9293 section 3.10.7.4), silently: Linux sends a reset, which refuses
+ * the peer a connection that its next SYN would get. */
 static bool check_syn(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
     if (!(in->flags & XT_TH_SYN))
         return true;
-    if (c->state == XT_SYN_RECV && (c->cflags & XT_CF_PASSIVE)) {
-        in->reset = xt_tcp_reset_for(in->seg, in->reply);
-        in->ctx->stats->resets_sent += in->reset;
-        in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_ABORT);
-    } else {
-        in->ev |= xt_window_challenge(c, in->ctx);
-    }
+    bool opening = c->state == XT_SYN_RECV && (c->cflags & XT_CF_PASSIVE) && !(c->fo & XT_FO_CHILD);
+    in->ev |= opening ? xt_fsm_post(c, in->ctx, XT_FSM_ABORT) : xt_window_challenge(c, in->ctx);
     return false;
 }
 
@@ -263,6 +261,8 @@ static void synchronised(struct xt_in *in)
     c->keep_probes = 0;
     if (!xt_in_check_ack(in))
         return;
+    if (c->cflags & XT_CF_MORE)
+        xt_more_over(c); /* as on Linux: an ACK asks for whatever Nagle's algorithm allows */
     update_ts_recent(in);
     if (c->ecn & XT_CE_OK)
         xt_ecn_received(in);

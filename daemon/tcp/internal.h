@@ -95,6 +95,14 @@ static inline bool xt_timer_on(const struct xt_conn *c, enum xt_timer t)
     return c->timer[t] != 0;
 }
 
+/* MSG_MORE holds nothing back any longer. */
+static inline void xt_more_over(struct xt_conn *c)
+{
+    c->cflags &= ~(uint32_t)XT_CF_MORE;
+    if (!c->opt.cork)
+        c->timer[XT_TIMER_CORK] = 0;
+}
+
 /* synsent.c: a segment in SYN_SENT. */
 void xt_in_syn_sent(struct xt_in *in);
 
@@ -111,6 +119,7 @@ struct xt_ack {
     const struct xt_tcp_ctx *ctx;
     const struct xt_seg *seg;
     uint32_t bytes;     /* newly acknowledged in order */
+    uint32_t segs;      /* segments of `news.delivered` */
     uint32_t lost;      /* bytes that count as lost since this ACK */
     bool dup;           /* a duplicate ACK by RFC 5681's definition */
     bool dsack;         /* reports a duplicate */
@@ -213,9 +222,21 @@ void xt_window_quick_acks(struct xt_conn *c, const struct xt_tcp_cfg *cfg);
 /* Asks for a challenge ACK or another ACK that anybody can provoke, within the rate limit. */
 uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 
+/* fastopen.c: TCP Fast Open (RFC 7413). */
+/* What our SYN or SYN+ACK `out` carries for it. */
+void xt_fo_emit(struct xt_conn *c, struct xt_seg *out);
+/* The SYN+ACK tells what became of the data in our SYN: what it does not acknowledge counts as never sent. */
+void xt_fo_synack(struct xt_in *in);
+
+/* A child that may send and receive though its handshake is not over. */
+static inline bool xt_fo_early(const struct xt_conn *c)
+{
+    return c->state == XT_SYN_RECV && (c->fo & XT_FO_CHILD);
+}
+
 /* open.c */
-/* The smallest shift that can offer a ring of `rx_size` bytes, and some growth of it. */
-uint8_t xt_open_wscale(uint32_t rx_size);
+/* The smallest shift that can offer a ring of `rx_size` bytes, and what it may grow to (cfg->rcv_max). */
+uint8_t xt_open_wscale(const struct xt_tcp_cfg *cfg, uint32_t rx_size);
 void xt_open_negotiate(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *syn);
 void xt_open_set_mss(struct xt_conn *c);
 void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx);

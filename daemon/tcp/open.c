@@ -33,11 +33,11 @@ void xt_tcp_set_rings(struct xt_conn *c, uint32_t rx_size, uint32_t tx_size)
     c->tx_size = tx_size;
 }
 
-uint8_t xt_open_wscale(uint32_t rx_size)
+uint8_t xt_open_wscale(const struct xt_tcp_cfg *cfg, uint32_t rx_size)
 {
-    uint32_t size = xt_u32_max(rx_size, WSCALE_RING);
+    uint32_t size = xt_u32_max(xt_u32_max(rx_size, WSCALE_RING), cfg->rcv_max);
     uint8_t shift = 0;
-    while (shift < WSCALE_MAX && (size >> shift) > 65535)
+    while (shift < WSCALE_MAX && (size - 1) >> shift > 65535) /* a ring is a power of two: one byte less must fit */
         shift++;
     return shift;
 }
@@ -50,7 +50,7 @@ static void start(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t iss)
     c->mss_path = c->mss_local;
     c->mss_peer = xt_addr_is_v4(&c->remote.addr) ? XT_MSS_DEFAULT : XT_MSS_DEFAULT6;
     c->mss_eff = c->mss_peer;
-    c->rcv_wscale = c->opts & XT_OPT_WSCALE ? xt_open_wscale(c->rx_size) : 0;
+    c->rcv_wscale = c->opts & XT_OPT_WSCALE ? xt_open_wscale(ctx->cfg, c->rx_size) : 0;
     c->iss = c->snd_una = c->snd_sml = c->recover = iss;
     c->snd_nxt = iss + 1;
     c->cwnd = c->mss_eff;
@@ -62,6 +62,10 @@ static void start(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t iss)
 uint32_t xt_tcp_connect(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t iss)
 {
     start(c, ctx, iss);
+    if (c->fo & XT_FO_DEFER) {
+        c->snd_nxt = iss;
+        c->pending = 0;
+    }
     ctx->stats->active_opens++;
     return xt_fsm_post(c, ctx, XT_FSM_ACTIVE_OPEN);
 }
@@ -155,7 +159,8 @@ uint32_t xt_open_established(struct xt_conn *c, const struct xt_tcp_ctx *ctx, en
     c->timer[XT_TIMER_RTO] = 0;
     c->backoff = c->timeouts = 0;
     c->pending &= (uint16_t)~XT_PEND_SYN;
-    xt_open_ready(c, ctx);
+    if (!(c->fo & XT_FO_CHILD)) /* which was ready before, and may have data in flight */
+        xt_open_ready(c, ctx);
     if (c->cflags & XT_CF_SHUT)
         ev |= xt_fsm_post(c, ctx, XT_FSM_CLOSE);
     return ev;

@@ -11,6 +11,7 @@
 
 #define PACE_LATE_MIN_US 1000u
 #define PACE_LATE_MAX_US 25000u
+#define PACE_WAIT_MAX_US 1000000u
 
 /* One call's view. */
 struct out {
@@ -25,22 +26,24 @@ struct out {
 /* States in which data or a FIN may be on its way. */
 static bool may_send(const struct xt_conn *c)
 {
-    return c->state >= XT_ESTABLISHED && c->state <= XT_LAST_ACK;
+    return (c->state >= XT_ESTABLISHED && c->state <= XT_LAST_ACK) || xt_fo_early(c);
 }
 
 static uint32_t cwnd_room(const struct xt_conn *c)
 {
-    uint32_t pipe = xt_recovery_pipe(c);
+    uint32_t pipe = xt_recovery_pipe(c) - xt_syn_in_flight(c);
     return c->cwnd > pipe ? c->cwnd - pipe : 0;
 }
 
 /* May the last, not full segment of the queue go? Nagle's algorithm in Minshall's form: not while an earlier small segment
- * is unacknowledged. What TCP_CORK holds goes after a while. */
+ * is unacknowledged. What TCP_CORK or MSG_MORE holds goes after a while. */
 static bool push_ok(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     if ((c->cflags & XT_CF_SHUT) || c->tx_urg > c->tx_una)
         return true; /* nothing will be added; what is urgent waits for nobody */
-    if (c->opt.cork && !(c->cflags & XT_CF_CORK_DUE)) {
+    if (c->cflags & XT_CF_CORK_DUE)
+        return true;
+    if (c->opt.cork || (c->cflags & XT_CF_MORE)) {
         if (!xt_timer_on(c, XT_TIMER_CORK))
             c->timer[XT_TIMER_CORK] = ctx->now_us + XT_CORK_US;
         return false;
@@ -102,7 +105,7 @@ static int send_new(struct out *o)
     uint32_t seq = c->snd_nxt;
     if (xt_send_end(c) == seq)
         return 0;
-    uint32_t used = seq - c->snd_una, data = xt_data_end(c) - seq;
+    uint32_t used = seq - c->snd_una - xt_syn_in_flight(c), data = xt_data_end(c) - seq;
     if (used >= c->snd_wnd) {
         o->blocked = true;
         return 0;
@@ -238,7 +241,9 @@ static bool paced(struct out *o)
 
 /* `len` bytes left: the next may go when they have passed at the pacing rate. A timer that comes late is made up for, up to
  * a round-trip time: that much the ACK clock too would let go at once after a stall. A process among others is often
- * later than a kernel's timer; were the time lost, so would be the rate, and with it the estimate of what the path gives. */
+ * later than a kernel's timer; were the time lost, so would be the rate, and with it the estimate of what the path gives.
+ * No wait is longer than a second, whatever the rate is: it may have risen since, and retransmissions that were not held
+ * back may have added to it. */
 static void pace(struct out *o, uint32_t len)
 {
     struct xt_conn *c = o->c;
@@ -248,7 +253,8 @@ static void pace(struct out *o, uint32_t len)
     uint64_t late = xt_u32_min(xt_u32_max(c->srtt, PACE_LATE_MIN_US), PACE_LATE_MAX_US), from = c->pace_next;
     if (from + late < now) /* silence earns nothing */
         from = c->snd_nxt - c->snd_una > len ? now - late : now;
-    c->pace_next = from + len * 1000000ull / rate;
+    uint64_t next = from + len * 1000000ull / rate;
+    c->pace_next = next < now + PACE_WAIT_MAX_US ? next : now + PACE_WAIT_MAX_US;
 }
 
 static int send_data(struct out *o)

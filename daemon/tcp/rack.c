@@ -3,6 +3,8 @@
  * known to reorder, is lost; that holds for retransmissions too. Tail loss probe: when ACKs fail to come at the end of a flight,
  * a segment is sent early that makes the receiver say what it has. */
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/rtt.h"
+#include "daemon/tcp/seam.h"
 #include "daemon/tcp/tally.h"
 
 #define DUPTHRESH 3
@@ -10,6 +12,7 @@
 #define WORST_DELACK_US 200000  /* TLP.max_ack_delay: what delayed ACKs are known to take */
 #define SRTT_UNKNOWN_US 1000000 /* PTO before the first round-trip time */
 #define TIMER_SLACK_US 2000     /* two round trips and the ACK is only just not there */
+#define RTT_MAX_US (1u << 30)   /* half of what ticks tell apart */
 
 /* RACK_sent_after(). */
 static bool sent_after(uint32_t tick1, uint32_t end1, uint32_t tick2, uint32_t end2)
@@ -37,6 +40,7 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
     struct xt_ack *a = (struct xt_ack *)news;
     struct xt_conn *c = a->c;
     bool once = XT_SENT_BIT(s->state) & XT_SENT_ONCE, first = !(c->cflags & XT_CF_RACK);
+    a->segs += xt_seam_segments(c, end - bytes, end);
     if (s->state == XT_SENT_LOST)
         a->first_arrived = true;
     if (!first && xt_seq_lt(end, c->rack_fack)) {
@@ -48,7 +52,7 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
         c->rack_fack = end;
     }
     uint32_t rtt = (uint32_t)xt_sent_diff(xt_sent_tick(a->ctx->now_us), s->tick);
-    if (!once && ambiguous(a, rtt, end))
+    if (rtt > RTT_MAX_US || (!once && ambiguous(a, rtt, end)))
         return;
     if (first || sent_after(s->tick, end, c->rack_tick, c->rack_end)) {
         c->rack_tick = s->tick;
@@ -113,6 +117,8 @@ static uint32_t lose(struct xt_conn *c, unsigned i, struct xt_tcp_stats *stats)
 uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     c->timer[XT_TIMER_REO] = 0;
+    if (c->n_sent == 0) /* ticks wrap: after a silence what was delivered before it would look newer than what leaves */
+        c->cflags &= ~(uint32_t)XT_CF_RACK;
     if (!(c->cflags & XT_CF_RACK))
         return 0;
     uint32_t now = xt_sent_tick(ctx->now_us), patience = c->rack_rtt + reo_wnd(c), lost = 0, wait = 0;
@@ -126,8 +132,10 @@ uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         else
             wait = xt_u32_max(wait, patience - age);
     }
-    if (wait > 0)
-        c->timer[XT_TIMER_REO] = ctx->now_us + wait + XT_SENT_TICK_US;
+    if (wait > 0) { /* but no later than a time-out would be */
+        uint64_t rto = xt_tcp_rto(c, ctx->cfg);
+        c->timer[XT_TIMER_REO] = ctx->now_us + (wait < rto ? wait + XT_SENT_TICK_US : rto);
+    }
     return lost;
 }
 

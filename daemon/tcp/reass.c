@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Payload to its place: in order or not, it goes once from the packet into the receive ring. Ranges beyond RCV.NXT are
  * remembered and reported (RFC 2018, RFC 2883). */
+#include "daemon/base/ring.h"
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/range.h"
 #include "daemon/tcp/sack.h"
@@ -14,6 +15,15 @@ uint8_t *xt_tcp_place(const struct xt_conn *c, uint8_t *rx, const struct xt_seg 
         seg->len > xt_rcv_space(c) || seg->len > c->rx_size - at)
         return NULL;
     return rx + at;
+}
+
+void xt_tcp_move_rx(struct xt_conn *c, const uint8_t *from, uint8_t *to, uint32_t size)
+{
+    for (unsigned i = 0; i < c->n_ooo; i++) {
+        const struct xt_range *r = &xt_ooo_list(c)[i];
+        xt_ring_copy(to, size, from, c->rx_size, c->rx_head + (r->left - c->rcv_nxt), r->right - r->left);
+    }
+    c->rx_size = size;
 }
 
 /* Copies to stream offset `off`, unless it is there already (xt_tcp_place); the caller has checked the room. */
@@ -135,7 +145,7 @@ void xt_in_text(struct xt_in *in)
     struct xt_conn *c = in->c;
     if (in->len == 0)
         return;
-    if ((c->state != XT_ESTABLISHED && c->state != XT_FIN_WAIT1 && c->state != XT_FIN_WAIT2) ||
+    if ((c->state != XT_ESTABLISHED && c->state != XT_FIN_WAIT1 && c->state != XT_FIN_WAIT2 && !xt_fo_early(c)) ||
         ((c->cflags & XT_CF_FIN_SEEN) && xt_seq_gt(in->seq + in->len, c->rcv_fin))) {
         in->ctx->stats->drop_after_fin++;
         return;

@@ -337,8 +337,10 @@ void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         xt_prr_acked(c, 0, false);
 }
 
+/* What was delivered before tells nothing of what leaves from here on; it may have been long ago. */
 static void lose_all(struct xt_conn *c)
 {
+    c->cflags &= ~(uint32_t)XT_CF_RACK;
     xt_sent_lose(c, XT_SENT_ALL_FLIGHT, c->snd_una, c->snd_nxt);
 }
 

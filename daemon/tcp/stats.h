@@ -51,6 +51,13 @@
     X(pmtu_black_holes, "MSS lowered because full segments got no answer (RFC 4821)")      \
     X(pmtu_probes, "segments that tried a larger MSS")                                     \
     X(pmtu_raised, "MSS raised because such a segment arrived")                            \
+    X(fastopen_active, "connections whose SYN carried data that the peer took (RFC 7413)") \
+    X(fastopen_active_fail, "connections whose SYN carried data in vain")                  \
+    X(fastopen_passive, "connections served before their handshake was over")              \
+    X(fastopen_passive_alt, "of these, by a cookie of the key before")                     \
+    X(fastopen_passive_fail, "SYNs with a Fast Open cookie that is not ours")              \
+    X(fastopen_cookie_reqs, "SYNs that asked for a Fast Open cookie")                      \
+    X(fastopen_overflow, "SYNs not fast-opened: as many as allowed were pending")          \
     X(drop_seq, "dropped: outside the receive window")                                     \
     X(drop_ack, "dropped: acknowledges what was not sent")                                 \
     X(drop_no_ack, "dropped: no ACK bit in a synchronised state")                          \

@@ -13,6 +13,7 @@ static void connected(struct xt_in *in)
     if (c->rtt_start)
         xt_tcp_rtt_sample(c, in->ctx->cfg, (uint32_t)(in->ctx->now_us - c->rtt_start));
     c->rtt_start = 0;
+    xt_fo_synack(in);
     in->ev |= xt_open_established(c, in->ctx, XT_FSM_RCV_SYN_ACK);
     c->pending |= XT_PEND_ACK;
     in->flags &= (uint8_t)~XT_TH_SYN;
@@ -30,6 +31,9 @@ static void connected(struct xt_in *in)
 static void simultaneous(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
+    /* What our SYN carried goes again after the handshake: the peer's SYN crossed it, and says nothing of it. */
+    c->snd_nxt = c->iss + 1;
+    c->fo = 0;
     in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_RCV_SYN);
     c->timer[XT_TIMER_RTO] = 0;
     c->rtt_start = 0;
@@ -41,8 +45,8 @@ void xt_in_syn_sent(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
     bool ack = in->flags & XT_TH_ACK;
-    /* first: the ACK bit. Nothing but the SYN is out, so only ISS + 1 acknowledges anything. */
-    if (ack && in->seg->ack != c->snd_nxt) {
+    /* first: the ACK bit. ISS + 1 is SND.NXT, unless the SYN carried data. */
+    if (ack && (xt_seq_le(in->seg->ack, c->iss) || xt_seq_gt(in->seg->ack, c->snd_nxt))) {
         in->ctx->stats->drop_ack++;
         in->reset = xt_tcp_reset_for(in->seg, in->reply);
         in->ctx->stats->resets_sent += in->reset;
@@ -65,6 +69,10 @@ void xt_in_syn_sent(struct xt_in *in)
     /* fourth: the SYN bit */
     if (!(in->flags & XT_TH_SYN)) {
         in->ctx->stats->drop_syn_sent++;
+        return;
+    }
+    if (c->fo & XT_FO_DEFER) {
+        in->ctx->stats->drop_syn_sent++; /* a SYN of the peer that met none of ours: as if we were CLOSED */
         return;
     }
     c->t_rcv_ms = xt_now_ms(in->ctx);

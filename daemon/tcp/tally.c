@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tcp/tally.h"
 
+#include "daemon/tcp/seam.h"
+
 #define REORDERING_MAX 300u
 
 static uint32_t segments(const struct xt_conn *c, uint32_t bytes)
@@ -35,7 +37,7 @@ void xt_tally_acked(const struct xt_ack *a)
 {
     struct xt_conn *c = a->c;
     struct xt_tally *t = &c->tally;
-    uint32_t n = segments(c, a->news.delivered), now = xt_now_ms(a->ctx);
+    uint32_t n = a->segs, now = xt_now_ms(a->ctx);
     t->delivered += n;
     if ((a->seg->flags & XT_TH_ECE) && (c->ecn & XT_CE_OK))
         t->delivered_ce += n;
@@ -45,6 +47,7 @@ void xt_tally_acked(const struct xt_ack *a)
     }
     if (c->snd_una == xt_send_end(c))
         become(c, now, XT_BUSY_NOT);
+    xt_seam_prune(c);
 }
 
 void xt_tally_reordered(struct xt_conn *c, uint32_t left)

@@ -31,6 +31,7 @@ enum {
     XT_EV_ADVISE = 0x400,    /* R1 retransmissions: the path may be dead, ask the neighbour again (MUST-20) */
     XT_EV_SOFT = 0x800,      /* conn->soft_err was set: the network has a problem that may pass (SHLD-25) */
     XT_EV_SOFT_ERROR = 0x1000, /* likewise, and the application wants to know at once (IP_RECVERR, SHLD-20) */
+    XT_EV_FASTOPEN = 0x2000,   /* in SYN_RECV, but may be accepted and used as if it were ESTABLISHED (RFC 7413) */
 };
 
 /* What a call runs in. All pointers are borrowed for the call. */
@@ -55,6 +56,10 @@ void xt_tcp_init(struct xt_conn *c, const struct xt_endpoint *local, const struc
 /* Sets ring sizes in bytes: powers of two, at least 4096. May grow later while a ring is empty; the offered window never
  * shrinks (SHLD-14). */
 void xt_tcp_set_rings(struct xt_conn *c, uint32_t rx_size, uint32_t tx_size);
+
+/* A larger receive ring `to` of `size` bytes in place of `from`: takes along what is there beyond rx_head, out of order. Bytes
+ * before rx_head stay in `from`, whose owner knows where they are. */
+void xt_tcp_move_rx(struct xt_conn *c, const uint8_t *from, uint8_t *to, uint32_t size);
 
 /* Active open, CLOSED to SYN_SENT; `iss` by RFC 6528 from the caller. `c->mss_local` may be set before (0: cfg->mss). */
 uint32_t xt_tcp_connect(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t iss);
@@ -124,6 +129,13 @@ uint32_t xt_tcp_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* SEND: the application has put bytes into the send ring up to stream offset `tx_head` (checked by the caller:
  * c->tx_head <= tx_head <= c->tx_una + c->tx_size). With `urgent`, the urgent mark moves to tx_head (MUST-30). */
 uint32_t xt_tcp_wrote(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint64_t tx_head, bool urgent);
+
+/* Before xt_tcp_wrote(): more is to follow at once (MSG_MORE), a segment that is not full may wait for it. Until the next segment
+ * from the peer, the next write without it, or for as long as TCP_CORK waits. */
+void xt_tcp_more(struct xt_conn *c, bool more);
+
+/* What is queued goes now, TCP_CORK or not: TCP_NODELAY was set. */
+void xt_tcp_push(struct xt_conn *c);
 
 /* RECEIVE: the application has consumed the receive ring up to stream offset `rx_tail` (checked by the caller:
  * c->rx_tail <= rx_tail <= c->rx_head). May open the window (an update is sent by output when silly-window avoidance

@@ -29,7 +29,7 @@ uint32_t xt_timer_give_up(struct xt_conn *c, const struct xt_tcp_ctx *ctx, int e
 {
     ctx->stats->timed_out++;
     uint32_t ev = 0;
-    if (c->state != XT_SYN_RECV || !(c->cflags & XT_CF_PASSIVE)) {
+    if (c->state != XT_SYN_RECV || !(c->cflags & XT_CF_PASSIVE) || xt_fo_early(c)) {
         c->err = c->soft_err ? c->soft_err : err;
         ev = XT_EV_ERROR;
     }
@@ -68,6 +68,8 @@ void xt_timer_rto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 static uint32_t syn_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint32_t limit = c->state == XT_SYN_SENT ? ctx->cfg->syn_retries : ctx->cfg->synack_retries;
+    if (c->fo & XT_FO_CHILD)
+        limit++; /* as Linux: somebody uses it already */
     if (c->timeouts >= limit || user_timeout(c, ctx, c->t_progress_ms))
         return xt_timer_give_up(c, ctx, ETIMEDOUT);
     xt_tally_timeout(c, ctx);

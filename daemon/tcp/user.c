@@ -14,6 +14,20 @@ uint32_t xt_tcp_wrote(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint64_t 
     return 0;
 }
 
+void xt_tcp_more(struct xt_conn *c, bool more)
+{
+    if (more)
+        c->cflags |= XT_CF_MORE;
+    else if (c->cflags & XT_CF_MORE)
+        xt_more_over(c);
+}
+
+void xt_tcp_push(struct xt_conn *c)
+{
+    if (xt_data_end(c) != c->snd_nxt && c->state >= XT_SYN_RECV)
+        c->cflags |= XT_CF_CORK_DUE;
+}
+
 uint32_t xt_tcp_consumed(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint64_t rx_tail)
 {
     (void)ctx;
@@ -29,8 +43,9 @@ uint32_t xt_tcp_shutdown(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return 0;
     c->cflags |= XT_CF_SHUT;
     c->timer[XT_TIMER_CORK] = 0;
-    if (c->state == XT_SYN_RECV && c->tx_head == 0) {
-        xt_open_ready(c, ctx);
+    if (c->state == XT_SYN_RECV && (c->tx_head == 0 || xt_fo_early(c))) {
+        if (!xt_fo_early(c))
+            xt_open_ready(c, ctx);
         return xt_fsm_post(c, ctx, XT_FSM_CLOSE);
     }
     /* In SYN_SENT, and with data queued, it waits for ESTABLISHED. */
@@ -64,7 +79,7 @@ uint32_t xt_tcp_close(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 
 uint32_t xt_tcp_options_changed(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    if (!c->opt.cork) {
+    if (!c->opt.cork && !(c->cflags & XT_CF_MORE)) {
         c->timer[XT_TIMER_CORK] = 0;
         c->cflags &= ~(uint32_t)XT_CF_CORK_DUE;
     }

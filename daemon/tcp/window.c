@@ -31,12 +31,13 @@ uint16_t xt_window_offer(struct xt_conn *c, bool syn)
 }
 
 /* The reader made room: is a window update of its own worth a segment? When the window has at least doubled since it was
- * last offered, by at least a segment and a sixteenth of the ring, so that a sender with super-segments can use them; ACKs of
- * data and answers to probes carry smaller steps. */
+ * last offered, by at least a segment and a sixteenth of the most that can be offered, so that a sender with super-segments can
+ * use them; ACKs of data and answers to probes carry smaller steps. */
 bool xt_window_update_due(const struct xt_conn *c)
 {
-    uint32_t cur = xt_rcv_wnd(c), space = xt_u32_min(xt_rcv_space(c), 65535u << c->rcv_wscale);
-    return space >= 2 * cur && space >= cur + xt_u32_max(worth(c), c->rx_size / 16);
+    uint32_t most = 65535u << c->rcv_wscale;
+    uint32_t cur = xt_rcv_wnd(c), space = xt_u32_min(xt_rcv_space(c), most);
+    return space >= 2 * cur && space >= cur + xt_u32_max(worth(c), xt_u32_min(c->rx_size, most) / 16);
 }
 
 void xt_window_quick_acks(struct xt_conn *c, const struct xt_tcp_cfg *cfg)

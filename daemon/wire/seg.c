@@ -9,8 +9,26 @@
 #include "daemon/base/macros.h"
 
 /* Option kinds and their lengths (RFC 9293 section 3.1, RFC 7323, RFC 2018). */
-enum { KIND_END = 0, KIND_NOP = 1, KIND_MSS = 2, KIND_WSCALE = 3, KIND_SACK_OK = 4, KIND_SACK = 5, KIND_TS = 8 };
-enum { LEN_MSS = 4, LEN_WSCALE = 3, LEN_SACK_OK = 2, LEN_TS = 10, LEN_SACK_HDR = 2, LEN_SACK_BLOCK = 8 };
+enum {
+    KIND_END = 0,
+    KIND_NOP = 1,
+    KIND_MSS = 2,
+    KIND_WSCALE = 3,
+    KIND_SACK_OK = 4,
+    KIND_SACK = 5,
+    KIND_TS = 8,
+    KIND_FO = 34
+};
+enum {
+    LEN_MSS = 4,
+    LEN_WSCALE = 3,
+    LEN_SACK_OK = 2,
+    LEN_TS = 10,
+    LEN_SACK_HDR = 2,
+    LEN_SACK_BLOCK = 8,
+    LEN_FO_MIN = 6,
+    LEN_FO_HDR = 2
+};
 
 /* nop, nop, timestamps: all the options that most segments have. */
 #define TS_ALIGNED 0x0101080aU
@@ -30,6 +48,16 @@ static void take_sack(struct xt_tcp_opts *opt, const uint8_t *val, size_t len)
         opt->sack[i] = (struct xt_sack_block){.left = xt_be32_load(val), .right = xt_be32_load(val + 4)};
 }
 
+/* A cookie of an impossible length is ignored (RFC 7413 section 4.1.1). */
+static void take_fast_open(struct xt_tcp_opts *opt, const uint8_t *val, size_t len)
+{
+    if (len != LEN_FO_HDR && (len < LEN_FO_MIN || len > LEN_FO_HDR + XT_FO_COOKIE_MAX || len % 2 != 0))
+        return;
+    opt->present |= XT_OPT_FO;
+    opt->ncookie = (uint8_t)(len - LEN_FO_HDR);
+    opt->cookie = opt->ncookie ? val : NULL;
+}
+
 /* One option of `len` bytes, kind and length included. A known one with another length than its own is skipped. */
 static void take_option(struct xt_tcp_opts *opt, const uint8_t *p, size_t len)
 {
@@ -47,6 +75,8 @@ static void take_option(struct xt_tcp_opts *opt, const uint8_t *p, size_t len)
         take_ts(opt, val);
     } else if (p[0] == KIND_SACK && len > LEN_SACK_HDR && (len - LEN_SACK_HDR) % LEN_SACK_BLOCK == 0) {
         take_sack(opt, val, len - LEN_SACK_HDR);
+    } else if (p[0] == KIND_FO) {
+        take_fast_open(opt, val, len);
     }
 }
 
@@ -92,6 +122,8 @@ int xt_seg_parse(const uint8_t *p, size_t len, struct xt_seg *seg)
         .len = (uint32_t)(len - hdr_len),
     };
     parse_options(&seg->opt, p + XT_TCP_HDR_MIN, hdr_len - XT_TCP_HDR_MIN);
+    if (!(seg->flags & XT_TH_SYN))
+        seg->opt.present &= (uint8_t)~XT_OPT_FO; /* it says nothing elsewhere (RFC 7413 section 4.1.1) */
     return 0;
 }
 
@@ -127,6 +159,16 @@ static uint8_t *put_sack_ok_and_ts(uint8_t *p, const struct xt_tcp_opts *opt)
     return p;
 }
 
+static uint8_t *put_fast_open(uint8_t *p, const struct xt_tcp_opts *opt)
+{
+    size_t len = LEN_FO_HDR + (size_t)opt->ncookie;
+
+    p = put_option(p, KIND_FO, (uint8_t)len);
+    if (opt->ncookie)
+        memcpy(p, opt->cookie, opt->ncookie);
+    return put_nops(p + opt->ncookie, (4 - len % 4) % 4);
+}
+
 static uint8_t *put_sack(uint8_t *p, const struct xt_tcp_opts *opt, size_t room)
 {
     size_t n = room < 4 ? 0 : XT_MIN((room - 4) / LEN_SACK_BLOCK, (size_t)XT_MIN(opt->nsack, XT_SACK_MAX));
@@ -159,6 +201,8 @@ static uint8_t *put_options(uint8_t *p, const struct xt_tcp_opts *opt)
         p = put_option(p, KIND_WSCALE, LEN_WSCALE);
         *p++ = opt->wscale;
     }
+    if (opt->present & XT_OPT_FO)
+        p = put_fast_open(p, opt);
     return put_sack(p, opt, (size_t)(end - p));
 }
 

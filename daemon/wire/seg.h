@@ -24,11 +24,13 @@ enum {
     XT_OPT_WSCALE = 0x02,  /* RFC 7323 section 2 */
     XT_OPT_SACK_OK = 0x04, /* RFC 2018 section 2 */
     XT_OPT_TS = 0x08,      /* RFC 7323 section 3 */
+    XT_OPT_FO = 0x10,      /* Fast Open, RFC 7413 section 4.1.1; only with SYN */
 };
 
-#define XT_SACK_MAX 4     /* SACK blocks that fit a header (RFC 2018 section 3) */
-#define XT_TCP_HDR_MIN 20 /* bytes, without options */
-#define XT_TCP_HDR_MAX 60 /* bytes, with 40 of options */
+#define XT_FO_COOKIE_MAX 16 /* bytes of a Fast Open cookie; at least 4, and an even number */
+#define XT_SACK_MAX 4       /* SACK blocks that fit a header (RFC 2018 section 3) */
+#define XT_TCP_HDR_MIN 20   /* bytes, without options */
+#define XT_TCP_HDR_MAX 60   /* bytes, with 40 of options */
 
 struct xt_sack_block {
     uint32_t left, right; /* [left, right) */
@@ -38,8 +40,10 @@ struct xt_tcp_opts {
     uint8_t present; /* XT_OPT_* */
     uint8_t wscale;  /* shift as received, not clamped */
     uint8_t nsack;   /* valid entries of sack[] */
+    uint8_t ncookie; /* bytes of the Fast Open cookie; 0: one is asked for */
     uint16_t mss;
     uint32_t tsval, tsecr;
+    const uint8_t *cookie; /* input: into the frame; output: borrowed from the connection */
     struct xt_sack_block sack[XT_SACK_MAX];
 };
 

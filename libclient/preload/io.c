@@ -133,10 +133,38 @@ XP_EXPORT ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sock
 }
 XP_ALIAS(recvfrom);
 
-/* A destination address on a stream is ignored. */
+/* sendmsg() with MSG_FASTOPEN connects. False: the socket is not ours. */
+static bool fast_open(int fd, const struct iovec *iov, size_t n, int flags, const struct sockaddr *addr, socklen_t alen,
+                      ssize_t *r)
+{
+    struct sockaddr_in in;
+    const struct sockaddr *to = addr;
+    uint64_t w;
+    int rc = 0;
+    bool peer = addr && alen >= sizeof(sa_family_t) && addr->sa_family != AF_UNSPEC;
+    if (!(flags & MSG_FASTOPEN) || (!peer && !xp_is_xtcp(fd, &w)) ||
+        (peer && !xp_to_connect(fd, addr, alen, &w, &in, &rc)))
+        return false;
+    if (peer) {
+        to = (struct sockaddr *)&in;
+        alen = sizeof in;
+    }
+    pthread_testcancel();
+    *r = rc < 0 ? rc : xtcp_sendto(xp_x(w), xp_sock(w), iov, (int)n, flags, to, alen);
+    if (*r == -EPIPE && !(flags & MSG_NOSIGNAL))
+        xp_sigpipe();
+    *r = xp_ret(*r);
+    return true;
+}
+
+/* Otherwise a destination address on a stream is ignored. */
 XP_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr, socklen_t alen)
 {
+    struct iovec iov = {.iov_base = (void *)buf, .iov_len = len};
+    ssize_t r;
     uint64_t w;
+    if (fast_open(fd, &iov, 1, flags, addr, alen, &r))
+        return r;
     if (!xp_is_xtcp(fd, &w))
         return xp_kind(w) == XP_RELAY ? xp_real.send(fd, buf, len, flags)
                                       : xp_real.sendto(fd, buf, len, flags, addr, alen);
@@ -182,6 +210,9 @@ XP_ALIAS(recvmsg);
 XP_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     uint64_t w;
+    ssize_t r;
+    if (msg && fast_open(fd, msg->msg_iov, msg->msg_iovlen, flags, msg->msg_name, msg->msg_namelen, &r))
+        return r;
     if (!xp_is_xtcp(fd, &w))
         return real_sendmsg(fd, msg, flags);
     return sendv_ret(fd, w, msg->msg_iov, (int)msg->msg_iovlen, flags);
@@ -195,7 +226,7 @@ XP_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
     if (!xp_is_xtcp(fd, &w))
         return xp_real.sendmmsg(fd, v, n, flags);
     for (i = 0; i < n; i++) {
-        ssize_t r = sendv_ret(fd, w, v[i].msg_hdr.msg_iov, (int)v[i].msg_hdr.msg_iovlen, flags);
+        ssize_t r = sendmsg(fd, &v[i].msg_hdr, flags);
         if (r < 0)
             return i ? (int)i : -1;
         v[i].msg_len = (unsigned)r;

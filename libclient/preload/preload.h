@@ -140,6 +140,9 @@ void xp_copied(int fd, int nfd);
 
 /* ---- io.c: -errno, no SIGPIPE ---- */
 ssize_t xp_recvv(uint64_t w, const struct iovec *iov, int n, int flags);
+/* For a call that connects `fd` to `addr`: true when it is an xtcp socket, perhaps from now on; *w is then its word, *in the
+ * address, *rc 0 or a negative errno. False: it is the kernel's. */
+bool xp_to_connect(int fd, const struct sockaddr *addr, socklen_t len, uint64_t *w, struct sockaddr_in *in, int *rc);
 ssize_t xp_sendv(uint64_t w, const struct iovec *iov, int n, int flags);
 
 /* ---- poll.c ---- */

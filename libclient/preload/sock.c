@@ -37,6 +37,10 @@ static const struct {
     {IPPROTO_IP, IP_RECVERR},
     {SOL_SOCKET, SO_REUSEPORT},
     {SOL_SOCKET, SO_PRIORITY},
+    {IPPROTO_TCP, TCP_FASTOPEN},
+    {IPPROTO_TCP, TCP_FASTOPEN_CONNECT},
+    {IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE},
+    {IPPROTO_TCP, TCP_FASTOPEN_KEY},
 };
 #define NCARRIED (sizeof carried / sizeof carried[0])
 _Static_assert(NCARRIED <= 32, "the set of options fits the word's value");
@@ -208,30 +212,37 @@ XP_EXPORT int listen(int fd, int backlog)
 }
 XP_ALIAS(listen);
 
+bool xp_to_connect(int fd, const struct sockaddr *addr, socklen_t len, uint64_t *w, struct sockaddr_in *in, int *rc)
+{
+    *rc = 0;
+    if (xp_is_xtcp(fd, w)) {
+        if (!xp_addr_v4(addr, len, false, in))
+            *rc = addr && len >= sizeof *in ? -EAFNOSUPPORT : -EINVAL;
+        return true;
+    }
+    if (xp_kind(*w) != XP_UNDECIDED || xp_bystander)
+        return false;
+    if ((xp_flags(*w) & XP_F_V6ONLY) || !xp_addr_v4(addr, len, false, in) ||
+        (addr->sa_family == AF_INET) == ((xp_flags(*w) & XP_F_INET6) != 0) || !xp_rule_connect(&xp_kernel_ports, in)) {
+        leave(fd, *w, "connect");
+        return false;
+    }
+    *rc = take_over(fd, w);
+    if (*rc == 0)
+        debug_taken(fd, *w, "connect", in);
+    return true;
+}
+
 XP_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
     struct sockaddr_in in;
     uint64_t w;
     int rc;
-    if (xp_is_xtcp(fd, &w)) {
-        if (addr && len >= sizeof(sa_family_t) && addr->sa_family == AF_UNSPEC)
-            return (int)xp_ret(xtcp_connect(xp_x(w), xp_sock(w), addr, len));
-        if (!xp_addr_v4(addr, len, false, &in))
-            return (int)xp_ret(addr && len >= sizeof in ? -EAFNOSUPPORT : -EINVAL);
-        return (int)xp_ret(xtcp_connect(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));
-    }
-    if (xp_kind(w) != XP_UNDECIDED || xp_bystander)
+    if (addr && len >= sizeof(sa_family_t) && addr->sa_family == AF_UNSPEC && xp_is_xtcp(fd, &w))
+        return (int)xp_ret(xtcp_connect(xp_x(w), xp_sock(w), addr, len));
+    if (!xp_to_connect(fd, addr, len, &w, &in, &rc))
         return xp_real.connect(fd, addr, len);
-    if ((xp_flags(w) & XP_F_V6ONLY) || !xp_addr_v4(addr, len, false, &in) ||
-        (addr->sa_family == AF_INET) == ((xp_flags(w) & XP_F_INET6) != 0) || !xp_rule_connect(&xp_kernel_ports, &in)) {
-        leave(fd, w, "connect");
-        return xp_real.connect(fd, addr, len);
-    }
-    rc = take_over(fd, &w);
-    if (rc < 0)
-        return (int)xp_ret(rc);
-    debug_taken(fd, w, "connect", &in);
-    return (int)xp_ret(xtcp_connect(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));
+    return (int)xp_ret(rc < 0 ? rc : xtcp_connect(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));
 }
 XP_ALIAS(connect);
 

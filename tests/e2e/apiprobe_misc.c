@@ -2,6 +2,7 @@
  * Descriptors (dup, fork, stdio) and options. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -118,6 +119,64 @@ static void options_of(int fd, const char *when)
     option(fd, "unknown", IPPROTO_TCP, 9999, 1);
 }
 
+static void buffer(int fd, const char *what, int name, int v)
+{
+    int got = -1;
+    socklen_t len = sizeof got;
+    say_ret(what, setsockopt(fd, SOL_SOCKET, name, &v, sizeof v));
+    getsockopt(fd, SOL_SOCKET, name, &got, &len);
+    say("%s %d: %d", what, v, got);
+}
+
+/* A limit is the host's own, and so is where a buffer begins: how much more it is than a common size, is not compared. */
+static void beyond_limit(int fd, const char *what, int name)
+{
+    int most = INT_MAX, below = -1, got[2] = {0};
+    socklen_t len = sizeof most;
+    say_ret(what, setsockopt(fd, SOL_SOCKET, name, &most, sizeof most));
+    getsockopt(fd, SOL_SOCKET, name, &got[0], &len);
+    say_ret(what, setsockopt(fd, SOL_SOCKET, name, &below, sizeof below));
+    getsockopt(fd, SOL_SOCKET, name, &got[1], &len);
+    say("%s without limit: %s, a negative size is %s", what, got[0] >= 262144 && got[0] < INT_MAX ? "has one" : "wrong",
+        got[0] == got[1] ? "the same" : "another");
+}
+
+static void buffers_of(int fd, const char *when)
+{
+    say("buffers, %s", when);
+    buffer(fd, "SO_RCVLOWAT", SO_RCVLOWAT, 0);
+    buffer(fd, "SO_RCVLOWAT", SO_RCVLOWAT, 5000);
+    buffer(fd, "SO_RCVBUF", SO_RCVBUF, 0);
+    buffer(fd, "SO_RCVBUF", SO_RCVBUF, 1);
+    buffer(fd, "SO_RCVBUF", SO_RCVBUF, 30000);
+    beyond_limit(fd, "SO_RCVBUF", SO_RCVBUF);
+    buffer(fd, "SO_RCVBUF", SO_RCVBUF, 32768);
+    buffer(fd, "SO_RCVLOWAT", SO_RCVLOWAT, 32768);
+    buffer(fd, "SO_RCVLOWAT beyond the buffer", SO_RCVLOWAT, 32769);
+    buffer(fd, "SO_RCVLOWAT below 0", SO_RCVLOWAT, -1);
+    buffer(fd, "SO_RCVLOWAT", SO_RCVLOWAT, 1);
+    buffer(fd, "SO_SNDBUF", SO_SNDBUF, 0);
+    buffer(fd, "SO_SNDBUF", SO_SNDBUF, 30000);
+    beyond_limit(fd, "SO_SNDBUF", SO_SNDBUF);
+    buffer(fd, "SO_SNDBUF", SO_SNDBUF, 65536);
+    buffer(fd, "SO_RCVBUFFORCE", SO_RCVBUFFORCE, -1);
+    buffer(fd, "SO_RCVBUFFORCE", SO_RCVBUFFORCE, 40 << 20);
+    buffer(fd, "SO_SNDBUFFORCE", SO_SNDBUFFORCE, 40 << 20);
+    buffer(fd, "SO_SNDBUF", SO_SNDBUF, 65536);
+    say_ret("SO_SNDLOWAT", setsockopt(fd, SOL_SOCKET, SO_SNDLOWAT, (int[]){5}, sizeof(int)));
+    say_ret("SO_RCVBUF of 2 bytes", setsockopt(fd, SOL_SOCKET, SO_RCVBUF, (int[]){5}, 2));
+}
+
+static void buffers(void)
+{
+    int n, fd = socket(AF_INET, SOCK_STREAM, 0);
+    buffers_of(fd, "fresh");
+    close(fd);
+    fd = dial(&n);
+    buffers_of(fd, "connected");
+    close(fd);
+}
+
 static void options(void)
 {
     struct linger l = {.l_onoff = 1, .l_linger = 7};
@@ -151,4 +210,5 @@ void probe_misc(void)
     forked();
     stream();
     options();
+    buffers();
 }

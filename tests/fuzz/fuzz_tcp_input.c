@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/tcp/fastopen.h"
 #include "proto/xt_cc.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/input.h"
@@ -167,7 +168,13 @@ static void input_listen(struct fuzz *f, const struct xt_seg *s)
     f->rules.edge_known = true;
     f->rules.peer_edge = START_ISS + 1 + s->wnd;
     ep_init(&f->e, &f->listener.cfg, &local, &remote, f->listener.rx_size, f->listener.tx_size);
+    f->e.batch = true;
     ep_accept(&f->e, &f->listener, s, START_ISS);
+    ctx = ep_ctx(&f->e);
+    if (xt_tcp_fastopen_syn(&f->listener.conn, &ctx, s, NULL, 0) & XT_FO_OPEN)
+        f->e.events |= xt_tcp_fastopen_accept(&f->e.conn, &f->listener.conn, &ctx, s);
+    f->e.batch = false;
+    ep_output(&f->e);
 }
 
 static void input_segment(struct fuzz *f)
@@ -229,7 +236,9 @@ static void set_options(struct fuzz *f)
     f->e.conn.opt.user_timeout = b & 16 ? in_u16(&f->in) : 0;
     f->e.conn.opt.keep_idle = b & 32 ? in_u8(&f->in) : 0;
     f->e.conn.opt.keep_intvl = b & 64 ? in_u8(&f->in) : 0;
-    f->e.conn.opt.linger2 = b & 128 ? in_u8(&f->in) : 0;
+    uint8_t linger2 = b & 128 ? in_u8(&f->in) : 0;
+    if (!(f->e.conn.cflags & XT_CF_ORPHAN)) /* whose timer runs already, and who has nobody to change it */
+        f->e.conn.opt.linger2 = linger2;
     struct xt_tcp_ctx ctx = ep_ctx(&f->e);
     xt_tcp_options_changed(&f->e.conn, &ctx);
     ep_output(&f->e);
@@ -251,18 +260,41 @@ static bool may_send(const struct fuzz *f)
     return s == XT_SYN_SENT || s == XT_SYN_RECV || s == XT_ESTABLISHED || s == XT_CLOSE_WAIT;
 }
 
+/* With Fast Open the first 300 bytes go with the SYN. */
+static void open_active(struct fuzz *f, bool fast)
+{
+    const struct xt_fo_cookie cookie = {.len = 8};
+    struct xt_tcp_ctx ctx = ep_ctx(&f->e);
+    if (fast)
+        xt_tcp_fastopen(&f->e.conn, &cookie, false);
+    ep_connect(&f->e, in_u32(&f->in));
+    if (!fast)
+        return;
+    ep_write(&f->e, 300, own_byte, NULL, false);
+    xt_tcp_fastopen_go(&f->e.conn, &ctx);
+    ep_output(&f->e);
+}
+
+/* Likewise: takes data in any SYN. */
+static void open_passive(struct fuzz *f, bool fast)
+{
+    if (fast)
+        f->e.conn.fo_listen = (struct xt_fo_listen){.limit = 4, .no_cookie = 1};
+    ep_listen(&f->e);
+}
+
 static void one_call(struct fuzz *f, uint8_t op)
 {
     enum xt_state s = f->e.conn.state;
     switch (op % 16) {
     case 0:
         if (!f->opened)
-            ep_connect(&f->e, in_u32(&f->in));
+            open_active(f, op & 128);
         f->opened = true;
         break;
     case 1:
         if (!f->opened)
-            ep_listen(&f->e);
+            open_passive(f, op & 128);
         f->opened = true;
         break;
     case 2:
@@ -297,6 +329,7 @@ static void one_call(struct fuzz *f, uint8_t op)
         break;
     case 12:
         f->e.batch = op & 128;
+        f->e.no_board = op & 64;
         ep_output(&f->e);
         break;
     default:

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # A stage for real jobs: the throw-away network of netns.sh with a folder for the run's files. To be sourced.
 #
-#   stage_up BUILD clean|captured|impaired [xt-relay options]
+#   stage_up BUILD clean|captured|impaired|far [xt-relay options]
 #       clean      a veth pair as it is: super-frames and partial checksums pass
 #       captured   offloads off, so that a capture shows what a wire would
 #       impaired   a relay in between: 1 % loss, 1 % reordered, seeded, unless its options say otherwise
+#       far        likewise: 100 ms there and back, 200 Mbit/s
 #   stack_pid, capture_start, capture_stop, capture_check: see below
 
 . "$(dirname "${BASH_SOURCE[0]}")/netns.sh"
@@ -21,6 +22,7 @@ stage_up() {
         [ $# -gt 2 ] || set -- "$@" --loss 1% --reorder 1% --seed "${XT_SEED:-1}"
         xt_net_up_relay "${@:3}"
         ;;
+    far) xt_net_up_relay --delay 50ms --rate 200M --queue 4194304 ;;
     *)
         echo "stage_up: no line called '$2'" >&2
         return 2

@@ -5,6 +5,8 @@
 
 #include "tests/sim/net.h"
 
+#define GROW_MAX (1u << 20) /* what the window scale of the core allows for by itself */
+
 uint8_t app_byte(const struct net *n, unsigned from, uint64_t off)
 {
     uint64_t x = (off >> 3) + 1 + ((uint64_t)from << 40) + ((uint64_t)n->round << 41) + (n->p.seed << 44);
@@ -66,7 +68,7 @@ void app_events(struct net *n, struct sim_conn *c, uint32_t ev)
     log_events(n, c, ev);
     if (!c->app || c->round != n->round)
         return;
-    if (ev & XT_EV_CONNECTED)
+    if (ev & (XT_EV_CONNECTED | XT_EV_FASTOPEN))
         a->connected = true;
     if (ev & XT_EV_PEER_FIN)
         a->eof = true;
@@ -76,7 +78,7 @@ void app_events(struct net *n, struct sim_conn *c, uint32_t ev)
         return;
     if ((ev & (XT_EV_READABLE | XT_EV_PEER_FIN)) && a->next_read == NEVER)
         a->next_read = soon(n, a);
-    if ((ev & (XT_EV_WRITABLE | XT_EV_CONNECTED)) && a->next_write == NEVER)
+    if ((ev & (XT_EV_WRITABLE | XT_EV_CONNECTED | XT_EV_FASTOPEN)) && a->next_write == NEVER)
         a->next_write = soon(n, a);
 }
 
@@ -130,6 +132,18 @@ static void maybe_end(struct net *n, struct sim_conn *c)
     }
 }
 
+/* Rings grow while they are in use, whatever is in them. */
+static void maybe_grow(struct net *n, struct sim_conn *c)
+{
+    const struct ep *e = &c->ep;
+    if (!n->p.grow || !rng_ppm(&n->rng, n->p.grow))
+        return;
+    if (e->rx_size < GROW_MAX && rng_u64(&n->rng) % 2)
+        ep_grow_rx(&c->ep);
+    else if (e->tx_size < GROW_MAX)
+        ep_grow_tx(&c->ep);
+}
+
 /* With nothing left to read half of what the window can say is on offer: probes of a window that seems closed must not be
  * what keeps a sender going (RFC 9293 section 3.8.6.2.2). */
 static void check_window(struct net *n, const struct sim_conn *c)
@@ -145,6 +159,7 @@ static void read_some(struct net *n, struct sim_conn *c)
 {
     struct app *a = &n->host[c->host].app;
     uint8_t buf[65536];
+    maybe_grow(n, c);
     uint32_t got = ep_read(&c->ep, buf, (uint32_t)rng_log(&n->rng, 1, a->cfg.read_max));
     for (uint32_t i = 0; i < got; i++)
         if (buf[i] != app_byte(n, !c->host, a->read_total + i)) {

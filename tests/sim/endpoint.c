@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/ring.h"
 #include "tests/sim/invariant.h"
 
 #define GUARD_BYTE 0xa5
@@ -43,6 +44,8 @@ void ep_init(struct ep *e, const struct xt_tcp_cfg *cfg, const struct xt_endpoin
     e->tx_size = tx_size;
     e->rx = ring_new(rx_size);
     e->tx = ring_new(tx_size);
+    memset(e->board_guard, GUARD_BYTE, sizeof e->board_guard);
+    e->lent = e->overfull = 0;
     xt_tcp_init(&e->conn, local, remote, &e->cfg);
     xt_tcp_set_rings(&e->conn, rx_size, tx_size);
 }
@@ -78,6 +81,23 @@ struct xt_tcp_ctx ep_ctx(struct ep *e)
                                .on_state_arg = e};
 }
 
+/* As the stack does it after each segment in or out. What lay on a board that is back must not be looked at. */
+static void check_board(struct ep *e)
+{
+    struct xt_conn *c = &e->conn;
+    if (c->board && (c->state == XT_CLOSED || xt_board_spare(c))) {
+        if (xt_board_back(c) != &e->board)
+            broken(e, "another board comes back than was lent");
+        memset(&e->board, GUARD_BYTE, sizeof e->board);
+    } else if (!e->no_board && c->state != XT_CLOSED && xt_board_wanted(c)) {
+        xt_board_lend(c, &e->board);
+        memset(c->sent, GUARD_BYTE, sizeof c->sent);
+        memset(c->ooo, GUARD_BYTE, sizeof c->ooo);
+        e->lent++;
+    }
+    e->overfull += c->n_sent > XT_SENT_MAX || c->n_ooo > XT_OOO_MAX;
+}
+
 /* What holds for every segment that a connection sends. */
 static void check_sent(struct ep *e, const struct xt_seg *s)
 {
@@ -90,7 +110,7 @@ static void check_sent(struct ep *e, const struct xt_seg *s)
         broken(e, "payload over 64 KiB");
     if (s->tx_off < c->tx_una || s->tx_off + s->len > c->tx_head)
         broken(e, "payload outside the send ring's valid bytes");
-    if ((uint32_t)(c->iss + 1 + s->tx_off) != s->seq)
+    if ((uint32_t)(c->iss + 1 + s->tx_off) != s->seq + ((s->flags & XT_TH_SYN) != 0))
         broken(e, "sequence number and stream offset disagree");
     if (s->gso_size && s->len > s->gso_size && (s->flags & (XT_TH_SYN | XT_TH_RST | XT_TH_URG)))
         broken(e, "super-segment with SYN, RST or URG");
@@ -116,6 +136,7 @@ void ep_output(struct ep *e)
         invariant_before(&before, &e->conn);
         if (!xt_tcp_output(&e->conn, &ctx, &out, 0))
             return;
+        check_board(e);
         if (!wants)
             broken(e, "xt_tcp_wants_output() was false before a segment");
         broken(e, invariant_sent(&before, &e->conn, &out));
@@ -127,6 +148,7 @@ void ep_output(struct ep *e)
 static uint32_t done(struct ep *e, uint32_t ev)
 {
     e->events |= ev;
+    check_board(e);
     if (!e->batch || (ev & (XT_EV_ACK_NOW | XT_EV_CLOSED)))
         ep_output(e);
     if ((ev & XT_EV_CLOSED) && e->conn.state != XT_CLOSED)
@@ -239,6 +261,28 @@ uint32_t ep_read(struct ep *e, uint8_t *buf, uint32_t n)
     return n;
 }
 
+void ep_grow_rx(struct ep *e)
+{
+    struct xt_conn *c = &e->conn;
+    uint8_t *new = ring_new(2 * e->rx_size);
+    xt_ring_copy(new, 2 * e->rx_size, e->rx, e->rx_size, c->rx_tail, c->rx_head - c->rx_tail);
+    xt_tcp_move_rx(c, e->rx, new, 2 * e->rx_size);
+    free(e->rx - EP_GUARD);
+    e->rx = new;
+    e->rx_size *= 2;
+}
+
+void ep_grow_tx(struct ep *e)
+{
+    struct xt_conn *c = &e->conn;
+    uint8_t *new = ring_new(2 * e->tx_size);
+    xt_ring_copy(new, 2 * e->tx_size, e->tx, e->tx_size, c->tx_una, c->tx_head - c->tx_una);
+    free(e->tx - EP_GUARD);
+    e->tx = new;
+    e->tx_size *= 2;
+    c->tx_size = e->tx_size;
+}
+
 void ep_copy_payload(const struct ep *e, const struct xt_seg *seg, uint8_t *buf)
 {
     for (uint32_t i = 0; i < seg->len; i++)
@@ -287,6 +331,9 @@ const char *ep_check(struct ep *e)
         broken(e, "bytes beside the receive ring were written");
     if (!ring_intact(e->tx, e->tx_size))
         broken(e, "bytes beside the send ring were written");
+    for (unsigned i = 0; i < sizeof e->board_guard; i++)
+        if (e->board_guard[i] != GUARD_BYTE)
+            broken(e, "bytes behind the board were written");
     if (e->conn.state >= XT_NSTATES)
         broken(e, "no such state");
     if (e->stats.bad_events)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/tcp/board.h"
 #include "daemon/tcp/tcp.h"
 
 #define EP_GUARD 64 /* bytes with a known pattern before and after each ring */
@@ -21,13 +22,20 @@ struct ep {
     uint8_t *rx, *tx;
     uint32_t rx_size, tx_size;
     bool batch; /* output waits for ep_output(), as at the end of a batch of input, unless XT_EV_ACK_NOW asks for it */
-    bool no_rx; /* the receive ring is not there yet: input runs with ctx.rx == NULL */
+    bool no_board; /* the stack has none to lend, from now on */
+    bool no_rx;    /* the receive ring is not there yet: input runs with ctx.rx == NULL */
 
     /* Called with each segment sent; its payload is valid in the send ring (ep_copy_payload). */
     void (*emit)(struct ep *e, const struct xt_seg *seg);
     void (*on_state)(struct ep *e, enum xt_state from, enum xt_state to); /* may be NULL */
     void *arg;
     const char *bad; /* the first broken invariant, or NULL */
+
+    /* Lent where it is wanted, taken back where it is spare, as by the stack. Part of this so that a copy of all stays right. */
+    struct xt_board board;
+    uint8_t board_guard[EP_GUARD];
+    unsigned lent;     /* how often */
+    unsigned overfull; /* segments in or out after which a list was longer than the record could hold */
 };
 
 /* Makes a CLOSED connection with rings of the given sizes. `e` must be zero or freed; emit, on_state and arg are
@@ -60,6 +68,10 @@ uint32_t ep_readable(const struct ep *e);
 uint32_t ep_write(struct ep *e, uint32_t n, uint8_t (*fill)(const void *arg, uint64_t off), const void *arg,
                   bool urgent);
 uint32_t ep_read(struct ep *e, uint8_t *buf, uint32_t n);
+
+/* Rings of twice the size, with what is in them. */
+void ep_grow_rx(struct ep *e);
+void ep_grow_tx(struct ep *e);
 
 /* Copies the payload of a segment sent by `e` from its send ring. */
 void ep_copy_payload(const struct ep *e, const struct xt_seg *seg, uint8_t *buf);

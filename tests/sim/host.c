@@ -44,6 +44,7 @@ void host_conn_begin(struct net *n, unsigned host)
     c->ep.emit = emit;
     c->ep.on_state = on_state;
     c->ep.arg = c;
+    c->ep.no_board = h->cfg.no_board;
     ep_init(&c->ep, &h->cfg.tcp, &h->addr, &n->host[!host].addr, h->cfg.rx_size, h->cfg.tx_size);
     watch_begin(c);
 }
@@ -88,6 +89,8 @@ static void conn_end(struct net *n, struct sim_conn *c)
 {
     check_end(n, c);
     add_stats(&n->stats, &c->ep.stats);
+    n->lent += c->ep.lent;
+    n->overfull += c->ep.overfull;
     watch_end(c);
     ep_free(&c->ep);
     c->used = false;
@@ -100,7 +103,12 @@ void host_after(struct net *n, struct sim_conn *c)
         return;
     uint32_t ev = c->ep.events;
     c->ep.events = 0;
-    if ((ev & XT_EV_CONNECTED) && !c->app && c->round == n->round) {
+    /* A SYN with data that the network brought twice may open a second connection (RFC 7413 section 2.1), which comes to
+     * nothing; so may one that is sent again when the server has given up the first before the client heard of it. */
+    bool replay = n->host[c->host].app.attached && ((ev & XT_EV_FASTOPEN) || (sim_fo_on(n) && app_lossy(n)));
+    if (replay && (ev & XT_EV_CONNECTED) && !c->app && c->round == n->round)
+        ep_abort(&c->ep); /* an application that is done accepts it no more */
+    if ((ev & (XT_EV_CONNECTED | XT_EV_FASTOPEN)) && !c->app && c->round == n->round && !replay) {
         if (n->host[c->host].app.attached)
             net_fail(n, "host %u: a second connection was established", c->host);
         app_attach(n, c);
@@ -136,8 +144,14 @@ static void listener_input(struct net *n, unsigned host, const struct xt_seg *s,
     if (r <= 0 || h->conn.used)
         return;
     host_conn_begin(n, host);
-    watch_delivered(&h->conn, s);
+    bool batch = h->conn.ep.batch;
+    h->conn.ep.batch = true;
     ep_accept(&h->conn.ep, &h->listener, s, isn);
+    sim_fo_accept(n, &h->conn, &h->listener, s);
+    watch_delivered(&h->conn, s);
+    h->conn.ep.batch = batch;
+    if (!batch)
+        ep_output(&h->conn.ep);
     host_after(n, &h->conn);
 }
 

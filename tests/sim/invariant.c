@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/invariant.h"
 
+#include "daemon/tcp/board.h"
 #include "daemon/tcp/sent.h"
 #include "daemon/tcp/seq.h"
 
@@ -25,7 +26,7 @@ static uint64_t longest(const struct xt_conn *c, const struct xt_tcp_cfg *cfg, u
     case XT_TIMER_CORK:
         return 200000;
     case XT_TIMER_PACE:
-        return 10 * S; /* two segments at the slowest rate that a window of four and a round trip of seconds give */
+        return 1 * S; /* the longest wait, whatever the rate */
     default:
         return cfg->rto_max; /* RTO, persist, and those of RACK, which are never later than the RTO's */
     }
@@ -52,25 +53,25 @@ const char *invariant_timers(const struct xt_conn *c, const struct xt_tcp_cfg *c
 
 static const char *check_sent(const struct xt_conn *c)
 {
-    if (c->n_sent > XT_SENT_MAX)
+    if (c->n_sent > xt_sent_room(c))
         return "the list of what is in flight is too long";
     for (unsigned i = 0; i < c->n_sent; i++)
-        if (!xt_seq_lt(xt_sent_left(c, i), c->sent[i].end))
+        if (!xt_seq_lt(xt_sent_left(c, i), xt_sent_list(c)[i].end))
             return "the list of what is in flight is not in order";
-    if (c->n_sent > 0 && c->sent[c->n_sent - 1].end != c->snd_nxt)
+    if (c->n_sent > 0 && xt_sent_list(c)[c->n_sent - 1].end != c->snd_nxt)
         return "the list of what is in flight does not end at SND.NXT";
     return NULL;
 }
 
 static const char *check_ooo(const struct xt_conn *c)
 {
-    if (c->n_ooo > XT_OOO_MAX)
+    if (c->n_ooo > xt_ooo_room(c))
         return "too many ranges out of order";
     uint32_t edge = c->rcv_nxt;
     for (unsigned i = 0; i < c->n_ooo; i++) {
-        if (!xt_seq_lt(edge, c->ooo[i].left) || !xt_seq_lt(c->ooo[i].left, c->ooo[i].right))
+        if (!xt_seq_lt(edge, xt_ooo_list(c)[i].left) || !xt_seq_lt(xt_ooo_list(c)[i].left, xt_ooo_list(c)[i].right))
             return "ranges out of order touch, are empty or not sorted";
-        edge = c->ooo[i].right;
+        edge = xt_ooo_list(c)[i].right;
     }
     if (xt_seq_gt(edge, c->rcv_adv))
         return "a range out of order lies beyond the window";
@@ -89,14 +90,21 @@ const char *invariant_lists(const struct xt_conn *c)
     return bad ? bad : check_ooo(c);
 }
 
+/* Our SYN is out and not acknowledged: of any window the peer offered, it takes nothing (RFC 7413). */
+static bool syn_out(const struct xt_conn *c, uint32_t una)
+{
+    return c->state == XT_SYN_RECV && una == c->iss;
+}
+
 /* In flight, from the list alone. Without SACK each duplicate ACK tells of a segment that left the network: what RFC
  * 3042 and RFC 6582 say as an inflated congestion window. */
 static uint32_t pipe_of(const struct xt_conn *c)
 {
-    uint32_t flight = c->snd_nxt - c->snd_una, gone = 0;
+    uint32_t flight = c->snd_nxt - c->snd_una;
+    uint32_t gone = syn_out(c, c->snd_una);
     for (unsigned i = 0; i < c->n_sent; i++)
-        if (c->sent[i].state != XT_SENT_FLIGHT && c->sent[i].state != XT_SENT_AGAIN)
-            gone += c->sent[i].end - xt_sent_left(c, i);
+        if (xt_sent_list(c)[i].state != XT_SENT_FLIGHT && xt_sent_list(c)[i].state != XT_SENT_AGAIN)
+            gone += xt_sent_list(c)[i].end - xt_sent_left(c, i);
     if (!(c->opts & XT_OPT_SACK_OK) && c->ca_state != XT_CA_OPEN && c->ca_state != XT_CA_LOSS)
         gone += (uint32_t)c->dupacks * c->mss_eff;
     return flight > gone ? flight - gone : 0;
@@ -110,14 +118,14 @@ void invariant_before(struct invariant_flight *b, const struct xt_conn *c)
 /* One segment may leave whatever the congestion window says: the first retransmission after three duplicates, of a
  * partial acknowledgment or of a time-out (RFC 5681 section 3.2, RFC 6582 section 3.2, RFC 6298 section 5.4), a tail
  * loss probe (RFC 8985 section 7.3) and a probe of a closed window (RFC 9293 section 3.8.6.1). A FIN takes a place
- * in sequence space but none in the network. Of a peer's closed window one octet may be tried; nothing else leaves
- * beyond it. */
+ * in sequence space but none in the network. Behind data in flight that the peer then closed its window on, the probe is
+ * the first segment of that data again; nothing else leaves beyond the window. */
 const char *invariant_sent(const struct invariant_flight *b, const struct xt_conn *c, const struct xt_seg *s)
 {
     if (s->flags & (XT_TH_SYN | XT_TH_RST) || s->len == 0)
         return NULL;
-    uint32_t end = s->seq + s->len, edge = b->una + c->snd_wnd;
-    bool probe = (b->pending & XT_PEND_PROBE) && s->len == 1 && c->snd_wnd == 0;
+    uint32_t end = s->seq + s->len, edge = b->una + c->snd_wnd + syn_out(c, b->una);
+    bool probe = (b->pending & XT_PEND_PROBE) && s->seq == b->una && c->snd_wnd == 0;
     if (xt_seq_gt(end, edge) && !probe)
         return "data beyond the peer's window";
     bool forced = b->pending & (XT_PEND_RTX | XT_PEND_TLP | XT_PEND_PROBE);

@@ -69,7 +69,9 @@ static void start_connection(struct net *n, unsigned host)
     n->start[host] = NEVER;
     host_conn_begin(n, host);
     app_attach(n, &n->host[host].conn);
+    sim_fo_prepare(n, &n->host[host].conn);
     ep_connect(&n->host[host].conn.ep, host_new_isn(n, host));
+    sim_fo_start(n, &n->host[host].conn);
     host_after(n, &n->host[host].conn);
 }
 

@@ -39,6 +39,7 @@ struct host_cfg {
     uint32_t rx_size, tx_size;
     bool batch;          /* output after a batch of packets, not after each */
     uint32_t gro;        /* packets coalesced with the one before where possible, in millionths */
+    bool no_board;       /* the stack has none to lend */
     uint32_t isn_secret; /* the constant part of RFC 6528's sum */
     struct app_cfg app;
 };
@@ -46,6 +47,7 @@ struct host_cfg {
 struct params {
     uint64_t seed;
     bool clean;            /* the network does no harm: nothing may be sent twice */
+    uint32_t grow;         /* how often a ring is made larger, parts per million of reads */
     bool simultaneous;     /* both connect, nobody listens */
     unsigned rounds;       /* connections one after the other between the same ports */
     uint64_t second_start; /* when host 1 connects in a simultaneous open, after host 0 */
@@ -131,6 +133,7 @@ struct net {
     unsigned id;         /* of several runs that share a bottleneck */
     char failure[200];   /* empty: none */
     uint64_t segs_sent, bytes_moved, too_big, crashed;
+    uint64_t lent, overfull;   /* as in struct ep, of all connections of the run */
     struct xt_tcp_stats stats; /* of all connections of the run */
 };
 
@@ -180,7 +183,14 @@ void watch_end(struct sim_conn *c);
 void watch_sent(struct sim_conn *c, const struct xt_seg *s);
 void watch_delivered(struct sim_conn *c, const struct xt_seg *s);
 
-/* wire.c: segments to packets and back. */
+/* fastopen.c: RFC 7413. Before and after ep_connect(); after ep_accept(), whose output has to wait. */
+bool sim_fo_on(const struct net *n);
+void sim_fo_prepare(struct net *n, struct sim_conn *c);
+void sim_fo_start(struct net *n, struct sim_conn *c);
+void sim_fo_accept(struct net *n, struct sim_conn *c, struct ep *listener, const struct xt_seg *syn);
+
+/* wire.c: segments to packets and back. wire_mss() is the MSS that `from` is told. */
+uint16_t wire_mss(const struct net *n, unsigned from);
 void wire_send(struct net *n, unsigned from, const struct ep *e, const struct xt_seg *s);
 bool wire_parse(struct net *n, unsigned to, const struct packet *p, struct xt_seg *s);
 

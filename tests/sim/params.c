@@ -84,6 +84,7 @@ void params_from_seed(struct params *p, uint64_t seed)
     memset(p, 0, sizeof *p);
     p->seed = seed;
     p->clean = seed % 4 == 0;
+    p->grow = seed % 3 == 1 ? 50000 : 0;
     p->simultaneous = rng_u64(&r) % 6 == 0;
     endings(&r, &end[0], &end[1]);
     for (int i = 0; i < 2; i++)
@@ -102,6 +103,8 @@ void params_from_seed(struct params *p, uint64_t seed)
         p->may_break = true;
         p->host[rng_u64(&r) % 2].app.opt.user_timeout = (uint32_t)rng_log(&r, 500, 30000);
     }
+    p->host[0].no_board = rng_u64(&r) % 4 == 0;
+    p->host[1].no_board = rng_u64(&r) % 4 == 0;
     p->second_start = rng_in(&r, 0, p->link[0].delay);
     /* Quick enough for the initial time-out of a second, and for a queue that does not look like a loss. */
     if (p->clean && p->host[0].rx_size > 65536)

@@ -47,12 +47,13 @@ static void print_box(const struct middlebox *b)
 
 void params_print(const struct params *p)
 {
-    printf("seed %" PRIu64 ": %s, %s open, %u round(s)%s%s%s\n", p->seed,
+    printf("seed %" PRIu64 ": %s, %s open, %u round(s)%s%s%s%s\n", p->seed,
            p->clean      ? "clean"
            : p->reorders ? "reordering only"
                          : "impaired",
            p->simultaneous ? "simultaneous" : "passive", p->rounds, p->may_break ? ", may break" : "",
-           p->merge ? ", segments merged" : "", p->echoes ? ", sequence numbers come again" : "");
+           p->merge ? ", segments merged" : "", p->echoes ? ", sequence numbers come again" : "",
+           p->grow ? ", rings grow" : "");
     if (p->crashes)
         printf("  host %u crashes at %.3f s, for %.3f s\n", p->crash_host, (double)p->crash_at / 1e6,
                (double)p->reboot / 1e6);

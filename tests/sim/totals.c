@@ -16,7 +16,9 @@
     X(blacked_out)  \
     X(acks_thinned) \
     X(too_big)      \
-    X(crashes)
+    X(crashes)      \
+    X(lent)         \
+    X(overfull)
 
 #define MUST_MEET(X)     \
     X(fast_recoveries)   \
@@ -51,6 +53,8 @@ void totals_add(struct totals *t, const struct net *n)
     t->bytes += n->bytes_moved;
     t->too_big += n->too_big;
     t->crashes += n->crashed;
+    t->lent += n->lent;
+    t->overfull += n->overfull;
     for (int i = 0; i < 2; i++) {
         const struct link *l = &n->link[i];
         t->lost += l->lost;

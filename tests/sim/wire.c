@@ -37,15 +37,19 @@ static void to_link(struct net *n, unsigned from, const struct xt_seg *s)
     link_send(l, n->now, buf, hlen + s->len, s->ecn);
 }
 
+uint16_t wire_mss(const struct net *n, unsigned from)
+{
+    uint16_t mss = n->p.host[!from].tcp.mss;
+    if (n->p.box.strip & XT_OPT_MSS)
+        return 536; /* MUST-15 */
+    return n->p.box.clamp_mss && n->p.box.clamp_mss < mss ? n->p.box.clamp_mss : mss;
+}
+
 static void check_size(struct net *n, unsigned from, const struct xt_seg *s)
 {
     uint8_t buf[XT_TCP_HDR_MAX];
     size_t hlen = xt_seg_emit(buf, s);
-    uint32_t mss = n->p.host[!from].tcp.mss;
-    if (n->p.box.strip & XT_OPT_MSS)
-        mss = 536; /* MUST-15 */
-    else if (n->p.box.clamp_mss && n->p.box.clamp_mss < mss)
-        mss = n->p.box.clamp_mss;
+    uint32_t mss = wire_mss(n, from);
     if (hlen + s->len > XT_TCP_HDR_MIN + (size_t)mss)
         net_fail(n, "host %u sends %u bytes and %zu of header, over the peer's MSS of %u", from, s->len, hlen, mss);
 }

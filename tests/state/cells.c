@@ -43,10 +43,6 @@ const char *const grid_kinds[K_KINDS] = {
     {                                                                                   \
         .given = true, .next = XT_CLOSED, .events = XT_EV_CLOSED | (ev), .err = (error) \
     }
-#define ENDS_WITH(f, s, a)                                                                             \
-    {                                                                                                  \
-        .given = true, .next = XT_CLOSED, .flags = (f), .seq = (s), .ack = (a), .events = XT_EV_CLOSED \
-    }
 #define MOVES(state, ev)                               \
     {                                                  \
         .given = true, .next = (state), .events = (ev) \
@@ -88,8 +84,8 @@ const struct cell grid_cells[XT_NSTATES][K_KINDS] = {
     },
     [XT_SYN_RECV] = /* 3.10.7.4, of a passive open: back to LISTEN, which here means that the child ends */
     {
-        [K_SYN] = ENDS_WITH(XT_TH_RST | XT_TH_ACK, Q_ZERO, A_SEG_END),
-        [K_SYNACK] = ENDS_WITH(XT_TH_RST, Q_SEG_ACK, A_NONE),
+        [K_SYN] = ENDS(0, 0),
+        [K_SYNACK] = ENDS(0, 0),
         [K_ACK] = MOVES(XT_ESTABLISHED, XT_EV_CONNECTED),
         [K_DATA] = ACKS(XT_ESTABLISHED, XT_EV_CONNECTED | XT_EV_READABLE),
         [K_FIN] = ACKS(XT_CLOSE_WAIT, XT_EV_CONNECTED | XT_EV_PEER_FIN),

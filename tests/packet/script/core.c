@@ -56,6 +56,7 @@ static bool start(struct pkt_run *r)
     k->sock.emit = emit;
     k->sock.arg = k;
     k->sock.iss = r->base.own_isn;
+    k->sock.fo.key[0] = 0x5a;
     if (configure(r, &k->sock))
         return true;
     free(k);
@@ -170,6 +171,8 @@ static bool info(struct pkt_run *r, const char *name, uint32_t *value)
                    {"ca_state", i.ca_state},
                    {"snd_mss", i.snd_mss},
                    {"rcv_mss", i.rcv_mss},
+                   {"fo_acked", (i.fo & XT_FO_ACKED) != 0},
+                   {"fo_fail", (uint32_t)(i.fo & XT_FO_FAIL) >> XT_FO_FAIL_SHIFT},
                    {"snd_wnd", i.snd_wnd},
                    {"rcv_wnd", i.rcv_wnd},
                    {"snd_wscale", i.snd_wscale},

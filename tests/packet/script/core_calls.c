@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/packet/script/core_fastopen.h"
+
 static void begin(struct core_sock *s, struct ep *e)
 {
     struct xt_endpoint local = {.addr = xt_addr_v4(htonl(0x0a000001)), .port = 80};
@@ -59,7 +61,11 @@ static void stray(struct core_sock *s, const struct xt_seg *seg)
     forget(s);
     begin(s, &s->conn);
     s->alive = true;
+    s->conn.batch = true;
     ep_accept(&s->conn, &s->listener, seg, s->iss);
+    core_fo_accept(s, seg);
+    s->conn.batch = false;
+    ep_output(&s->conn);
 }
 
 void core_sock_input(struct core_sock *s, const struct xt_seg *seg)
@@ -68,7 +74,9 @@ void core_sock_input(struct core_sock *s, const struct xt_seg *seg)
         stray(s, seg);
         return;
     }
+    int was = s->conn.conn.state;
     uint32_t ev = ep_input(&s->conn, seg);
+    core_fo_seen(s, seg, was);
     if ((ev & (XT_EV_CLOSED | XT_EV_TIME_WAIT)) == (XT_EV_CLOSED | XT_EV_TIME_WAIT)) {
         s->iss = s->conn.conn.isn_floor;
         stray(s, seg);
@@ -103,25 +111,32 @@ static long call_unlisten(struct pkt_run *r, struct core_sock *s, const struct p
     return 0;
 }
 
+long core_sock_connect(struct core_sock *s)
+{
+    begin(s, &s->conn);
+    s->alive = s->accepted = true;
+    s->untold = true;
+    bool waits = core_fo_prepare(s);
+    ep_connect(&s->conn, s->iss);
+    return waits ? 0 : -EINPROGRESS;
+}
+
 static long call_connect(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
     if (s->alive) {
+        bool opening = s->conn.conn.state == XT_SYN_SENT && !(s->conn.conn.fo & XT_FO_DEFER);
         bool first = s->untold && s->conn.conn.state != XT_SYN_SENT;
         s->untold = s->untold && !first;
-        return s->conn.conn.state == XT_SYN_SENT ? -EALREADY : first ? 0 : -EISCONN;
+        return opening ? -EALREADY : first ? 0 : -EISCONN;
     }
-    s->untold = true;
-    begin(s, &s->conn);
-    s->alive = s->accepted = true;
-    ep_connect(&s->conn, s->iss);
-    return -EINPROGRESS;
+    return core_sock_connect(s);
 }
 
 static long call_accept(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
     if (!s->listening)
         return -EINVAL;
-    if (!s->alive || s->accepted || !(s->conn.events & XT_EV_CONNECTED))
+    if (!s->alive || s->accepted || !(s->conn.events & (XT_EV_CONNECTED | XT_EV_FASTOPEN)))
         return -EAGAIN;
     s->accepted = true;
     return 0;
@@ -148,6 +163,12 @@ static long call_write(struct pkt_run *r, struct core_sock *s, const struct pkt_
         return take_error(s);
     if ((c->cflags & XT_CF_SHUT) || c->state == XT_CLOSED)
         return -EPIPE;
+    if (c->fo & XT_FO_DEFER)
+        return core_fo_write(r, s, n);
+    if (e->nargs > 2 && strcmp(e->args[2], "more") == 0)
+        xt_tcp_more(c, true);
+    else
+        xt_tcp_more(c, false);
     if (c->state == XT_SYN_SENT || ep_room(&s->conn) == 0)
         return -EAGAIN;
     return ep_write(&s->conn, n, own_byte, NULL, e->nargs > 2 && strcmp(e->args[2], "oob") == 0);
@@ -214,6 +235,9 @@ static long call_shutdown(struct pkt_run *r, struct core_sock *s, const struct p
 static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
     uint32_t v = (uint32_t)atoi(e->args[2]);
+    long rc;
+    if (core_fo_setopt(s, e->args[1], v, &rc))
+        return rc;
     struct xt_tcp_sockopt *o = &s->opt;
     const struct {
         const char *name;
@@ -239,6 +263,8 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
         struct xt_tcp_ctx ctx = ep_ctx(&s->conn);
         s->conn.conn.opt = *o;
         xt_tcp_options_changed(&s->conn.conn, &ctx);
+        if (opts[i].flag == &o->nodelay && v)
+            xt_tcp_push(&s->conn.conn);
         ep_output(&s->conn);
         return 0;
     }
@@ -284,7 +310,7 @@ long core_sock_call(struct pkt_run *r, struct core_sock *s, const struct pkt_eve
         {"accept", 0, false, call_accept}, {"write", 1, true, call_write},        {"read", 1, true, call_read},
         {"close", 0, true, call_close},    {"abort", 0, true, call_abort},        {"shutdown", 0, true, call_shutdown},
         {"setopt", 2, false, call_setopt}, {"error", 0, true, call_error},        {"readable", 0, true, call_readable},
-        {"unsent", 0, true, call_unsent},  {"mark", 0, true, call_mark}};
+        {"unsent", 0, true, call_unsent},  {"mark", 0, true, call_mark},          {"sendto", 1, false, core_fo_sendto}};
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         if (strcmp(calls[i].name, e->args[0]) != 0)
             continue;

@@ -17,6 +17,12 @@ struct core_sock {
     struct xt_tcp_cfg cfg;
     uint32_t rx_size, tx_size, iss;
     uint64_t now;
+    struct {
+        struct xt_fo_cookie known; /* of the peer's */
+        uint8_t key[XT_FO_KEYS];   /* the newer first */
+        bool connect, no_cookie;   /* options set */
+        bool sending;              /* a sendto is connecting */
+    } fo;                          /* Fast Open */
     void (*emit)(struct ep *e, const struct xt_seg *seg);
     void *arg;
 };
@@ -24,6 +30,9 @@ struct core_sock {
 void core_sock_input(struct core_sock *s, const struct xt_seg *seg);
 void core_sock_icmp(struct core_sock *s, uint32_t seq, int err, uint32_t mtu);
 long core_sock_call(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e);
+
+/* -EINPROGRESS, or 0 when the SYN waits for data. */
+long core_sock_connect(struct core_sock *s);
 
 /* Forgets a connection that has ended and that nobody holds. */
 void core_sock_settle(struct core_sock *s);

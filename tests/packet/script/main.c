@@ -39,7 +39,9 @@ static bool fits(const struct pkt_script *s, const struct pkt_backend *be)
     const char *why = be->unfit ? be->unfit(s) : NULL;
     if (why)
         printf("%s: left out: %s\n", s->path, why);
-    return !why && (!be->sockets || (!s->core_only[0] && duration(s) <= (max ? atof(max) : 3.0)));
+    if (why || !be->sockets)
+        return !why && !s->daemon_only[0];
+    return !s->core_only[0] && duration(s) <= (max ? atof(max) : 3.0);
 }
 
 /* With small sequence numbers, and with ones that wrap in the midst of it. */

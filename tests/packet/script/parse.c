@@ -222,6 +222,10 @@ static bool parse_line(struct source *in, char *line)
         return parse_setting(in, p + 4);
     if (strncmp(p, "include ", 8) == 0)
         return parse_include(in, trim(p + 8));
+    if (strncmp(p, "daemon only:", 12) == 0) {
+        snprintf(in->s->daemon_only, sizeof in->s->daemon_only, "%s", trim(p + 12));
+        return true;
+    }
     if (strncmp(p, "core only:", 10) == 0) {
         snprintf(in->s->core_only, sizeof in->s->core_only, "%s", trim(p + 10));
         return true;

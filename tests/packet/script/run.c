@@ -98,7 +98,8 @@ static const char *result_text(long v, char *buf, size_t size)
 static struct pkt_range usual_result(const struct pkt_event *e)
 {
     struct pkt_range r = {0};
-    if (e->nargs > 1 && (strcmp(e->args[0], "write") == 0 || strcmp(e->args[0], "read") == 0))
+    if (e->nargs > 1 &&
+        (strcmp(e->args[0], "write") == 0 || strcmp(e->args[0], "sendto") == 0 || strcmp(e->args[0], "read") == 0))
         r.lo = r.hi = (uint32_t)atoi(e->args[1]);
     return r;
 }

@@ -31,9 +31,10 @@ struct pkt_event {
 
 struct pkt_script {
     const char *path;
-    char title[200];     /* first comment */
-    char core_only[120]; /* why it can't run against the daemon; "" when it can */
-    char differs[160];   /* why the kernel's TCP does something else; "" when it is to do the same */
+    char title[200];       /* first comment */
+    char daemon_only[120]; /* why the core alone can't run it; "" when it can */
+    char core_only[120];   /* why it can't run against the daemon; "" when it can */
+    char differs[160];     /* why the kernel's TCP does something else; "" when it is to do the same */
     char settings[PKT_SETTINGS][2][32];
     int nsettings;
     bool isn_set; /* the script chooses sequence numbers itself */

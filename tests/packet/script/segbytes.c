@@ -38,6 +38,17 @@ static uint32_t get32(const uint8_t *p)
     return get16(p) << 16 | get16(p + 2);
 }
 
+static size_t put_cookie(const struct pkt_opt *o, const struct pkt_base *b, uint8_t *p)
+{
+    bool given = o->cookie == PKT_COOKIE_BYTES;
+    size_t n = given ? o->n : sizeof b->cookie;
+    p[0] = 34, p[1] = (uint8_t)(2 + n);
+    memcpy(p + 2, given ? o->raw : b->cookie, n);
+    if (o->cookie == PKT_COOKIE_BAD)
+        p[2] ^= 0x10;
+    return 2 + n;
+}
+
 /* Writes one option; returns its length. */
 static size_t put_option(const struct pkt_opt *o, const struct pkt_base *b, uint8_t *p)
 {
@@ -70,6 +81,8 @@ static size_t put_option(const struct pkt_opt *o, const struct pkt_base *b, uint
         put32(p + 2, o->a.lo);
         put32(p + 6, o->b.lo + (b->own_ts_known ? b->own_ts : 0));
         return 10;
+    case PKT_OPT_FO:
+        return put_cookie(o, b, p);
     case PKT_OPT_RAW:
         memcpy(p, o->raw, o->n);
         return o->n;
@@ -126,6 +139,10 @@ static size_t match_option(const struct pkt_opt *o, const struct pkt_base *b, co
                        within(&o->b, get32(p + 6))
                    ? want
                    : 0;
+    case PKT_OPT_FO:
+        if (o->cookie == PKT_COOKIE_ANY)
+            return p[0] == 34 && p[1] == want ? want : 0;
+        break;
     case PKT_OPT_SACK:
         for (unsigned i = 0; i < o->n; i++) { /* of the peer's sequence space */
             put32(exact + 2 + 8 * i, o->block[i][0] + b->peer_isn);
@@ -155,16 +172,17 @@ static bool match_options(const struct pkt_tmpl *t, const struct pkt_base *b, co
     return n == 0;
 }
 
-/* Finds our time stamp, so that the first one becomes the base. */
+/* Finds our time stamp, so that the first one becomes the base, and the cookies that we give. */
 static void learn(struct pkt_base *b, const uint8_t *p, size_t hlen)
 {
     if ((p[13] & XT_TH_SYN) && !b->own_isn_known) {
         b->own_isn = get32(p + 4);
         b->own_isn_known = true;
     }
-    for (size_t i = 20; i + 10 <= hlen && p[i] != 0 && !b->own_ts_known;
-         i += p[i] == 1 || p[i + 1] < 2 ? 1 : p[i + 1]) {
-        if (p[i] == 8 && p[i + 1] == 10) {
+    for (size_t i = 20; i + 10 <= hlen && p[i] != 0; i += p[i] == 1 || p[i + 1] < 2 ? 1 : p[i + 1]) {
+        if (p[i] == 34 && p[i + 1] == 2 + sizeof b->cookie && (p[13] & XT_TH_ACK))
+            memcpy(b->cookie, p + i + 2, sizeof b->cookie);
+        if (p[i] == 8 && p[i + 1] == 10 && !b->own_ts_known) {
             b->own_ts = get32(p + i + 2);
             b->own_ts_known = true;
         }

@@ -113,6 +113,23 @@ static const char *stamps(const char *p, struct pkt_opt *o)
     return word_is(&p, "ecr") ? range(p, &o->b) : NULL;
 }
 
+/* Nothing asks for a cookie. */
+static const char *cookie(const char *p, struct pkt_opt *o)
+{
+    if (*p == '*') {
+        o->cookie = PKT_COOKIE_ANY;
+        p++;
+    } else if (word_is(&p, "good")) {
+        o->cookie = PKT_COOKIE_GOOD;
+    } else if (word_is(&p, "bad")) {
+        o->cookie = PKT_COOKIE_BAD;
+    } else {
+        p = raw_bytes(p, o);
+    }
+    o->kind = PKT_OPT_FO;
+    return p;
+}
+
 static const char *option(const char *p, struct pkt_opt *o)
 {
     memset(o, 0, sizeof *o);
@@ -132,6 +149,8 @@ static const char *option(const char *p, struct pkt_opt *o)
         return blocks(p, o);
     } else if (word_is(&p, "TS")) {
         return stamps(p, o);
+    } else if (word_is(&p, "FO")) {
+        return cookie(p, o);
     } else if (word_is(&p, "raw")) {
         return raw_bytes(p, o);
     } else {

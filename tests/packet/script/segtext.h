@@ -25,14 +25,19 @@ enum pkt_opt_kind {
     PKT_OPT_SACKOK,
     PKT_OPT_SACK,
     PKT_OPT_TS,
+    PKT_OPT_FO,
     PKT_OPT_RAW
 };
+
+/* Which Fast Open cookie: those bytes, any of eight, the last that the stack gave, or that with a wrong bit. */
+enum pkt_cookie { PKT_COOKIE_BYTES, PKT_COOKIE_ANY, PKT_COOKIE_GOOD, PKT_COOKIE_BAD };
 
 struct pkt_opt {
     enum pkt_opt_kind kind;
     struct pkt_range a, b; /* MSS or shift; of TS the value and the echo */
     uint32_t block[4][2];  /* SACK, relative to the SYN of whom it is about */
     uint8_t n, raw[40];    /* number of blocks or of raw bytes */
+    enum pkt_cookie cookie;
 };
 
 struct pkt_tmpl {
@@ -52,6 +57,7 @@ struct pkt_base {
     uint32_t own_isn, peer_isn, own_ts;
     bool own_isn_known, own_ts_known;
     uint16_t own_port, peer_port;
+    uint8_t cookie[8]; /* the last that our side gave */
     uint32_t ts_slack; /* ms by which our time stamps may differ from what the script says */
 };
 

@@ -66,11 +66,47 @@ static long call_write(struct pkt_run *r, struct pkt_sock *s, const struct pkt_e
         abort();
     for (size_t i = 0; i < n; i++)
         buf[i] = pkt_own_byte(r->wrote + i);
-    long rc = s->ops->send(s->x, s->conn, buf, n, e->nargs > 2 && strcmp(e->args[2], "oob") == 0 ? MSG_OOB : 0);
+    const char *how = e->nargs > 2 ? e->args[2] : "";
+    int flags = strcmp(how, "oob") == 0 ? MSG_OOB : strcmp(how, "more") == 0 ? MSG_MORE : 0;
+    long rc = s->ops->send(s->x, s->conn, buf, n, flags);
     if (rc > 0)
         r->wrote += (uint64_t)rc;
     free(buf);
     return rc;
+}
+
+/* MSG_FASTOPEN */
+static long call_sendto(struct pkt_run *r, struct pkt_sock *s, const struct pkt_event *e)
+{
+    struct sockaddr_in own = address(INADDR_ANY, r->base.own_port), peer = address(PKT_PEER_ADDR, r->base.peer_port);
+    size_t n = (size_t)atoi(e->args[1]);
+    uint8_t *buf = malloc(n + 1);
+    if (!buf)
+        abort();
+    for (size_t i = 0; i < n; i++)
+        buf[i] = pkt_own_byte(r->wrote + i);
+    if (s->conn < 0)
+        s->conn = new_socket(s);
+    s->ops->bind(s->x, s->conn, (struct sockaddr *)&own, sizeof own); /* as in call_connect() */
+    long rc = s->ops->sendto(s->x, s->conn, buf, n, MSG_FASTOPEN, (struct sockaddr *)&peer, sizeof peer);
+    if (rc > 0)
+        r->wrote += (uint64_t)rc;
+    free(buf);
+    return rc;
+}
+
+/* A new key before the one that was set last. */
+static long set_key(struct pkt_sock *s, int fd, int v)
+{
+    uint8_t keys[32];
+    socklen_t len = 16;
+    uint8_t old[32];
+    memset(keys, v, 16);
+    if (s->ops->getsockopt(s->x, fd, IPPROTO_TCP, TCP_FASTOPEN_KEY, old, &len) == 0 && len == 16)
+        memcpy(keys + 16, old, 16);
+    else
+        len = 0;
+    return s->ops->setsockopt(s->x, fd, IPPROTO_TCP, TCP_FASTOPEN_KEY, keys, 16 + len);
 }
 
 static long call_read(struct pkt_run *r, struct pkt_sock *s, const struct pkt_event *e)
@@ -119,14 +155,26 @@ static long call_setopt(struct pkt_run *r, struct pkt_sock *s, const struct pkt_
     static const struct {
         const char *name;
         int level, opt;
-    } opts[] = {{"nodelay", IPPROTO_TCP, TCP_NODELAY},   {"cork", IPPROTO_TCP, TCP_CORK},
-                {"keepalive", SOL_SOCKET, SO_KEEPALIVE}, {"quickack", IPPROTO_TCP, TCP_QUICKACK},
-                {"keepidle", IPPROTO_TCP, TCP_KEEPIDLE}, {"keepintvl", IPPROTO_TCP, TCP_KEEPINTVL},
-                {"keepcnt", IPPROTO_TCP, TCP_KEEPCNT},   {"user_timeout", IPPROTO_TCP, TCP_USER_TIMEOUT},
-                {"linger2", IPPROTO_TCP, TCP_LINGER2}};
+    } opts[] = {{"nodelay", IPPROTO_TCP, TCP_NODELAY},
+                {"cork", IPPROTO_TCP, TCP_CORK},
+                {"keepalive", SOL_SOCKET, SO_KEEPALIVE},
+                {"quickack", IPPROTO_TCP, TCP_QUICKACK},
+                {"keepidle", IPPROTO_TCP, TCP_KEEPIDLE},
+                {"keepintvl", IPPROTO_TCP, TCP_KEEPINTVL},
+                {"keepcnt", IPPROTO_TCP, TCP_KEEPCNT},
+                {"user_timeout", IPPROTO_TCP, TCP_USER_TIMEOUT},
+                {"linger2", IPPROTO_TCP, TCP_LINGER2},
+                {"fastopen", IPPROTO_TCP, TCP_FASTOPEN},
+                {"fastopen_connect", IPPROTO_TCP, TCP_FASTOPEN_CONNECT},
+                {"fastopen_no_cookie", IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE},
+                {"rcvbuf", SOL_SOCKET, SO_RCVBUF},
+                {"sndbuf", SOL_SOCKET, SO_SNDBUF},
+                {"rcvlowat", SOL_SOCKET, SO_RCVLOWAT}};
     int v = atoi(e->args[2]);
     if (s->conn < 0 && s->listener < 0)
         s->conn = new_socket(s);
+    if (strcmp(e->args[1], "fastopen_key") == 0)
+        return set_key(s, s->conn >= 0 ? s->conn : s->listener, v);
     for (size_t i = 0; i < sizeof opts / sizeof *opts; i++)
         if (strcmp(opts[i].name, e->args[1]) == 0)
             return s->ops->setsockopt(s->x, s->conn >= 0 ? s->conn : s->listener, opts[i].level, opts[i].opt, &v,
@@ -169,7 +217,7 @@ long pkt_sock_call(struct pkt_run *r, struct pkt_sock *s, const struct pkt_event
         {"accept", 0, false, call_accept}, {"write", 1, true, call_write},        {"read", 1, true, call_read},
         {"close", 0, true, call_close},    {"abort", 0, true, call_abort},        {"shutdown", 0, true, call_shutdown},
         {"setopt", 2, false, call_setopt}, {"error", 0, true, call_error},        {"readable", 0, true, call_readable},
-        {"unsent", 0, true, call_unsent},  {"tcpinfo", 1, true, call_tcpinfo}};
+        {"unsent", 0, true, call_unsent},  {"tcpinfo", 1, true, call_tcpinfo},    {"sendto", 1, false, call_sendto}};
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         if (strcmp(calls[i].name, e->args[0]) != 0)
             continue;

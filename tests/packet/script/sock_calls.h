@@ -16,6 +16,8 @@ struct pkt_sock_ops {
     int (*connect)(void *x, int s, const struct sockaddr *addr, socklen_t len);
     int (*accept)(void *x, int s, struct sockaddr *addr, socklen_t *len, int flags);
     ssize_t (*send)(void *x, int s, const void *buf, size_t len, int flags);
+    ssize_t (*sendto)(void *x, int s, const void *buf, size_t len, int flags, const struct sockaddr *addr,
+                      socklen_t alen);
     ssize_t (*recv)(void *x, int s, void *buf, size_t len, int flags);
     int (*shutdown)(void *x, int s, int how);
     int (*close)(void *x, int s);

@@ -39,6 +39,13 @@ static ssize_t x_send(void *x, int s, const void *buf, size_t len, int flags)
     return xtcp_send(x, s, buf, len, flags);
 }
 
+static ssize_t x_sendto(void *x, int s, const void *buf, size_t len, int flags, const struct sockaddr *addr,
+                        socklen_t alen)
+{
+    struct iovec iov = {(void *)(uintptr_t)buf, len};
+    return xtcp_sendto(x, s, &iov, 1, flags, addr, alen);
+}
+
 static ssize_t x_recv(void *x, int s, void *buf, size_t len, int flags)
 {
     return xtcp_recv(x, s, buf, len, flags);
@@ -86,6 +93,7 @@ const struct pkt_sock_ops pkt_sock_xtcp = {
     .connect = x_connect,
     .accept = x_accept,
     .send = x_send,
+    .sendto = x_sendto,
     .recv = x_recv,
     .shutdown = x_shutdown,
     .close = x_close,
@@ -129,6 +137,12 @@ static int k_accept(void *x, int s, struct sockaddr *addr, socklen_t *len, int f
 static ssize_t k_send(void *x, int s, const void *buf, size_t len, int flags)
 {
     return result(send(s, buf, len, flags | MSG_NOSIGNAL));
+}
+
+static ssize_t k_sendto(void *x, int s, const void *buf, size_t len, int flags, const struct sockaddr *addr,
+                        socklen_t alen)
+{
+    return result(sendto(s, buf, len, flags | MSG_NOSIGNAL, addr, alen));
 }
 
 static ssize_t k_recv(void *x, int s, void *buf, size_t len, int flags)
@@ -182,6 +196,7 @@ const struct pkt_sock_ops pkt_sock_kernel = {
     .connect = k_connect,
     .accept = k_accept,
     .send = k_send,
+    .sendto = k_sendto,
     .recv = k_recv,
     .shutdown = k_shutdown,
     .close = k_close,

@@ -316,6 +316,9 @@ Test(config, contradictions, .init = defaults)
     set("sndbuf", "32M");
     cr_expect_eq(check(), -EINVAL);
     set("bufmax", "32M");
+    cr_expect_eq(check(), -EINVAL);
+    cr_expect(strstr(err, "sndbuf-max"), "%s", err);
+    set("sndbuf-max", "32M");
     cr_expect_eq(check(), 0);
     set("rto-min", "3s");
     set("rto-max", "2s");

@@ -214,10 +214,10 @@ Test(server, another_abi_is_refused_in_words)
     cr_expect_not(ok());
     cr_expect_eq(num("errno"), EPROTONOSUPPORT);
     xt_msg_get_str(&in, "error", why, sizeof why);
-    char theirs[16], ours[16];
-    snprintf(theirs, sizeof theirs, " %u,", XT_ABI_VERSION + 7);
-    snprintf(ours, sizeof ours, " %u:", XT_ABI_VERSION);
-    cr_expect(strstr(why, theirs) && strstr(why, ours), "%s", why);
+    char versions[2][16];
+    snprintf(versions[0], sizeof versions[0], "version %u,", XT_ABI_VERSION + 7);
+    snprintf(versions[1], sizeof versions[1], "has %u:", XT_ABI_VERSION);
+    cr_expect(strstr(why, versions[0]) && strstr(why, versions[1]), "%s", why);
     cr_expect_eq(anc.nfds, 0u);
     cr_expect_eq(sessions(), 0u);
     close(fd);

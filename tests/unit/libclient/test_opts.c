@@ -2,6 +2,7 @@
  * Socket options: what is set reads back as on Linux, what Linux refuses is refused, what has an effect has it. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/tcp.h>
 #include <poll.h>
 #include <string.h>
@@ -42,9 +43,14 @@ Test(opts, read_back)
         {SOL_SOCKET, SO_OOBINLINE, 0, 1, 1},
         {SOL_SOCKET, SO_RCVLOWAT, 1, 0, 1},
         {SOL_SOCKET, SO_RCVLOWAT, 1, 100, 100},
+        {SOL_SOCKET, SO_RCVLOWAT, 100, -1, 8 << 20},
         {SOL_SOCKET, SO_SNDBUF, 131072, 10000, 20000},
         {SOL_SOCKET, SO_SNDBUF, 20000, 1, 4608},
-        {SOL_SOCKET, SO_RCVBUF, 131072, 1, 2304},
+        {SOL_SOCKET, SO_SNDBUF, 4608, 17 << 20, 32 << 20},
+        {SOL_SOCKET, SO_SNDBUF, 32 << 20, -1, 32 << 20},
+        {SOL_SOCKET, SO_RCVBUF, 131072, INT_MAX, 32 << 20},
+        {SOL_SOCKET, SO_RCVBUF, 32 << 20, 1, 2304},
+        {SOL_SOCKET, SO_RCVLOWAT, 8 << 20, 5000, 4096},
         {IPPROTO_TCP, TCP_NODELAY, 0, 2, 1},
         {IPPROTO_TCP, TCP_CORK, 0, 1, 1},
         {IPPROTO_TCP, TCP_KEEPIDLE, 7200, 60, 60},
@@ -260,23 +266,19 @@ static void tell_if_in_flight(void *arg)
 static bool told(void *arg)
 {
     struct report *r = arg;
+    xtcp_send(r->p->x, r->p->a, "", 1, MSG_DONTWAIT); /* its ACK is delayed, when the quick ones are used up */
     daemon_call(&r->p->d, tell_if_in_flight, r);
     return r->told;
 }
 
-/* Req SHLD-20: an application may have ICMP errors reported at once (IP_RECVERR), as SO_ERROR and POLLERR, and not have them
- * reported, which is the default; they end nothing and are remembered in both cases. */
+/* Req SHLD-20: an application may have ICMP errors reported at once (IP_RECVERR), as POLLERR and by the next call, and not have
+ * them reported, which is the default; they end nothing, and SO_ERROR tells of them once in both cases, as on Linux. */
 Test(opts, recverr)
 {
-    static char text[65536];
     struct pair p;
     char c;
     pair_start(&p, NULL);
     pair_connect(&p);
-    size_t sent = 0;
-    ssize_t n;
-    while ((n = xtcp_send(p.x, p.a, text, sizeof text, MSG_DONTWAIT)) > 0 || sent < sizeof text + 1000)
-        sent += n > 0 ? (size_t)n : 0; /* more than the other end takes: a zero-window probe will be in flight */
     for (int on = 0; on <= 1; on++) {
         struct report r = {.p = &p};
         cr_assert_eq(get(&p, p.a, IPPROTO_IP, IP_RECVERR), 0);
@@ -286,12 +288,10 @@ Test(opts, recverr)
         cr_assert(r.open);
         daemon_stats(&p.d); /* a round of the data plane later all is published */
         cr_assert_eq((xtcp_mask(p.x, p.a) & POLLERR) != 0, on);
-        cr_assert_eq(get(&p, p.a, SOL_SOCKET, SO_ERROR), on ? EHOSTUNREACH : 0);
+        cr_assert_eq(get(&p, p.a, SOL_SOCKET, SO_ERROR), EHOSTUNREACH);
         cr_assert_eq(get(&p, p.a, SOL_SOCKET, SO_ERROR), 0);
     }
     cr_assert_eq(get(&p, p.a, IPPROTO_IP, IP_RECVERR), 1);
     cr_assert_eq(xtcp_recv(p.x, p.a, &c, 1, MSG_ERRQUEUE), -EAGAIN);
-    for (size_t k = 0; k < sent; k += (size_t)n)
-        cr_assert_gt(n = xtcp_recv(p.x, p.b, text, sizeof text, 0), 0);
     pair_stop(&p);
 }

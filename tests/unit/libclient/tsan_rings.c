@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The library's data path under ThreadSanitizer: rings, bitmaps, locks and doorbells, several threads at each end of a stream, a
- * plain model of the daemon in the middle. The region is ordinary memory at one address, so that the sanitizer sees both sides
+ * plain model of the daemon in the middle, which changes the rings all the time. The region is ordinary memory at one address, so that the sanitizer sees both sides
  * of every hand-over; the real daemon maps it at another. */
 #include <errno.h>
 #include <pthread.h>
@@ -13,6 +13,9 @@
 #include "libclient/internal.h"
 
 #define RING 4096u
+#define RING_MAX 65536u
+#define STEP 1000u       /* bytes moved at a time */
+#define AREAS (3u << 20) /* of the region: a place of RING_MAX bytes for each ring that is in use at a time */
 #define SLOTS 64u
 #define WRITERS 2u
 #define READERS 2u
@@ -24,6 +27,7 @@ static int wake_fd[XT_MAX_WAITERS], made;
 static pthread_mutex_t make_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool stop;
 static _Atomic unsigned received;
+static unsigned rx_changes, tx_changes; /* the daemon's; read when it has ended */
 
 /* ---- what attach.c does in a real client ---- */
 
@@ -62,6 +66,13 @@ static uint8_t *ring(uint64_t off)
     return x->base + off;
 }
 
+static void wake(uint32_t w)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_exchange(&x->boxes[w].sleeping, 0) && write(wake_fd[w], "", 1) != 1)
+        abort();
+}
+
 static void tell(uint32_t s)
 {
     uint64_t subs = atomic_load(&x->slots[s].subs);
@@ -69,10 +80,24 @@ static void tell(uint32_t s)
         uint32_t w = (uint32_t)__builtin_ctzll(subs);
         xt_bitword *ready = (void *)(x->base + x->region->ready_off + w * x->region->ready_stride);
         xt_bitmap_set(ready, s);
-        atomic_thread_fence(memory_order_seq_cst);
-        if (atomic_exchange(&x->boxes[w].sleeping, 0) && write(wake_fd[w], "", 1) != 1)
-            abort();
+        wake(w);
     }
+}
+
+/* Changes the receive ring of socket 1 whenever the one before has been read: by daemon/app/rings.c's order of
+ * stores. Larger or smaller is the same to a reader. */
+static void change_rx(struct xt_slot *b, uint64_t head, uint64_t tail)
+{
+    static unsigned place;
+    uint32_t old = atomic_load(&b->rx_size), size = RING << (place % 3);
+    if (tail < atomic_load(&b->rx_switch) || head - tail > size)
+        return;
+    place++;
+    rx_changes++;
+    atomic_store_explicit(&b->rx_old, b->rx_off | (unsigned)__builtin_ctz(old), memory_order_release);
+    atomic_store_explicit(&b->rx_switch, head, memory_order_release);
+    atomic_store_explicit(&b->rx_off, AREAS + (4 + place % 2) * RING_MAX, memory_order_release);
+    atomic_store_explicit(&b->rx_size, size, memory_order_release);
 }
 
 /* Moves what socket 0 has sent to socket 1, as far as there is room. */
@@ -80,18 +105,23 @@ static void move(void)
 {
     struct xt_slot *a = &x->slots[0], *b = &x->slots[1];
     uint64_t head = atomic_load_explicit(&a->tx_head, memory_order_acquire), tail = atomic_load(&a->tx_tail);
-    uint64_t to = atomic_load(&b->rx_head),
-             room = RING - (to - atomic_load_explicit(&b->rx_tail, memory_order_acquire));
-    uint64_t n = head - tail < room ? head - tail : room;
+    uint64_t to = atomic_load(&b->rx_head), read = atomic_load_explicit(&b->rx_tail, memory_order_acquire);
+    change_rx(b, to, read);
+    uint32_t rx_size = atomic_load(&b->rx_size), tx_size = atomic_load(&a->tx_size);
+    uint64_t room = rx_size - (to - read), n = head - tail < room ? head - tail : room;
+    if (n > STEP) { /* the rest later, so that there are many changes */
+        n = STEP;
+        xt_bitmap_set(x->dirty, 0);
+    }
     for (uint64_t i = 0; i < n; i++)
-        ring(b->rx_off)[(to + i) % RING] = ring(a->tx_off)[(tail + i) % RING];
+        ring(b->rx_off)[(to + i) % rx_size] = ring(a->tx_off)[(tail + i) % tx_size];
     atomic_store_explicit(&b->rx_head, to + n, memory_order_release);
     atomic_store_explicit(&a->tx_tail, tail + n, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst);
     if (n)
         tell(1);
     uint64_t used = head - tail - n;
-    if (atomic_load(&a->want) & XT_WANT_SPACE && RING - used >= used / 2) {
+    if (atomic_load(&a->want) & XT_WANT_SPACE && tx_size - used >= used / 2) {
         atomic_fetch_and(&a->want, ~(uint32_t)XT_WANT_SPACE);
         tell(0);
     }
@@ -102,15 +132,39 @@ static void on_dirty(void *arg, uint32_t s)
     move();
 }
 
+/* XT_OP_GROW_TX of socket 0, the only command there is. */
+static void on_cmd(void *arg, uint32_t w)
+{
+    struct xt_waiter *box = &x->boxes[w];
+    struct xt_slot *a = &x->slots[0];
+    uint32_t seq = atomic_load_explicit(&box->cmd_seq, memory_order_acquire), size = atomic_load(&a->tx_size);
+    if (box->op != XT_OP_GROW_TX || box->slot != 0)
+        abort();
+    uint64_t head = atomic_load_explicit(&a->tx_head, memory_order_acquire), tail = atomic_load(&a->tx_tail);
+    uint64_t off = AREAS + tx_changes++ % 2 * RING_MAX;
+    if (size == RING_MAX)
+        abort();
+    for (; tail < head; tail++)
+        ring(off)[tail % (2 * size)] = ring(a->tx_off)[tail % size];
+    atomic_store_explicit(&a->tx_off, off, memory_order_relaxed);
+    atomic_store_explicit(&a->tx_size, 2 * size, memory_order_relaxed);
+    atomic_store_explicit(&a->tx_goal, 4 * size > RING_MAX ? 0 : 4 * size, memory_order_relaxed);
+    box->result = 0;
+    atomic_store_explicit(&box->done_seq, seq, memory_order_release);
+    wake(w);
+}
+
 static void *daemon_main(void *unused)
 {
     while (!atomic_load(&stop)) {
-        if (xt_bitmap_take_some(x->dirty, SLOTS, 1, on_dirty, NULL))
+        if (xt_bitmap_take_some(x->cmd, XT_MAX_WAITERS, 1, on_cmd, NULL) +
+            xt_bitmap_take_some(x->dirty, SLOTS, 1, on_dirty, NULL))
             continue;
         atomic_store(&global.sleeping, 1);
         atomic_thread_fence(memory_order_seq_cst);
         uint64_t count;
-        if (!xt_bitmap_any(x->dirty) && !atomic_load(&stop) && read(x->doorbell, &count, sizeof count) < 0)
+        if (!xt_bitmap_any(x->dirty) && !xt_bitmap_any(x->cmd) && !atomic_load(&stop) &&
+            read(x->doorbell, &count, sizeof count) < 0)
             abort();
         atomic_store(&global.sleeping, 0);
     }
@@ -174,9 +228,10 @@ static void set_up(void)
     atomic_store(&x->hold[0], 3);
     for (unsigned s = 0; s < 2; s++) {
         struct xt_slot *sl = &x->slots[s];
-        sl->tx_off = (3u << 20) + s * 2 * RING;
-        sl->rx_off = sl->tx_off + RING;
+        sl->tx_off = AREAS + (s + 2) * RING_MAX;
+        sl->rx_off = AREAS + (s + 6) * RING_MAX;
         sl->tx_size = sl->rx_size = RING;
+        atomic_store(&sl->tx_goal, 2 * RING);
         atomic_store(&sl->cond, XT_COND_CONNECTED);
     }
     xtcp_waiters_begin(x);
@@ -202,6 +257,7 @@ int main(void)
     failed |= write(x->doorbell, &one, sizeof one) != sizeof one;
     pthread_join(d, NULL);
     failed |= atomic_load(&received) != WRITERS * ITEMS;
-    printf("%u items\n", atomic_load(&received));
+    failed |= rx_changes < 50 || tx_changes < 4;
+    printf("%u items, %u and %u changes of rings\n", atomic_load(&received), rx_changes, tx_changes);
     return failed;
 }

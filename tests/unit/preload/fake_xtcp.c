@@ -146,6 +146,14 @@ ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int fl
     return ret(sendmsg(s, &m, flags | MSG_NOSIGNAL));
 }
 
+ssize_t xtcp_sendto(struct xtcp *x, int s, const struct iovec *iov, int n, int flags, const struct sockaddr *addr,
+                    socklen_t alen)
+{
+    struct msghdr m = {
+        .msg_name = (void *)addr, .msg_namelen = alen, .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+    return ret(sendmsg(s, &m, flags | MSG_NOSIGNAL));
+}
+
 ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
 {
     struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};

@@ -95,6 +95,9 @@ static bool admit_open(void *arg, const struct xt_conn *listener)
 
 static bool need_bufs(void *arg, struct xt_conn *c)
 {
+    struct host *h = arg;
+    if (h->no_bufs)
+        return false;
     give_rings(arg, c);
     return true;
 }
@@ -262,6 +265,7 @@ static void prep(void *arg, struct xt_conn *c)
     struct host *h = arg;
     h->events[c->index] = 0;
     h->err[c->index] = 0;
+    c->fo = h->fo;
     give_rings(h, c);
 }
 

@@ -28,6 +28,8 @@ struct host {
     unsigned count;
     unsigned room;            /* what tx_room says; UINT32_MAX: no end */
     bool admit, full;         /* what `admit` says; the opposite of what `admit_open` says */
+    uint8_t fo;               /* what connects ask of Fast Open: XT_FO_OPTION, XT_FO_DATA, or nothing */
+    bool no_bufs;             /* there is no memory for rings */
     unsigned backlog;         /* connections in SYN_RECV after which `admit` says no; 0: no limit */
     struct xt_conn *accepted; /* the last child that opened */
     unsigned naccepted;

@@ -184,6 +184,24 @@ Test(rack, an_ack_of_the_first_transmission_is_not_taken_for_the_second)
     pair_free(p);
 }
 
+/* The first ACK after a silence of any length is no news about the rest of the flight: ticks, which wrap after 71 minutes, must
+ * not make what arrived before the silence look newer. */
+Test(rack, silence_loses_nothing)
+{
+    struct pair *p = start(ALL);
+    for (uint64_t minutes = 20; minutes <= 80; minutes += 20) {
+        p->now += minutes * 60 * 1000000;
+        uint32_t first = (uint32_t)(p->e[1].c.tx_head / M);
+        pair_write(p, 1, 10 * M, false);
+        expect_out(p, first, 10);
+        p->now += RTT + minutes * 500; /* slower each time */
+        ack(p, first + 2, NONE, NONE, NONE);
+        cr_assert_eq(p->e[1].stats.rack_lost, 0, "after %u minutes", (unsigned)minutes);
+        ack(p, first + 10, NONE, NONE, NONE);
+    }
+    pair_free(p);
+}
+
 static bool drop_tail(struct pair *p, int from, const struct xt_seg *seg)
 {
     return from == 0 && seg->len > 0 && seg->seq >= 1001 + 7 * M && p->count++ < 3;

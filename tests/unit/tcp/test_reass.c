@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/tcp/range.h"
 #include "tests/unit/tcp/pair.h"
@@ -126,6 +127,47 @@ Test(reass, without_a_ring_nothing_is_taken)
     ctx.rx = e->rx;
     cr_assert(xt_tcp_input(&e->c, &ctx, &seg, &reply, &n) & XT_EV_READABLE);
     cr_assert_eq(pair_read(p, 1), 500);
+    pair_free(p);
+}
+
+/* A larger ring takes along what came out of order, wherever it lay. */
+Test(reass, ring_grows_around_holes)
+{
+    struct pair *p = pair_new();
+    struct xt_seg out;
+    script_establish(p, ALL);
+    struct end *e = &p->e[1];
+    e->c.rcv_wscale = 4; /* as if agreed */
+    uint32_t at = 0, size = e->c.rx_size;
+    for (; at + 1400 < size; at += 1400) { /* so that what comes next wraps */
+        script_in(p, XT_TH_ACK, at, 0, 1400);
+        cr_assert_eq(pair_read(p, 1), 1400);
+        while (script_out(p, &out))
+            ;
+    }
+    script_in(p, XT_TH_ACK, at + 1000, 0, 1000);
+    script_in(p, XT_TH_ACK, at + 3000, 0, 500);
+    cr_assert_eq(e->c.n_ooo, 2);
+    uint8_t *new = calloc(1, 4 * (size_t)size);
+    xt_tcp_move_rx(&e->c, e->rx, new, 4 * size);
+    memset(e->rx, 0xee, size);
+    cr_assert_eq(e->c.rx_size, 4 * size);
+    struct xt_tcp_ctx ctx = pair_ctx(p, 1);
+    ctx.rx = new;
+    for (uint32_t gap = 0; gap <= 2000; gap += 2000) {
+        struct xt_seg seg = script_make(p, XT_TH_ACK, at + gap, 0, 1000), reply;
+        int n;
+        xt_tcp_input(&e->c, &ctx, &seg, &reply, &n);
+    }
+    cr_assert_eq(e->c.n_ooo, 0);
+    cr_assert_eq(e->c.rx_head, at + 3500u);
+    for (uint64_t off = at; off < e->c.rx_head; off++)
+        cr_assert_eq(new[off & (4 * size - 1)], pattern(off, 0), "byte %llu", (unsigned long long)off);
+    xt_tcp_consumed(&e->c, &ctx, e->c.rx_head);
+    cr_assert(script_out(p, &out));
+    cr_assert_gt(e->c.rcv_adv - e->c.rcv_nxt, 2 * size, "the window follows: %u, scale %u", e->c.rcv_adv - e->c.rcv_nxt,
+                 e->c.rcv_wscale);
+    free(new);
     pair_free(p);
 }
 

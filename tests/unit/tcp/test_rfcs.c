@@ -22,7 +22,7 @@ Test(rfcs, hard_icmp_error_leaves_an_open_connection)
     for (unsigned i = 0; i < 2; i++) {
         struct pair *p = pair_new();
         pair_open(p);
-        cr_assert_eq(icmp_in_flight(p, hard[i]), 0);
+        cr_assert_eq(icmp_in_flight(p, hard[i]), XT_EV_SOFT);
         cr_assert_eq(p->e[0].c.state, XT_ESTABLISHED);
         cr_assert_eq(p->e[0].c.soft_err, hard[i]);
         pair_free(p);
@@ -35,7 +35,7 @@ Test(rfcs, hard_icmp_error_ends_it_when_configured)
     struct pair *p = pair_new();
     p->e[0].cfg.icmp_abort = 1;
     pair_open(p);
-    cr_assert_eq(icmp_in_flight(p, EHOSTUNREACH), 0);
+    cr_assert_eq(icmp_in_flight(p, EHOSTUNREACH), XT_EV_SOFT);
     cr_assert_eq(p->e[0].c.state, XT_ESTABLISHED);
     cr_assert(icmp_in_flight(p, ECONNREFUSED) & XT_EV_CLOSED);
     cr_assert_eq(p->e[0].c.err, ECONNREFUSED);
@@ -47,7 +47,7 @@ Test(rfcs, icmp_errors_are_told_when_asked_for)
 {
     struct pair *p = pair_new();
     pair_open(p);
-    cr_assert_eq(icmp_in_flight(p, EHOSTUNREACH), 0);
+    cr_assert_eq(icmp_in_flight(p, EHOSTUNREACH), XT_EV_SOFT);
     p->e[0].c.opt.recverr = 1;
     cr_assert_eq(icmp_in_flight(p, ENETUNREACH), XT_EV_SOFT_ERROR);
     cr_assert_eq(p->e[0].c.soft_err, ENETUNREACH);
@@ -112,7 +112,7 @@ Test(rfcs, bbr_paces)
 {
     struct pair *p = long_transfer(XT_CC_BBR);
     cr_assert_gt(ndata, 400);
-    cr_assert_lt(longest, 8, "%u segments at once", longest);
+    cr_assert_lt(longest, 12, "%u segments at once", longest);
     pair_free(p);
 }
 

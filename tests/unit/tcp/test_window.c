@@ -31,6 +31,24 @@ Test(window, delayed_ack_every_second_segment)
     pair_free(p);
 }
 
+/* The window field says less than the ring holds: what was read is told all the same. */
+Test(window, update_of_a_large_ring_without_scaling)
+{
+    struct pair *p = pair_new();
+    struct xt_seg out;
+    p->e[1].cfg.quickack = 0;
+    script_establish(p, ALL);
+    struct xt_conn *c = &p->e[1].c;
+    cr_assert_eq(c->rcv_wscale, 0);
+    c->rx_size = 4u << 20;
+    c->rcv_adv = c->rcv_nxt + 30000;
+    struct xt_tcp_ctx ctx = pair_ctx(p, 1);
+    xt_tcp_consumed(c, &ctx, c->rx_head);
+    cr_assert(script_out(p, &out));
+    cr_assert_eq(out.wnd, 65535);
+    pair_free(p);
+}
+
 Test(window, quick_acks_at_the_start)
 {
     struct pair *p = pair_new();
