@@ -65,19 +65,41 @@ static void drain(int ctl, uint8_t *buf, size_t size)
         xt_msg_anc_close(&anc);
 }
 
-/* Sends one request and reads its reply. Returns 0 with `*in` over `buf`, or a negative errno; words of a refusal go to
+/* The reply to request `n`: one that a dying stack process has given already, and its successor once more, may come before. */
+static ssize_t reply_to(int ctl, uint64_t n, uint8_t *buf, size_t size, struct xt_msg_in *in, struct xt_msg_anc *anc)
+{
+    for (;;) {
+        uint64_t of = n;
+        ssize_t len = xt_msg_recv(ctl, buf, size, anc, 0);
+        if (len <= 0)
+            return len < 0 ? len : -ECONNRESET;
+        if (xt_msg_parse(in, buf, (size_t)len) < 0)
+            return len;
+        xt_msg_get_uint(in, "n", &of);
+        if (of == n)
+            return len;
+        xt_msg_anc_close(anc);
+    }
+}
+
+/* Ends the request in `out`, sends it and reads its reply. Returns 0 with `*in` over `buf`, or a negative errno; words of a refusal go to
  * last_error. */
-static int exchange(int ctl, const struct xt_msg_out *out, int send_fd, uint8_t *buf, size_t size, struct xt_msg_in *in,
+static int exchange(int ctl, struct xt_msg_out *out, int send_fd, uint8_t *buf, size_t size, struct xt_msg_in *in,
                     struct xt_msg_anc *anc)
 {
+    static _Atomic uint32_t numbers;
+    uint64_t number = atomic_fetch_add(&numbers, 1);
     memset(anc, 0, sizeof *anc);
     drain(ctl, buf, size);
+    xt_msg_uint(out, "n", number);
+    if (xt_msg_end(out) < 0)
+        return -EMSGSIZE;
     int rc = xt_msg_send(ctl, out->buf, out->len, &send_fd, send_fd >= 0, 0);
     if (rc < 0)
         return rc;
-    ssize_t n = xt_msg_recv(ctl, buf, size, anc, 0);
-    if (n <= 0)
-        return n < 0 ? (int)n : -ECONNRESET;
+    ssize_t n = reply_to(ctl, number, buf, size, in, anc);
+    if (n < 0)
+        return (int)n;
     bool ok = false;
     uint64_t err = EPROTO;
     if (xt_msg_parse(in, buf, (size_t)n) < 0 || xt_msg_get_bool(in, "ok", &ok) < 0)
@@ -94,7 +116,7 @@ static int exchange(int ctl, const struct xt_msg_out *out, int send_fd, uint8_t 
     return rc;
 }
 
-static int request(struct xtcp *x, const struct xt_msg_out *out, const char *key, int send_fd, int *got_fd)
+static int request(struct xtcp *x, struct xt_msg_out *out, const char *key, int send_fd, int *got_fd)
 {
     uint8_t buf[1024];
     struct xt_msg_in in;
@@ -124,11 +146,10 @@ int xtcp_request(struct xtcp *x, const char *op, const char *key, int send_fd, i
     struct xt_msg_out out;
     xt_msg_begin(&out, buf, sizeof buf);
     xt_msg_str(&out, "op", op);
-    xt_msg_end(&out);
     return xtcp_request_msg(x, &out, key, send_fd, got_fd);
 }
 
-int xtcp_request_msg(struct xtcp *x, const struct xt_msg_out *out, const char *key, int send_fd, int *got_fd)
+int xtcp_request_msg(struct xtcp *x, struct xt_msg_out *out, const char *key, int send_fd, int *got_fd)
 {
     /* A signal handler that makes a request while this thread is in one would wait for ever. */
     sigset_t all, old;
@@ -251,7 +272,6 @@ static int send_attach(int ctl, int end, uint8_t *buf, size_t size, struct xt_ms
     xt_msg_str(&out, "op", end < 0 ? "attach" : "join");
     xt_msg_uint(&out, "abi", XT_ABI_VERSION);
     xt_msg_str(&out, "comm", comm);
-    xt_msg_end(&out);
     last_error[0] = 0;
     int rc = exchange(ctl, &out, end, buf, size, in, anc);
     if (rc < 0 && !last_error[0])
@@ -354,7 +374,6 @@ XTCP_API int xtcp_claim(const char *path, int fd)
         return rc;
     xt_msg_begin(&out, text, sizeof text);
     xt_msg_str(&out, "op", "claim");
-    xt_msg_end(&out);
     rc = exchange(ctl, &out, fd, buf, sizeof buf, &in, &anc);
     if (rc == 0)
         xt_msg_anc_close(&anc);

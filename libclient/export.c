@@ -14,7 +14,6 @@ XTCP_API int xtcp_export(struct xtcp *x, int s, bool now)
     xt_msg_str(&out, "op", "export");
     xt_msg_uint(&out, "slot", (uint32_t)s);
     xt_msg_bool(&out, "now", now);
-    xt_msg_end(&out);
     int rc = xtcp_request_msg(x, &out, "slot", -1, &fd);
     return rc < 0 ? rc : fd;
 }

@@ -184,7 +184,7 @@ void xtcp_waiters_after_fork(struct xtcp *x);
 /* One request with its reply on the control connection. `send_fd` -1: none; `*got_fd` NULL: none expected. Returns the number
  * under `key` in the reply, or a negative errno. */
 struct xt_msg_out;
-int xtcp_request_msg(struct xtcp *x, const struct xt_msg_out *out, const char *key, int send_fd, int *got_fd);
+int xtcp_request_msg(struct xtcp *x, struct xt_msg_out *out, const char *key, int send_fd, int *got_fd);
 int xtcp_request(struct xtcp *x, const char *op, const char *key, int send_fd, int *got_fd);
 /* Moves a descriptor to a high number, out of the way of close-all loops and select(). */
 int xtcp_fd_high(int fd);

@@ -135,8 +135,9 @@ XTCP_API int xtcp_shutdown(struct xtcp *x, int s, int how)
     struct xt_slot *sl = xtcp_slot(x, s);
     if (!sl)
         return -EBADF;
+    bool over = atomic_load(&sl->state) == XT_TIME_WAIT; /* before: this very call may bring that about */
     int rc = xtcp_call(x, &c);
-    return rc == 0 && atomic_load(&sl->state) == XT_TIME_WAIT ? -ENOTCONN : rc;
+    return rc == 0 && over ? -ENOTCONN : rc;
 }
 
 /* True when another process of the family has the socket too. */

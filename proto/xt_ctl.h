@@ -18,6 +18,9 @@
  *           the family, and holds the socket. For the family's user only. From a process of the family: -> {ok, slot}.
  *   hello   {op, comm: str}: no reply. First message of a forked child; its pid comes by SCM_CREDENTIALS.
  *
+ * Any request may have {n: uint}, which its reply repeats: a stack process that dies when it has just answered has a successor that
+ * answers once more, so a reply with another n is to be skipped.
+ *
  * A control connection that closes is a process that died (or detached, or called exec): its proc ends.
  * Everything else ("status", "list", ...) is administration: see daemon/ctl. */
 #ifndef XT_CTL_H

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/base/crash.h"
 
 static uint32_t ring_entries(const struct xt_pslot *p)
 {
@@ -23,17 +24,22 @@ bool xt_app_listener_begin(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
     struct xt_slot *sh = &s->slots[i];
+    xt_arena_release(&s->arena, &p->tx); /* of a process that died just here */
     if (!xt_arena_alloc(&s->arena, ring_size(s->app), &p->tx))
         return false;
-    p->kind = XT_SLOT_LISTEN;
+    XT_CRASH_POINT();
     p->acc_first = p->acc_last = XT_NO_PSLOT;
     p->acc_head = p->acc_tail = p->syn_recv = 0; /* of the ring that xt_arena_alloc() has just given */
+    p->cond = XT_COND_LISTEN;
     p->next_listener = s->listeners;
     s->listeners = i;
     atomic_store(&sh->acc_tail, 0);
     atomic_store(&sh->acc_head, 0);
     sh->tx_off = p->tx.off;
     sh->tx_size = ring_entries(p);
+    XT_CRASH_POINT();
+    xt_app_slot_kind(p, XT_SLOT_LISTEN);
+    XT_CRASH_POINT();
     return true;
 }
 
@@ -43,8 +49,11 @@ static uint32_t pop(struct xt_session *s, struct xt_pslot *p)
     p->acc_first = s->ps[q].next;
     if (p->acc_first == XT_NO_PSLOT)
         p->acc_last = XT_NO_PSLOT;
+    XT_CRASH_POINT();
     p->acc_tail++;
+    XT_CRASH_POINT();
     s->ps[q].queued = false;
+    XT_CRASH_POINT();
     s->ps[q].next = XT_NO_PSLOT;
     return q;
 }
@@ -87,6 +96,7 @@ void xt_app_listener_end(struct xt_session *s, uint32_t i)
         xt_app_listener_sync(s, i);
     unlist(s, i);
     p->kind = XT_SLOT_FRESH;
+    XT_CRASH_POINT();
     /* What nobody has accepted is reset, as Linux does. */
     while (p->acc_first != XT_NO_PSLOT) {
         uint32_t q = pop(s, p);
@@ -95,6 +105,7 @@ void xt_app_listener_end(struct xt_session *s, uint32_t i)
     }
     atomic_store(&sh->acc_head, atomic_load(&sh->acc_tail));
     sh->tx_size = 0;
+    XT_CRASH_POINT();
     xt_arena_release(&s->arena, &p->tx);
     if (c)
         xt_stack_close(s->app->stack, c, s->app->now_us);
@@ -160,8 +171,10 @@ bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
         xt_app_slot_free(s, i);
         return false;
     }
-    s->ps[i].queued = s->ps[i].pending = true;
+    XT_CRASH_POINT();
     s->ps[i].prev_listener = li;
+    s->ps[i].queued = s->ps[i].pending = true;
+    XT_CRASH_POINT();
     /* The library's side of the options: a child begins with its listener's. */
     struct xt_slot *to = &s->slots[i];
     const struct xt_slot *from = &s->slots[li];
@@ -209,6 +222,7 @@ void xt_app_child_ready(struct xt_app *a, struct xt_conn *c)
     struct xt_session *s;
     uint32_t li;
     uncount(a, c);
+    XT_CRASH_POINT();
     bool ok = xt_app_listener_of(a, c, &s, &li) && (xt_app_owner_of(a, c) || xt_app_child_adopt(a, c));
     if (ok && s->ps[li].acc_head - s->ps[li].acc_tail >= ring_entries(&s->ps[li]))
         ok = false;
@@ -225,8 +239,10 @@ void xt_app_child_ready(struct xt_app *a, struct xt_conn *c)
     struct xt_pslot *l = &s->ps[li], *p = &s->ps[c->slot];
     uint32_t *ring = (uint32_t *)(void *)(s->base + l->tx.off);
     ring[l->acc_head & (ring_entries(l) - 1)] = c->slot;
+    XT_CRASH_POINT();
     atomic_signal_fence(memory_order_seq_cst); /* a successor takes what acc_head says is there */
     l->acc_head++;
+    XT_CRASH_POINT();
     if (l->acc_last == XT_NO_PSLOT)
         l->acc_first = c->slot;
     else

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/base/crash.h"
 #include "daemon/base/time.h"
 
 #define GLOBAL_SIZE 4096
@@ -354,6 +355,7 @@ static void wake(struct xt_session *s, uint32_t w)
         return;
     if (!atomic_load(&s->waiters[w].sleeping) || !atomic_exchange(&s->waiters[w].sleeping, 0))
         return;
+    XT_CRASH_POINT();
     (void)!write(pw->wfd, "", 1); /* full: it is readable already */
     s->app->stats.wakeups++;
 }

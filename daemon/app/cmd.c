@@ -6,10 +6,12 @@
 #include <sys/socket.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/base/crash.h"
 #include "proto/xt_cc.h"
 
 struct cmd {
     uint32_t op, slot, proc, seq;
+    bool again; /* perhaps carried out before by a stack process that died before it answered */
     uint16_t port;
     struct xt_addr addr;
     uint64_t arg[2];
@@ -42,6 +44,13 @@ static void settle_closes(struct xt_app *a)
     xt_app_publish(a);
 }
 
+/* getsockname shows 0.0.0.0 until there is a connection. */
+static void show_bound(struct xt_session *s, uint32_t i, const struct xt_addr *wanted)
+{
+    s->slots[i].local = s->ps[i].local;
+    s->slots[i].local.addr = *wanted;
+}
+
 static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint *want, bool reuse)
 {
     struct xt_pslot *p = &s->ps[i];
@@ -54,19 +63,28 @@ static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint
     }
     if (rc < 0)
         return rc;
-    p->bound = true;
     p->reuse = reuse;
+    p->any_local = xt_addr_is_any(&want->addr);
     p->local = local;
-    s->slots[i].local = local;
-    s->slots[i].local.addr = want->addr; /* getsockname shows 0.0.0.0 until there is a connection */
+    XT_CRASH_POINT();
+    atomic_signal_fence(memory_order_seq_cst);
+    p->bound = true;
+    XT_CRASH_POINT();
+    show_bound(s, i, &want->addr);
     return 0;
+}
+
+static int hold_new(const struct xt_session *s, const struct cmd *c, uint32_t i)
+{
+    atomic_fetch_or(&xt_app_hold(s, c->proc)[i / 64], 1ULL << (i % 64));
+    return (int)i;
 }
 
 static int cmd_socket(struct xt_session *s, const struct cmd *c)
 {
     uint32_t i = c->pw->made;
-    if (c->pw->made_seq == c->seq && xt_app_is_used(s, i) && s->ps[i].kind == XT_SLOT_FRESH)
-        return (int)i; /* the stack process died before the answer */
+    if (c->again && c->pw->made_seq == c->seq && xt_app_is_used(s, i) && s->ps[i].kind == XT_SLOT_FRESH)
+        return hold_new(s, c, i);
     int rc = xt_app_slot_new(s, &i);
     if (rc < 0) {
         settle_closes(s->app);
@@ -76,13 +94,24 @@ static int cmd_socket(struct xt_session *s, const struct cmd *c)
         return rc;
     s->slots[i].local.addr = s->slots[i].remote.addr = xt_addr_v4(0);
     c->pw->made = i;
+    atomic_signal_fence(memory_order_seq_cst);
     c->pw->made_seq = c->seq;
-    atomic_fetch_or(&xt_app_hold(s, c->proc)[i / 64], 1ULL << (i % 64));
-    return (int)i;
+    XT_CRASH_POINT();
+    return hold_new(s, c, i);
+}
+
+static bool was_bound(const struct xt_pslot *p, const struct cmd *c)
+{
+    return p->kind == XT_SLOT_FRESH && p->bound && (c->port == 0 || c->port == p->local.port) &&
+           (xt_addr_is_any(&c->addr) ? p->any_local : xt_addr_eq(&c->addr, &p->local.addr));
 }
 
 static int cmd_bind(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
+    if (c->again && was_bound(&s->ps[i], c)) {
+        show_bound(s, i, &c->addr);
+        return 0;
+    }
     if (s->ps[i].kind != XT_SLOT_FRESH || s->ps[i].bound)
         return -EINVAL;
     if (!may_bind(s, c->port))
@@ -119,21 +148,22 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     }
     if (rc < 0)
         return rc;
+    XT_CRASH_POINT();
     l->session = s->id;
     l->slot = i;
+    XT_CRASH_POINT();
     l->rx_size = p->rcvbuf; /* what a child offers before it has its rings */
     l->tx_size = p->sndbuf;
     p->conn = l->index;
     p->conn_gen = l->gen;
+    xt_app_opts_apply(p, l);
     if (!xt_app_listener_begin(s, i)) {
         xt_stack_close(a->stack, l, a->now_us);
         p->conn = XT_NO_CONN;
         return -ENOBUFS;
     }
-    xt_app_opts_apply(p, l);
     xt_stack_fastopen_listen(a->stack, l, &p->fo);
     s->slots[i].conn = l->index;
-    p->cond = XT_COND_LISTEN;
     atomic_store(&s->slots[i].state, XT_LISTEN);
     atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
     return 0;
@@ -201,6 +231,22 @@ static uint8_t fo_wanted(uint64_t flags)
     return flags & XT_CONNECT_NO_COOKIE ? XT_FO_DATA : XT_FO_OPTION;
 }
 
+/* The remote end point that is meant; 0.0.0.0 is this host, as Linux takes it. */
+static struct xt_endpoint remote_of(const struct xt_session *s, const struct cmd *c)
+{
+    struct xt_endpoint remote = {.addr = c->addr, .port = c->port};
+    if (xt_addr_is_any(&remote.addr))
+        remote.addr = xt_addr_v4(xt_stack_cfg(s->app->stack)->addr);
+    return remote;
+}
+
+static bool was_connected(const struct xt_session *s, const struct xt_pslot *p, const struct cmd *c)
+{
+    const struct xt_conn *conn = p->kind == XT_SLOT_CONN ? xt_app_conn(s, p) : NULL;
+    const struct xt_endpoint remote = remote_of(s, c);
+    return conn && conn->remote.port == remote.port && xt_addr_eq(&conn->remote.addr, &remote.addr);
+}
+
 static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
     struct xt_app *a = s->app;
@@ -212,6 +258,8 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
         return -EOPNOTSUPP;
     if ((p->cond & XT_COND_DEFERRED) && (c->arg[0] & XT_CONNECT_FASTOPEN))
         return (int)xt_stack_fastopen_room(xt_app_conn(s, p));
+    if (c->again && was_connected(s, p, c))
+        return 0;
     if (p->kind == XT_SLOT_CONN)
         return p->cond & XT_COND_CONNECTING ? -EALREADY : -EISCONN;
     if (p->kind == XT_SLOT_LISTEN || (p->kind == XT_SLOT_DEAD && p->cond & XT_COND_CONNECTED))
@@ -221,9 +269,7 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
     make_fresh(s, i);
     if (!xt_app_slot_rings(s, i))
         return -ENOBUFS;
-    struct xt_endpoint remote = {.addr = c->addr, .port = c->port};
-    if (xt_addr_is_any(&remote.addr)) /* as Linux takes it: this host */
-        remote.addr = xt_addr_v4(xt_stack_cfg(a->stack)->addr);
+    struct xt_endpoint remote = remote_of(s, c);
     struct xt_endpoint local = {.addr = xt_addr_v4(0)};
     if (p->bound)
         local = p->local;
@@ -234,6 +280,7 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
         make_fresh(s, i);
         return rc;
     }
+    XT_CRASH_POINT();
     /* At once, not at the flush: the caller looks at them when it has its answer. */
     s->slots[i].local = conn->local;
     uint32_t room = xt_stack_fastopen_room(conn);
@@ -260,7 +307,7 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
         return 0;
     }
     if (p->kind != XT_SLOT_CONN)
-        return -ENOTCONN;
+        return c->again ? 0 : -ENOTCONN;
     if (p->cond & (XT_COND_CONNECTING | XT_COND_DEFERRED)) { /* Linux disconnects */
         xt_stack_abort(a->stack, xt_app_conn(s, p), a->now_us);
         p->cond = XT_COND_ERROR;
@@ -273,6 +320,7 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
     p->cond |= (rd ? XT_COND_RDHUP : 0u) | (wr ? XT_COND_WRSHUT : 0u);
     if ((p->cond & (XT_COND_RDHUP | XT_COND_WRSHUT)) == (XT_COND_RDHUP | XT_COND_WRSHUT))
         p->cond |= XT_COND_HUP;
+    XT_CRASH_POINT();
     if (rd && conn)
         xt_tcp_shutdown_rd(conn);
     if (wr && conn)
@@ -546,14 +594,19 @@ void xt_app_cmd(struct xt_session *s, uint32_t w)
     if (seq == pw->cmd_seen)
         return;
     pw->cmd_seen = seq;
+    XT_CRASH_POINT();
     const volatile struct xt_waiter *in = box;
     struct cmd c = {
         .op = in->op, .slot = in->slot, .proc = pw->proc, .seq = seq, .port = in->port, .box = box, .pw = pw};
+    c.again = s->again[w / 64] >> (w % 64) & 1;
+    s->again[w / 64] &= ~(1ULL << (w % 64));
     for (unsigned k = 0; k < sizeof c.addr.b; k++)
         c.addr.b[k] = in->addr.b[k];
     c.arg[0] = in->arg[0];
     c.arg[1] = in->arg[1];
     box->result = run(s, &c);
+    XT_CRASH_POINT();
     atomic_store_explicit(&box->done_seq, seq, memory_order_release); /* the answer is complete */
+    XT_CRASH_POINT();
     xt_app_touch(s, w);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/base/crash.h"
 
 void xt_app_changed(struct xt_session *s, uint32_t i, bool news)
 {
@@ -119,9 +120,11 @@ void xt_app_event(void *arg, struct xt_conn *c, uint32_t ev)
         xt_app_changed(s, i, news);
     }
     if (ev & XT_EV_CLOSED) { /* the record is gone after this call */
-        p->conn = XT_NO_CONN;
+        XT_CRASH_POINT();
         if (p->kind == XT_SLOT_CONN)
-            p->kind = XT_SLOT_DEAD;
+            xt_app_slot_kind(p, XT_SLOT_DEAD);
+        XT_CRASH_POINT();
+        p->conn = XT_NO_CONN;
         if (p->pending) { /* nobody will ever accept it */
             p->pending = p->queued = false;
             p->orphan = true;
@@ -158,6 +161,7 @@ static void store_slot(struct xt_session *s, uint32_t i)
             atomic_store_explicit(&sh->tx_goal, goal, memory_order_relaxed);
     }
     atomic_store_explicit(&sh->rx_head, p->rx_head, memory_order_release); /* pairs with the reader's acquire */
+    XT_CRASH_POINT();
     atomic_store_explicit(&sh->tx_tail, p->tx_tail, memory_order_release); /* and the writer's */
     atomic_store_explicit(&sh->rx_urg, p->rx_urg, memory_order_relaxed);
     if (p->kind == XT_SLOT_LISTEN)
@@ -170,6 +174,7 @@ static void store_slot(struct xt_session *s, uint32_t i)
         atomic_store_explicit(&sh->soft_error, p->pending_soft, memory_order_relaxed);
         p->pending_soft = 0;
     }
+    XT_CRASH_POINT();
     atomic_store_explicit(&sh->state, c ? c->state : XT_CLOSED, memory_order_relaxed);
     atomic_store_explicit(&sh->cond, p->cond, memory_order_release);
 }
@@ -182,7 +187,9 @@ static void tell(struct xt_session *s, uint32_t i)
     for (; subs; subs &= subs - 1)
         for (uint32_t w = (uint32_t)__builtin_ctzll(subs); w < high; w += 64)
             if (atomic_load_explicit(&s->pw[w].state, memory_order_acquire) == XT_WAITER_LIVE) {
+                XT_CRASH_POINT();
                 xt_bitmap_set(xt_app_ready(s, w), i);
+                XT_CRASH_POINT();
                 xt_app_touch(s, w);
             }
 }
@@ -203,6 +210,7 @@ void xt_app_publish(struct xt_app *a)
     for (uint32_t n = 0; n < a->nchanged; n++)
         if (xt_app_is_used(a->changed[n].s, a->changed[n].slot))
             store_slot(a->changed[n].s, a->changed[n].slot);
+    XT_CRASH_POINT();
     /* Pairs with the fence of a client between subscribing (or asking for space) and looking at the slot. */
     atomic_thread_fence(memory_order_seq_cst);
     for (uint32_t n = 0; n < a->nchanged; n++) {

@@ -93,6 +93,7 @@ struct xt_session {
     struct xt_pwaiter *pw;                 /* in the ledger */
     uint64_t touched[XT_MAX_WAITERS / 64]; /* waiters to be woken at the next flush */
     bool in_touched;
+    uint64_t again[XT_MAX_WAITERS / 64]; /* waiters whose next command may be one that was carried out already */
 
     struct xt_pslot *ps; /* in the ledger */
     uint64_t *used;      /* bitmap: kind != FREE */
@@ -200,13 +201,23 @@ static inline struct xt_conn *xt_app_conn(const struct xt_session *s, const stru
     return p->conn == XT_NO_CONN ? NULL : xt_stack_conn(s->app->stack, p->conn);
 }
 
+/* All that was stored to the slot before is there when its kind is: to whoever finds the ledger after this process has died. */
+static inline void xt_app_slot_kind(struct xt_pslot *p, uint8_t kind)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    p->kind = kind;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
 /* ---- slot.c: sockets ---- */
 
 /* A new slot of kind FRESH, or -ENOBUFS. */
 int xt_app_slot_new(struct xt_session *s, uint32_t *out);
 /* Gives the slot back: rings, reservation, index. It must have no connection any more. */
 void xt_app_slot_free(struct xt_session *s, uint32_t i);
-/* Publishes the ring geometry and gives rings to the connection. */
+/* Publishes end points and ring geometry. */
+void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c);
+/* Gives the slot's rings to the connection, and the connection to the slot. */
 void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c);
 /* Takes what the client has written since: returns false when it lied (the session is then dropped). */
 bool xt_app_slot_pull(struct xt_session *s, uint32_t i);
@@ -252,7 +263,7 @@ int xt_app_set_rcvlowat(struct xt_session *s, uint32_t i, uint64_t wanted);
 
 /* ---- accept.c: listeners ---- */
 
-/* Gives the slot its accept ring. False: no room. */
+/* Gives the slot its accept ring; its record is p->conn. False: no room. */
 bool xt_app_listener_begin(struct xt_session *s, uint32_t i);
 /* Takes note of what clients have accepted; sockets that nobody holds then are released. False: the client lied. */
 bool xt_app_listener_sync(struct xt_session *s, uint32_t i);

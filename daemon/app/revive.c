@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/base/crash.h"
 #include "daemon/base/log.h"
 
 /* The record of a slot, in use or just ended; NULL: none. */
@@ -30,6 +31,8 @@ static void count_slots(struct xt_session *s)
             continue;
         s->used[i / 64] |= 1ULL << (i % 64);
         s->nused++;
+        if (p->kind != XT_SLOT_CONN && p->kind != XT_SLOT_LISTEN)
+            p->conn = XT_NO_CONN; /* it has none yet, or none any more */
         p->changed = p->news = p->left = false;
         p->syn_recv = 0;
         p->next = p->acc_first = p->acc_last = p->next_listener = XT_NO_PSLOT;
@@ -69,6 +72,7 @@ static void lost(struct xt_session *s, uint32_t i)
     if (c) {
         p->rx_head = c->rx_head;
         p->pending_error = c->err;
+        p->cond |= c->cflags & XT_CF_FIN_RCVD ? XT_COND_FIN : 0u;
     } else if (p->kind == XT_SLOT_CONN) {
         p->pending_error = ECONNABORTED;
     }
@@ -128,6 +132,7 @@ static void take_conn(struct xt_session *s, uint32_t i)
     p->rx_urg = c->rx_urg;
     if (p->rx_old.size && p->rx_tail >= p->rx_switch)
         xt_arena_release(&s->arena, &p->rx_old);
+    xt_app_slot_show(s, i, c);
     xt_stack_set_bufs(st, c, s->base + p->rx.off, 0, s->base + p->tx.off, 0);
     if (p->orphan && !(c->cflags & XT_CF_ORPHAN)) { /* the close was not carried out any more */
         if (p->linger == 0 || s->lied)
@@ -233,6 +238,8 @@ static void say_all(struct xt_session *s)
         if (atomic_load(&s->pw[w].state) != XT_WAITER_LIVE)
             continue;
         s->pw[w].cmd_seen = atomic_load(&s->waiters[w].done_seq);
+        if (atomic_load(&s->waiters[w].cmd_seq) != s->pw[w].cmd_seen)
+            s->again[w / 64] |= 1ULL << (w % 64);
         xt_bitmap_set(s->cmd, w);
         xt_bitmap_repair(xt_app_ready(s, w), s->max_slots);
         (void)!write(s->pw[w].wfd, "", 1); /* the new epoch announces this byte */
@@ -248,15 +255,19 @@ static void revive(struct xt_app *a, struct xt_session *s)
     for (uint32_t i = 0; i < s->l->slots_high; i++)
         if (s->ps[i].kind == XT_SLOT_CONN)
             take_conn(s, i);
+    XT_CRASH_POINT();
     for (uint32_t i = 0; i < s->l->slots_high; i++)
         if (s->ps[i].kind == XT_SLOT_LISTEN)
             take_listener(s, i);
+    XT_CRASH_POINT();
     for (uint32_t i = 0; i < s->l->slots_high; i++)
         if (s->ps[i].kind != XT_SLOT_FREE)
             take_child(s, i);
     if (!ok)
         xt_app_liar(s, "kept rings", 0);
+    XT_CRASH_POINT();
     say_all(s);
+    XT_CRASH_POINT();
     s->reap_mask = atomic_load(&s->l->procs_used) & ~atomic_load(&s->l->procs_live);
     s->ended = s->lied || !atomic_load(&s->l->procs_live);
     s->sweeping = s->ended || s->reap_mask;
@@ -271,14 +282,27 @@ static void count_child(void *arg, struct xt_conn *c)
         s->ps[li].syn_recv++;
 }
 
-/* Of a session that is no more, or without a socket that it could belong to. A half-open child has none yet. */
+/* A record whose socket knows of it; one of nobody drains by itself, but a listener does not. */
+static bool is_settled(struct xt_app *a, const struct xt_conn *c)
+{
+    const struct xt_session *s = xt_app_owner_of(a, c);
+    if (c->state == XT_LISTEN)
+        return s && s->ps[c->slot].kind == XT_SLOT_LISTEN;
+    return s || c->session == 0;
+}
+
+/* Of a session that is no more, or without a socket that it could belong to. A child may have none yet: half open, or opened
+ * when the listener's queue was not told any more. */
 static void end_stray(void *arg, struct xt_conn *c)
 {
     struct xt_app *a = arg;
-    struct xt_session *s = xt_app_session(a, c->session);
-    bool child = c->listener != XT_NO_CONN && !(c->flags & XT_APP_CF_DONE) && c->slot == UINT32_MAX && s;
-    if (c->session == 0 || child || xt_app_owner_of(a, c))
+    if (is_settled(a, c))
         return;
+    if (c->listener != XT_NO_CONN && c->slot == UINT32_MAX && xt_app_session(a, c->session)) {
+        if (c->state != XT_SYN_RECV)
+            xt_app_child_ready(a, c);
+        return;
+    }
     a->stats.strays++;
     xt_app_doom(a, c);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/base/crash.h"
 
 #define RING_MIN 16384u   /* what a socket gets at least when the arena is short of room */
 #define TX_STEP 65536u    /* a send ring may grow to this without asking what the path takes */
@@ -29,11 +30,10 @@ static bool ring_alloc(struct xt_session *s, uint32_t want, struct xt_extent *e)
 bool xt_app_slot_rings(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
-    if (p->rx.size)
-        return true;
-    if (!ring_alloc(s, p->rcvbuf, &p->rx))
+    if (!p->rx.size && !ring_alloc(s, p->rcvbuf, &p->rx))
         return false;
-    if (ring_alloc(s, p->sndbuf, &p->tx))
+    XT_CRASH_POINT();
+    if (p->tx.size || ring_alloc(s, p->sndbuf, &p->tx)) /* it may have one alone, of a process that died above */
         return true;
     xt_arena_release(&s->arena, &p->rx);
     return false;
@@ -43,9 +43,12 @@ void xt_app_rings_release(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
     s->slots[i].rx_size = s->slots[i].tx_size = 0;
+    XT_CRASH_POINT();
     xt_arena_release(&s->arena, &p->rx);
+    XT_CRASH_POINT();
     xt_arena_release(&s->arena, &p->rx_old);
     xt_arena_release(&s->arena, &p->tx);
+    XT_CRASH_POINT();
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -63,6 +66,7 @@ static bool alloc_more(struct xt_session *s, uint32_t size, struct xt_extent *e)
 static void in_order(void)
 {
     atomic_signal_fence(memory_order_seq_cst);
+    XT_CRASH_POINT();
 }
 
 /* `e` becomes what `new` is. Can be done again at any point of it. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/base/crash.h"
 #include "daemon/base/macros.h"
 
 #define PAGE UINT64_C(4096)
@@ -317,6 +318,7 @@ int xt_session_add_proc(struct xt_session *s, pid_t pid)
     p->pid = (uint32_t)pid;
     memset(p->comm, 0, sizeof p->comm);
     atomic_fetch_or(&s->l->procs_used, 1ULL << i);
+    XT_CRASH_POINT();
     atomic_fetch_or(&s->l->procs_live, 1ULL << i);
     atomic_store_explicit(&p->state, used ? XT_PROC_RESERVED : XT_PROC_LIVE, memory_order_release);
     return (int)i;
@@ -342,6 +344,7 @@ int xt_session_add_waiter(struct xt_session *s, uint32_t proc, int *fd)
     atomic_store(&sw->sleeping, 0);
     atomic_store(&sw->done_seq, pw->cmd_seen);
     sw->proc = proc;
+    XT_CRASH_POINT();
     atomic_store(&sw->live, 1);
     if (atomic_load(&s->l->waiters_high) <= w) {
         atomic_store(&s->l->waiters_high, w + 1);

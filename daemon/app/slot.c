@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/base/crash.h"
 
 int xt_app_slot_new(struct xt_session *s, uint32_t *out)
 {
@@ -20,7 +21,6 @@ int xt_app_slot_new(struct xt_session *s, uint32_t *out)
         if (i >= s->l->slots_high)
             s->l->slots_high = i + 1;
         memset(p, 0, sizeof *p);
-        p->kind = XT_SLOT_FRESH;
         p->gen = gen;
         p->conn = XT_NO_CONN;
         p->linger = -1;
@@ -29,6 +29,9 @@ int xt_app_slot_new(struct xt_session *s, uint32_t *out)
         p->next = p->acc_first = p->acc_last = p->next_listener = XT_NO_PSLOT;
         memset((void *)sh, 0, sizeof *sh);
         sh->gen = gen;
+        XT_CRASH_POINT();
+        xt_app_slot_kind(p, XT_SLOT_FRESH);
+        XT_CRASH_POINT();
         s->used[w] |= 1ULL << (i % 64);
         s->nused++;
         s->hint = w;
@@ -45,22 +48,19 @@ void xt_app_slot_free(struct xt_session *s, uint32_t i)
     if (p->bound)
         xt_stack_unbind(s->app->stack, &p->local);
     p->bound = false;
+    XT_CRASH_POINT();
     p->kind = XT_SLOT_FREE;
+    XT_CRASH_POINT();
     s->used[i / 64] &= ~(1ULL << (i % 64));
     s->nused--;
     if (i / 64 < s->hint)
         s->hint = i / 64; /* low indices first: fewer pages are touched */
 }
 
-void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
+void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c)
 {
-    struct xt_pslot *p = &s->ps[i];
+    const struct xt_pslot *p = &s->ps[i];
     struct xt_slot *sh = &s->slots[i];
-    p->kind = XT_SLOT_CONN;
-    p->conn = c->index;
-    p->conn_gen = c->gen;
-    c->session = s->id;
-    c->slot = i;
     sh->conn = c->index;
     sh->local = c->local;
     sh->remote = c->remote;
@@ -68,9 +68,24 @@ void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
     sh->tx_off = p->tx.off;
     sh->rx_size = p->rx.size;
     sh->tx_size = p->tx.size;
+}
+
+/* A record that names its slot has the slot's rings: who takes over after a death in between relies on it. */
+void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
+{
+    struct xt_pslot *p = &s->ps[i];
     p->moved_us = s->app->now_us;
     xt_app_opts_apply(p, c);
     xt_stack_set_bufs(s->app->stack, c, s->base + p->rx.off, p->rx.size, s->base + p->tx.off, p->tx.size);
+    XT_CRASH_POINT();
+    p->conn = c->index;
+    p->conn_gen = c->gen;
+    c->session = s->id;
+    xt_app_slot_kind(p, XT_SLOT_CONN);
+    XT_CRASH_POINT();
+    c->slot = i;
+    XT_CRASH_POINT();
+    xt_app_slot_show(s, i, c);
 }
 
 static bool held_by(const struct xt_session *s, uint32_t i, uint64_t procs)
@@ -113,6 +128,7 @@ static bool pull_rx(struct xt_session *s, uint32_t i)
     if (tail < p->rx_tail || tail > p->rx_head)
         return false;
     p->rx_tail = tail;
+    XT_CRASH_POINT();
     struct xt_conn *c = xt_app_conn(s, p);
     xt_app_rx_consumed(s, i, c); /* before the core looks what window it can offer */
     if (c)
@@ -138,6 +154,7 @@ static bool pull_tx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh
     bool urgent = urg != p->tx_urg && urg > p->tx_head;
     p->tx_urg = urg;
     p->tx_head = head;
+    XT_CRASH_POINT();
     if (p->cond & XT_COND_WRSHUT)
         return true;
     xt_stack_more(st, c, (atomic_load_explicit(&sh->want, memory_order_relaxed) & XT_WANT_MORE) != 0);
@@ -196,6 +213,7 @@ void xt_app_slot_release(struct xt_session *s, uint32_t i)
     else if (!s->lied && !xt_app_slot_pull(s, i))
         return; /* the session was dropped; its sweep does the rest */
     p->orphan = true;
+    XT_CRASH_POINT();
     if ((c = xt_app_conn(s, p))) {
         if (p->linger == 0 || s->lied)
             xt_stack_abort(st, c, s->app->now_us);
@@ -220,9 +238,12 @@ bool xt_app_slot_reap(struct xt_session *s, uint32_t i)
         return false;
     if (c) { /* goes on without owner and rings */
         xt_stack_set_bufs(s->app->stack, c, NULL, 0, NULL, 0);
+        XT_CRASH_POINT();
         c->session = 0;
+        XT_CRASH_POINT();
         c->slot = UINT32_MAX;
         p->conn = XT_NO_CONN;
+        XT_CRASH_POINT();
     }
     xt_app_slot_free(s, i);
     return true;

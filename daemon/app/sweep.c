@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/base/crash.h"
 #include "daemon/base/log.h"
 
 #define LOCK_WAITERS 0x80000000u
@@ -110,6 +111,7 @@ static void free_waiters(struct xt_session *s)
         if (atomic_load(&pw->state) != XT_WAITER_LIVE || !(s->reap_mask & 1ULL << pw->proc))
             continue;
         atomic_store(&s->waiters[w].live, 0);
+        XT_CRASH_POINT();
         close(pw->rfd);
         close(pw->wfd);
         atomic_store_explicit(&pw->state, XT_WAITER_FREE, memory_order_release);
@@ -125,6 +127,7 @@ static void free_procs(struct xt_session *s)
         for (uint32_t w = 0; w < xt_bitmap_words0(s->max_slots); w++)
             if (atomic_load_explicit(&hold[w], memory_order_relaxed))
                 atomic_store_explicit(&hold[w], 0, memory_order_relaxed);
+        XT_CRASH_POINT();
         atomic_store(&s->procs[proc].state, XT_PROC_FREE);
     }
     atomic_fetch_and_explicit(&s->l->procs_used, ~s->reap_mask, memory_order_release);

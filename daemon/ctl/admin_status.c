@@ -20,6 +20,7 @@ struct status {
     struct xt_app_stats app;
     struct xt_neigh_info neigh[NEIGHBOURS];
     unsigned nneigh;
+    uint64_t quarantined;
 };
 
 static void count_state(void *arg, struct xt_conn *c)
@@ -38,6 +39,7 @@ static void work(struct xt_job *j)
         st->walking = true;
         st->cfg = *xt_stack_cfg(s);
         st->app = *xt_app_stats(cfg->app);
+        st->quarantined = xt_stack_stats(s)->quarantined;
         st->nneigh = xt_stack_neighbours(s, st->neigh, NEIGHBOURS, xt_time_us());
     }
     j->more = xt_stack_each(s, &st->cursor, WALK, count_state, st);
@@ -108,6 +110,8 @@ static void reply(struct xt_job *j, struct xt_client *cl)
     xt_msg_uint(&o, "uptime_ms", (xt_time_us() - c->started_us) / 1000);
     xt_msg_uint(&o, "epoch", c->cfg.epoch);
     xt_msg_uint(&o, "restarts", c->cfg.restarts);
+    xt_msg_uint(&o, "crashes", c->cfg.crashes);
+    xt_msg_uint(&o, "quarantined", st->quarantined);
     xt_msg_str(&o, "socket", c->cfg.config.socket);
     xt_msg_str(&o, "interface", c->cfg.config.interface);
     snprintf(text, sizeof text, "%s/%u", inet_ntop(AF_INET, &st->cfg.addr, host, sizeof host), st->cfg.prefix);

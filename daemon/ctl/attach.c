@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "daemon/base/log.h"
 #include "daemon/ctl/internal.h"
@@ -118,12 +119,39 @@ static bool is_pair_end(int fd)
            getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
 }
 
+/* The child whose end of the pair this is already: the stack process died before it had answered. */
+static struct xt_client *made_before(const struct xt_client *cl, int fd)
+{
+    struct xt_client *other;
+    struct stat want, have;
+    if (!cl->revived || fstat(fd, &want) < 0)
+        return NULL;
+    LIST_FOREACH(other, &cl->ctl->clients, link)
+    if (other->session == cl->session && fstat(other->fd, &have) == 0 && have.st_ino == want.st_ino &&
+        have.st_dev == want.st_dev)
+        return other;
+    return NULL;
+}
+
+static void answer_fork(struct xt_client *cl, uint32_t proc)
+{
+    struct xt_msg_out o;
+    xt_client_begin(cl, &o);
+    xt_msg_uint(&o, "proc", proc);
+    xt_client_send(cl, &o, NULL, 0);
+}
+
 void xt_attach_fork(struct xt_request *r)
 {
     struct xt_client *cl = r->client;
     if (!cl->session || r->anc->nfds != 1 || !is_pair_end(r->anc->fd[0])) {
         xt_client_error(cl, -EBADMSG, "fork wants an attached process and one end of a socket pair");
         xt_client_drop(cl, "a malformed fork");
+        return;
+    }
+    struct xt_client *child = made_before(cl, r->anc->fd[0]);
+    if (child) {
+        answer_fork(cl, child->proc);
         return;
     }
     int proc = xt_session_add_proc(cl->session, 0);
@@ -133,7 +161,7 @@ void xt_attach_fork(struct xt_request *r)
     }
     int fd = r->anc->fd[0];
     r->anc->fd[0] = -1;
-    struct xt_client *child = xt_client_new(cl->ctl, fd, 0, cl->uid, cl->gid);
+    child = xt_client_new(cl->ctl, fd, 0, cl->uid, cl->gid);
     if (!child) {
         struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = (uint32_t)proc, .ptr = cl->session};
         xt_ctl_post(cl->ctl, &m);
@@ -143,10 +171,7 @@ void xt_attach_fork(struct xt_request *r)
     child->session = cl->session;
     child->proc = (uint32_t)proc;
     xt_keep_client(child);
-    struct xt_msg_out o;
-    xt_client_begin(cl, &o);
-    xt_msg_uint(&o, "proc", (uint64_t)proc);
-    xt_client_send(cl, &o, NULL, 0);
+    answer_fork(cl, child->proc);
 }
 
 /* No reply: the child is in the middle of fork(). */

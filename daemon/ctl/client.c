@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/base/crash.h"
 #include "daemon/base/log.h"
 #include "daemon/ctl/export.h"
 #include "daemon/ctl/internal.h"
@@ -32,7 +33,9 @@ void xt_client_close(struct xt_client *cl)
         cl->job->client = NULL;
     if (cl->session) {
         struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = cl->proc, .ptr = cl->session};
+        XT_CRASH_POINT();
         xt_keep_forget_client(cl);
+        XT_CRASH_POINT();
         xt_ctl_post(cl->ctl, &m);
         xt_export_client_gone(cl->ctl, cl->session);
     }
@@ -55,6 +58,7 @@ static void take_request(struct xt_client *cl, ssize_t n, struct xt_msg_anc *anc
     char byte;
     xt_request_handle(cl, c->in, (size_t)n, anc);
     cl->revived = false;
+    XT_CRASH_POINT();
     if (xt_msg_recv(cl->fd, &byte, sizeof byte, &again, MSG_DONTWAIT | MSG_TRUNC) >= 0)
         xt_msg_anc_close(&again);
 }
@@ -130,10 +134,17 @@ struct xt_client *xt_client_new(struct xt_ctl *c, int fd, pid_t pid, uid_t uid, 
 
 /* ---- replies ---- */
 
-void xt_client_begin(struct xt_client *cl, struct xt_msg_out *o)
+static void begin(struct xt_client *cl, struct xt_msg_out *o, bool ok)
 {
     xt_msg_begin(o, cl->ctl->out, sizeof cl->ctl->out);
-    xt_msg_bool(o, "ok", true);
+    xt_msg_bool(o, "ok", ok);
+    if (cl->numbered)
+        xt_msg_uint(o, "n", cl->number);
+}
+
+void xt_client_begin(struct xt_client *cl, struct xt_msg_out *o)
+{
+    begin(cl, o, true);
 }
 
 void xt_client_send(struct xt_client *cl, struct xt_msg_out *o, const int *fds, unsigned nfds)
@@ -167,8 +178,7 @@ void xt_client_error(struct xt_client *cl, int rc, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    xt_msg_begin(&o, cl->ctl->out, sizeof cl->ctl->out);
-    xt_msg_bool(&o, "ok", false);
+    begin(cl, &o, false);
     xt_msg_uint(&o, "errno", (uint64_t)-rc);
     xt_msg_str(&o, "error", text);
     xt_client_send(cl, &o, NULL, 0);

@@ -39,6 +39,7 @@ struct xt_ctl_cfg {
     int listen_fd;           /* SOCK_SEQPACKET, taken over */
     uint32_t epoch;          /* counts starts of the stack process */
     uint32_t restarts;       /* of them, those by this keeper */
+    uint32_t crashes;        /* of those, the ones after a crash */
     struct xt_ctl_keep keep;
 };
 

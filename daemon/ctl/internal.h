@@ -27,6 +27,8 @@ struct xt_client {
     bool revived;               /* of the last stack process; nothing has come from it since */
     struct xt_session *session; /* NULL: not attached */
     uint32_t proc;
+    bool numbered;      /* the request has an "n" */
+    uint64_t number;    /* which the reply repeats */
     struct xt_job *job; /* a request that waits for the data plane; nothing is read meanwhile */
 };
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/base/crash.h"
 #include "daemon/base/log.h"
 #include "daemon/ctl/internal.h"
 
@@ -20,7 +21,9 @@ static void keep(const struct xt_ctl *c, char what, uint32_t id, uint32_t n, int
     if (!c->cfg.keep.store)
         return;
     xt_keep_name(name, what, id, n);
+    XT_CRASH_POINT();
     int rc = c->cfg.keep.store(name, fd);
+    XT_CRASH_POINT();
     if (rc < 0)
         xt_log_limited(XT_LOG_WARN, "control: the keeper does not take %s: %s", name, strerror(-rc));
 }
@@ -32,6 +35,7 @@ static void forget(const struct xt_ctl *c, char what, uint32_t id, uint32_t n)
         return;
     xt_keep_name(name, what, id, n);
     c->cfg.keep.forget(name);
+    XT_CRASH_POINT();
 }
 
 void xt_keep_session(struct xt_client *cl)

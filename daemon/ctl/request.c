@@ -52,5 +52,6 @@ void xt_request_handle(struct xt_client *cl, const void *buf, size_t len, struct
         xt_client_drop(cl, "a malformed message");
         return;
     }
+    cl->numbered = xt_msg_get_uint(&msg, "n", &cl->number) == 0;
     dispatch(&r);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,7 +29,8 @@ struct keeper {
     int signals, notify;
     sigset_t old_mask;
     pid_t child; /* 0: none runs */
-    unsigned starts;
+    unsigned starts, crashes;
+    bool crashed; /* the last one did */
     uint64_t started_us;
     uint64_t due_us; /* without a child: when the next one starts; while stopping: when patience ends */
     bool was_ready;  /* some child has said READY=1 */
@@ -56,6 +58,8 @@ static void child_main(struct keeper *k, pid_t keeper)
     setenv("NOTIFY_SOCKET", k->cfg.notify_path, 1);
     set_number(XT_ENV_KEEPER, keeper);
     set_number(XT_ENV_RESTARTS, (long)k->starts);
+    set_number(XT_ENV_CRASHES, (long)k->crashes);
+    set_number(XT_ENV_CRASHED, k->crashed);
     int rc = xt_fdstore_hand_over(&k->store);
     if (rc < 0) {
         xt_log_error("keeper: cannot hand over descriptors: %s", strerror(-rc));
@@ -94,6 +98,8 @@ static void schedule_restart(struct keeper *k, bool killed)
 {
     uint64_t now = k->cfg.now_us();
     uint64_t wait = killed && k->served ? 0 : xt_backoff_died(&k->backoff, now - k->started_us);
+    k->crashed = !killed;
+    k->crashes += k->crashed;
     k->due_us = now + wait;
     k->served = false;
     xt_log_warn("keeper: starting the stack process again in %llu ms with %u kept descriptors",
@@ -278,6 +284,16 @@ static void loop(struct keeper *k)
     }
 }
 
+/* Each client costs several descriptors, here and in the stack process, which inherits the limit. */
+static void raise_limits(void)
+{
+    struct rlimit rl;
+    if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+        return;
+    rl.rlim_cur = rl.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &rl);
+}
+
 int xt_keeper_run(const struct xt_keeper_cfg *cfg)
 {
     struct keeper *k = calloc(1, sizeof *k);
@@ -285,6 +301,7 @@ int xt_keeper_run(const struct xt_keeper_cfg *cfg)
         return XT_EXIT_FAILED;
     k->cfg = *cfg;
     k->exit_code = XT_EXIT_FAILED;
+    raise_limits();
     k->signals = open_signals(k);
     k->notify = open_notify(cfg->notify_path);
     if (k->signals < 0 || k->notify < 0) {

@@ -9,6 +9,8 @@
 /* Set for the stack process by the keeper, beside those of the fd-store protocol. */
 #define XT_ENV_KEEPER "XTCPD_KEEPER"     /* pid of the keeper */
 #define XT_ENV_RESTARTS "XTCPD_RESTARTS" /* how often it was started before */
+#define XT_ENV_CRASHES "XTCPD_CRASHES"   /* how often it ended in another way than by SIGKILL */
+#define XT_ENV_CRASHED "XTCPD_CRASHED"   /* 1: the last time it did */
 
 /* Exit codes, the stack process's and the keeper's own. */
 enum { XT_EXIT_OK, XT_EXIT_FAILED, XT_EXIT_CONFIG };

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "daemon/base/log.h"
@@ -33,6 +32,13 @@ struct process {
     struct xt_session **sessions; /* of the last stack process */
     unsigned nsessions;
 };
+
+/* What the keeper says; 0 without one. */
+static uint32_t env_number(const char *name)
+{
+    const char *text = getenv(name);
+    return text ? (uint32_t)strtoul(text, NULL, 10) : 0;
+}
 
 /* ---- state ---- */
 
@@ -132,6 +138,7 @@ static int start_shard(struct process *p, char *err, size_t errlen)
         .state = p->state.stack,
     };
     xt_config_stack(c, &sc.stack);
+    sc.stack.crashed = env_number(XT_ENV_CRASHED) != 0;
     memcpy(sc.pktio.mac, c->mac, sizeof sc.pktio.mac);
     memcpy(sc.key, p->state.page->key, sizeof sc.key);
     int rc = xt_shard_start(&p->shard, &sc, p->app, err, errlen);
@@ -140,6 +147,15 @@ static int start_shard(struct process *p, char *err, size_t errlen)
         xt_notify_store("packet", xt_shard_packet_fd(p->shard));
     }
     return rc;
+}
+
+/* What belongs to nobody is kept no longer: a client that waits on such a control connection learns that it has ended. */
+static void drop_rest(struct process *p)
+{
+    for (unsigned i = 0; i < p->handed.n; i++)
+        if (p->handed.item[i].fd >= 0)
+            xt_notify_forget(p->handed.item[i].name);
+    xt_handed_free(&p->handed);
 }
 
 /* A state whose records this release cannot read is put aside and a new one made. */
@@ -194,7 +210,6 @@ static int take_listener(struct process *p)
 
 static int make_ctl(struct process *p)
 {
-    const char *restarts = getenv(XT_ENV_RESTARTS);
     struct xt_ctl_cfg cc = {
         .app = p->app,
         .host = {.stack = host_stack, .counters = xt_main_counters, .arg = p->shard},
@@ -202,7 +217,8 @@ static int make_ctl(struct process *p)
         .listen_fd = p->listen_fd,
         .epoch = p->state.page->epoch,
         .keep = {.store = xt_notify_store, .forget = xt_notify_forget},
-        .restarts = restarts ? (uint32_t)strtoul(restarts, NULL, 10) : 0,
+        .restarts = env_number(XT_ENV_RESTARTS),
+        .crashes = env_number(XT_ENV_CRASHES),
     };
     p->listen_fd = -1;
     int rc = xt_ctl_new(&p->ctl, &cc);
@@ -210,6 +226,7 @@ static int make_ctl(struct process *p)
         xt_log_error("cannot start the control plane: %s", strerror(-rc));
     for (unsigned i = 0; rc == 0 && i < p->nsessions; i++)
         xt_ctl_adopt(p->ctl, p->sessions[i], take_kept, p);
+    drop_rest(p);
     return rc;
 }
 
@@ -260,16 +277,6 @@ static void serve(struct process *p)
 }
 
 /* ---- life ---- */
-
-/* Each client costs several descriptors. */
-static void raise_limits(void)
-{
-    struct rlimit rl;
-    if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
-        return;
-    rl.rlim_cur = rl.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &rl);
-}
 
 static void reduce_rights(void)
 {
@@ -326,7 +333,6 @@ int xt_stack_process_run(const struct xt_stack_process_cfg *cfg)
     p->cfg = cfg;
     p->listen_fd = -1;
     signal(SIGPIPE, SIG_IGN);
-    raise_limits();
     int rc = run(p);
     tear_down(p);
     free(p);

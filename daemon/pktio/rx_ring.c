@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/base/crash.h"
 #include "daemon/base/macros.h"
 #include "daemon/pktio/internal.h"
 
@@ -262,6 +263,7 @@ static void ring_release(struct xt_pktio *p)
     for (; r->taken > 0; r->taken--) {
         /* All reads of the slot come before the kernel may write to it again. */
         __atomic_store_n(&slot(r, r->rel_block, r->rel_frame)->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+        XT_CRASH_POINT();
         advance(r, &r->rel_block, &r->rel_frame);
     }
     if (p->place != NULL)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/base/crash.h"
 #include "daemon/base/macros.h"
 #include "daemon/base/time.h"
 #include "daemon/stack/internal.h"
@@ -38,6 +39,7 @@ struct xt_conn *xt_conn_new(struct xt_stack *s, const struct xt_endpoint *local,
     uint32_t gen = c->gen + 1;
     s->side[i] = (struct xt_side){0};
     xt_tcp_init(c, local, remote, &s->cfg.tcp);
+    XT_CRASH_POINT();
     c->index = i;
     c->gen = gen ? gen : 1;
     c->listener = XT_NO_CONN;
@@ -54,6 +56,7 @@ struct xt_conn *xt_conn_new(struct xt_stack *s, const struct xt_endpoint *local,
         xt_ports_conn_add(s, c);
     }
     c->flags = flags | XT_CONN_USED;
+    XT_CRASH_POINT();
     return c;
 }
 
@@ -76,8 +79,10 @@ struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c)
     s->undo->before = *c;
     if (c->board)
         copy_board(&s->undo->board, xt_board_of(c), c);
+    XT_CRASH_POINT();
     atomic_store_explicit(&s->undo->record, c->index + 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst); /* no store to the record may come before that one */
+    XT_CRASH_POINT_OF(c->local.port);
     return xt_conn_ctx(s, c);
 }
 
@@ -138,9 +143,12 @@ static void end(struct xt_stack *s, struct xt_conn *c, uint32_t events)
         xt_ports_conn_remove(s, c);
         leave_listener(s, c);
     }
+    XT_CRASH_POINT();
     s->ops.event(s->ops.arg, c, events);
+    XT_CRASH_POINT();
     xt_board_end(s, c);
     c->flags = 0;
+    XT_CRASH_POINT();
     give_index(s, i);
 }
 
@@ -174,7 +182,9 @@ static bool tell(struct xt_stack *s, struct xt_conn *c, uint32_t events)
 
 static bool after(struct xt_stack *s, struct xt_conn *c, uint32_t events, uint64_t earliest)
 {
+    XT_CRASH_POINT_OF(c->local.port);
     xt_conn_end(s);
+    XT_CRASH_POINT();
     if (!tell(s, c, events))
         return false;
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
@@ -251,29 +261,71 @@ static void put_back(struct xt_conn *c, const struct xt_undo *u)
         copy_board(xt_board_of(c), &u->board, c);
 }
 
+/* What is not taken over. The application finds the reason in the record; the peer gets a reset for what it sends next. */
+static void drop(struct xt_conn *c)
+{
+    c->state = XT_CLOSED;
+    c->err = ECONNABORTED;
+}
+
+/* The last stack process has crashed while it changed record `i` (index plus 1; 0: none). Was that once too often? */
+static bool is_deadly(struct xt_stack *s, uint32_t i)
+{
+    struct xt_undo *u = s->undo;
+    uint32_t gen = i ? s->conns[i - 1].gen : 0;
+    bool same = i && u->suspect == i && u->suspect_gen == gen;
+    u->deaths = same ? u->deaths + 1 : i != 0;
+    u->suspect = i;
+    u->suspect_gen = gen;
+    return u->deaths >= XT_QUARANTINE;
+}
+
 /* The change that the last stack process was in the middle of. */
 static void undo(struct xt_stack *s)
 {
     uint32_t i = atomic_load(&s->undo->record);
-    if (i && i <= s->hdr->high_water)
+    if (i > s->hdr->high_water)
+        i = 0;
+    if (i)
         put_back(&s->conns[i - 1], s->undo);
+    if (i == 0)
+        i = atomic_load(&s->undo->reviving);
+    if (i > s->hdr->high_water)
+        i = 0;
+    if (s->cfg.crashed && is_deadly(s, i)) {
+        drop(&s->conns[i - 1]);
+        s->undo->quarantined++;
+        s->undo->deaths = s->undo->suspect = 0;
+    }
+    s->stats.quarantined = s->undo->quarantined;
     xt_conn_end(s);
 }
 
-int xt_conn_rebuild(struct xt_stack *s)
+/* Free, or closed when its application was not told any more, or one that cannot be. */
+static bool is_alive(struct xt_stack *s, struct xt_conn *c, uint32_t i)
+{
+    if (!(c->flags & XT_CONN_USED) || c->state == XT_CLOSED)
+        return false;
+    atomic_store_explicit(&s->undo->reviving, i + 1, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (c->index == i && c->state < XT_NSTATES && revive(s, c) == 0)
+        return true;
+    drop(c);
+    s->stats.records_bad++;
+    return false;
+}
+
+void xt_conn_rebuild(struct xt_stack *s)
 {
     undo(s);
     for (uint32_t i = s->hdr->high_water; i-- > 0;) {
         struct xt_conn *c = &s->conns[i];
-        if (!(c->flags & XT_CONN_USED) || c->state == XT_CLOSED) {
+        if (!is_alive(s, c, i)) {
             c->flags = 0;
+            c->index = i;
             give_index(s, i);
-            continue;
         }
-        int r = c->index == i ? revive(s, c) : -EPROTO;
-        if (r != 0)
-            return r;
     }
+    atomic_store(&s->undo->reviving, 0);
     xt_fastopen_rebuild(s);
-    return 0;
 }

@@ -133,7 +133,7 @@ int xt_stack_new(struct xt_stack **out, const struct xt_stack_cfg *cfg, const st
     if (r == 0)
         r = init_tables(s, key);
     if (r == 0)
-        r = xt_conn_rebuild(s);
+        xt_conn_rebuild(s);
     if (r == 0)
         r = xt_boards_rebuild(s); /* after a change was undone, without records that had closed */
     if (s->hdr && s->hdr->high_water)

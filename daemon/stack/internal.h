@@ -216,8 +216,8 @@ void xt_conn_end(struct xt_stack *s);
 uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i);
 /* May that be done? */
 bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i);
-/* Rebuilds what is private from the records of an earlier stack. */
-int xt_conn_rebuild(struct xt_stack *s);
+/* Puts an interrupted change back, and rebuilds what is private from the records of an earlier stack. */
+void xt_conn_rebuild(struct xt_stack *s);
 /* board.c: longer lists for connections that need them; lent and taken back after each segment. */
 uint32_t xt_boards_count(uint32_t max_conns);
 size_t xt_boards_size(uint32_t max_conns);

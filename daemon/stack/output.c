@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/base/be.h"
+#include "daemon/base/crash.h"
 #include "daemon/base/macros.h"
 #include "daemon/stack/internal.h"
 #include "daemon/wire/checksum.h"
@@ -162,7 +163,9 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
     bool any = xt_tcp_output(c, &ctx, &seg, o && o->route ? PLAIN : 0);
     if (any)
         xt_board_check(s, c);
+    XT_CRASH_POINT_OF(c->local.port);
     xt_conn_end(s); /* before the segment leaves: a peer never acknowledges what a successor does not know of */
+    XT_CRASH_POINT();
     if (!any)
         return XT_SENT_NONE;
     if (hop != HOP_OK || (seg.len && !s->side[c->index].tx)) {

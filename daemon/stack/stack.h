@@ -36,6 +36,7 @@ struct xt_stack_cfg {
     uint32_t nroutes;
     uint16_t port_min, port_max; /* ephemeral ports, 32768 to 60999 */
     uint8_t ttl;                 /* 64 */
+    bool crashed;                /* the last stack process on this state crashed (it was not just killed) */
     bool source_route;           /* received source routes are followed back; else such packets are dropped */
     struct xt_tcp_cfg tcp;       /* tcp.mss: 0 or more than fits: from the MTU */
 };
@@ -86,12 +87,18 @@ struct xt_state_hdr {
 };
 _Static_assert(sizeof(struct xt_state_hdr) == 64, "xt_state_hdr");
 
+#define XT_QUARANTINE 2
+
 /* Comes next: the record that is being changed just now, as it was before. A stack process that dies in the middle of a change
  * leaves a record that its successor puts back: to the peer it looks as if the segment (or the timer) had never come. */
 struct xt_undo {
     _Atomic uint32_t record; /* index plus 1; 0: none is being changed */
-    uint32_t deaths;         /* how often in a row a crash (not a kill) left this record here */
-    uint32_t rsv[14];
+    uint32_t suspect;        /* the record that was here at the last crash (not a kill): index plus 1, and its life */
+    uint32_t suspect_gen;
+    uint32_t deaths; /* how often in a row it was; at XT_QUARANTINE it is reset, for it may be what the code dies of */
+    uint32_t quarantined;      /* how many were */
+    _Atomic uint32_t reviving; /* index plus 1 of the record that is being taken over just now; 0: none */
+    uint32_t rsv[10];
     struct xt_conn before;
     struct xt_board board; /* what stood on its board */
 };

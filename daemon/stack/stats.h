@@ -71,7 +71,9 @@
     X(drop_icmp_stray, "dropped: ICMP error about no connection of ours")          \
     X(ports_exhausted, "connects and binds refused: no free port")                 \
     X(time_wait_reused, "TIME_WAIT connections replaced by a new SYN")             \
-    X(time_wait_recycled, "TIME_WAIT connections replaced by an own connect")
+    X(time_wait_recycled, "TIME_WAIT connections replaced by an own connect")      \
+    X(quarantined, "connections reset: two crashes in a row were at them")         \
+    X(records_bad, "connections reset at the start: their record cannot be")
 
 struct xt_stack_stats {
 #define X(name, text) uint64_t name;

@@ -104,7 +104,8 @@ static void print_status(const struct ctl_options *opt, json_object *r)
     char up[24];
     ctl_duration(ctl_num(r, "uptime_ms") * 1000, up, sizeof up);
     printf("%-14sxtcpd %s, pid %s, up %s\n", "daemon", ctl_str(r, "version"), ctl_str(r, "pid"), up);
-    printf("%-14s%s by its keeper, epoch %s\n", "restarts", ctl_str(r, "restarts"), ctl_str(r, "epoch"));
+    printf("%-14s%s by its keeper, %s of them after a crash; epoch %s; %s connections quarantined\n", "restarts",
+           ctl_str(r, "restarts"), ctl_str(r, "crashes"), ctl_str(r, "epoch"), ctl_str(r, "quarantined"));
     printf("%-14s%s\n", "socket", ctl_str(r, "socket"));
     printf("%-14s%s, address %s, mac %s, mtu %s\n", "interface", ctl_str(r, "interface"), ctl_str(r, "address"),
            ctl_str(r, "mac"), ctl_str(r, "mtu"));

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A short fixed course of TCP through every call that has state: both ends of it, told which by the first argument.
+ *
+ *   exchange peer PORT            serves the other end, for ever
+ *   exchange run PEER PORT        one course: exits 0 when each call did what it should and every byte was right, else says what
+ *                                 went wrong
+ *
+ * A request is a byte for what to do and a byte for how many KiB (in fours). */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SECONDS 20 /* patience; nothing here measures time */
+#define KIB4 4096u
+#define LISTEN_PORT 7070
+#define CLOSED_PORT 9
+#define CHUNK 16384
+
+enum { SEND = 'S', TAKE = 'T', CALL_BACK = 'C', BAD = 'B', GOOD = 'G' };
+
+static void check(bool ok, const char *what)
+{
+    if (ok)
+        return;
+    fprintf(stderr, "%s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static uint8_t byte_at(uint64_t i)
+{
+    return (uint8_t)(i * 2654435761u >> 11);
+}
+
+static void put(int fd, unsigned n, const char *what)
+{
+    uint8_t buf[CHUNK];
+    for (unsigned at = 0; at < n;) {
+        unsigned len = n - at < sizeof buf ? n - at : sizeof buf;
+        for (unsigned i = 0; i < len; i++)
+            buf[i] = byte_at(at + i);
+        ssize_t r = send(fd, buf, len, MSG_NOSIGNAL);
+        check(r > 0, what);
+        at += (unsigned)r;
+    }
+}
+
+/* All up to the end of file: `n` bytes, the right ones. */
+static bool take(int fd, unsigned n, const char *what)
+{
+    uint8_t buf[CHUNK];
+    unsigned at = 0;
+    for (;;) {
+        ssize_t r = recv(fd, buf, sizeof buf, 0);
+        if (r < 0)
+            perror(what);
+        if (r <= 0 && at != n)
+            fprintf(stderr, "%s: the end after %u of %u bytes\n", what, at, n);
+        if (r <= 0)
+            return r == 0 && at == n;
+        for (unsigned i = 0; i < (unsigned)r; i++)
+            if (buf[i] != byte_at(at + i)) {
+                fprintf(stderr, "%s: byte %u is %02x, not %02x\n", what, at + i, buf[i], byte_at(at + i));
+                return false;
+            }
+        at += (unsigned)r;
+    }
+}
+
+static struct sockaddr_in at(const char *ip, int port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    check(inet_pton(AF_INET, ip, &a.sin_addr) == 1, ip);
+    return a;
+}
+
+static int dial(const char *ip, int port, const char *what)
+{
+    struct sockaddr_in a = at(ip, port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(fd >= 0, "socket");
+    check(connect(fd, (struct sockaddr *)&a, sizeof a) == 0, what);
+    return fd;
+}
+
+static int serve_at(const char *ip, int port)
+{
+    struct sockaddr_in a = at(ip, port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    check(fd >= 0, "socket");
+    check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0, "setsockopt");
+    check(bind(fd, (struct sockaddr *)&a, sizeof a) == 0, "bind");
+    check(listen(fd, 8) == 0, "listen");
+    return fd;
+}
+
+/* ---- the peer ---- */
+
+static void call_back(int fd, unsigned n)
+{
+    struct sockaddr_in a;
+    socklen_t len = sizeof a;
+    char ip[INET_ADDRSTRLEN];
+    check(getpeername(fd, (struct sockaddr *)&a, &len) == 0, "getpeername");
+    int back = dial(inet_ntop(AF_INET, &a.sin_addr, ip, sizeof ip), LISTEN_PORT, "peer's connect");
+    put(back, n, "peer's send");
+    shutdown(back, SHUT_WR);
+    char verdict = take(back, n, "peer's recv") ? GOOD : BAD;
+    check(send(fd, &verdict, 1, MSG_NOSIGNAL) == 1, "verdict");
+}
+
+static void serve(int fd)
+{
+    uint8_t request[2];
+    check(recv(fd, request, sizeof request, MSG_WAITALL) == sizeof request, "request");
+    unsigned n = request[1] * KIB4;
+    if (request[0] == SEND)
+        put(fd, n, "peer's send");
+    else if (request[0] == CALL_BACK)
+        call_back(fd, n);
+    else
+        check(send(fd, take(fd, n, "peer's recv") ? "G" : "B", 1, MSG_NOSIGNAL) == 1, "verdict");
+}
+
+static void peer(int port)
+{
+    int l = serve_at("0.0.0.0", port);
+    signal(SIGCHLD, SIG_IGN);
+    for (;;) {
+        int fd = accept(l, NULL, NULL);
+        if (fd >= 0 && fork() == 0) {
+            alarm(SECONDS);
+            serve(fd);
+            _exit(0);
+        }
+        close(fd);
+    }
+}
+
+/* ---- the course ---- */
+
+static void ask(int fd, char what, unsigned n)
+{
+    uint8_t request[2] = {(uint8_t)what, (uint8_t)(n / KIB4)};
+    check(send(fd, request, sizeof request, MSG_NOSIGNAL) == sizeof request, "send of a request");
+}
+
+static void verdict(int fd, const char *what)
+{
+    char v = BAD;
+    check(recv(fd, &v, 1, MSG_WAITALL) == 1, what);
+    errno = EBADMSG;
+    check(v == GOOD, what);
+    check(recv(fd, &v, 1, 0) == 0, "end of file");
+}
+
+static void upload(const char *ip, int port)
+{
+    int fd = dial(ip, port, "connect for the upload");
+    ask(fd, TAKE, 16 * KIB4);
+    put(fd, 16 * KIB4, "send");
+    check(shutdown(fd, SHUT_WR) == 0, "shutdown");
+    verdict(fd, "upload");
+    check(close(fd) == 0, "close");
+}
+
+static void download(const char *ip, int port)
+{
+    int fd = dial(ip, port, "connect for the download");
+    ask(fd, SEND, 16 * KIB4);
+    errno = EBADMSG;
+    check(take(fd, 16 * KIB4, "recv"), "download");
+    check(close(fd) == 0, "close");
+}
+
+/* The peer calls; a child has the connection, and the listener's descriptor too. */
+static void called(const char *ip, int port)
+{
+    int l = serve_at("0.0.0.0", LISTEN_PORT), fd = dial(ip, port, "connect for the call"), status = 1;
+    ask(fd, CALL_BACK, 4 * KIB4);
+    int s = accept(l, NULL, NULL);
+    check(s >= 0, "accept");
+    pid_t child = fork();
+    check(child >= 0, "fork");
+    if (child == 0) {
+        alarm(SECONDS);
+        errno = EBADMSG;
+        check(take(s, 4 * KIB4, "child's recv"), "child's bytes");
+        put(s, 4 * KIB4, "child's send");
+        exit(0);
+    }
+    check(close(s) == 0, "close of the child's");
+    verdict(fd, "what the child sent");
+    check(waitpid(child, &status, 0) == child && status == 0, "child");
+    check(close(fd) == 0 && close(l) == 0, "close");
+}
+
+static void refused(const char *ip)
+{
+    struct sockaddr_in a = at(ip, CLOSED_PORT);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
+    socklen_t len = sizeof err;
+    check(fd >= 0, "socket");
+    check(connect(fd, (struct sockaddr *)&a, sizeof a) < 0 && errno == EINPROGRESS, "connect without waiting");
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    check(poll(&p, 1, -1) == 1, "poll");
+    check(getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0, "getsockopt");
+    errno = err;
+    check(err == ECONNREFUSED, "refusal");
+    check(close(fd) == 0, "close");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "peer") == 0)
+        peer(atoi(argv[2]));
+    if (argc != 4 || strcmp(argv[1], "run") != 0)
+        return 2;
+    alarm(SECONDS);
+    upload(argv[2], atoi(argv[3]));
+    download(argv[2], atoi(argv[3]));
+    called(argv[2], atoi(argv[3]));
+    refused(argv[2]);
+    return 0;
+}
