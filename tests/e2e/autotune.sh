@@ -6,7 +6,11 @@
 set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
 stage_up "$1" far
-iperf_server
+# A server for each run: one that was left in the middle is busy for a while.
+for port in 5201 5202 5203; do
+    xt_spawn k "$WORK/iperf-server.$port" iperf3 -s -p $port
+    xt_wait_for 10 in_k sh -c "ss -Hltn 'sport = :$port' | grep -q ."
+done
 show() { # FIELD: of the connection that moves data
     local id
     for id in $(ctl list | awk '$2 == "ESTABLISHED" { print $1 }'); do ctl show "$id" || :; done |
@@ -29,13 +33,13 @@ grows() {
 }
 
 xtcpd_start
-grows "send" unacked 1000000
-grows "receive" rcv_wnd 1000000 -R
+grows "send" unacked 1000000 -p 5201
+grows "receive" rx_ring 1000000 -p 5202 -R
 xt_stop "$XTCPD_PID"
 
 # The same with buffers that stay: what is on the way, after as much as would have made them grow, is 64 KiB.
 xtcpd_start --sndbuf-max 64K --rcvbuf-max 64K
-xt_spawn x "$WORK/iperf.log" env "${XTCP_ENV[@]}" iperf3 -c "$ADDR_K" -t 120
+xt_spawn x "$WORK/iperf.log" env "${XTCP_ENV[@]}" iperf3 -c "$ADDR_K" -p 5203 -t 120
 xt_wait_for 100 more_than tx_una 1000000
 if [ "$(show unacked)" -gt 65536 ] || [ "$(show tx_ring)" -ne 65536 ]; then
     echo "fixed: $(show unacked) bytes on the way, ring $(show tx_ring)"

@@ -569,12 +569,12 @@ static void claim_to_hold(struct liar *l, uint32_t slot)
     atomic_fetch_or(&((xt_bitword *)(void *)(l->base + r->hold_off))[slot / 64], 1ULL << (slot % 64));
 }
 
-static void claim_to_be_connected(struct liar *l, uint32_t slot)
+static void claim_to_be_over(struct liar *l, uint32_t slot)
 {
     const struct xt_region *r = (void *)l->base;
     struct xt_slot *slots = (void *)(l->base + r->slots_off);
     claim_to_hold(l, slot);
-    atomic_store(&slots[slot].cond, XT_COND_CONNECTED);
+    atomic_store(&slots[slot].cond, XT_COND_HUP);
 }
 
 /* The end that stands for the slot, or -1. */
@@ -673,7 +673,7 @@ Test(server, join_is_a_process_more)
     cr_expect_eq(sessions(), 0u);
     /* Once relayed, the rings are nobody's to join. */
     liar_start(&l);
-    claim_to_be_connected(&l, 3);
+    claim_to_be_over(&l, 3);
     a = export(l.fd, 3, true);
     fd = dial();
     cr_expect_eq(ask_with_end(fd, "join", a), EREMOTE);
