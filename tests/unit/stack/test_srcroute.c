@@ -82,7 +82,8 @@ static void arrives(unsigned from, unsigned via, const struct xt_seg *seg, const
 {
     size_t len = make_tcp(f, &h, from, seg, "0123456789");
     memmove(f + 34 + n, f + 34, len - 34);
-    memcpy(f + 34, opt, n);
+    if (n)
+        memcpy(f + 34, opt, n);
     struct xt_ipv4 head;
     cr_assert_eq(xt_ipv4_parse_quoted(f + 14, len - 14, &head), 0);
     head.total_len = (uint16_t)(head.total_len + n);
