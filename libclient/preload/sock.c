@@ -224,7 +224,7 @@ bool xp_to_connect(int fd, const struct sockaddr *addr, socklen_t len, uint64_t 
     }
     if (xp_kind(*w) != XP_UNDECIDED || xp_bystander)
         return false;
-    if ((xp_flags(*w) & XP_F_V6ONLY) || !xp_addr_v4(addr, len, false, in) ||
+    if ((xp_flags(*w) & XP_F_V6ONLY) || !addr || !xp_addr_v4(addr, len, false, in) ||
         (addr->sa_family == AF_INET) == ((xp_flags(*w) & XP_F_INET6) != 0) || !xp_rule_connect(&xp_kernel_ports, in)) {
         leave(fd, *w, "connect");
         return false;
