@@ -212,9 +212,13 @@ int xt_session_open(struct xt_app *a, int ledger_fd, int (*take)(void *arg, uint
     struct xt_ledger *l;
     struct xt_session *s = NULL;
     int rc = xt_ledger_open(&l, ledger_fd);
-    if (rc == 0 && (rc = take_place(a, l->index, &s)) < 0)
-        xt_ledger_close(l);
     if (rc < 0) {
+        close(ledger_fd);
+        return rc;
+    }
+    rc = take_place(a, l->index, &s);
+    if (!s) {
+        xt_ledger_close(l);
         close(ledger_fd);
         return rc;
     }

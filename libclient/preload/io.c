@@ -215,6 +215,8 @@ XP_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
         return r;
     if (!xp_is_xtcp(fd, &w))
         return real_sendmsg(fd, msg, flags);
+    if (!msg)
+        return xp_ret(-EFAULT);
     return sendv_ret(fd, w, msg->msg_iov, (int)msg->msg_iovlen, flags);
 }
 XP_ALIAS(sendmsg);
