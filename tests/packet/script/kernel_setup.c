@@ -136,7 +136,7 @@ const char *kernel_setup_apply(struct kernel_setup *k, const struct pkt_script *
         if (m >= 0 && map[m].how == QUICKACK)
             k->no_quickack = atoi(s->settings[i][1]) == 0;
         if (m >= 0 && map[m].how == CONGESTION)
-            snprintf(k->congestion, sizeof k->congestion, "%s", s->settings[i][1]);
+            snprintf(k->congestion, sizeof k->congestion, "%.*s", (int)sizeof k->congestion - 1, s->settings[i][1]);
         if (m >= 0 && map[m].sysctl && !apply(map[m].how, map[m].sysctl, s->settings[i][1]))
             return map[m].sysctl;
     }
