@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Real programs, each in four rounds: the client and the server on the kernel's TCP or on xtcp's. A job is a file of
-# tests/e2e/matrix/ (tests/lib/matrix.sh says what it may use); each proves by hash, count or exit status that all arrived.
-#   matrix.sh BUILD PROGRAM             all four rounds
+# Real programs, each in five rounds: the client and the server on the kernel's TCP or on xtcp's, both on one xtcpd, or each on
+# an xtcpd of its own with the wire between. A job is a file of tests/e2e/matrix/ (tests/lib/matrix.sh says what it may
+# use); each proves by hash, count or exit status that all arrived.
+#   matrix.sh BUILD PROGRAM             all five rounds: kk xk kx xx xy
 #   ROUNDS="xk kx" matrix.sh ...        only these: client's side, server's side
 # 0: all good; 77: a program is not installed; 1: something failed.
 set -uo pipefail
@@ -11,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/matrix.sh"
 MATRIX=$here/matrix
 build=$1 program=$2
-declare -A names=([k]=kernel [x]=xtcp)
+declare -A names=([k]=kernel [x]=xtcp [y]="another xtcp")
 
 . "$here/matrix/$program.sh"
 for c in $commands; do
@@ -31,12 +32,13 @@ failed=0 PORT=20000
 
 round() { # one round of the program $1; what it said is shown if it failed
     local began=${EPOCHREALTIME/./} rc stack
+    local -A hosts=([k]=$ADDR_K [x]=$ADDR_X [y]=$ADDR_Y)
     DIR=$WORK/$1-$CLIENT$SERVER
     mkdir -m 755 "$DIR"
     PORT=$((PORT + 10))
-    HOST=$ADDR_K
-    [ "$SERVER" = k ] || HOST=$ADDR_X
-    stack=$(stack_pid)
+    HOST=${hosts[$SERVER]}
+    [ "$SERVER" != y ] || other_start || return
+    stack=$(stacks)
     (
         trap round_sweep EXIT
         trap - INT TERM
@@ -44,11 +46,11 @@ round() { # one round of the program $1; what it said is shown if it failed
         job
     ) >"$DIR/out" 2>&1
     rc=$?
-    if [ "$(stack_pid)" != "$stack" ]; then
+    if [ "$(stacks)" != "$stack" ]; then
         echo "xtcpd's stack process died" >>"$DIR/out"
         rc=1
-    elif [ $rc -eq 0 ] && ! xt_wait_for 10 daemon_at_rest; then
-        { echo "sockets are left:"; ctl list; } >>"$DIR/out"
+    elif [ $rc -eq 0 ] && ! xt_wait_for 10 daemons_at_rest; then
+        { echo "sockets are left:"; ctl_of x list; ctl_of y list; } >>"$DIR/out" 2>&1
         rc=1
     fi
     printf '%-5s %-10s %s -> %s, %d.%d s%s\n' "$([ $rc -eq 0 ] && echo ok || echo FAIL)" "$1" "${names[$CLIENT]}" \
@@ -60,7 +62,7 @@ round() { # one round of the program $1; what it said is shown if it failed
     return $rc
 }
 
-for r in ${ROUNDS:-${rounds:-kk xk kx xx}}; do
+for r in ${ROUNDS:-${rounds:-kk xk kx xx xy}}; do
     CLIENT=${r:0:1} SERVER=${r:1:1}
     round "$program" # not in a condition: that would turn off "set -e" in the job
     [ $? -eq 0 ] || failed=1

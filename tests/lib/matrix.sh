@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # What the jobs of tests/e2e/matrix/ are made of. Sourced by matrix.sh on a stage; a job sees:
-#   SERVER, CLIENT   k or x: on whose TCP the server and the client of this round run
+#   SERVER, CLIENT   k, x or, the server only, y: on whose TCP the server and the client of this round run. y is another
+#                    xtcpd than x, on the kernel's end of the wire
 #   HOST, PORT       the server's address as the client reaches it, and a port of this round's own (PORT+1..PORT+9 too)
 #   DIR              a folder of this round's own that any user may enter
 #   FILE, WANT       8 MiB that do not compress (in $WORK/www), and their hash
@@ -15,18 +16,26 @@
 #   hash_of               the hash of the standard input, as in $WANT
 #   web NAME              nginx with $WORK/www on $HOST:$PORT
 # A job also says which commands it needs, and may name other rounds (rounds="kk xx").
+#   behind NAME CMD...    a server that the server asks, on the kernel's TCP, at $BEHIND:$((PORT + 1))
+#   web_behind            the same nginx there
 #   note TEXT             shown behind the round's result
 
 LIMIT=60
 
-# What goes before a command so that it runs on that side's TCP. Clients on the kernel's TCP sit where the server does not.
-side_of_server() { echo "$SERVER"; }
-side_of_client() {
-    if [ "$CLIENT$SERVER" = kk ]; then echo x; else echo "$CLIENT"; fi
+# On which end of the wire, k or x, that side's programs are. Clients on the kernel's TCP sit where the server does not.
+side_of_server() { if [ "$SERVER" = x ]; then echo x; else echo k; fi; }
+side_of_client() { if [ "$SERVER" = x ]; then echo "$CLIENT"; else echo x; fi; }
+env_of() { # k|x|y: what goes before a command so that it runs on that TCP
+    case $1 in
+    k) ENV=() ;;
+    x) ENV=("$PLAIN/tools/ctl/xtcpctl" --socket "$WORK/xtcpd.sock" run --) ;;
+    y) ENV=("$PLAIN/tools/ctl/xtcpctl" --socket "$WORK/other.sock" run --) ;;
+    esac
 }
-env_of() { # k|x: nothing, or the environment for xtcp
-    ENV=()
-    [ "$1" = k ] || ENV=(env "${XTCP_ENV[@]}")
+ctl_of() { # x|y ARGS...: nothing when it does not run
+    local sock=xtcpd.sock
+    [ "$1" = x ] || sock=other.sock
+    [ ! -S "$WORK/$sock" ] || "$XTCPCTL" --socket "$WORK/$sock" "${@:2}"
 }
 
 serve() {
@@ -62,8 +71,8 @@ done_well() { # NAME PID: waits for a command in the background, shows what it s
 }
 
 listens() {
-    if [ "$SERVER" = x ]; then
-        ctl list --listening | grep -q ":$1\b"
+    if [ "$SERVER" != k ]; then
+        ctl_of "$SERVER" list --listening | grep -q ":$1\b"
     else
         [ -n "$(in_k ss -Hltn "sport = :$1")" ]
     fi
@@ -74,6 +83,8 @@ wait_port() {
     tail -n 20 "$DIR"/*.log
     return 1
 }
+
+client_listens() { [ -n "$(xt_in "$(side_of_client)" ss -Hltn "sport = :$1")" ]; }
 
 same() {
     [ "$2" = "$3" ] && return 0
@@ -90,20 +101,52 @@ web() {
     wait_port
 }
 
-# Everything in both namespaces but xtcpd ends.
+behind() {
+    # On the other end than a daemon's, whose own kernel does not see what it sends.
+    local side=k
+    BEHIND=$ADDR_K
+    if [ "$SERVER" = y ]; then
+        side=x
+        BEHIND=$ADDR_XK
+    fi
+    xt_spawn $side "$DIR/$1.log" "${@:2}"
+    xt_wait_for 20 behind_listens "$side" $((PORT + 1)) || { cat "$DIR/$1.log"; return 1; }
+}
+web_behind() {
+    rm -rf "$WORK/web-behind"
+    nginx_conf web-behind 1
+    sed -i "s/listen 80;/listen $((PORT + 1));/" "$WORK/web-behind/nginx.conf"
+    behind nginx nginx -p "$WORK/web-behind" -c "$WORK/web-behind/nginx.conf" -e "$WORK/web-behind/error.log"
+}
+behind_listens() { [ -n "$(xt_in "$1" ss -Hltn "sport = :$2")" ]; }
+
+# The second daemon, beside the kernel's own stack on its end.
+ADDR_Y=10.77.0.4
+other_start() {
+    [ -z "${OTHER_PID:-}" ] || return 0
+    xt_spawn k "$WORK/other.log" "$XTCPD" --interface "$XT_IF_K" --address "$ADDR_Y/24" --socket "$WORK/other.sock"
+    OTHER_PID=$XT_PID
+    xt_wait_for 10 other_serves || { cat "$WORK/other.log"; return 1; }
+}
+other_serves() { [ -S "$WORK/other.sock" ] && quiet ctl_of y status; }
+# The stack processes of both.
+stacks() { pgrep -d ' ' -P "$XTCPD_PID${OTHER_PID:+,$OTHER_PID}"; }
+
+# Everything in both namespaces but the daemons ends.
 round_sweep() {
-    local pid
+    local pid daemons
+    daemons=" $XTCPD_PID ${OTHER_PID:-} $(stacks) "
     for pid in "${XT_PIDS[@]}"; do
-        [ "$pid" = "$XTCPD_PID" ] || xt_stop "$pid"
+        [[ $daemons == *" $pid "* ]] || xt_stop "$pid"
     done
-    XT_PIDS=("$XTCPD_PID")
+    XT_PIDS=("$XTCPD_PID" ${OTHER_PID:-})
     for pid in $(ip netns pids "$NS_X") $(ip netns pids "$NS_K"); do
-        [ "$pid" = "$XTCPD_PID" ] || [ "$pid" = "$(stack_pid)" ] || kill -KILL "$pid" 2>/dev/null || :
+        [[ $daemons == *" $pid "* ]] || kill -KILL "$pid" 2>/dev/null || :
     done
 }
 
-# Nothing of the programs is left in the daemon (TIME-WAIT may be).
-daemon_at_rest() { ! ctl list --all | grep -v TIME_WAIT | grep -q ':[0-9]'; }
+# Nothing of the programs is left in the daemons (TIME-WAIT may be).
+daemons_at_rest() { ! { ctl_of x list --all; ctl_of y list --all; } | grep -v TIME_WAIT | grep -q ':[0-9]'; }
 
 # Requests of 64 KiB without end, from eight threads; and the proof that not one of them failed.
 load_start() {
@@ -116,7 +159,7 @@ load_start() {
 # Until a hundred more have been served.
 load_more() {
     local goal=$(($(load_count) + 100))
-    xt_wait_for 30 load_reached "$goal" || { echo "the load came to a halt"; ctl list; cat "$DIR/load.log"; return 1; }
+    xt_wait_for 30 load_reached "$goal" || { echo "the load came to a halt"; ctl_of "$SERVER" list; cat "$DIR/load.log"; return 1; }
 }
 load_count() { stat -c %s "$DIR/enough.count" 2>/dev/null || echo 0; }
 load_reached() { [ "$(load_count)" -ge "$1" ] || xt_gone "$LOAD_PID"; }

@@ -4,6 +4,7 @@
 commands="haproxy nginx curl socat"
 job() {
     local old
+    web_behind
     cat >"$DIR/conf" <<CONF
 global
     stats socket $DIR/stats mode 600 level admin expose-fd listeners
@@ -21,15 +22,11 @@ frontend t
     bind 0.0.0.0:$((PORT + 2))
     default_backend bt
 backend b
-    server n $ADDR_K:$((PORT + 1)) check
+    server n $BEHIND:$((PORT + 1)) check
 backend bt
     mode tcp
-    server n $ADDR_K:$((PORT + 1))
+    server n $BEHIND:$((PORT + 1))
 CONF
-    nginx_conf web-h 1
-    sed -i "s/listen 80;/listen $((PORT + 1));/" "$WORK/web-h/nginx.conf"
-    xt_spawn k "$DIR/nginx.log" nginx -p "$WORK/web-h" -c "$WORK/web-h/nginx.conf" -e "$WORK/web-h/error.log"
-    xt_wait_for 10 quiet in_k curl -s --fail -o /dev/null -r 0-0 "http://$ADDR_K:$((PORT + 1))/file"
     serve haproxy haproxy -W -f "$DIR/conf" -db
     wait_port
     same "HTTP" "$(client curl -sS --fail "http://$HOST:$PORT/file" | hash_of)" "$WANT"
