@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bulk transfer between two connections of the pure TCP core, for callgrind: counted is what a received segment costs from
+ * its parsed header to the ACK that goes out, in data_segment() and ack_segment(). Prints how often the one
+ * asked for was called.
+ *   bench-core PAIRS data|ack     pairs of data segments; each pair is acknowledged by one ACK */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/tcp/tcp.h"
+
+enum { RING = 1 << 20, MSS = 1448 /* 1460 less the time stamps */ };
+
+struct end {
+    struct xt_conn conn;
+    uint8_t rx[RING], tx[RING];
+};
+
+static struct xt_tcp_cfg cfg;
+static struct xt_tcp_stats stats;
+static uint64_t now_us = 1000000;
+static struct end sender, receiver;
+static long datas, acks;
+
+static struct xt_tcp_ctx ctx_of(struct end *e)
+{
+    return (struct xt_tcp_ctx){.now_us = now_us, .cfg = &cfg, .stats = &stats, .rx = e->rx};
+}
+
+static void take(struct end *to, const struct xt_tcp_ctx *ctx, struct xt_seg *seg)
+{
+    struct xt_seg reply;
+    int replies = 0;
+    xt_tcp_input(&to->conn, ctx, seg, &reply, &replies);
+    if (replies)
+        abort();
+}
+
+/* Returns 1 when an ACK is to go out. */
+__attribute__((noinline)) static int data_segment(const struct xt_tcp_ctx *ctx, struct xt_seg *seg, struct xt_seg *ack)
+{
+    take(&receiver, ctx, seg);
+    datas++;
+    return xt_tcp_output(&receiver.conn, ctx, ack, 0);
+}
+
+__attribute__((noinline)) static void ack_segment(const struct xt_tcp_ctx *ctx, struct xt_seg *seg)
+{
+    take(&sender, ctx, seg);
+    acks++;
+}
+
+static void payload_of(struct xt_seg *seg)
+{
+    seg->payload = sender.tx + (seg->tx_off & (RING - 1));
+}
+
+static void handshake(void)
+{
+    struct xt_endpoint a = {.addr = xt_addr_v4(0x0a000001), .port = 1}, b = {.addr = xt_addr_v4(0x0a000002), .port = 2};
+    static struct xt_conn listener;
+    struct xt_tcp_ctx cs = ctx_of(&sender), cr = ctx_of(&receiver);
+    struct xt_seg seg;
+    xt_tcp_init(&listener, &b, &(struct xt_endpoint){0}, &cfg);
+    xt_tcp_listen(&listener, &cr);
+    xt_tcp_init(&sender.conn, &a, &b, &cfg);
+    xt_tcp_init(&receiver.conn, &b, &a, &cfg);
+    xt_tcp_set_rings(&sender.conn, RING, RING);
+    xt_tcp_set_rings(&receiver.conn, RING, RING);
+    xt_tcp_connect(&sender.conn, &cs, 1000);
+    if (!xt_tcp_output(&sender.conn, &cs, &seg, 0))
+        abort();
+    xt_tcp_accept_syn(&receiver.conn, &listener, &cr, &seg, 2000);
+    if (!xt_tcp_output(&receiver.conn, &cr, &seg, 0))
+        abort();
+    take(&sender, &cs, &seg);
+    if (!xt_tcp_output(&sender.conn, &cs, &seg, 0))
+        abort();
+    take(&receiver, &cr, &seg);
+    if (receiver.conn.state != XT_ESTABLISHED)
+        abort();
+}
+
+/* Two full segments, one of which the receiver acknowledges both with. */
+static void pair(void)
+{
+    struct xt_tcp_ctx cs, cr;
+    struct xt_seg seg, ack;
+    int acked = 0;
+    now_us += 1000;
+    cs = ctx_of(&sender);
+    cr = ctx_of(&receiver);
+    xt_tcp_wrote(&sender.conn, &cs, sender.conn.tx_head + 2 * MSS, false);
+    while (xt_tcp_output(&sender.conn, &cs, &seg, MSS)) {
+        payload_of(&seg);
+        acked += data_segment(&cr, &seg, &ack);
+        xt_tcp_consumed(&receiver.conn, &cr, receiver.conn.rx_head);
+        if (acked)
+            ack_segment(&cs, &ack);
+        acked = 0;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    long pairs = argc == 3 ? atol(argv[1]) : 0;
+    if (pairs <= 0 || (strcmp(argv[2], "data") != 0 && strcmp(argv[2], "ack") != 0)) {
+        fprintf(stderr, "usage: bench-core PAIRS data|ack\n");
+        return 2;
+    }
+    xt_tcp_cfg_default(&cfg);
+    handshake();
+    for (long i = 0; i < pairs; i++)
+        pair();
+    printf("%ld\n", argv[2][0] == 'd' ? datas : acks);
+    return 0;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Load through libxtcp's zero-copy calls: what a program gains that is written for xtcp. Prints what bench-load prints.
+ *   bench-native bulk|pong HOST PORT SECONDS */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "libclient/xtcp.h"
+
+enum { PING = 64 };
+
+static struct xtcp *x;
+static struct xtcp_waiter *w;
+static int s;
+
+static void check(ssize_t rc, const char *what)
+{
+    if (rc >= 0)
+        return;
+    fprintf(stderr, "%s: %s\n", what, strerror((int)-rc));
+    exit(1);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void ignore(void *arg, uint32_t sock)
+{
+}
+
+/* Until the socket has one of the events `mask`. */
+static void wait_for(unsigned mask)
+{
+    struct pollfd p = {.fd = xtcp_waiter_fd(w), .events = POLLIN};
+    while (!(xtcp_mask(x, s) & (mask | POLLERR | POLLHUP))) {
+        if (!xtcp_waiter_spin(w) && !xtcp_waiter_prepare(w))
+            poll(&p, 1, 10000);
+        xtcp_waiter_done(w);
+        xtcp_waiter_take(w, ignore, NULL);
+    }
+}
+
+/* What a program would fill in is left as it is: the other side's counterpart does not look at it either. */
+static size_t put(size_t want)
+{
+    struct iovec iov[2];
+    ssize_t n = xtcp_reserve(x, s, iov);
+    check(n, "reserve");
+    if ((size_t)n > want)
+        n = (ssize_t)want;
+    check(xtcp_commit(x, s, (size_t)n), "commit");
+    return (size_t)n;
+}
+
+static double bulk(double seconds)
+{
+    double t0 = now(), t = t0, bytes = 0;
+    for (; t < t0 + seconds; t = now()) {
+        size_t n = put(SIZE_MAX / 2);
+        if (n == 0)
+            wait_for(POLLOUT);
+        bytes += (double)n;
+    }
+    return bytes * 8 / (t - t0) / 1e9;
+}
+
+static double pong(double seconds)
+{
+    double t0 = now(), t = t0;
+    long rounds = 0;
+    for (; t < t0 + seconds; rounds++, t = now()) {
+        for (size_t left = PING; left; left -= put(left))
+            ;
+        for (ssize_t left = PING; left > 0;) {
+            struct iovec iov[2];
+            ssize_t n = xtcp_peek(x, s, iov);
+            check(n, "peek");
+            if (n == 0) {
+                wait_for(POLLIN);
+                continue;
+            }
+            check(xtcp_consume(x, s, (size_t)n), "consume");
+            left -= n;
+        }
+    }
+    return (double)rounds / (t - t0);
+}
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    int one = 1;
+    if (argc != 5 || (strcmp(argv[1], "bulk") != 0 && strcmp(argv[1], "pong") != 0) ||
+        inet_pton(AF_INET, argv[2], &to.sin_addr) != 1) {
+        fprintf(stderr, "usage: bench-native bulk|pong HOST PORT SECONDS\n");
+        return 2;
+    }
+    to.sin_port = htons((uint16_t)atoi(argv[3]));
+    if (xtcp_attach(&x, NULL) < 0) {
+        fprintf(stderr, "%s\n", xtcp_strerror_attach());
+        return 1;
+    }
+    s = xtcp_socket(x);
+    check(s, "socket");
+    check(xtcp_connect(x, s, (struct sockaddr *)&to, sizeof to), "connect");
+    check(xtcp_setsockopt(x, s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), "TCP_NODELAY");
+    check(xtcp_waiter_new(x, &w), "waiter");
+    xtcp_waiter_sub(w, s);
+    printf("%.3f\n", argv[1][0] == 'b' ? bulk(atof(argv[4])) : pong(atof(argv[4])));
+    xtcp_detach(x);
+    return 0;
+}

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sections of tools/bench/run, one after the other: what each runs and what it aims at."""
+import rig
+import single
+import workloads as w
+
+
+class Section:
+    def __init__(self, name, about, workloads, goals=None, topologies="ABC"):
+        self.name, self.about, self.workloads, self.goals, self.topologies = name, about, workloads, goals or {}, topologies
+
+    def run(self, args, out):
+        failed = 0
+        for letter in self.topologies:
+            if letter not in args.topology:
+                continue
+            sides = rig.topology(letter)
+            for load in self.workloads(args):
+                try:
+                    with rig.servers(sides, load.port, load.server):
+                        pairs = rig.rounds(args.rounds, sides, load.measure)
+                except rig.Failed as e:
+                    out.failed(self.name, letter, load.name, e)
+                    failed += 1
+                    continue
+                for metric, values in pairs.items():
+                    out.add(self.name, letter, load.name, metric, values, self.goals.get(letter, ""))
+        return failed
+
+
+class Alone:
+    """A section without a topology: a function that adds its own rows."""
+
+    def __init__(self, name, about, function):
+        self.name, self.about, self.function = name, about, function
+
+    def run(self, args, out):
+        try:
+            self.function(args, out)
+            return 0
+        except rig.Failed as e:
+            out.failed(self.name, "-", "", e)
+            return 1
+
+
+def bulk(args):
+    return [w.Iperf(args, streams, way) for streams in (1, 8) for way in ("send", "receive")]
+
+
+def rpc(args):
+    return ([w.Redis(args, test, clients) for clients in (1, 50, 500) for test in ("get", "set")]
+            + [w.Memcached(args, clients) for clients in (1, 50)])
+
+
+def connections(args):
+    return [w.WrkClosing(args), w.Ab(args)]
+
+
+def web(args):
+    return [w.Wrk(args, kib) for kib in (1, 64)]
+
+
+def cpu(args):
+    return [w.Cpu(load, unit) for load, unit in ((w.Iperf(args, 1, "send"), "GiB"), (w.Iperf(args, 1, "receive"), "GiB"),
+            (w.Redis(args, "get", 50), "100k requests"), (w.Wrk(args, 1), "100k requests"))]
+
+
+ALL = [
+    Section("bulk", "iperf3, 1 and 8 streams, the server sending and receiving", bulk,
+            {"A": "at least 1.5", "B": "at least 2", "C": "at least 2"}),
+    Section("rpc", "redis-benchmark GET and SET with 1, 50 and 500 clients, memcached with 4 threads", rpc,
+            {"A": "at least 1.5", "B": "at least 2.5", "C": "at least 4"}),
+    Section("latency", "sockperf ping-pong of 64 bytes", lambda args: [w.Sockperf(args)],
+            {"A": "at most 0.5", "B": "at most 0.35", "C": "at most 0.15"}),
+    Section("connections", "nginx, a connection for each request: wrk, ab", connections, {"A": "at least 1.5", "C": "at least 3"}),
+    Section("web", "nginx with keep-alive, 1 KiB and 64 KiB: wrk, 2 threads, 100 connections", web,
+            {"A": "at least 1.3", "C": "at least 2.5"}),
+    Section("cpu", "processor seconds of all programs, the stack and the kernel together", cpu,
+            {t: "at most 0.5" for t in "ABC"}),
+    Alone("memory", "bytes for each idle established connection", single.memory),
+    Alone("core", "instructions of the TCP core for a data segment and an ACK, by callgrind; the same of lwIP", single.core),
+    Alone("pktio", "frames a second and processor time for each, by backend", single.pktio),
+    Alone("native", "libxtcp's zero-copy calls beside the socket API, both on xtcp", single.native),
+]
