@@ -215,6 +215,8 @@ void xt_app_slot_release(struct xt_session *s, uint32_t i)
     p->orphan = true;
     XT_CRASH_POINT();
     if ((c = xt_app_conn(s, p))) {
+        if (!s->lied && (p->linger == 0 || c->rx_tail != c->rx_head)) /* it ends by a reset */
+            xt_stack_send_now(st, c, s->app->now_us);
         if (p->linger == 0 || s->lied)
             xt_stack_abort(st, c, s->app->now_us);
         else

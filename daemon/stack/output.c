@@ -273,6 +273,17 @@ static bool rounds(struct xt_stack *s, bool *local)
     return false;
 }
 
+void xt_stack_send_now(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
+{
+    s->now = now_us;
+    for (;;) {
+        struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
+        if (!xt_tcp_wants_output(c, &ctx) || xt_out_conn(s, c) != XT_SENT_ONE)
+            break;
+        xt_wheel_set(&s->wheel, c->index, xt_tcp_deadline(c));
+    }
+}
+
 bool xt_stack_output(struct xt_stack *s, uint64_t now_us)
 {
     bool local_full;

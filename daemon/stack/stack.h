@@ -131,6 +131,8 @@ void xt_stack_input_placed(struct xt_stack *s, uint64_t now_us);
 /* Sends what is due: output of every connection on the ready list, in rounds, until all are idle or `tx` is full.
  * Returns true when work is left (tx was full). */
 bool xt_stack_output(struct xt_stack *s, uint64_t now_us);
+/* The same for one connection: what was written before it is reset is on its way first, as far as the window lets it. */
+void xt_stack_send_now(struct xt_stack *s, struct xt_conn *c, uint64_t now_us);
 
 /* Runs every timer due. */
 void xt_stack_timers(struct xt_stack *s, uint64_t now_us);
