@@ -376,6 +376,23 @@ static ssize_t recv_loop(struct xtcp *x, int s, struct xt_slot *sl, struct recv_
     }
 }
 
+/* As Linux: who asks for no bytes waits until some could be had. */
+static ssize_t recv_nothing(struct xtcp *x, int s, struct xt_slot *sl, int flags)
+{
+    uint64_t deadline = xtcp_blocking(sl, flags) ? xtcp_deadline(sl->rcvtimeo_ms) : 0;
+    struct want w = {1};
+    while (!xtcp_rx_avail(sl)) {
+        int why = xtcp_alive(x) ? nothing_to_read(sl, true) : -ECONNABORTED;
+        if (why > 0 && !xtcp_rx_avail(sl))
+            why = xtcp_blocking(sl, flags) ? xtcp_wait(x, s, can_recv, &w, deadline) : -EAGAIN;
+        else if (why == 0)
+            return 0;
+        if (why < 0)
+            return why;
+    }
+    return 0;
+}
+
 XTCP_API ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
@@ -389,10 +406,8 @@ XTCP_API ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int 
     size_t target = sl->rcvlowat > 1 ? sl->rcvlowat : 1;
     if (flags & MSG_WAITALL || target > op.len)
         target = op.len;
-    if (op.len == 0) {
-        int why = atomic_load(&sl->cond) & (XT_COND_CONNECTED | XT_COND_CONNECTING) ? 0 : nothing_to_read(sl, true);
-        return why < 0 ? why : 0;
-    }
+    if (op.len == 0)
+        return recv_nothing(x, s, sl, flags);
     return recv_loop(x, s, sl, &op, target);
 }
 

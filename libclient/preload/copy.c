@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sendfile and splice: file pages are read straight into the send ring, received bytes are written straight from the
  * receive ring. */
-#include <sys/stat.h>
+#include <pthread.h>
 
 #include "libclient/preload/preload.h"
+
+#define PIECE 4096 /* what a pipe that says POLLOUT surely takes without waiting */
 
 static size_t clip(struct iovec iov[2], size_t n)
 {
@@ -42,12 +44,27 @@ static ssize_t read_at(int fd, const struct iovec *iov, off_t *off)
     return r < 0 ? -errno : r;
 }
 
+/* The calls on the other descriptor are cancellation points, but not while this one has the ring. */
+static int hold(uint64_t w, bool tx, int *cancel)
+{
+    int rc = xtcp_hold_ring(xp_x(w), xp_sock(w), tx);
+    if (rc == 0)
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel);
+    return rc;
+}
+
+static void release(uint64_t w, bool tx, int cancel)
+{
+    xtcp_release_ring(xp_x(w), xp_sock(w), tx);
+    pthread_setcancelstate(cancel, NULL);
+}
+
 /* Reads at most `max` bytes of `in` into the free part of the send ring, and sends them. 0: end of file. -EAGAIN: no room. */
 static ssize_t fill(uint64_t w, int in, off_t *off, size_t max)
 {
     struct xtcp *x = xp_x(w);
     struct iovec iov[2] = {{0}};
-    int s = xp_sock(w), rc = xtcp_hold_ring(x, s, true);
+    int s = xp_sock(w), cancel, rc = hold(w, true, &cancel);
     if (rc < 0)
         return rc;
     ssize_t r = xtcp_reserve(x, s, iov);
@@ -58,7 +75,7 @@ static ssize_t fill(uint64_t w, int in, off_t *off, size_t max)
     } else if (r == 0) {
         r = -EAGAIN;
     }
-    xtcp_release_ring(x, s, true);
+    release(w, true, cancel);
     return rc < 0 ? rc : r;
 }
 
@@ -82,20 +99,51 @@ static ssize_t file_to_xtcp(int out, uint64_t w, int in, off_t *off, size_t coun
     return (ssize_t)done;
 }
 
+static bool is_pipe(int fd)
+{
+    return xp_real.fcntl(fd, F_GETPIPE_SZ) >= 0;
+}
+
+/* A descriptor to read from (to write to): 0 or -EBADF. */
+static int check_mode(int fd, int other)
+{
+    int fl = xp_real.fcntl(fd, F_GETFL);
+    return fl < 0 || (fl & O_ACCMODE) == other ? -EBADF : 0;
+}
+
+static int check_sendfile(int in, const off_t *off)
+{
+    int rc = check_mode(in, O_WRONLY);
+    if (rc < 0)
+        return rc;
+    if (off && *off < 0)
+        return -EINVAL;
+    if (lseek(in, 0, SEEK_CUR) >= 0)
+        return 0;
+    return off ? -ESPIPE : -EINVAL;
+}
+
+/* From a socket: to a pipe only. */
+static ssize_t sendfile_from(int out, int in, uint64_t w, const off_t *off, size_t count)
+{
+    if (off)
+        return xp_ret(-ESPIPE);
+    if (check_mode(out, O_RDONLY) < 0)
+        return xp_ret(-EBADF);
+    return is_pipe(out) ? splice(in, NULL, out, NULL, count, 0) : xp_ret(-EINVAL);
+}
+
 XP_EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t count)
 {
-    struct stat st;
     uint64_t w, wi;
     ssize_t r;
+    if (xp_is_xtcp(in, &wi))
+        return sendfile_from(out, in, wi, off, count);
     if (!xp_is_xtcp(out, &w))
         return xp_real.sendfile(out, in, off, count);
-    if (xp_is_xtcp(in, &wi))
-        return xp_ret(-EINVAL);
-    if (fstat(in, &st) < 0)
-        return -1;
-    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-        return xp_ret(-EINVAL);
-    r = file_to_xtcp(out, w, in, off, count);
+    r = check_sendfile(in, off);
+    if (r == 0)
+        r = file_to_xtcp(out, w, in, off, count);
     if (r == -EREMOTE) {
         xp_go_over(w);
         return xp_real.sendfile(out, in, off, count);
@@ -104,13 +152,26 @@ XP_EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t count)
         xp_sigpipe();
     return xp_ret(r);
 }
+XP_ALIAS(sendfile);
 
 XP_EXPORT ssize_t sendfile64(int out, int in, off64_t *off, size_t count) __attribute__((alias("sendfile")));
+
+/* Waits until a pipe has something to read, or room. SPLICE_F_NONBLOCK speaks of the pipe, O_NONBLOCK of either for itself. */
+static int wait_pipe(int fd, short events, unsigned flags)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+    int fl = xp_real.fcntl(fd, F_GETFL);
+    bool block = !(flags & SPLICE_F_NONBLOCK) && fl >= 0 && !(fl & O_NONBLOCK);
+    int r = xp_real.poll(&p, 1, block ? -1 : 0);
+    return r < 0 ? -errno : r == 0 ? -EAGAIN : 0;
+}
 
 static ssize_t pipe_to_xtcp(int in, int out, uint64_t w, size_t len, unsigned flags)
 {
     struct iovec iov[2] = {{0}};
-    ssize_t r = room(out, w, iov, len, !(flags & SPLICE_F_NONBLOCK));
+    ssize_t r = wait_pipe(in, POLLIN, flags);
+    if (r == 0)
+        r = room(out, w, iov, len, true);
     if (r > 0)
         r = fill(w, in, NULL, len);
     if (r == -EPIPE)
@@ -118,39 +179,72 @@ static ssize_t pipe_to_xtcp(int in, int out, uint64_t w, size_t len, unsigned fl
     return r;
 }
 
-/* Writes what is unread, at most `len` bytes, to a pipe. 0: nothing there. */
+/* Writes to a pipe, not waiting for room, as a ring is held. */
+static ssize_t write_some(int out, struct iovec iov[2])
+{
+    struct pollfd p = {.fd = out, .events = POLLOUT};
+    ssize_t r = xp_real.pwritev2(out, iov, 2, -1, RWF_NOWAIT);
+    if (r < 0 && errno == EOPNOTSUPP) { /* Linux before 6.4 */
+        clip(iov, PIECE);
+        r = xp_real.poll(&p, 1, 0) > 0 ? xp_real.writev(out, iov, 2) : (errno = EAGAIN, -1);
+    }
+    return r < 0 ? -errno : r;
+}
+
+/* Writes what is unread, at most `len` bytes, to a pipe. 0: nothing there. -EAGAIN: no room in the pipe. */
 static ssize_t drain(uint64_t w, int out, size_t len)
 {
     struct xtcp *x = xp_x(w);
     struct iovec iov[2] = {{0}};
-    int s = xp_sock(w), rc = xtcp_hold_ring(x, s, false);
+    int s = xp_sock(w), cancel, rc = hold(w, false, &cancel);
     if (rc < 0)
         return rc;
     ssize_t r = xtcp_peek(x, s, iov);
     if (r > 0) {
         clip(iov, len);
-        r = xp_real.writev(out, iov, 2);
-        if (r < 0)
-            r = -errno;
-        else
+        r = write_some(out, iov);
+        if (r > 0)
             xtcp_consume(x, s, (size_t)r);
     }
-    xtcp_release_ring(x, s, false);
+    release(w, false, cancel);
     return r;
 }
 
 static ssize_t xtcp_to_pipe(int in, uint64_t w, int out, size_t len, unsigned flags)
 {
-    ssize_t r;
-    while ((r = drain(w, out, len)) == 0) {
-        int rc;
-        if ((flags & SPLICE_F_NONBLOCK) || xtcp_get_nonblock(xp_x(w), xp_sock(w)))
-            return -EAGAIN;
-        rc = xp_wait_fd(in, POLLIN | POLLRDHUP, xp_timeo_ms(w, SO_RCVTIMEO));
-        if (rc < 0)
-            return rc;
+    struct pollfd p = {.fd = out};
+    if (xp_real.poll(&p, 1, 0) > 0 && p.revents & POLLERR) { /* nobody reads it: even an end of file is too much */
+        xp_sigpipe();
+        return -EPIPE;
     }
-    return r == -ESHUTDOWN ? 0 : r;
+    for (;;) {
+        ssize_t r = drain(w, out, len);
+        if (r == -EAGAIN)
+            r = wait_pipe(out, POLLOUT, flags);
+        else if (r != 0)
+            return r == -ESHUTDOWN ? 0 : r;
+        else if (xtcp_get_nonblock(xp_x(w), xp_sock(w)))
+            r = -EAGAIN;
+        else
+            r = xp_wait_fd(in, POLLIN | POLLRDHUP, xp_timeo_ms(w, SO_RCVTIMEO));
+        if (r < 0)
+            return r;
+    }
+}
+
+/* What the kernel checks before it moves anything. 1: go on. */
+static int check_splice(int in, const off64_t *inoff, int out, const off64_t *outoff, size_t len, unsigned flags)
+{
+    bool from_pipe = is_pipe(in), to_pipe = is_pipe(out);
+    if (len == 0)
+        return 0;
+    if (flags & ~(unsigned)(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
+        return -EINVAL;
+    if ((from_pipe && inoff) || (to_pipe && outoff))
+        return -ESPIPE;
+    if (check_mode(in, O_WRONLY) < 0 || check_mode(out, O_RDONLY) < 0)
+        return -EBADF;
+    return inoff || outoff || !(from_pipe || to_pipe) ? -EINVAL : 1;
 }
 
 XP_EXPORT ssize_t splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t len, unsigned flags)
@@ -159,13 +253,13 @@ XP_EXPORT ssize_t splice(int in, off64_t *inoff, int out, off64_t *outoff, size_
     bool from = xp_is_xtcp(in, &wi), to = xp_is_xtcp(out, &wo);
     if (!from && !to)
         return xp_real.splice(in, inoff, out, outoff, len, flags);
-    if ((from && inoff) || (to && outoff))
-        return xp_ret(-ESPIPE);
-    if (from && to)
-        return xp_ret(-EINVAL);
-    ssize_t r = from ? xtcp_to_pipe(in, wi, out, len, flags) : pipe_to_xtcp(in, out, wo, len, flags);
+    ssize_t r = check_splice(in, inoff, out, outoff, len, flags);
+    if (r <= 0)
+        return xp_ret(r);
+    r = from ? xtcp_to_pipe(in, wi, out, len, flags) : pipe_to_xtcp(in, out, wo, len, flags);
     if (r != -EREMOTE)
         return xp_ret(r);
     xp_go_over(from ? wi : wo);
     return xp_real.splice(in, inoff, out, outoff, len, flags);
 }
+XP_ALIAS(splice);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "libclient/preload/preload.h"
 
@@ -253,7 +254,10 @@ void xp_fork_child(void)
 
 void xp_sigpipe(void)
 {
-    pthread_kill(pthread_self(), SIGPIPE);
+    siginfo_t si = {.si_signo = SIGPIPE, .si_code = SI_USER}; /* as the kernel's own says it, not SI_TKILL */
+    si.si_pid = getpid();
+    si.si_uid = getuid();
+    xp_rawcall(SYS_rt_tgsigqueueinfo, si.si_pid, xp_rawcall(SYS_gettid, 0, 0, 0, 0, 0, 0), SIGPIPE, (long)&si, 0, 0);
 }
 
 __attribute__((constructor)) static void xp_begin(void)

@@ -309,6 +309,7 @@ XP_EXPORT int epoll_create1(int flags)
 {
     return created(xp_real.epoll_create1(flags));
 }
+XP_ALIAS(epoll_create1);
 
 /* The kernel answers for its descriptors; remembered is only that there are some. */
 static int ctl_kernel(int epfd, uint64_t ew, int op, int fd, struct epoll_event *ev)
@@ -385,6 +386,7 @@ XP_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
     pthread_mutex_unlock(&s->lock);
     return (int)xp_ret(rc);
 }
+XP_ALIAS(epoll_ctl);
 
 /* ---- epoll_wait ---- */
 
@@ -593,6 +595,7 @@ XP_EXPORT int epoll_pwait2(int epfd, struct epoll_event *evs, int max, const str
         return xp_real.epoll_pwait2(epfd, evs, max, timeout, mask);
     return (int)xp_ret(wait_any(epfd, evs, max, timeout, mask));
 }
+XP_ALIAS(epoll_pwait2);
 
 XP_EXPORT int epoll_pwait(int epfd, struct epoll_event *evs, int max, int timeout, const sigset_t *mask)
 {
@@ -601,6 +604,7 @@ XP_EXPORT int epoll_pwait(int epfd, struct epoll_event *evs, int max, int timeou
         return xp_real.epoll_pwait(epfd, evs, max, timeout, mask);
     return (int)xp_ret(wait_any(epfd, evs, max, timeout < 0 ? NULL : &ts, mask));
 }
+XP_ALIAS(epoll_pwait);
 
 XP_EXPORT int epoll_wait(int epfd, struct epoll_event *evs, int max, int timeout)
 {

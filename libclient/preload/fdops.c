@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <sys/ioctl.h>
 
+#include "libclient/preload/args.h"
 #include "libclient/preload/preload.h"
 
 static void release(int fd, uint64_t w)
@@ -98,6 +99,7 @@ XP_EXPORT int dup2(int fd, int nfd)
 {
     return dup_onto(fd, nfd, 0, false);
 }
+XP_ALIAS(dup2);
 
 XP_EXPORT int dup3(int fd, int nfd, int flags)
 {
@@ -141,6 +143,8 @@ static int put_int(void *arg, int v)
 {
     if (v < 0)
         return v;
+    if (xp_is_nowhere(arg, sizeof v))
+        return -EFAULT;
     *(int *)arg = v;
     return 0;
 }
@@ -151,6 +155,8 @@ static int ioctl_xtcp(int fd, uint64_t w, unsigned long req, void *arg)
     int s = xp_sock(w);
     switch (req) {
     case FIONBIO:
+        if (xp_is_nowhere(arg, sizeof(int)))
+            return (int)xp_ret(-EFAULT);
         if (xp_flags(w) & XP_F_PAIR)
             xp_real.ioctl(fd, req, arg);
         return (int)xp_ret(xtcp_set_nonblock(x, s, *(int *)arg != 0));

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "libclient/preload/args.h"
 #include "libclient/preload/preload.h"
 
 /* As the kernel's calls, these are cancellation points. */
@@ -32,13 +33,15 @@ static ssize_t real_sendv(int fd, const struct iovec *iov, int n, int flags)
     return xp_real.sendmsg(fd, &mh, flags);
 }
 
-static ssize_t recvv_ret(int fd, uint64_t w, const struct iovec *iov, int n, int flags)
+static ssize_t recvv_ret(int fd, uint64_t w, const struct iovec *iov, size_t n, int flags)
 {
-    ssize_t r = xp_recvv(w, iov, n, flags);
+    ssize_t r = flags & MSG_TRUNC ? 0 : xp_check_pieces(iov, n); /* with it nothing is written there */
+    if (r == 0)
+        r = xp_recvv(w, iov, (int)n, flags);
     if (r != -EREMOTE)
         return xp_ret(r);
     xp_go_over(w);
-    return real_recvv(fd, iov, n, flags);
+    return real_recvv(fd, iov, (int)n, flags);
 }
 
 static ssize_t recv_ret(int fd, uint64_t w, void *buf, size_t len, int flags)
@@ -47,12 +50,14 @@ static ssize_t recv_ret(int fd, uint64_t w, void *buf, size_t len, int flags)
     return recvv_ret(fd, w, &iov, 1, flags);
 }
 
-static ssize_t sendv_ret(int fd, uint64_t w, const struct iovec *iov, int n, int flags)
+static ssize_t sendv_ret(int fd, uint64_t w, const struct iovec *iov, size_t n, int flags)
 {
-    ssize_t r = xp_sendv(w, iov, n, flags);
+    ssize_t r = xp_check_pieces(iov, n);
+    if (r == 0)
+        r = xp_sendv(w, iov, (int)n, flags);
     if (r == -EREMOTE) {
         xp_go_over(w);
-        return real_sendv(fd, iov, n, flags);
+        return real_sendv(fd, iov, (int)n, flags);
     }
     if (r == -EPIPE && !(flags & MSG_NOSIGNAL))
         xp_sigpipe();
@@ -70,7 +75,7 @@ XP_EXPORT ssize_t read(int fd, void *buf, size_t len)
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
         return xp_real.read(fd, buf, len);
-    return recv_ret(fd, w, buf, len, 0);
+    return len == 0 ? 0 : recv_ret(fd, w, buf, len, 0);
 }
 XP_ALIAS(read);
 
@@ -83,12 +88,26 @@ XP_EXPORT ssize_t write(int fd, const void *buf, size_t len)
 }
 XP_ALIAS(write);
 
+static ssize_t readv_ret(int fd, uint64_t w, const struct iovec *iov, int n, int flags)
+{
+    int rc = xp_check_count(n);
+    if (rc < 0)
+        return xp_ret(rc);
+    return xp_is_empty(iov, n) ? 0 : recvv_ret(fd, w, iov, (size_t)n, flags);
+}
+
+static ssize_t writev_ret(int fd, uint64_t w, const struct iovec *iov, int n, int flags)
+{
+    int rc = xp_check_count(n);
+    return rc < 0 ? xp_ret(rc) : sendv_ret(fd, w, iov, (size_t)n, flags);
+}
+
 XP_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 {
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
         return xp_real.readv(fd, iov, n);
-    return recvv_ret(fd, w, iov, n, 0);
+    return readv_ret(fd, w, iov, n, 0);
 }
 XP_ALIAS(readv);
 
@@ -97,9 +116,36 @@ XP_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
         return xp_real.writev(fd, iov, n);
-    return sendv_ret(fd, w, iov, n, 0);
+    return writev_ret(fd, w, iov, n, 0);
 }
 XP_ALIAS(writev);
+
+XP_EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+    uint64_t w;
+    int rc;
+    if (!xp_is_xtcp(fd, &w) || off != -1)
+        return xp_real.preadv2(fd, iov, n, off, flags);
+    rc = xp_check_rwf(flags);
+    return rc < 0 ? xp_ret(rc) : readv_ret(fd, w, iov, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+}
+XP_ALIAS(preadv2);
+
+XP_EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+    uint64_t w;
+    int rc;
+    if (!xp_is_xtcp(fd, &w) || off != -1)
+        return xp_real.pwritev2(fd, iov, n, off, flags);
+    rc = xp_check_rwf(flags);
+    return rc < 0 ? xp_ret(rc) : writev_ret(fd, w, iov, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+}
+XP_ALIAS(pwritev2);
+
+XP_EXPORT ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags)
+    __attribute__((alias("preadv2")));
+XP_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags)
+    __attribute__((alias("pwritev2")));
 
 XP_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
@@ -117,6 +163,7 @@ XP_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
         return xp_real.send(fd, buf, len, flags);
     return send_ret(fd, w, buf, len, flags);
 }
+XP_ALIAS(send);
 
 /* A stream has no source address to tell: the length comes back as 0. */
 XP_EXPORT ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr, socklen_t *alen)
@@ -168,13 +215,19 @@ XP_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags, const s
     if (!xp_is_xtcp(fd, &w))
         return xp_kind(w) == XP_RELAY ? xp_real.send(fd, buf, len, flags)
                                       : xp_real.sendto(fd, buf, len, flags, addr, alen);
+    if (addr && alen > sizeof(struct sockaddr_storage))
+        return xp_ret(-EINVAL);
     return send_ret(fd, w, buf, len, flags);
 }
 XP_ALIAS(sendto);
 
 static ssize_t recvmsg_ret(int fd, uint64_t w, struct msghdr *msg, int flags)
 {
-    ssize_t r = recvv_ret(fd, w, msg->msg_iov, (int)msg->msg_iovlen, flags);
+    if (!msg)
+        return xp_ret(-EFAULT);
+    if (msg->msg_iovlen > IOV_MAX)
+        return xp_ret(-EMSGSIZE);
+    ssize_t r = recvv_ret(fd, w, msg->msg_iov, msg->msg_iovlen, flags);
     if (r >= 0) {
         msg->msg_namelen = 0;
         msg->msg_controllen = 0;
@@ -207,6 +260,12 @@ XP_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 }
 XP_ALIAS(recvmsg);
 
+static ssize_t sendmsg_ret(int fd, uint64_t w, const struct msghdr *msg, int flags)
+{
+    int rc = xp_check_message(msg);
+    return rc < 0 ? xp_ret(rc) : sendv_ret(fd, w, msg->msg_iov, msg->msg_iovlen, flags);
+}
+
 XP_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     uint64_t w;
@@ -215,9 +274,7 @@ XP_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
         return r;
     if (!xp_is_xtcp(fd, &w))
         return real_sendmsg(fd, msg, flags);
-    if (!msg)
-        return xp_ret(-EFAULT);
-    return sendv_ret(fd, w, msg->msg_iov, (int)msg->msg_iovlen, flags);
+    return sendmsg_ret(fd, w, msg, flags);
 }
 XP_ALIAS(sendmsg);
 
@@ -235,14 +292,17 @@ XP_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
     }
     return (int)i;
 }
+XP_ALIAS(sendmmsg);
 
 XP_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
 {
     uint64_t w;
     unsigned i;
-    int64_t end = xp_deadline(timeout);
     if (!xp_is_xtcp(fd, &w))
         return xp_real.recvmmsg(fd, v, n, flags, timeout);
+    if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000))
+        return (int)xp_ret(-EINVAL);
+    int64_t end = xp_deadline(timeout);
     for (i = 0; i < n; i++) {
         ssize_t r = recvmsg_ret(fd, w, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
         if (r < 0)
@@ -250,8 +310,10 @@ XP_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct 
         v[i].msg_len = (unsigned)r;
         if (flags & MSG_WAITFORONE)
             flags |= MSG_DONTWAIT;
-        if (timeout && xp_now_ns() >= end)
+        /* The time that is left is told, and looked at only here. */
+        if (timeout && xp_left(end, timeout) && timeout->tv_sec == 0 && timeout->tv_nsec == 0)
             return (int)i + 1;
     }
     return (int)i;
 }
+XP_ALIAS(recvmmsg);

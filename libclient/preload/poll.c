@@ -361,6 +361,7 @@ XP_EXPORT int select(int n, fd_set *in, fd_set *out, fd_set *ex, struct timeval 
         *timeout = (struct timeval){.tv_sec = ts.tv_sec, .tv_usec = ts.tv_nsec / 1000};
     return (int)xp_ret(rc);
 }
+XP_ALIAS(select);
 
 XP_EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *ex, const struct timespec *timeout, const sigset_t *mask)
 {
@@ -369,3 +370,4 @@ XP_EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *ex, const struct t
         return xp_real.pselect(n, in, out, ex, timeout, mask);
     return (int)xp_ret(select_xtcp(&s, timeout, mask));
 }
+XP_ALIAS(pselect);

@@ -33,7 +33,9 @@
 #define XP_CALL_LIST(X) \
     X(close) X(read) X(write) X(readv) X(writev) X(recv) X(recvfrom) X(sendto) X(recvmsg) X(sendmsg) X(accept4) \
     X(connect) X(bind) X(listen) X(shutdown) X(getsockopt) X(setsockopt) X(getsockname) X(getpeername) X(dup) \
-    X(dup3) X(fcntl) X(ioctl) X(poll) X(ppoll) X(close_range)
+    X(dup2) X(dup3) X(fcntl) X(ioctl) X(poll) X(ppoll) X(select) X(pselect) X(close_range) X(send) X(sendmmsg) \
+    X(recvmmsg) X(preadv2) X(pwritev2) X(accept) X(socket) X(sendfile) X(splice) X(epoll_create1) X(epoll_ctl) \
+    X(epoll_pwait) X(epoll_pwait2)
 /* clang-format on */
 #define X(name) extern __typeof__(name) xp_call_##name;
 XP_CALL_LIST(X)

@@ -23,11 +23,11 @@
 #define XP_REAL_LIST(X) \
     X(socket) X(bind) X(listen) X(accept) X(accept4) X(connect) X(shutdown) X(getsockname) X(getpeername) \
     X(getsockopt) X(setsockopt) X(read) X(write) X(readv) X(writev) X(recv) X(send) X(recvfrom) X(sendto) \
-    X(recvmsg) X(sendmsg) X(recvmmsg) X(sendmmsg) X(close) X(dup) X(dup2) X(dup3) X(fcntl) X(ioctl) X(poll) \
+    X(recvmsg) X(sendmsg) X(recvmmsg) X(sendmmsg) X(preadv2) X(pwritev2) X(close) X(dup) X(dup2) X(dup3) X(fcntl) X(ioctl) X(poll) \
     X(ppoll) X(select) X(pselect) X(epoll_create) X(epoll_create1) X(epoll_ctl) X(epoll_wait) X(epoll_pwait) \
     X(epoll_pwait2) X(sendfile) X(splice) X(close_range) X(fclose) X(freopen) X(fdopen) X(fileno) X(dlopen) \
     X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn) X(posix_spawnp) \
-    X(posix_spawn_file_actions_adddup2) X(system) X(popen)
+    X(vdprintf) X(posix_spawn_file_actions_adddup2) X(system) X(popen)
 /* clang-format on */
 
 struct xp_real_calls {

@@ -62,6 +62,7 @@ XP_EXPORT int socket(int domain, int type, int protocol)
     }
     return fd;
 }
+XP_ALIAS(socket);
 
 static void carry_options(int fd, uint64_t w, struct xtcp *x, int s)
 {
@@ -300,6 +301,7 @@ XP_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *alen)
         return xp_real.accept(fd, addr, alen);
     return (int)xp_ret(accept_xtcp(w, addr, alen, 0));
 }
+XP_ALIAS(accept);
 
 XP_EXPORT int shutdown(int fd, int how)
 {

@@ -2,6 +2,7 @@
  * stdio on xtcp sockets: libc reads and writes behind its streams with calls that cannot be interposed, so fdopen() gives
  * a stream of our own instead. */
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "libclient/preload/preload.h"
@@ -124,3 +125,56 @@ XP_EXPORT FILE *freopen(const char *path, const char *mode, FILE *f)
 }
 
 XP_EXPORT FILE *freopen64(const char *path, const char *mode, FILE *f) __attribute__((alias("freopen")));
+
+/* ---- dprintf: libc's writes by calls of its own ---- */
+
+XP_EXPORT int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap);
+XP_EXPORT int __dprintf_chk(int fd, int flag, const char *fmt, ...);
+
+XP_EXPORT int vdprintf(int fd, const char *fmt, va_list ap)
+{
+    uint64_t w;
+    char *text = NULL;
+    int n;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.vdprintf(fd, fmt, ap);
+    n = vasprintf(&text, fmt, ap);
+    if (n < 0)
+        return n; /* `text` is not defined */
+    for (int done = 0; n > 0 && done < n;) {
+        ssize_t r = xp_call_write(fd, text + done, (size_t)(n - done));
+        if (r < 0) {
+            n = -1;
+            break;
+        }
+        done += (int)r;
+    }
+    free(text);
+    return n;
+}
+
+XP_EXPORT int dprintf(int fd, const char *fmt, ...)
+{
+    va_list ap;
+    int n;
+    va_start(ap, fmt);
+    n = vdprintf(fd, fmt, ap);
+    va_end(ap);
+    return n;
+}
+
+/* What the fortified ones add is a check of %n. */
+XP_EXPORT int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap)
+{
+    return vdprintf(fd, fmt, ap);
+}
+
+XP_EXPORT int __dprintf_chk(int fd, int flag, const char *fmt, ...)
+{
+    va_list ap;
+    int n;
+    va_start(ap, fmt);
+    n = vdprintf(fd, fmt, ap);
+    va_end(ap);
+    return n;
+}

@@ -175,6 +175,9 @@ int main(int argc, char **argv)
     probe_close();
     probe_urgent();
     probe_block();
+    probe_calls();
+    probe_copy();
+
     say("done");
     return 0;
 }

@@ -46,6 +46,8 @@ void probe_misc(void);
 void probe_close(void);
 void probe_urgent(void);
 void probe_block(void);
+void probe_calls(void);
+void probe_copy(void);
 
 extern const char *peer_addr, *own_addr;
 extern int peer_port, own_port;
