@@ -248,7 +248,8 @@ static void consumed(struct xtcp *x, int s, struct xt_slot *sl, uint64_t tail)
     xtcp_mark(x, s);
 }
 
-/* What may be read now: from *from on, at most `len` bytes, not across the urgent mark. */
+/* What may be read now: from *from on, at most `len` bytes, not across the urgent mark. With nothing behind the urgent byte the
+ * reader still passes it, as in Linux. */
 static size_t readable(struct xt_slot *sl, uint64_t *from, size_t len)
 {
     uint64_t head = atomic_load_explicit(&sl->rx_head, memory_order_acquire); /* bytes up to here are written */
@@ -256,11 +257,9 @@ static size_t readable(struct xt_slot *sl, uint64_t *from, size_t len)
     uint64_t at = urgent_at(sl, tail), end = head;
     if (at < head && at > tail)
         end = at;
-    if (at == tail && !OOBINLINE(sl) && head > tail + 1)
-        tail++; /* out of band: the plain stream goes on behind it */
-    else if (at == tail && !OOBINLINE(sl))
-        return 0;
     *from = tail;
+    if (at == tail && at < head && !OOBINLINE(sl))
+        *from = ++tail; /* out of band: the plain stream goes on behind it */
     return end - tail < len ? (size_t)(end - tail) : len;
 }
 
@@ -295,9 +294,10 @@ static ssize_t try_recv(struct xtcp *x, int s, struct xt_slot *sl, struct recv_o
     if (rc < 0)
         return rc;
     size_t n = readable(sl, &from, op->len - op->done);
+    bool passes = !op->done && from != atomic_load_explicit(&sl->rx_tail, memory_order_relaxed);
     if (n && !(op->flags & MSG_TRUNC))
         copy_out(x, sl, from, n, &op->c);
-    if (n && !(op->flags & MSG_PEEK))
+    if ((n || passes) && !(op->flags & MSG_PEEK))
         consumed(x, s, sl, from + n);
     xtcp_unlock(&sl->rx_lock);
     return (ssize_t)n;

@@ -352,6 +352,10 @@ int xtcp_waiter_sleep(struct xtcp_waiter *w, uint64_t deadline)
         timeout = &ts;
     }
     int n = ppoll(p, 2, timeout, NULL);
+    if (n < 0 && errno == EINVAL) { /* RLIMIT_NOFILE is 1; the pipe tells of the daemon's end too, if later */
+        n = ppoll(p, 1, timeout, NULL);
+        p[1].revents = p[0].revents & POLLHUP;
+    }
     if (n < 0)
         rc = errno == EINTR ? -EINTR : -errno;
     else if (n == 0)

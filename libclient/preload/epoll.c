@@ -10,6 +10,7 @@
 #include "libclient/preload/preload.h"
 
 #define MAX_SETS 4096
+#define EVENTS_MAX (INT_MAX / (int)sizeof(struct epoll_event))
 #define LOOK_CALLS 16  /* the kernel's share is looked at at least once in so many calls ... */
 #define LOOK_NS 100000 /* ... or after this time, however busy the xtcp sockets are */
 
@@ -197,7 +198,9 @@ static int descriptor_of(const struct xp_set *s)
 
 /* ---- what the rest of the library tells ---- */
 
-void xp_sets_closed(int fd)
+static _Atomic unsigned orphans; /* ever made */
+
+void xp_sets_closed(int fd, bool copies)
 {
     pthread_mutex_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++) {
@@ -205,8 +208,24 @@ void xp_sets_closed(int fd)
         pthread_mutex_lock(&s->lock);
         if (s->nundecided)
             s->has_kernel = true; /* it may stay there as a kernel socket */
-        xp_set_del(s, fd);
+        if (!copies)
+            xp_set_del(s, fd);
+        else if (xp_set_orphan(s, fd) == 0)
+            orphans++;
         pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&sets_lock);
+}
+
+void xp_sets_gone(uint64_t w)
+{
+    if (!orphans)
+        return;
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++) {
+        pthread_mutex_lock(&sets[i]->lock);
+        xp_set_gone(sets[i], w);
+        pthread_mutex_unlock(&sets[i]->lock);
     }
     pthread_mutex_unlock(&sets_lock);
 }
@@ -358,6 +377,15 @@ static int ctl_undecided(struct xp_set *s, int epfd, int op, int fd, uint64_t w,
     return rc;
 }
 
+/* The rules of EPOLLEXCLUSIVE. */
+static bool is_allowed(int op, const struct epoll_event *ev)
+{
+    static const uint32_t exclusive = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+    if (op == EPOLL_CTL_DEL || !(ev->events & EPOLLEXCLUSIVE))
+        return true;
+    return op != EPOLL_CTL_MOD && (op != EPOLL_CTL_ADD || !(ev->events & ~exclusive));
+}
+
 static bool is_epoll(int epfd, int fd)
 {
     return xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL) == 0 || errno == ENOENT;
@@ -375,6 +403,8 @@ XP_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
         return xp_real.epoll_ctl(epfd, op, fd, ev);
     if (!ev && op != EPOLL_CTL_DEL)
         return (int)xp_ret(-EFAULT);
+    if (!is_allowed(op, ev))
+        return (int)xp_ret(-EINVAL);
     s = set_make(epfd);
     if (!s)
         return (int)xp_ret(-ENOMEM);
@@ -565,18 +595,27 @@ static int wait_watched(struct xp_set *s, int epfd, struct epoll_event *evs, int
     return wait_set(s, epfd, evs, max, timeout, mask);
 }
 
+/* For a program that gives no place for events. */
+static int wait_nowhere(struct xp_set *s, int epfd, const struct timespec *timeout, const sigset_t *mask)
+{
+    struct epoll_event ev;
+    int r = wait_watched(s, epfd, &ev, 1, timeout, mask);
+    return r > 0 ? -EFAULT : r;
+}
+
 /* A set without xtcp sockets is the kernel's alone; but one may come while a thread sleeps in it. */
 static int wait_any(int epfd, struct epoll_event *evs, int max, const struct timespec *timeout, const sigset_t *mask)
 {
-    int64_t end = xp_deadline(timeout);
+    int64_t end;
     struct timespec ts;
-    if (max <= 0)
+    if (max <= 0 || max > EVENTS_MAX || (timeout && !xp_is_time(timeout)))
         return -EINVAL;
+    end = xp_deadline(timeout);
     for (;;) {
         struct xp_set *s = set_of(xp_get(epfd));
         int r, n = 0;
         if (s && s->watched)
-            return wait_watched(s, epfd, evs, max, timeout, mask);
+            return evs ? wait_watched(s, epfd, evs, max, timeout, mask) : wait_nowhere(s, epfd, timeout, mask);
         r = kernel_events(epfd, evs, max, timeout, mask);
         s = set_of(xp_get(epfd));
         if (r < 0 || !s || !s->watched)

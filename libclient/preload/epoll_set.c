@@ -136,6 +136,8 @@ int xp_set_mod(struct xp_set *s, int fd, const struct epoll_event *ev)
     struct xp_item *it = xp_set_find(s, fd);
     if (!it)
         return -ENOENT;
+    if (it->events & EPOLLEXCLUSIVE)
+        return -EINVAL;
     it->events = ev->events;
     it->data = ev->data;
     it->disarmed = false;
@@ -158,6 +160,33 @@ int xp_set_del(struct xp_set *s, int fd)
     return 0;
 }
 
+int xp_set_orphan(struct xp_set *s, int fd)
+{
+    struct xp_item *it = xp_set_find(s, fd);
+    if (!it || !is_xtcp(it))
+        return -ENOENT;
+    s->by_fd[fd] = NULL;
+    it->fd = -1;
+    return 0;
+}
+
+static bool is_orphan_of(const struct xp_item *it, uint64_t word)
+{
+    return it->fd < 0 && xp_ctxno(it->word) == xp_ctxno(word);
+}
+
+void xp_set_gone(struct xp_set *s, uint64_t word)
+{
+    struct xp_item *next, *it = xp_value(word) < s->sock_cap ? s->by_sock[xp_value(word)] : NULL;
+    for (; it; it = next) {
+        next = it->same_sock;
+        if (is_orphan_of(it, word)) {
+            unlink_sock(s, it);
+            free(it);
+        }
+    }
+}
+
 int xp_set_move(struct xp_set *s, int fd, uint64_t word)
 {
     struct xp_item *it = xp_set_find(s, fd);
@@ -176,6 +205,9 @@ void xp_set_clear(struct xp_set *s)
     for (uint32_t fd = 0; fd < s->fd_cap; fd++)
         if (s->by_fd[fd])
             xp_set_del(s, (int)fd);
+    for (uint32_t sock = 0; sock < s->sock_cap; sock++)
+        while (s->by_sock[sock])
+            xp_set_gone(s, s->by_sock[sock]->word);
     free(s->by_fd);
     free(s->by_sock);
     s->by_fd = s->by_sock = NULL;
@@ -206,9 +238,9 @@ void xp_set_news(struct xp_set *s)
 
 void xp_set_all_ready(struct xp_set *s)
 {
-    for (uint32_t fd = 0; fd < s->fd_cap; fd++)
-        if (s->by_fd[fd] && is_xtcp(s->by_fd[fd]))
-            enqueue(s, s->by_fd[fd]);
+    for (uint32_t sock = 0; sock < s->sock_cap; sock++)
+        for (struct xp_item *it = s->by_sock[sock]; it; it = it->same_sock)
+            enqueue(s, it);
 }
 
 void xp_set_use_waiter(struct xp_set *s, struct xtcp_waiter *w, unsigned ctx)

@@ -17,7 +17,7 @@
 struct xp_item {
     struct xp_item *same_sock;    /* next item of the same socket */
     struct xp_item *next, **link; /* ready list; link is NULL when not on it */
-    int fd;
+    int fd;                       /* -1: closed, but a copy of it is not */
     uint64_t word; /* of the descriptor table: an xtcp socket, or undecided (then the kernel's set has it) */
     uint32_t events;
     bool disarmed; /* EPOLLONESHOT has fired */
@@ -52,9 +52,13 @@ void xp_set_clear(struct xp_set *s);
 struct xp_item *xp_set_find(const struct xp_set *s, int fd);
 /* 0, -EEXIST, -ENOMEM. The item starts on the ready list, so that what is true already is told. */
 int xp_set_add(struct xp_set *s, int fd, uint64_t word, const struct epoll_event *ev);
-/* 0 or -ENOENT. Arms again and tells what is true already. */
+/* 0, -ENOENT, or -EINVAL of an EPOLLEXCLUSIVE one. Arms again and tells what is true already. */
 int xp_set_mod(struct xp_set *s, int fd, const struct epoll_event *ev);
 int xp_set_del(struct xp_set *s, int fd);
+/* The descriptor of an xtcp socket is closed, but copies are left: the item stays, without a number. 0 or -ENOENT. */
+int xp_set_orphan(struct xp_set *s, int fd);
+/* The last copy is closed. */
+void xp_set_gone(struct xp_set *s, uint64_t word);
 /* An undecided item becomes the xtcp socket of `word`. 0, -ENOENT, -ENOMEM. */
 int xp_set_move(struct xp_set *s, int fd, uint64_t word);
 

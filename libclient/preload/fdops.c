@@ -11,11 +11,13 @@
 static void release(int fd, uint64_t w)
 {
     if (xp_flags(w) & XP_F_INSET)
-        xp_sets_closed(fd);
+        xp_sets_closed(fd, xp_kind(w) == XP_XTCP && xp_refs(xp_ctxno(w), xp_value(w)) > 1);
     if (xp_kind(w) == XP_EPOLL)
         xp_epoll_closed(w);
-    if ((xp_kind(w) == XP_XTCP || xp_relay_known(w)) && xp_unref(xp_ctxno(w), xp_value(w)))
+    if ((xp_kind(w) == XP_XTCP || xp_relay_known(w)) && xp_unref(xp_ctxno(w), xp_value(w))) {
+        xp_sets_gone(w);
         xtcp_close(xp_x(w), xp_sock(w));
+    }
 }
 
 void xp_release(int fd)

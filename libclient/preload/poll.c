@@ -7,13 +7,14 @@
 #include "libclient/preload/preload.h"
 
 #define ON_STACK 128 /* descriptors */
-#define TICK_MS 1    /* how often to look when there is no waiter to sleep on, or not one for all */
+#define EXTRA (2 * XP_CTXS)
+#define TICK_MS \
+    1 /* how often to look when there is no waiter to sleep on: too many threads, or too low a limit of descriptors */
 
-/* Each thread's own waiter, made when it first sleeps in poll(). */
+/* Each thread's own waiters, by context, made when it first sleeps in poll(). */
 static XP_TLS struct {
-    struct xtcp_waiter *w;
-    unsigned ctx;
-    bool busy; /* a signal handler interrupted a poll() and calls poll() itself: it must not share the waiter */
+    struct xtcp_waiter *w[XP_CTXS];
+    bool busy; /* a signal handler interrupted a poll() and calls poll() itself: it must not share the waiters */
 } mine;
 
 static pthread_key_t exit_key;
@@ -21,9 +22,11 @@ static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
 static void thread_exit(void *arg)
 {
-    if (mine.w && !xp_bystander)
-        xtcp_waiter_free(mine.w);
-    mine.w = NULL;
+    for (unsigned i = 0; i < XP_CTXS; i++) {
+        if (mine.w[i] && !xp_bystander)
+            xtcp_waiter_free(mine.w[i]);
+        mine.w[i] = NULL;
+    }
 }
 
 static void make_key(void)
@@ -33,26 +36,25 @@ static void make_key(void)
 
 static struct xtcp_waiter *thread_waiter(unsigned ctx)
 {
-    if (mine.w && mine.ctx == ctx)
-        return mine.w;
-    if (mine.w)
-        xtcp_waiter_free(mine.w);
-    mine.w = NULL;
-    if (xtcp_waiter_new(xp_ctxs[ctx], &mine.w) < 0)
+    if (mine.w[ctx])
+        return mine.w[ctx];
+    if (xtcp_waiter_new(xp_ctxs[ctx], &mine.w[ctx]) < 0)
         return NULL;
-    mine.ctx = ctx;
     pthread_once(&exit_once, make_key);
     pthread_setspecific(exit_key, &mine);
-    return mine.w;
+    return mine.w[ctx];
 }
 
 struct job {
     struct pollfd *fds;  /* the caller's */
-    struct pollfd *kfds; /* the same for the kernel: n entries with xtcp sockets blanked, then waiter and control */
+    struct pollfd *kfds; /* the same for the kernel: n entries with xtcp sockets blanked, then waiters and controls */
     nfds_t n, nkernel;
-    int ctx; /* of the living family of all these sockets; -1: none, or there are several */
-    struct xtcp_waiter *w;
-    bool moved; /* one of the sockets is relayed since: it is the kernel's to poll */
+    bool in[XP_CTXS];               /* the living contexts of these sockets */
+    struct xtcp_waiter *w[XP_CTXS]; /* and what to sleep on for them */
+    nfds_t extra;                   /* entries of kfds for that */
+    bool tick;                      /* a waiter is missing */
+    bool nested;                    /* a signal handler's: its waiters are its own */
+    bool moved;                     /* one of the sockets is relayed since: it is the kernel's to poll */
 };
 
 static int look_xtcp(struct job *j)
@@ -91,8 +93,6 @@ static int look_kernel(struct job *j, nfds_t extra, const struct timespec *timeo
 static nfds_t split(struct job *j)
 {
     nfds_t found = 0;
-    bool several = false;
-    j->ctx = -1;
     for (nfds_t i = 0; i < j->n; i++) {
         uint64_t w;
         j->kfds[i] = j->fds[i];
@@ -101,16 +101,12 @@ static nfds_t split(struct job *j)
         if (xp_is_xtcp(j->fds[i].fd, &w)) {
             j->kfds[i].fd = -1;
             found++;
-            if (xtcp_alive(xp_x(w))) {
-                several |= j->ctx >= 0 && j->ctx != (int)xp_ctxno(w);
-                j->ctx = (int)xp_ctxno(w);
-            }
+            if (xtcp_alive(xp_x(w)))
+                j->in[xp_ctxno(w)] = true;
         } else {
             j->nkernel++;
         }
     }
-    if (several)
-        j->ctx = -1;
     return found;
 }
 
@@ -118,13 +114,71 @@ static void subscribe(struct job *j, void (*fn)(struct xtcp_waiter *w, int s))
 {
     for (nfds_t i = 0; i < j->n; i++) {
         uint64_t w;
-        if (xp_is_xtcp(j->fds[i].fd, &w) && (int)xp_ctxno(w) == j->ctx)
-            fn(j->w, xp_sock(w));
+        if (xp_is_xtcp(j->fds[i].fd, &w) && j->w[xp_ctxno(w)])
+            fn(j->w[xp_ctxno(w)], xp_sock(w));
     }
+}
+
+static void watch(struct job *j)
+{
+    j->nested = mine.busy;
+    mine.busy = true;
+    for (unsigned i = 0; i < XP_CTXS; i++) {
+        if (!j->in[i])
+            continue;
+        if (!j->nested)
+            j->w[i] = thread_waiter(i);
+        else if (xtcp_waiter_new(xp_ctxs[i], &j->w[i]) < 0)
+            j->w[i] = NULL;
+        if (!j->w[i]) {
+            j->tick = true;
+            continue;
+        }
+        struct pollfd *k = &j->kfds[j->n + j->extra];
+        k[0] = (struct pollfd){.fd = xtcp_waiter_fd(j->w[i]), .events = POLLIN};
+        k[1] = (struct pollfd){.fd = xtcp_control_fd(xp_ctxs[i])};
+        j->extra += 2;
+    }
+    subscribe(j, xtcp_waiter_sub);
+}
+
+static void unwatch(struct job *j)
+{
+    subscribe(j, xtcp_waiter_unsub);
+    for (unsigned i = 0; i < XP_CTXS && j->nested; i++)
+        if (j->w[i])
+            xtcp_waiter_free(j->w[i]);
+    mine.busy = j->nested;
 }
 
 static void forget_news(void *arg, uint32_t s)
 {
+}
+
+static void forget_all_news(struct job *j)
+{
+    for (unsigned i = 0; i < XP_CTXS; i++)
+        if (j->w[i])
+            xtcp_waiter_take(j->w[i], forget_news, NULL);
+}
+
+/* True when there are news already. */
+static bool prepare(struct job *j)
+{
+    bool news = false;
+    for (unsigned i = 0; i < XP_CTXS; i++)
+        if (j->w[i] && xtcp_waiter_prepare(j->w[i]))
+            news = true;
+    return news;
+}
+
+/* Spinning is for one family; with more, news of the others would come late. */
+static bool spin(struct job *j)
+{
+    for (unsigned i = 0; i < XP_CTXS && j->extra == 2; i++)
+        if (j->w[i])
+            return xtcp_waiter_spin(j->w[i]);
+    return false;
 }
 
 static bool passed(int64_t end)
@@ -132,23 +186,37 @@ static bool passed(int64_t end)
     return end != INT64_MAX && xp_now_ns() >= end;
 }
 
-/* One sleep: ready kernel descriptors, 0, or -errno. */
-static int doze(struct job *j, int64_t end, const sigset_t *mask)
+static int sleep_in_kernel(struct job *j, int64_t end, const sigset_t *mask)
 {
     struct timespec ts, tick = {.tv_nsec = TICK_MS * 1000000L};
     const struct timespec *left = xp_left(end, &ts);
-    int r = 0;
-    if (!j->w) {
-        if (!left || left->tv_sec > 0 || left->tv_nsec > tick.tv_nsec)
-            left = &tick;
-        return look_kernel(j, 0, left, mask);
+    int r = -EINVAL;
+    if (!j->tick)
+        r = look_kernel(j, j->extra, left, mask);
+    if (r != -EINVAL)
+        return r;
+    /* Too many for RLIMIT_NOFILE, perhaps, and without ours they are not. */
+    for (nfds_t i = j->n; i < j->n + j->extra; i++)
+        j->kfds[i].revents = 0;
+    if (!left || left->tv_sec > 0 || left->tv_nsec > tick.tv_nsec)
+        left = &tick;
+    return look_kernel(j, 0, left, mask);
+}
+
+/* One sleep: ready kernel descriptors, 0, or -errno. */
+static int doze(struct job *j, int64_t end, const sigset_t *mask)
+{
+    int r = prepare(j) ? 0 : sleep_in_kernel(j, end, mask);
+    const struct pollfd *k = &j->kfds[j->n];
+    for (unsigned i = 0; i < XP_CTXS; i++) {
+        if (!j->w[i])
+            continue;
+        if (r >= 0 && k[1].revents)
+            xtcp_check(xp_ctxs[i]);
+        k += 2;
+        xtcp_waiter_done(j->w[i]);
     }
-    if (!xtcp_waiter_prepare(j->w))
-        r = look_kernel(j, 2, left, mask);
-    if (r >= 0 && j->kfds[j->n + 1].revents)
-        xtcp_check(xp_ctxs[j->ctx]);
-    xtcp_waiter_done(j->w);
-    xtcp_waiter_take(j->w, forget_news, NULL);
+    forget_all_news(j);
     return r;
 }
 
@@ -159,10 +227,10 @@ static int sleep_until_ready(struct job *j, int64_t end, const sigset_t *mask)
         int ready = look_xtcp(j), r = 0;
         if (j->moved)
             return -EREMOTE;
-        if (ready == 0 && j->w && !spun && !mask) {
+        if (ready == 0 && !spun && !mask) {
             spun = true;
-            if (xtcp_waiter_spin(j->w)) {
-                xtcp_waiter_take(j->w, forget_news, NULL);
+            if (spin(j)) {
+                forget_all_news(j);
                 continue;
             }
         }
@@ -200,19 +268,9 @@ static int poll_mixed(struct job *j, const struct timespec *timeout, const sigse
     }
     if (ready + r > 0 || (timeout && timeout->tv_sec == 0 && timeout->tv_nsec == 0))
         return ready + r;
-    if (j->ctx >= 0 && !mine.busy)
-        j->w = thread_waiter((unsigned)j->ctx);
-    if (j->w) {
-        mine.busy = true;
-        j->kfds[j->n] = (struct pollfd){.fd = xtcp_waiter_fd(j->w), .events = POLLIN};
-        j->kfds[j->n + 1] = (struct pollfd){.fd = xtcp_control_fd(xp_ctxs[j->ctx])};
-        subscribe(j, xtcp_waiter_sub);
-    }
+    watch(j);
     ready = sleep_until_ready(j, end, mask);
-    if (j->w) {
-        subscribe(j, xtcp_waiter_unsub);
-        mine.busy = false;
-    }
+    unwatch(j);
     errno = saved;
     return ready;
 }
@@ -220,7 +278,7 @@ static int poll_mixed(struct job *j, const struct timespec *timeout, const sigse
 static bool any_xtcp(const struct pollfd *fds, nfds_t n)
 {
     uint64_t w;
-    for (nfds_t i = 0; i < n; i++)
+    for (nfds_t i = 0; fds && i < n; i++)
         if (xp_is_xtcp(fds[i].fd, &w))
             return true;
     return false;
@@ -236,11 +294,13 @@ static void go_over_moved(struct job *j)
 
 int xp_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-    struct pollfd stack[ON_STACK + 2], *kfds = stack;
+    struct pollfd stack[ON_STACK + EXTRA], *kfds = stack;
     struct timespec ts;
     int rc;
+    if (timeout && !xp_is_time(timeout))
+        return -EINVAL;
     if (n > ON_STACK) {
-        kfds = malloc((n + 2) * sizeof *kfds);
+        kfds = malloc((n + EXTRA) * sizeof *kfds);
         if (!kfds)
             return -ENOMEM;
     }
@@ -354,10 +414,11 @@ XP_EXPORT int select(int n, fd_set *in, fd_set *out, fd_set *ex, struct timeval 
     if (!select_any_xtcp(&s))
         return xp_real.select(n, in, out, ex, timeout);
     if (timeout)
-        ts = (struct timespec){.tv_sec = timeout->tv_sec, .tv_nsec = timeout->tv_usec * 1000L};
+        ts = (struct timespec){.tv_sec = timeout->tv_sec + timeout->tv_usec / 1000000,
+                               .tv_nsec = timeout->tv_usec % 1000000 * 1000L};
     end = xp_deadline(timeout ? &ts : NULL);
     rc = select_xtcp(&s, timeout ? &ts : NULL, NULL);
-    if (timeout && xp_left(end, &ts))
+    if (timeout && rc != -EINVAL && xp_left(end, &ts))
         *timeout = (struct timeval){.tv_sec = ts.tv_sec, .tv_usec = ts.tv_nsec / 1000};
     return (int)xp_ret(rc);
 }

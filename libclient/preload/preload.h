@@ -155,7 +155,10 @@ int xp_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const 
 int xp_wait_fd(int fd, short events, int timeout_ms);
 
 /* ---- epoll.c: what the rest tells the sets ---- */
-void xp_sets_closed(int fd);            /* a member is closed, or has become a kernel socket for ever */
+/* A member is closed, or has become a kernel socket for ever. With copies of it left it stays in the sets, as in the kernel, until
+ * xp_sets_gone() tells that the last is closed. */
+void xp_sets_closed(int fd, bool copies);
+void xp_sets_gone(uint64_t w);
 void xp_sets_moved(int fd, uint64_t w); /* an undecided member is about to become the xtcp socket of word w */
 void xp_sets_relayed(int fd);           /* an xtcp member is the kernel's now */
 void xp_epoll_closed(uint64_t w);       /* one descriptor of a set is closed */
@@ -170,6 +173,10 @@ static inline int64_t xp_now_ns(void)
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+static inline bool xp_is_time(const struct timespec *ts)
+{
+    return ts->tv_sec >= 0 && ts->tv_nsec >= 0 && ts->tv_nsec < 1000000000;
 }
 /* The end of a time-out from now on, INT64_MAX for none; and the time left, as ppoll() wants it. */
 static inline int64_t xp_deadline(const struct timespec *timeout)

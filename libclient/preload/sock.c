@@ -147,7 +147,7 @@ static void leave(int fd, uint64_t w, const char *why)
 {
     xp_debug("fd %d: kernel (%s)", fd, why);
     if (xp_flags(w) & XP_F_INSET)
-        xp_sets_closed(fd);
+        xp_sets_closed(fd, false);
     xp_put(fd, 0);
 }
 

@@ -148,11 +148,20 @@ void settle(void)
     if (read(fd, &c, 1) != 1)
         die("settle");
     close(fd);
+    peer("close %d", n);
 }
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} kinds[] = {{"states", probe_states}, {"io", probe_io},         {"epoll", probe_epoll}, {"misc", probe_misc},
+             {"close", probe_close},   {"urgent", probe_urgent}, {"block", probe_block}, {"calls", probe_calls},
+             {"copy", probe_copy},     {"ready", probe_ready},   {"mux", probe_mux},     {"sets", probe_sets},
+             {"waits", probe_waits}};
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: apiprobe peer ADDR PORT | apiprobe run ADDR PORT OWN-ADDR OWN-PORT\n");
+    fprintf(stderr, "usage: apiprobe peer ADDR PORT | apiprobe run ADDR PORT OWN-ADDR OWN-PORT [KIND]\n");
     return 2;
 }
 
@@ -160,7 +169,7 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "peer") == 0)
         return probe_peer(argv[2], atoi(argv[3]));
-    if (argc != 6 || strcmp(argv[1], "run") != 0)
+    if (argc < 6 || strcmp(argv[1], "run") != 0)
         return usage();
     peer_addr = argv[2];
     peer_port = atoi(argv[3]);
@@ -168,16 +177,9 @@ int main(int argc, char **argv)
     own_port = atoi(argv[5]);
     signal(SIGPIPE, SIG_IGN);
     control = open_connection();
-    probe_states();
-    probe_io();
-    probe_epoll();
-    probe_misc();
-    probe_close();
-    probe_urgent();
-    probe_block();
-    probe_calls();
-    probe_copy();
-
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (argc == 6 || strcmp(argv[6], kinds[i].name) == 0)
+            kinds[i].run();
     say("done");
     return 0;
 }

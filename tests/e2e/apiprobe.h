@@ -3,7 +3,7 @@
  * kernel's TCP is the reference; the output under the preload must be the same.
  *
  *   apiprobe peer ADDR PORT             the other side: serves one prober, then exits
- *   apiprobe run ADDR PORT OWN OWNPORT  probes against that peer; OWN is the address the peer reaches us at
+ *   apiprobe run ADDR PORT OWN OWNPORT [KIND]  probes against that peer; OWN is the address the peer reaches us at
  *
  * The prober's first connection carries commands, a line each, answered by a line ("ok ..."):
  *   accept            take the next connection; answers its number
@@ -48,6 +48,10 @@ void probe_urgent(void);
 void probe_block(void);
 void probe_calls(void);
 void probe_copy(void);
+void probe_ready(void);
+void probe_mux(void);
+void probe_sets(void);
+void probe_waits(void);
 
 extern const char *peer_addr, *own_addr;
 extern int peer_port, own_port;
