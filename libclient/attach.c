@@ -407,6 +407,11 @@ XTCP_API int xtcp_control_fd(const struct xtcp *x)
     return x->ctl;
 }
 
+XTCP_API size_t xtcp_footprint(const struct xtcp *x)
+{
+    return x->size + x->own_size + 4096;
+}
+
 XTCP_API void xtcp_own_addr(const struct xtcp *x, struct sockaddr_in *out)
 {
     *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = x->global->addr_be};

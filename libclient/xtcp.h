@@ -47,6 +47,9 @@ int xtcp_control_fd(const struct xtcp *x);
 /* The daemon's own IPv4 address. */
 void xtcp_own_addr(const struct xtcp *x, struct sockaddr_in *out);
 
+/* Bytes of address space that the attachment takes. */
+size_t xtcp_footprint(const struct xtcp *x);
+
 /* A new stream socket, or -ENOBUFS, -EMFILE. */
 int xtcp_socket(struct xtcp *x);
 

@@ -117,7 +117,7 @@ uint64_t xp_join(int fd)
     return w;
 }
 
-static int attach_locked(void)
+static int attach_locked(bool quietly)
 {
     struct xtcp *x;
     int i = atomic_load(&current), rc;
@@ -129,7 +129,8 @@ static int attach_locked(void)
         xp_debug("attach: %s", xtcp_strerror_attach());
         if (fallback)
             return -EAGAIN;
-        complain();
+        if (!quietly)
+            complain();
         return -ENETDOWN;
     }
     xp_debug("attached");
@@ -142,9 +143,16 @@ int xp_attach(void)
     if (__builtin_expect(i >= 0 && xtcp_alive(xp_ctxs[i]), 1))
         return i;
     pthread_mutex_lock(&attach_lock);
-    i = attach_locked();
+    i = attach_locked(false);
     pthread_mutex_unlock(&attach_lock);
     return i;
+}
+
+void xp_attach_quietly(void)
+{
+    pthread_mutex_lock(&attach_lock);
+    attach_locked(true);
+    pthread_mutex_unlock(&attach_lock);
 }
 
 void xp_disown(int fd)

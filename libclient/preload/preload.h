@@ -64,6 +64,8 @@ extern struct xp_ports xp_kernel_ports;
 /* The context to make new sockets in, attaching when need be; -ENETDOWN after a line on stderr, -EAGAIN when the program shall
  * have the kernel's socket instead. */
 int xp_attach(void);
+/* The same without a word when there is no daemon. */
+void xp_attach_quietly(void);
 /* Joins the family of an inherited end: the word of its socket here, or 0. */
 uint64_t xp_join(int fd);
 /* Debug line on stderr when XTCP_LOG=debug. Keeps errno. */

@@ -35,6 +35,22 @@ expect "decision by port" "1 kernel" "$(XTCP_PORTS_KERNEL=22,80-81 decisions cur
 expect "environment put back" "LD_PRELOAD=$PRELOAD XTCP_SOCKET=$WORK/xtcpd.sock" \
     "$(on_xtcp env -i /usr/bin/env | sort | xargs)"
 expect "through a cleaned environment" "1 xtcp" "$(decisions env -i XTCP_LOG=debug curl -s "$url")"
+# A limit of address space is the program's own: what is mapped for xtcp does not count, before it is attached, after, and across exec.
+for when in before after; do
+    expect "address space, $when" "629145600 a page 614400 a page" "$(on_xtcp python3 -c "
+import mmap, resource, subprocess, sys, urllib.request
+if sys.argv[1] == 'after':
+    urllib.request.urlopen('$url').read()
+resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20))
+mmap.mmap(-1, 100 << 20)
+try:
+    mmap.mmap(-1, 600 << 20)
+    print('not limited')
+except OSError:
+    pass
+print(resource.getrlimit(resource.RLIMIT_AS)[0], urllib.request.urlopen('$url').read().decode().strip(), flush=True)
+subprocess.run(['sh', '-c', 'ulimit -v; exec curl -s $url'])" $when | xargs)"
+done
 expect "close of all descriptors" "a page" "$(on_xtcp python3 -c "
 import os, urllib.request
 urllib.request.urlopen('$url').read()
