@@ -39,7 +39,7 @@ struct xt_pslot {
     bool bound;            /* holds a reservation of `local` in the stack */
     bool reuse;            /* SO_REUSEADDR at bind */
     bool any_local;        /* bound to the unspecified address */
-    bool left;             /* the relay has been told that it alone holds the socket */
+    _Atomic bool left;     /* the relay has been told that it alone holds the socket; the control thread clears it */
     uint32_t conn;         /* index of the record, or XT_NO_CONN */
     uint32_t conn_gen;     /* and its life */
     uint32_t cond;         /* XT_COND_* as published */

@@ -94,6 +94,8 @@ bool xt_relay_client_holds(const struct xt_session *s, uint32_t proc, uint32_t s
 void xt_relay_share(const struct xt_relay *r, uint32_t proc, uint32_t slot)
 {
     atomic_fetch_or(&xt_app_hold(r->session, proc)[slot / 64], 1ULL << (slot % 64));
+    if (proc != r->proc)
+        atomic_store(&r->session->ps[slot].left, false); /* when it has left too, that is news again */
 }
 
 void xt_relay_hold(struct xt_relay *r, uint32_t slot)

@@ -110,9 +110,14 @@ void xt_app_slot_tell_relay(struct xt_session *s, uint32_t i)
 {
     uint32_t relay = atomic_load_explicit(&s->l->relay, memory_order_relaxed);
     struct xt_pslot *p = &s->ps[i];
-    if (!relay || p->left || xt_app_slot_held_by_other(s, i, relay & 0xff))
+    if (!relay || atomic_load(&p->left) || xt_app_slot_held_by_other(s, i, relay & 0xff))
         return;
-    p->left = true;
+    /* Whoever joins now holds it first and clears this then: it is either seen here, or clears what is set here. */
+    atomic_store(&p->left, true);
+    if (xt_app_slot_held_by_other(s, i, relay & 0xff)) {
+        atomic_store(&p->left, false);
+        return;
+    }
     xt_bitmap_set(xt_app_ready(s, (relay >> 8) - 1), i);
     xt_app_touch(s, (relay >> 8) - 1);
 }

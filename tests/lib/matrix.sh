@@ -20,7 +20,7 @@
 #   web_behind            the same nginx there
 #   note TEXT             shown behind the round's result
 
-LIMIT=60
+LIMIT=${LIMIT:-60}
 
 # On which end of the wire, k or x, that side's programs are. Clients on the kernel's TCP sit where the server does not.
 side_of_server() { if [ "$SERVER" = x ]; then echo x; else echo k; fi; }
