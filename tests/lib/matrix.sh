@@ -148,9 +148,9 @@ round_sweep() {
 # Nothing of the programs is left in the daemons (TIME-WAIT may be).
 daemons_at_rest() { ! { ctl_of x list --all; ctl_of y list --all; } | grep -v TIME_WAIT | grep -q ':[0-9]'; }
 
-# Requests of 64 KiB without end, from eight threads; and the proof that not one of them failed.
+# Requests of so many bytes (64 KiB unless told otherwise) without end, from eight threads; and the proof that not one failed.
 load_start() {
-    head -c 65536 "$FILE" >"$WORK/www/small"
+    head -c "${1:-65536}" "$FILE" >"$WORK/www/small"
     chmod a+r "$WORK/www/small"
     client_bg load /usr/bin/python3 "$MATRIX/load.py" "http://$HOST:$PORT/small" 8 "$(hash_of <"$WORK/www/small")" \
         "$DIR/enough"
