@@ -5,15 +5,20 @@
 # use); each proves by hash, count or exit status that all arrived.
 #   matrix.sh BUILD PROGRAM             all five rounds: kk xk kx xx xy
 #   ROUNDS="xk kx" matrix.sh ...        only these: client's side, server's side
+#   REPEAT=N matrix.sh ...              all of it N times on the same daemons, whose sockets, sessions and descriptors must each time
+#                                       return to what they were after the first repetitions, and whose memory must not grow
+# A round that takes more than 120 s (or what the job says: limit=N) has failed, and shows who waits for what.
 # 0: all good; 77: a program is not installed; 1: something failed.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/stage.sh"
 . "$here/../lib/matrix.sh"
+. "$here/../lib/census.sh"
 MATRIX=$here/matrix
 build=$1 program=$2
 declare -A names=([k]=kernel [x]=xtcp [y]="another xtcp")
 
+limit=120
 . "$here/matrix/$program.sh"
 for c in $commands; do
     [ -e "$c" ] || PATH=$PATH:/usr/sbin:/sbin type -P "$c" >/dev/null || {
@@ -28,23 +33,48 @@ xtcpd_start || exit
 make_file 8
 chmod -R a+rX "$WORK/www"
 FILE=$WORK/www/file WANT=${WANT%% *}
-failed=0 PORT=20000
+failed=0 longest=0 PORT=20000
 
-round() { # one round of the program $1; what it said is shown if it failed
-    local began=${EPOCHREALTIME/./} rc stack
-    local -A hosts=([k]=$ADDR_K [x]=$ADDR_X [y]=$ADDR_Y)
-    DIR=$WORK/$1-$CLIENT$SERVER
-    mkdir -m 755 "$DIR"
-    PORT=$((PORT + 10))
-    HOST=${hosts[$SERVER]}
-    [ "$SERVER" != y ] || other_start || return
-    stack=$(stacks)
+# What everybody in both namespaces is doing.
+who_waits() {
+    echo "not over after $limit s:"
+    ctl_of x list --all
+    ctl_of y list --all
+    ps -o pid,ppid,stat,wchan:20,etime,args -p "$({ ip netns pids "$NS_X"; ip netns pids "$NS_K"; } | paste -sd,)" | cut -c 1-160
+}
+
+# The job in a process of its own, which has so much time and no more.
+bounded_job() {
+    local rc=0 pids=("${XT_PIDS[@]}") job
     (
         trap round_sweep EXIT
         trap - INT TERM
         set -e
         job
-    ) >"$DIR/out" 2>&1
+    ) >"$DIR/out" 2>&1 &
+    job=$!
+    XT_PIDS+=("$job")
+    xt_wait_for "$limit" xt_gone "$job" || {
+        who_waits >>"$DIR/out" 2>&1
+        rc=1
+        kill -KILL "$job"
+    }
+    wait "$job" || rc=1
+    XT_PIDS=("${pids[@]}")
+    [ $rc -eq 0 ] || round_sweep
+    return $rc
+}
+
+round() { # one round of the program $1; what it said is shown if it failed
+    local began=${EPOCHREALTIME/./} rc stack took
+    local -A hosts=([k]=$ADDR_K [x]=$ADDR_X [y]=$ADDR_Y)
+    DIR=$WORK/$1-$CLIENT$SERVER
+    mkdir -m 755 "$DIR"
+    PORT=$((PORT < 32000 ? PORT + 10 : 20000))
+    HOST=${hosts[$SERVER]}
+    [ "$SERVER" != y ] || other_start || return
+    stack=$(stacks)
+    bounded_job
     rc=$?
     if [ "$(stacks)" != "$stack" ]; then
         echo "xtcpd's stack process died" >>"$DIR/out"
@@ -53,8 +83,10 @@ round() { # one round of the program $1; what it said is shown if it failed
         { echo "sockets are left:"; ctl_of x list; ctl_of y list; } >>"$DIR/out" 2>&1
         rc=1
     fi
+    took=$((${EPOCHREALTIME/./} - began))
+    [ $took -le $longest ] || longest=$took
     printf '%-5s %-10s %s -> %s, %d.%d s%s\n' "$([ $rc -eq 0 ] && echo ok || echo FAIL)" "$1" "${names[$CLIENT]}" \
-        "${names[$SERVER]}" $(((${EPOCHREALTIME/./} - began) / 1000000)) $(((${EPOCHREALTIME/./} - began) / 100000 % 10)) \
+        "${names[$SERVER]}" $((took / 1000000)) $((took / 100000 % 10)) \
         "$([ -s "$DIR/note" ] && printf ', %s' "$(cat "$DIR/note")")"
     [ $rc -eq 0 ] || sed 's/^/    /' "$DIR/out" | tail -n 40
     [ -n "${KEEP:-}" ] && cp -r "$DIR" "$KEEP/"
@@ -62,9 +94,43 @@ round() { # one round of the program $1; what it said is shown if it failed
     return $rc
 }
 
-for r in ${ROUNDS:-${rounds:-kk xk kx xx xy}}; do
-    CLIENT=${r:0:1} SERVER=${r:1:1}
-    round "$program" # not in a condition: that would turn off "set -e" in the job
-    [ $? -eq 0 ] || failed=1
+repetition() { # all rounds; not to be called in a condition: that would turn off "set -e" in the job
+    local r
+    for r in ${ROUNDS:-${rounds:-kk xk kx xx xy}}; do
+        CLIENT=${r:0:1} SERVER=${r:1:1}
+        round "$program"
+        [ $? -eq 0 ] || failed=1
+    done
+}
+
+# What both daemons have.
+both() {
+    "$1" "$XTCPD_PID" "$WORK/xtcpd.sock"
+    [ -z "${OTHER_PID:-}" ] || "$1" "$OTHER_PID" "$WORK/other.sock"
+}
+both_are() { [ "$(both census)" = "$1" ]; }
+
+# After repetition $1 of $2: caches are warm after a few, and from then on nothing may stay.
+compare() {
+    if [ "$1" -le 3 ]; then
+        xt_wait_for 10 daemons_at_rest
+        before=$(both census)
+    elif ! xt_wait_for 10 both_are "$before"; then
+        printf 'repetition %d: not as before:\n%s\nbefore:\n%s\n' "$1" "$(both census)" "$before"
+        return 1
+    fi
+    both memory_of | paste -sd+ | bc >>"$WORK/memory"
+    [ "$1" -lt "$2" ] || memory_steady "$WORK/memory"
+}
+
+if [ "${REPEAT:-1}" -eq 1 ]; then
+    repetition
+    exit $failed
+fi
+for ((n = 1; n <= REPEAT; n++)); do
+    repetition
+    compare $n "$REPEAT" || failed=1
 done
+echo "$REPEAT repetitions, the longest round $((longest / 1000)) ms; at the end"
+both census
 exit $failed
