@@ -119,8 +119,10 @@ compare() {
         printf 'repetition %d: not as before:\n%s\nbefore:\n%s\n' "$1" "$(both census)" "$before"
         return 1
     fi
-    both memory_of | paste -sd+ | bc >>"$WORK/memory"
-    [ "$1" -lt "$2" ] || memory_steady "$WORK/memory"
+    memory_of "$XTCPD_PID" >>"$WORK/memory"
+    [ -z "${OTHER_PID:-}" ] || memory_of "$OTHER_PID" >>"$WORK/memory.other"
+    [ "$1" -eq "$2" ] || return 0
+    memory_steady "$WORK/memory" && { [ ! -e "$WORK/memory.other" ] || memory_steady "$WORK/memory.other"; }
 }
 
 if [ "${REPEAT:-1}" -eq 1 ]; then

@@ -6,9 +6,9 @@
 #                              line that is the same when all programs have ended as it was before they began. TIME_WAIT is over
 #                              at once for it.
 #   census_is LINE KEEPER SOCKET
-#   memory_of KEEPER           resident KiB of keeper and stack process
-#   memory_steady FILE [KIB]   FILE has such a figure a line: false when they grow, that is when even the least of the last third is
-#                              more than the most of the first third and so much (1024)
+#   memory_of KEEPER           resident KiB of the stack process: anonymous, shared (rings, connection records)
+#   memory_steady FILE         FILE has such figures a line: false when they grow, that is when even the least of the last third is more
+#                              than the most of the first third and 256 KiB, for shared memory 4 MiB: that once used may stay
 # Needs $XTCPCTL.
 
 stack_of() { pgrep -P "$1" | head -n 1; }
@@ -26,18 +26,22 @@ print(*(f"{k}={s[k]}" for k in ("connections", "sessions", "control_connections"
 }
 census_is() { [ "$(census "${@:2}")" = "$1" ]; }
 
-memory_of() { cat "/proc/$1/status" "/proc/$(stack_of "$1")/status" | awk '/^VmRSS/ { kib += $2 } END { print kib }'; }
+memory_of() { awk '/^RssAnon/ { anon = $2 } /^RssShmem/ { print anon, $2 }' "/proc/$(stack_of "$1")/status"; }
 
 memory_steady() {
-    awk -v slack="${2:-1024}" '
-        { v[NR] = $1 }
-        END {
-            third = int(NR / 3)
-            if (third < 1) exit 0
+    awk '
+        function look(name, v, slack,    i, most, least) {
             for (i = 1; i <= third; i++) if (v[i] > most) most = v[i]
             least = v[NR]
             for (i = NR - third + 1; i <= NR; i++) if (v[i] < least) least = v[i]
-            printf "memory: at most %d KiB in the first third, at least %d KiB in the last\n", most, least
-            exit least > most + slack
+            printf "%s: at most %d KiB in the first third, at least %d KiB in the last\n", name, most, least
+            if (least > most + slack) grows = 1
+        }
+        { anon[NR] = $1; shared[NR] = $2 }
+        END {
+            third = NR < 3 ? 1 : int(NR / 3)
+            look("anonymous memory", anon, 256)
+            look("shared memory", shared, 4096)
+            exit grows
         }' "$1"
 }
