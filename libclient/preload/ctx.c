@@ -50,11 +50,11 @@ static void configure(void)
     if (configured)
         return;
     configured = true;
-    s = getenv("XTCP_LOG");
+    s = xp_setting("XTCP_LOG");
     debug = s && strcmp(s, "debug") == 0;
-    s = getenv("XTCP_FALLBACK");
+    s = xp_setting("XTCP_FALLBACK");
     fallback = s && strcmp(s, "kernel") == 0;
-    s = getenv("XTCP_PORTS_KERNEL");
+    s = xp_setting("XTCP_PORTS_KERNEL");
     if (s && !xp_ports_parse(&xp_kernel_ports, s)) {
         static const char msg[] = "xtcp: XTCP_PORTS_KERNEL is not a list of ports such as 22,8000-8100\n";
         if (xp_real.write(STDERR_FILENO, msg, sizeof msg - 1) < 0)
@@ -97,12 +97,12 @@ static uint64_t join_locked(int fd)
     configure();
     for (; i < used && s == -EXDEV; i++)
         if (xtcp_alive(x = xp_ctxs[i]))
-            s = xtcp_join(&x, NULL, fd);
+            s = xtcp_join(&x, xp_setting("XTCP_SOCKET"), fd);
     if (s >= 0)
         return xp_word(XP_XTCP, i - 1, 0, (uint32_t)s);
     x = NULL;
     if (s == -EXDEV)
-        s = used < XP_CTXS ? xtcp_join(&x, NULL, fd) : -ENOSPC;
+        s = used < XP_CTXS ? xtcp_join(&x, xp_setting("XTCP_SOCKET"), fd) : -ENOSPC;
     if (s >= 0)
         return xp_word(XP_XTCP, (unsigned)add_context(x), 0, (uint32_t)s);
     xp_debug("fd %d: not joined: %s", fd, strerror(-s));
@@ -124,7 +124,7 @@ static int attach_locked(bool quietly)
     if (i >= 0 && xtcp_alive(xp_ctxs[i]))
         return i;
     configure();
-    rc = used < XP_CTXS ? xtcp_attach(&x, NULL) : -ENOSPC;
+    rc = used < XP_CTXS ? xtcp_attach(&x, xp_setting("XTCP_SOCKET")) : -ENOSPC;
     if (rc < 0) {
         xp_debug("attach: %s", xtcp_strerror_attach());
         if (fallback)

@@ -33,6 +33,16 @@ __attribute__((constructor)) static void remember_environment(void)
             kept[n++] = strdup(*e);
 }
 
+const char *xp_setting(const char *name)
+{
+    size_t len = strlen(name);
+    const char *now = getenv(name);
+    for (unsigned i = 0; !now && i < MAX_KEPT && kept[i]; i++)
+        if (strncmp(kept[i], name, len) == 0 && kept[i][len] == '=')
+            now = kept[i] + len + 1;
+    return now && *now ? now : NULL;
+}
+
 /* "XTCP_FDS=<n>": descriptors below n that the next program shall look at. */
 static char inherited[32];
 

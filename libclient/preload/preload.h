@@ -82,6 +82,12 @@ void xp_fork_parent(void);
 void xp_fork_child(void);
 void xp_sigpipe(void);
 
+/* ---- exec.c ---- */
+
+/* One of our variables: as the environment has it now, or, in a program that has cleaned that, had it at the start. NULL: empty
+ * or not there. */
+const char *xp_setting(const char *name);
+
 /* ---- inherit.c: sockets over exec ---- */
 
 /* Claims an inherited end (XP_F_CLAIM). */

@@ -34,6 +34,11 @@ expect "decision for loopback" "1 kernel" "$(decisions curl -s http://127.0.0.1:
 expect "decision by port" "1 kernel" "$(XTCP_PORTS_KERNEL=22,80-81 decisions curl -s "$url")"
 expect "environment put back" "LD_PRELOAD=$PRELOAD XTCP_SOCKET=$WORK/xtcpd.sock" \
     "$(on_xtcp env -i /usr/bin/env | sort | xargs)"
+expect "after cleaning its own environment" "a page" "$(on_xtcp python3 -c "
+import os, urllib.request
+os.environ.clear()
+os.unsetenv('XTCP_SOCKET')
+print(urllib.request.urlopen('$url').read().decode(), end='')" 2>&1)"
 expect "through a cleaned environment" "1 xtcp" "$(decisions env -i XTCP_LOG=debug curl -s "$url")"
 # A limit of address space is the program's own: what is mapped for xtcp does not count, before it is attached, after, and across exec.
 for when in before after; do
