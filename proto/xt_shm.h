@@ -31,10 +31,10 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 5u
+#define XT_ABI_VERSION 6u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
-#define XT_MAX_PROCS 64u            /* of one family, at a time */
-#define XT_MAX_WAITERS 1024u        /* of one family, at a time */
+#define XT_MAX_PROCS 1024u          /* of one family, at a time */
+#define XT_MAX_WAITERS 4096u        /* of one family, at a time */
 #define XT_MAX_SLOTS 65536u         /* default; at most XT_BITMAP_MAX */
 #define XT_NO_SLOT UINT32_MAX
 #define XT_LOCK_RELAY 0x7fffffffu /* in slot.rx_lock and tx_lock, for ever: the daemon moves the socket's bytes now */

@@ -69,7 +69,8 @@ enum {
 };
 int xt_session_ledger(const struct xt_session *s);
 /* Procs in use, a bit for each; and what pid a proc says it has. */
-uint64_t xt_session_procs(const struct xt_session *s);
+/* The first place of a process from `proc` on that is taken, or XT_MAX_PROCS. */
+uint32_t xt_session_next_proc(const struct xt_session *s, uint32_t proc);
 pid_t xt_session_proc_pid(const struct xt_session *s, uint32_t proc);
 /* Waiter `w` and its descriptors (borrowed). False: there is none. */
 bool xt_session_waiter(const struct xt_session *s, uint32_t w, uint32_t *proc, int *rfd, int *wfd);

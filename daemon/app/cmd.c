@@ -588,7 +588,7 @@ void xt_app_cmd(struct xt_session *s, uint32_t w)
     struct xt_pwaiter *pw = &s->pw[w];
     struct xt_waiter *box = &s->waiters[w];
     if (s->lied || atomic_load_explicit(&pw->state, memory_order_acquire) != XT_WAITER_LIVE ||
-        !(atomic_load(&s->l->procs_live) & 1ULL << pw->proc))
+        !xt_ledger_is_live(s->l, pw->proc))
         return;
     uint32_t seq = atomic_load_explicit(&box->cmd_seq, memory_order_acquire); /* pairs with the client's release */
     if (seq == pw->cmd_seen)

@@ -179,14 +179,18 @@ static void store_slot(struct xt_session *s, uint32_t i)
     atomic_store_explicit(&sh->cond, p->cond, memory_order_release);
 }
 
-/* Marks the slot in the ready bitmap of every waiter whose number falls on a subscribed bit. */
+/* Marks the slot in the ready bitmap of every waiter whose number falls on a subscribed bit. Where several do, only one of a
+ * process that holds the socket can mean it: a family of hundreds is not woken for each segment. A thread whose socket
+ * another has closed is told to the end. */
 static void tell(struct xt_session *s, uint32_t i)
 {
     uint64_t subs = atomic_load(&s->slots[i].subs);
     uint32_t high = atomic_load_explicit(&s->l->waiters_high, memory_order_relaxed);
+    bool all = high <= 64 || s->ps[i].orphan;
     for (; subs; subs &= subs - 1)
         for (uint32_t w = (uint32_t)__builtin_ctzll(subs); w < high; w += 64)
-            if (atomic_load_explicit(&s->pw[w].state, memory_order_acquire) == XT_WAITER_LIVE) {
+            if (atomic_load_explicit(&s->pw[w].state, memory_order_acquire) == XT_WAITER_LIVE &&
+                (all || xt_app_holds(s, s->pw[w].proc, i))) {
                 XT_CRASH_POINT();
                 xt_bitmap_set(xt_app_ready(s, w), i);
                 XT_CRASH_POINT();

@@ -30,21 +30,22 @@ enum xt_slot_kind {
 /* The daemon's own side of a slot: private copies of every counter a client can write, and what a client must not. It stands in the
  * session's ledger and outlives the stack process. */
 struct xt_pslot {
-    uint8_t kind;          /* enum xt_slot_kind */
-    bool queued;           /* in a listener's accept queue: alive without a holder */
-    bool changed;          /* on the list of slots to publish */
-    bool news;             /* subscribers are to be told at the next flush */
-    bool pending;          /* a child that is not ESTABLISHED yet */
-    bool orphan;           /* released by all; the connection still drains */
-    bool bound;            /* holds a reservation of `local` in the stack */
-    bool reuse;            /* SO_REUSEADDR at bind */
-    bool any_local;        /* bound to the unspecified address */
-    _Atomic bool left;     /* the relay has been told that it alone holds the socket; the control thread clears it */
-    uint32_t conn;         /* index of the record, or XT_NO_CONN */
-    uint32_t conn_gen;     /* and its life */
-    uint32_t cond;         /* XT_COND_* as published */
-    int32_t pending_error; /* so_error to publish */
-    int32_t pending_soft;  /* soft_error to publish */
+    uint8_t kind;            /* enum xt_slot_kind */
+    bool queued;             /* in a listener's accept queue: alive without a holder */
+    bool changed;            /* on the list of slots to publish */
+    bool news;               /* subscribers are to be told at the next flush */
+    bool pending;            /* a child that is not ESTABLISHED yet */
+    bool orphan;             /* released by all; the connection still drains */
+    bool bound;              /* holds a reservation of `local` in the stack */
+    bool reuse;              /* SO_REUSEADDR at bind */
+    bool any_local;          /* bound to the unspecified address */
+    _Atomic bool left;       /* the relay has been told that it alone holds the socket; the control thread clears it */
+    _Atomic uint16_t holder; /* a process that was seen to hold it: where the next look begins */
+    uint32_t conn;           /* index of the record, or XT_NO_CONN */
+    uint32_t conn_gen;       /* and its life */
+    uint32_t cond;           /* XT_COND_* as published */
+    int32_t pending_error;   /* so_error to publish */
+    int32_t pending_soft;    /* soft_error to publish */
     uint32_t gen;
     uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
     struct xt_extent rx, tx;
@@ -103,12 +104,12 @@ struct xt_session {
 
     bool sweeping;
     uint32_t sweep_at;
-    uint64_t reap_mask; /* procs that are being taken apart */
-    uint32_t trim_at;   /* slot that the next look for idle rings begins with */
-    uint32_t nretired;  /* of xt_app.retired */
-    bool ended;         /* no proc is left, or the client lied */
-    bool revive;        /* left by another stack process, not yet taken up by this one's data plane */
-    int lied;           /* errno why it was dropped, 0: it was not */
+    uint64_t reap[XT_PROC_WORDS]; /* procs that are being taken apart */
+    uint32_t trim_at;             /* slot that the next look for idle rings begins with */
+    uint32_t nretired;            /* of xt_app.retired */
+    bool ended;                   /* no proc is left, or the client lied */
+    bool revive;                  /* left by another stack process, not yet taken up by this one's data plane */
+    int lied;                     /* errno why it was dropped, 0: it was not */
 };
 
 /* A single-producer, single-consumer queue of messages. */
@@ -173,6 +174,11 @@ struct xt_app {
 static inline xt_bitword *xt_app_hold(const struct xt_session *s, uint32_t proc)
 {
     return (xt_bitword *)(void *)(s->base + s->hold_off + proc * s->hold_stride);
+}
+
+static inline bool xt_app_holds(const struct xt_session *s, uint32_t proc, uint32_t i)
+{
+    return atomic_load(&xt_app_hold(s, proc)[i / 64]) >> (i % 64) & 1;
 }
 
 static inline xt_bitword *xt_app_ready(const struct xt_session *s, uint32_t waiter)
@@ -319,6 +325,7 @@ void xt_app_liar(struct xt_session *s, const char *what, uint32_t slot);
 void xt_app_unlock(_Atomic uint32_t *lock);
 /* A bounded part of what a death leaves to be done. True when there was any. */
 bool xt_app_sweep(struct xt_session *s);
+bool xt_app_any_live(const struct xt_session *s);
 /* Ended sessions that nothing uses any more go back to [ctl]. */
 void xt_app_sessions_finish(struct xt_app *a);
 void xt_app_return(struct xt_app *a, const struct xt_msg *m);

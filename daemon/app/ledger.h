@@ -9,13 +9,16 @@
 #define XT_APP_LEDGER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "proto/xt_shm.h"
 
 #define XT_LEDGER_MAGIC 0x474c5458u /* "XTLG" */
-#define XT_LEDGER_VERSION 2u
+#define XT_LEDGER_VERSION 3u
+
+#define XT_PROC_WORDS (XT_MAX_PROCS / 64)
 
 struct xt_pslot;
 
@@ -40,14 +43,34 @@ struct xt_ledger {
     int32_t pid;
     uint32_t uid;
     char comm[24];
-    _Atomic uint64_t procs_used; /* index taken: set by [ctl], cleared by [data] when nothing of the proc is left */
-    _Atomic uint64_t procs_live; /* its hold bits count: likewise, cleared at its death */
+    /* Bitmaps. Index taken: set by [ctl], cleared by [data] when nothing of the proc is left. */
+    _Atomic uint64_t procs_used[XT_PROC_WORDS];
+    _Atomic uint64_t procs_live[XT_PROC_WORDS]; /* its hold bits count: likewise, cleared at its death */
     _Atomic uint32_t waiters_high;
-    _Atomic uint32_t relay; /* (waiter + 1) << 8 | proc of the daemon's own (relay.h), 0: none; written by [ctl] */
+    _Atomic uint32_t relay; /* waiter and proc of the daemon's own (xt_ledger_relay()), 0: none; written by [ctl] */
     uint32_t slots_high;    /* no slot from here on was ever used */
     int32_t lied;           /* errno why the client was dropped, 0: it was not */
     struct xt_pwaiter waiter[XT_MAX_WAITERS];
 };
+
+/* A relay's waiter and proc in one word. */
+static inline uint32_t xt_ledger_relay(uint32_t waiter, uint32_t proc)
+{
+    return waiter * XT_MAX_PROCS + proc + 1;
+}
+static inline uint32_t xt_ledger_relay_waiter(uint32_t relay)
+{
+    return (relay - 1) / XT_MAX_PROCS;
+}
+static inline uint32_t xt_ledger_relay_proc(uint32_t relay)
+{
+    return (relay - 1) % XT_MAX_PROCS;
+}
+
+static inline bool xt_ledger_is_live(const struct xt_ledger *l, uint32_t proc)
+{
+    return atomic_load_explicit(&l->procs_live[proc / 64], memory_order_acquire) >> (proc % 64) & 1;
+}
 
 /* Makes an empty ledger: `*fd` is its memfd, sealed. Returns 0 or a negative errno. */
 int xt_ledger_new(struct xt_ledger **out, int *fd, uint32_t max_slots);

@@ -53,7 +53,7 @@ int xt_relay_open(struct xt_relay *r, struct xt_session *s)
         return waiter < 0 ? waiter : -EMFILE;
     }
     atomic_store(&s->waiters[r->waiter].sleeping, 1);
-    atomic_store(&s->l->relay, (r->waiter + 1) << 8 | r->proc);
+    atomic_store(&s->l->relay, xt_ledger_relay(r->waiter, r->proc));
     return 0;
 }
 
@@ -81,14 +81,9 @@ bool xt_relay_news(struct xt_relay *r, void (*fn)(void *arg, uint32_t slot), voi
     return xt_bitmap_take_some(xt_app_ready(s, r->waiter), s->max_slots, NEWS_BUDGET, fn, arg) >= NEWS_BUDGET;
 }
 
-static bool holds(const struct xt_session *s, uint32_t proc, uint32_t slot)
-{
-    return atomic_load(&xt_app_hold(s, proc)[slot / 64]) >> (slot % 64) & 1;
-}
-
 bool xt_relay_client_holds(const struct xt_session *s, uint32_t proc, uint32_t slot)
 {
-    return slot < s->max_slots && holds(s, proc, slot);
+    return slot < s->max_slots && xt_app_holds(s, proc, slot);
 }
 
 void xt_relay_share(const struct xt_relay *r, uint32_t proc, uint32_t slot)

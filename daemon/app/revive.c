@@ -221,7 +221,8 @@ static void end_relay(struct xt_session *s)
 {
     uint32_t relay = atomic_exchange(&s->l->relay, 0);
     if (relay)
-        atomic_fetch_and(&s->l->procs_live, ~(1ULL << (relay & 63)));
+        atomic_fetch_and(&s->l->procs_live[xt_ledger_relay_proc(relay) / 64 % XT_PROC_WORDS],
+                         ~(1ULL << (xt_ledger_relay_proc(relay) % 64)));
 }
 
 /* All that the client has said counts once more, and it is told all; whoever waited for a wake-up that never left gets one. */
@@ -268,9 +269,12 @@ static void revive(struct xt_app *a, struct xt_session *s)
     XT_CRASH_POINT();
     say_all(s);
     XT_CRASH_POINT();
-    s->reap_mask = atomic_load(&s->l->procs_used) & ~atomic_load(&s->l->procs_live);
-    s->ended = s->lied || !atomic_load(&s->l->procs_live);
-    s->sweeping = s->ended || s->reap_mask;
+    s->ended = s->lied || !xt_app_any_live(s);
+    s->sweeping = s->ended;
+    for (uint32_t k = 0; k < XT_PROC_WORDS; k++) {
+        s->reap[k] = atomic_load(&s->l->procs_used[k]) & ~atomic_load(&s->l->procs_live[k]);
+        s->sweeping |= s->reap[k] != 0;
+    }
     a->stats.sessions_revived++;
 }
 

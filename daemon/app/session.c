@@ -291,9 +291,11 @@ int xt_session_ledger(const struct xt_session *s)
     return s->ledger_fd;
 }
 
-uint64_t xt_session_procs(const struct xt_session *s)
+uint32_t xt_session_next_proc(const struct xt_session *s, uint32_t proc)
 {
-    return atomic_load(&s->l->procs_used);
+    while (proc < XT_MAX_PROCS && !(atomic_load(&s->l->procs_used[proc / 64]) >> (proc % 64) & 1))
+        proc++;
+    return proc;
 }
 
 pid_t xt_session_proc_pid(const struct xt_session *s, uint32_t proc)
@@ -312,19 +314,28 @@ bool xt_session_waiter(const struct xt_session *s, uint32_t w, uint32_t *proc, i
     return true;
 }
 
+static uint32_t free_proc(const struct xt_session *s)
+{
+    uint32_t k = 0;
+    uint64_t used;
+    while (k < XT_PROC_WORDS && ~(used = atomic_load_explicit(&s->l->procs_used[k], memory_order_acquire)) == 0)
+        k++;
+    return k < XT_PROC_WORDS ? k * 64 + (uint32_t)__builtin_ctzll(~used) : XT_MAX_PROCS;
+}
+
 int xt_session_add_proc(struct xt_session *s, pid_t pid)
 {
-    uint64_t used = atomic_load_explicit(&s->l->procs_used, memory_order_acquire);
-    if (~used == 0)
+    uint32_t i = free_proc(s);
+    if (i == XT_MAX_PROCS)
         return -ENOBUFS;
-    uint32_t i = (uint32_t)__builtin_ctzll(~used);
+    bool first = xt_session_next_proc(s, 0) == XT_MAX_PROCS;
     struct xt_proc *p = &s->procs[i];
     p->pid = (uint32_t)pid;
     memset(p->comm, 0, sizeof p->comm);
-    atomic_fetch_or(&s->l->procs_used, 1ULL << i);
+    atomic_fetch_or(&s->l->procs_used[i / 64], 1ULL << (i % 64));
     XT_CRASH_POINT();
-    atomic_fetch_or(&s->l->procs_live, 1ULL << i);
-    atomic_store_explicit(&p->state, used ? XT_PROC_RESERVED : XT_PROC_LIVE, memory_order_release);
+    atomic_fetch_or(&s->l->procs_live[i / 64], 1ULL << (i % 64));
+    atomic_store_explicit(&p->state, first ? XT_PROC_LIVE : XT_PROC_RESERVED, memory_order_release);
     return (int)i;
 }
 

@@ -88,38 +88,49 @@ void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
     xt_app_slot_show(s, i, c);
 }
 
-static bool held_by(const struct xt_session *s, uint32_t i, uint64_t procs)
+/* A live process that holds the slot and is not `but`, or XT_MAX_PROCS. Of hundreds the one that did last time is likely to
+ * do still. */
+static uint32_t holder(const struct xt_session *s, uint32_t i, uint32_t but)
 {
-    for (; procs; procs &= procs - 1)
-        if (atomic_load(&xt_app_hold(s, (uint32_t)__builtin_ctzll(procs))[i / 64]) & 1ULL << (i % 64))
-            return true;
-    return false;
+    uint32_t last = atomic_load_explicit(&s->ps[i].holder, memory_order_relaxed);
+    if (last < XT_MAX_PROCS && last != but && xt_ledger_is_live(s->l, last) && xt_app_holds(s, last, i))
+        return last;
+    for (uint32_t k = 0; k < XT_PROC_WORDS; k++)
+        for (uint64_t m = atomic_load_explicit(&s->l->procs_live[k], memory_order_acquire); m; m &= m - 1) {
+            uint32_t proc = k * 64 + (uint32_t)__builtin_ctzll(m);
+            if (proc != but && xt_app_holds(s, proc, i))
+                return proc;
+        }
+    return XT_MAX_PROCS;
 }
 
 bool xt_app_slot_held(const struct xt_session *s, uint32_t i)
 {
-    return held_by(s, i, atomic_load_explicit(&s->l->procs_live, memory_order_acquire));
+    uint32_t proc = holder(s, i, XT_MAX_PROCS);
+    if (proc != XT_MAX_PROCS)
+        atomic_store_explicit(&s->ps[i].holder, (uint16_t)proc, memory_order_relaxed);
+    return proc != XT_MAX_PROCS;
 }
 
 bool xt_app_slot_held_by_other(const struct xt_session *s, uint32_t i, uint32_t proc)
 {
-    return held_by(s, i, atomic_load_explicit(&s->l->procs_live, memory_order_acquire) & ~(1ULL << proc));
+    return holder(s, i, proc) != XT_MAX_PROCS;
 }
 
 void xt_app_slot_tell_relay(struct xt_session *s, uint32_t i)
 {
     uint32_t relay = atomic_load_explicit(&s->l->relay, memory_order_relaxed);
     struct xt_pslot *p = &s->ps[i];
-    if (!relay || atomic_load(&p->left) || xt_app_slot_held_by_other(s, i, relay & 0xff))
+    if (!relay || atomic_load(&p->left) || xt_app_slot_held_by_other(s, i, xt_ledger_relay_proc(relay)))
         return;
     /* Whoever joins now holds it first and clears this then: it is either seen here, or clears what is set here. */
     atomic_store(&p->left, true);
-    if (xt_app_slot_held_by_other(s, i, relay & 0xff)) {
+    if (xt_app_slot_held_by_other(s, i, xt_ledger_relay_proc(relay))) {
         atomic_store(&p->left, false);
         return;
     }
-    xt_bitmap_set(xt_app_ready(s, (relay >> 8) - 1), i);
-    xt_app_touch(s, (relay >> 8) - 1);
+    xt_bitmap_set(xt_app_ready(s, xt_ledger_relay_waiter(relay)), i);
+    xt_app_touch(s, xt_ledger_relay_waiter(relay));
 }
 
 /* The consumer's side. False: the client has claimed to have read what never came, or went backwards. */

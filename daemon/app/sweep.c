@@ -30,16 +30,24 @@ static void start_sweep(struct xt_session *s)
     s->sweep_at = 0;
 }
 
+bool xt_app_any_live(const struct xt_session *s)
+{
+    for (uint32_t k = 0; k < XT_PROC_WORDS; k++)
+        if (atomic_load(&s->l->procs_live[k]))
+            return true;
+    return false;
+}
+
 void xt_app_proc_gone(struct xt_app *a, struct xt_session *s, uint32_t proc)
 {
     bool known = false;
     for (uint32_t n = 0; n < a->sessions_high && !known; n++) /* a session that has ended is compared, never followed */
         known = a->sessions[n] == s;
-    if (!known || proc >= XT_MAX_PROCS || !(atomic_load(&s->l->procs_live) & 1ULL << proc))
+    if (!known || proc >= XT_MAX_PROCS || !xt_ledger_is_live(s->l, proc))
         return;
-    uint64_t left = atomic_fetch_and(&s->l->procs_live, ~(1ULL << proc)) & ~(1ULL << proc);
-    s->reap_mask |= 1ULL << proc;
-    if (!left)
+    atomic_fetch_and(&s->l->procs_live[proc / 64], ~(1ULL << (proc % 64)));
+    s->reap[proc / 64] |= 1ULL << (proc % 64);
+    if (!xt_app_any_live(s))
         s->ended = true;
     xt_bitmap_repair(s->dirty, s->max_slots);
     xt_bitmap_repair(s->cmd, XT_MAX_WAITERS);
@@ -67,12 +75,17 @@ void xt_app_unlock(_Atomic uint32_t *lock)
         syscall(SYS_futex, lock, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+static bool is_reaped(const struct xt_session *s, uint32_t proc)
+{
+    return s->reap[proc / 64] >> (proc % 64) & 1;
+}
+
 /* A lock that a dead process held. */
 static void free_lock(const struct xt_session *s, _Atomic uint32_t *lock)
 {
     uint32_t v = atomic_load_explicit(lock, memory_order_relaxed);
     uint32_t owner = (v & ~LOCK_WAITERS) - 1;
-    if (owner >= XT_MAX_PROCS || !(s->reap_mask & 1ULL << owner) || !atomic_compare_exchange_strong(lock, &v, 0))
+    if (owner >= XT_MAX_PROCS || !is_reaped(s, owner) || !atomic_compare_exchange_strong(lock, &v, 0))
         return;
     if (v & LOCK_WAITERS)
         syscall(SYS_futex, lock, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
@@ -108,7 +121,7 @@ static void free_waiters(struct xt_session *s)
 {
     for (uint32_t w = 0; w < atomic_load(&s->l->waiters_high); w++) {
         struct xt_pwaiter *pw = &s->pw[w];
-        if (atomic_load(&pw->state) != XT_WAITER_LIVE || !(s->reap_mask & 1ULL << pw->proc))
+        if (atomic_load(&pw->state) != XT_WAITER_LIVE || !is_reaped(s, pw->proc))
             continue;
         atomic_store(&s->waiters[w].live, 0);
         XT_CRASH_POINT();
@@ -119,10 +132,10 @@ static void free_waiters(struct xt_session *s)
 }
 
 /* Nothing of the dead processes is left: their places may be taken again. */
-static void free_procs(struct xt_session *s)
+static void free_procs_of(struct xt_session *s, uint32_t k)
 {
-    for (uint64_t m = s->reap_mask; m; m &= m - 1) {
-        uint32_t proc = (uint32_t)__builtin_ctzll(m);
+    for (uint64_t m = s->reap[k]; m; m &= m - 1) {
+        uint32_t proc = k * 64 + (uint32_t)__builtin_ctzll(m);
         xt_bitword *hold = xt_app_hold(s, proc);
         for (uint32_t w = 0; w < xt_bitmap_words0(s->max_slots); w++)
             if (atomic_load_explicit(&hold[w], memory_order_relaxed))
@@ -130,8 +143,8 @@ static void free_procs(struct xt_session *s)
         XT_CRASH_POINT();
         atomic_store(&s->procs[proc].state, XT_PROC_FREE);
     }
-    atomic_fetch_and_explicit(&s->l->procs_used, ~s->reap_mask, memory_order_release);
-    s->reap_mask = 0;
+    atomic_fetch_and_explicit(&s->l->procs_used[k], ~s->reap[k], memory_order_release);
+    s->reap[k] = 0;
 }
 
 bool xt_app_sweep(struct xt_session *s)
@@ -148,7 +161,9 @@ bool xt_app_sweep(struct xt_session *s)
     if (s->sweep_at < words)
         return true;
     free_waiters(s);
-    free_procs(s);
+    for (uint32_t k = 0; k < XT_PROC_WORDS; k++)
+        if (s->reap[k])
+            free_procs_of(s, k);
     s->sweeping = false;
     if (s->ended)
         xt_arena_cool(&s->arena);

@@ -88,8 +88,7 @@ void xt_keep_forget_session(struct xt_ctl *c, const struct xt_session *s)
 void xt_ctl_adopt(struct xt_ctl *c, struct xt_session *s, int (*take)(void *arg, uint32_t id, char what, uint32_t n),
                   void *arg)
 {
-    for (uint64_t procs = xt_session_procs(s); procs; procs &= procs - 1) {
-        uint32_t proc = (uint32_t)__builtin_ctzll(procs);
+    for (uint32_t proc = 0; (proc = xt_session_next_proc(s, proc)) < XT_MAX_PROCS; proc++) {
         int fd = take(arg, xt_session_id(s), XT_KEEP_CONTROL, proc);
         uid_t uid = xt_session_uid(s);
         struct xt_client *cl = fd < 0 ? NULL : xt_client_new(c, fd, xt_session_proc_pid(s, proc), uid, (gid_t)-1);

@@ -11,7 +11,7 @@
 
 #include "daemon/app/app.h"
 
-#define DAEMON_CLIENTS 256
+#define DAEMON_CLIENTS 640
 
 struct daemon_client {
     int fd; /* -1: free */

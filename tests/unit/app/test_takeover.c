@@ -82,7 +82,8 @@ Test(takeover, all_is_there)
     cr_assert_eq(open_it(NULL, &s), 0);
     cr_assert_eq(xt_session_id(s), xt_session_id(made));
     cr_assert_eq(xt_session_uid(s), 2);
-    cr_assert_eq(xt_session_procs(s), 1);
+    cr_assert_eq(xt_session_next_proc(s, 0), 0);
+    cr_assert_eq(xt_session_next_proc(s, 1), XT_MAX_PROCS);
     struct xt_session *again;
     unsigned before = descriptors();
     cr_assert_eq(open_it(NULL, &again), -ENOBUFS, "its place is taken");

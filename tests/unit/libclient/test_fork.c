@@ -147,6 +147,30 @@ Test(fork, killed_with_a_lock, .timeout = 60)
     pair_stop(&p);
 }
 
+/* Pre-fork servers have hundreds of children: each has the socket, each is woken by what comes, and the socket ends with the last
+ * of them. */
+Test(fork, many_children, .timeout = 60)
+{
+    enum { N = 300 };
+    struct pair p;
+    char c;
+    pid_t pid[N];
+    pair_start(&p, NULL);
+    pair_connect(&p);
+    for (unsigned n = 0; n < N; n++)
+        if ((pid[n] = fork_with(p.x)) == 0)
+            _exit(xtcp_recv(p.x, p.b, &c, 1, 0) == 1 && xtcp_send(p.x, p.b, &c, 1, 0) == 1 ? 0 : 1);
+    xtcp_close(p.x, p.b);
+    for (unsigned n = 0; n < N; n++)
+        cr_assert_eq(xtcp_send(p.x, p.a, "x", 1, 0), 1);
+    for (unsigned n = 0; n < N; n++)
+        cr_assert_eq(xtcp_recv(p.x, p.a, &c, 1, 0), 1);
+    for (unsigned n = 0; n < N; n++)
+        cr_assert_eq(exit_of(pid[n]), 0);
+    cr_assert_eq(xtcp_recv(p.x, p.a, &c, 1, 0), 0, "the last child was the last holder");
+    pair_stop(&p);
+}
+
 /* Waiters belong to a process; those that a fork brings along get places of their own. */
 Test(fork, waiters_are_made_again, .timeout = 60)
 {
@@ -180,7 +204,7 @@ Test(fork, prepared_in_vain, .timeout = 60)
     char c;
     pair_start(&p, NULL);
     pair_connect(&p);
-    for (unsigned n = 0; n < 200; n++) { /* more than XT_MAX_PROCS */
+    for (unsigned n = 0; n < XT_MAX_PROCS + 100; n++) {
         int rc;
         while ((rc = xtcp_fork_prepare(p.x)) == -ENOBUFS)
             poll(NULL, 0, 1);
