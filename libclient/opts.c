@@ -11,6 +11,9 @@
 #include "libclient/tcpinfo.h"
 #include "proto/xt_cc.h"
 
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
 #ifndef SO_INCOMING_NAPI_ID
 #define SO_INCOMING_NAPI_ID 56
 #endif
@@ -374,6 +377,16 @@ static int take_any_error(struct xt_slot *sl)
                                                                                : atomic_exchange(&sl->soft_error, 0);
 }
 
+/* A number that no other socket of this daemon has, and that stays whoever holds the socket. */
+static int give_cookie(const struct xtcp *x, const struct xt_slot *sl, void *val, socklen_t *len)
+{
+    uint64_t cookie = (uint64_t)x->session << 32 | (uint64_t)(sl->gen & 0x3fff) << 18 | (uint64_t)(sl - x->slots);
+    if (*len < sizeof cookie)
+        return -EINVAL;
+    memcpy(val, &cookie, *len = sizeof cookie);
+    return 0;
+}
+
 static int get_socket(struct xtcp *x, struct xt_slot *sl, int name, void *val, socklen_t *len)
 {
     uint32_t l = *place(sl, XT_SO_LINGER);
@@ -408,6 +421,8 @@ static int get_socket(struct xtcp *x, struct xt_slot *sl, int name, void *val, s
     case SO_BINDTODEVICE:
         *len = 0;
         return 0;
+    case SO_COOKIE:
+        return give_cookie(x, sl, val, len);
     default:
         return -ENOPROTOOPT;
     }

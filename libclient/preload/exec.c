@@ -3,6 +3,7 @@
  * parent's memory here. Everything below runs in vfork children too: no allocation but on the stack. */
 #include <alloca.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,6 +263,46 @@ XP_EXPORT pid_t vfork(void)
     else if (pid == 0)
         xp_bystander = true;
     else if (member)
+        xp_fork_parent();
+    return pid;
+}
+
+/* ---- clone() ---- */
+
+struct start {
+    int (*fn)(void *arg);
+    void *arg;
+    bool member;
+};
+
+static int begin(void *p)
+{
+    struct start s = *(struct start *)p;
+    if (s.member)
+        xp_fork_child();
+    else
+        xp_bystander = true;
+    return s.fn(s.arg);
+}
+
+/* A child with descriptors of its own gets a copy of the memory too, as that of vfork() does. What shares both is a thread. */
+XP_EXPORT int clone(int (*fn)(void *arg), void *stack, int flags, void *arg, ...)
+{
+    struct start s = {fn, arg, !xp_bystander};
+    pid_t *parent_tid, *child_tid;
+    void *tls;
+    va_list ap;
+    va_start(ap, arg);
+    parent_tid = va_arg(ap, pid_t *);
+    tls = va_arg(ap, void *);
+    child_tid = va_arg(ap, pid_t *);
+    va_end(ap);
+    if ((flags & CLONE_VM) && ((flags & CLONE_FILES) || !(flags & CLONE_VFORK)))
+        return xp_real.clone(fn, stack, flags, arg, parent_tid, tls, child_tid);
+    if (s.member)
+        xp_fork_prepare();
+    int pid = xp_real.clone(begin, stack, flags & ~CLONE_VM, &s, parent_tid, tls, child_tid);
+    if (s.member)
         xp_fork_parent();
     return pid;
 }

@@ -186,6 +186,20 @@ XP_EXPORT int ioctl(int fd, unsigned long req, ...)
 }
 XP_ALIAS(ioctl);
 
+/* Placeholders are copies of one socket: the number tells two sockets apart, and stays when one is relayed. */
+XP_EXPORT int fstat(int fd, struct stat *st)
+{
+    uint64_t w, cookie;
+    socklen_t len = sizeof cookie;
+    int rc = xp_real.fstat(fd, st);
+    if (rc == 0 && (xp_is_xtcp(fd, &w) || xp_relay_known(w)) &&
+        xtcp_getsockopt(xp_x(w), xp_sock(w), SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
+        st->st_ino = cookie;
+    return rc;
+}
+
+XP_EXPORT int fstat64(int fd, struct stat64 *st) __attribute__((alias("fstat")));
+
 XP_EXPORT int sockatmark(int fd)
 {
     int mark;

@@ -25,6 +25,8 @@ static bool is_fork(long n, const long a[6])
     if (n == SYS_fork)
         return true;
 #endif
+    if (n == SYS_clone3)
+        return a[0] && !(((const struct clone_args *)a[0])->flags & CLONE_VM);
     return n == SYS_clone && !(a[0] & CLONE_VM);
 }
 
