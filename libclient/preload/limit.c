@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The limit of address space (RLIMIT_AS). What libxtcp maps is large, hardly any of it memory, and none of it the program's: a
+ * Limits. Of address space (RLIMIT_AS): What libxtcp maps is large, hardly any of it memory, and none of it the program's: a
  * limit is the program's own plus that, or a program that sets one (vsftpd, dovecot) could not map another page. */
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "libclient/preload/preload.h"
+
+#define FEW 16u /* descriptors: with a lower limit there is no room for the library's own */
 
 static rlim_t ours(void)
 {
@@ -50,6 +52,8 @@ static int limit_space(const struct rlimit *set, struct rlimit *get)
 
 XP_EXPORT int prlimit(pid_t pid, enum __rlimit_resource which, const struct rlimit *set, struct rlimit *get)
 {
+    if (which == RLIMIT_NOFILE && set && set->rlim_cur < FEW && (pid == 0 || pid == getpid()))
+        xp_confined();
     if (which == RLIMIT_AS && (pid == 0 || pid == getpid()))
         return limit_space(set, get);
     return (int)xp_ret(xp_rawcall(SYS_prlimit64, pid, which, (long)set, (long)get, 0, 0));

@@ -136,6 +136,11 @@ static inline unsigned xp_mask(uint64_t w)
     return xtcp_mask(xp_x(w), xp_sock(w));
 }
 
+/* ---- confine.c ---- */
+
+/* This process is about to shut itself in: its connections become kernel descriptors. */
+void xp_confined(void);
+
 /* ---- sock.c ---- */
 
 /* getsockopt for struct timeval options, in ms; 0: none. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * syscall(): programs that call the kernel past libc's functions, but through its wrapper. */
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
 
@@ -128,6 +129,10 @@ static long route_other(long n, const long a[6], bool *known)
 {
     *known = true;
     switch (n) {
+    case SYS_seccomp:
+        if (a[0] <= SECCOMP_SET_MODE_FILTER)
+            xp_confined();
+        break;
     case SYS_close_range:
         return xp_call_close_range((unsigned)a[0], (unsigned)a[1], (int)a[2]);
 #ifdef SYS_poll
@@ -157,9 +162,10 @@ static long route_other(long n, const long a[6], bool *known)
     case SYS_dup3:
         return xp_call_dup3((int)a[0], (int)a[1], (int)a[2]);
     default:
-        *known = false;
-        return 0;
+        break;
     }
+    *known = false;
+    return 0;
 }
 
 /* Works before anything is initialised and allocates nothing: allocators call it while they set themselves up. */

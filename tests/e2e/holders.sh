@@ -13,6 +13,7 @@ rc=0
 in_x timeout 60 python3 "$HERE/holders.py" "$ADDR_K" 9000 "$ADDR_XK" 9100 "${@:2}" >"$WORK/kernel.txt" 2>&1 || rc=$?
 on_xtcp timeout 100 python3 "$HERE/holders.py" "$ADDR_K" 9000 "$ADDR_X" 9100 "${@:2}" >"$WORK/xtcp.txt" 2>&1 || rc=$?
 diff "$WORK/kernel.txt" "$WORK/xtcp.txt" || { echo "(< kernel, > xtcp)"; rc=1; }
-no_clients() { ctl status --json | grep -q '"clients": *0'; }
+nothing_left() { ! ctl list --json | grep -q '"ESTABLISHED"\|"CLOSE_WAIT"\|"LISTEN"' && ! in_x grep -q '@xtcp/' /proc/net/unix; }
+xt_wait_for 10 nothing_left || { echo "something is left:"; ctl list; rc=1; }
 [ $rc -ne 0 ] || echo "holders: $(wc -l <"$WORK/kernel.txt") answers, all as the kernel's"
 exit $rc
