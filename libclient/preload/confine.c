@@ -7,14 +7,6 @@
 
 #include "libclient/preload/preload.h"
 
-void xp_confined(void)
-{
-    if (xp_bystander)
-        return;
-    for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1))
-        xp_expose(fd);
-}
-
 XP_EXPORT int prctl(int option, ...)
 {
     unsigned long a[4];

@@ -78,6 +78,18 @@ static void hand_on(int fd, uint64_t w)
     xp_disown(a);
 }
 
+void xp_confined(void)
+{
+    uint64_t w;
+    for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1)) {
+        if (!xp_is_xtcp(fd, &w) || !is_connected(w))
+            continue;
+        hand_on(fd, w);
+        if (xp_flags(xp_get(fd)) & XP_F_PAIR)
+            xp_go_over(w);
+    }
+}
+
 int xp_before_exec(void)
 {
     unsigned n = 0;
