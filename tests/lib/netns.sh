@@ -32,6 +32,9 @@ XT_IF_K=xtk0
 XT_IF_X=xtx0
 XT_PIDS=()
 XT_NAMESPACES=()
+# Nothing ever comes from here: what a wait for the next look reads from. Without a process for each look; bash 5.2 may wait for ever for
+# such a one when process numbers are used again soon.
+exec {XT_NEVER}<> <(:)
 XT_NETNS_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 xt_new_ns() {
@@ -125,7 +128,7 @@ xt_in() {
     local ns
     ns=$(xt_ns_of "$1") || return
     shift
-    ip netns exec "$ns" "$@"
+    ip netns exec "$ns" "$@" {XT_NEVER}>&-
 }
 
 xt_spawn() {
@@ -133,7 +136,7 @@ xt_spawn() {
     shift 2
     [ "$where" = - ] || set -- ip netns exec "$(xt_ns_of "$where")" "$@"
     # Without a shell in between, so that the process id is the program's own: `ip netns exec` becomes its command.
-    "$@" >"$log" 2>&1 </dev/null &
+    "$@" >"$log" 2>&1 </dev/null {XT_NEVER}>&- &
     XT_PID=$!
     XT_PIDS+=("$XT_PID")
 }
@@ -156,7 +159,7 @@ xt_wait_for() {
     shift
     until "$@"; do
         [ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
-        read -rt 0.02 <> <(:) || :
+        read -rt 0.02 -u "$XT_NEVER" || :
     done
 }
 
