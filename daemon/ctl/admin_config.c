@@ -124,7 +124,7 @@ static int change(struct xt_request *r, struct xt_config *copy)
         xt_client_error(r->client, -EBUSY, "%s cannot change while xtcpd runs: set it in the file and restart", name);
         return -EBUSY;
     }
-    if (k && k->type == XT_SET_ROUTE) /* the whole list is replaced */
+    if (k && (k->type == XT_SET_ROUTE || k->type == XT_SET_RULES)) /* the whole list is replaced */
         xt_config_set(copy, name, "", err, sizeof err);
     int rc = xt_config_set(copy, name, value, err, sizeof err);
     if (rc == 0)

@@ -266,9 +266,11 @@ void xt_config_print(const struct xt_config *c, FILE *f)
 static const char *placeholder(const struct xt_setting *k)
 {
     static const char *const names[] = {
-        [XT_SET_TEXT] = "NAME",        [XT_SET_CIDR] = "A.B.C.D/LEN", [XT_SET_IPV4] = "A.B.C.D", [XT_SET_MAC] = "MAC",
-        [XT_SET_ROUTE] = "NET/LEN,GW", [XT_SET_RANGE] = "LOW-HIGH",   [XT_SET_COUNT] = "N",      [XT_SET_SIZE] = "SIZE",
-        [XT_SET_POW2] = "SIZE",        [XT_SET_DURATION] = "TIME",    [XT_SET_BOOL] = "on|off",  [XT_SET_CHOICE] = NULL,
+        [XT_SET_TEXT] = "NAME",      [XT_SET_CIDR] = "A.B.C.D/LEN", [XT_SET_IPV4] = "A.B.C.D",
+        [XT_SET_MAC] = "MAC",        [XT_SET_ROUTE] = "NET/LEN,GW", [XT_SET_RULES] = "RULE, RULE...",
+        [XT_SET_RANGE] = "LOW-HIGH", [XT_SET_COUNT] = "N",          [XT_SET_SIZE] = "SIZE",
+        [XT_SET_POW2] = "SIZE",      [XT_SET_DURATION] = "TIME",    [XT_SET_BOOL] = "on|off",
+        [XT_SET_CHOICE] = NULL,
     };
     return k->choices ? k->choices : names[k->type];
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "daemon/stack/stack.h"
+#include "proto/xt_rules.h"
 
 #define XT_CONFIG_PATH "/etc/xtcp/xtcpd.conf"
 #define XT_CONFIG_TEXT_MAX 1024 /* bytes of a value as text, NUL included */
@@ -36,6 +37,7 @@ struct xt_config {
 
     char socket[108];
     char admin_group[64];
+    char rules[XT_RULES_MAX];
     uint32_t max_connections, max_clients, max_sockets, somaxconn;
     uint32_t sndbuf, sndbuf_max, rcvbuf, rcvbuf_max, bufmax; /* powers of two */
     uint64_t buffer_idle;
@@ -54,6 +56,7 @@ enum xt_setting_type {
     XT_SET_IPV4,     /* a.b.c.d or none */
     XT_SET_MAC,      /* aa:bb:cc:dd:ee:ff or auto */
     XT_SET_ROUTE,    /* list: a.b.c.d/n,GATEWAY or a.b.c.d/n (on link) */
+    XT_SET_RULES,    /* list: rules as in proto/xt_rules.h, with commas between */
     XT_SET_RANGE,    /* low-high, two uint16_t */
     XT_SET_COUNT,    /* a number */
     XT_SET_SIZE,     /* bytes, with K, M or G */

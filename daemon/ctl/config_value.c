@@ -237,6 +237,22 @@ static int parse_text(struct xt_config *c, const struct xt_setting *k, const cha
     return 0;
 }
 
+/* Added to those that are there; the empty text empties the list. */
+static int parse_rules(struct xt_config *c, const char *text, char *err, size_t errlen)
+{
+    size_t used = strlen(c->rules), n = strlen(text);
+    if (!n)
+        c->rules[0] = 0;
+    if (!n)
+        return 0;
+    if (xt_rules_check(text, err, errlen) < 0)
+        return -EINVAL;
+    if (used + 2 + n >= sizeof c->rules)
+        return wrong(err, errlen, "are too long in all");
+    snprintf(c->rules + used, sizeof c->rules - used, "%s%s", used ? ", " : "", text);
+    return 0;
+}
+
 static int parse_bool(struct xt_config *c, const struct xt_setting *k, const char *text, char *err, size_t errlen)
 {
     static const char *const yes[] = {"on", "yes", "true", "1"}, *const no[] = {"off", "no", "false", "0"};
@@ -287,6 +303,8 @@ int xt_value_parse(struct xt_config *c, const struct xt_setting *k, const char *
         return parse_mac(c, k, text, err, errlen);
     case XT_SET_ROUTE:
         return parse_routes(c, text, err, errlen);
+    case XT_SET_RULES:
+        return parse_rules(c, text, err, errlen);
     case XT_SET_RANGE:
         return parse_range(c, k, text, err, errlen);
     case XT_SET_BOOL:
@@ -334,6 +352,7 @@ void xt_value_format(const struct xt_config *c, const struct xt_setting *k, char
     uint16_t range[2];
     switch (k->type) {
     case XT_SET_TEXT:
+    case XT_SET_RULES:
         snprintf(out, size, "%s", (const char *)field(c, k));
         return;
     case XT_SET_CIDR:
