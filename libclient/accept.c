@@ -62,7 +62,7 @@ XTCP_API int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t
             xtcp_to_sockaddr(&x->slots[c].remote, addr, alen);
             return c;
         }
-        if (c != -EAGAIN || !xtcp_blocking(sl, 0))
+        if (c != -EAGAIN || !xtcp_blocking(sl, flags))
             return c;
         rc = xtcp_wait(x, s, acceptable, NULL, deadline);
         if (rc < 0)

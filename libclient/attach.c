@@ -129,12 +129,12 @@ static int request(struct xtcp *x, struct xt_msg_out *out, const char *key, int 
     }
     if (rc < 0)
         return rc;
-    if (xt_msg_get_uint(&in, key, &v) < 0 || v > INT32_MAX || (got_fd && anc.nfds != 1)) {
+    if (xt_msg_get_uint(&in, key, &v) < 0 || v > INT32_MAX || (got_fd && anc.nfds > 1)) {
         xt_msg_anc_close(&anc);
         return -EPROTO;
     }
     if (got_fd)
-        *got_fd = anc.fd[0];
+        *got_fd = anc.nfds ? anc.fd[0] : -1;
     else
         xt_msg_anc_close(&anc);
     return (int)v;
@@ -279,18 +279,26 @@ static int send_attach(int ctl, int end, uint8_t *buf, size_t size, struct xt_ms
     return rc;
 }
 
-static int handshake(int ctl, int end, struct xtcp **out, uint64_t *slot)
+/* What is asked of an attach beside the context: to which family, and what a join tells. */
+struct joining {
+    int end; /* an exported end, or -1 */
+    uint64_t slot;
+    int beside;
+};
+
+static int handshake(int ctl, struct joining *j, struct xtcp **out)
 {
     uint8_t buf[1024];
     struct xt_msg_in in;
     struct xt_msg_anc anc;
     uint64_t session = 0, proc = 0;
-    int rc = send_attach(ctl, end, buf, sizeof buf, &in, &anc);
+    int rc = send_attach(ctl, j->end, buf, sizeof buf, &in, &anc);
     if (rc < 0)
         return rc;
     rc = -EPROTO;
     if (xt_msg_get_uint(&in, "session", &session) == 0 && xt_msg_get_uint(&in, "proc", &proc) == 0 &&
-        proc < XT_MAX_PROCS && anc.nfds == 3 && (end < 0 || xt_msg_get_uint(&in, "slot", slot) == 0))
+        proc < XT_MAX_PROCS && (anc.nfds == 3 || (anc.nfds == 4 && j->end >= 0)) &&
+        (j->end < 0 || xt_msg_get_uint(&in, "slot", &j->slot) == 0))
         rc = map_region(anc.fd[0], anc.fd[2], out);
     if (rc < 0) {
         xt_msg_anc_close(&anc);
@@ -299,7 +307,12 @@ static int handshake(int ctl, int end, struct xtcp **out, uint64_t *slot)
     struct xtcp *x = *out;
     x->doorbell = xtcp_fd_high(anc.fd[1]);
     anc.fd[1] = -1;
+    if (anc.nfds == 4) {
+        j->beside = anc.fd[3];
+        anc.fd[3] = -1;
+    }
     xt_msg_anc_close(&anc);
+    xt_msg_get_str(&in, "rules", x->rules, sizeof x->rules);
     x->ctl = ctl;
     x->session = (uint32_t)session;
     x->proc = (uint32_t)proc;
@@ -314,13 +327,13 @@ static const char *socket_path(const char *path)
     return path ? path : env && *env ? env : XT_CTL_PATH;
 }
 
-static int attach_once(struct xtcp **out, const char *path, int end, uint64_t *slot)
+static int attach_once(struct xtcp **out, const char *path, struct joining *j)
 {
     int ctl = -1;
     int rc = open_control(path, &ctl);
     if (rc < 0)
         return fail(rc, "no xtcpd at %s: %s", path);
-    rc = handshake(ctl, end, out, slot);
+    rc = handshake(ctl, j, out);
     if (rc < 0)
         close(ctl);
     return rc;
@@ -328,18 +341,19 @@ static int attach_once(struct xtcp **out, const char *path, int end, uint64_t *s
 
 /* A stack process that dies before it has answered takes the connection with it; the control socket itself stays, and its
  * successor answers there. */
-static int attach(struct xtcp **out, const char *path, int end, uint64_t *slot)
+static int attach(struct xtcp **out, const char *path, struct joining *j)
 {
     int rc = -ECONNRESET;
     path = socket_path(path);
     for (unsigned n = 0; n < ATTACH_TRIES && (rc == -ECONNRESET || rc == -EPIPE); n++)
-        rc = attach_once(out, path, end, slot);
+        rc = attach_once(out, path, j);
     return rc;
 }
 
 XTCP_API int xtcp_attach(struct xtcp **out, const char *path)
 {
-    return attach(out, path, -1, NULL);
+    struct joining none = {.end = -1};
+    return attach(out, path, &none);
 }
 
 /* The daemon has made this process a holder of the slot. */
@@ -351,16 +365,20 @@ static int joined(struct xtcp *x, uint64_t slot)
     return (int)slot;
 }
 
-XTCP_API int xtcp_join(struct xtcp **x, const char *path, int fd)
+XTCP_API int xtcp_join(struct xtcp **x, const char *path, int fd, int *beside)
 {
-    uint64_t slot = 0;
+    struct joining j = {.end = fd, .beside = -1};
     int rc;
-    if (!*x) {
-        rc = attach(x, path, fd, &slot);
-        return rc < 0 ? rc : joined(*x, slot);
+    if (*x) {
+        rc = xtcp_request(*x, "join", "slot", fd, &j.beside);
+        j.slot = (uint64_t)rc;
+    } else {
+        rc = attach(x, path, &j);
     }
-    rc = xtcp_request(*x, "join", "slot", fd, NULL);
-    return rc < 0 ? rc : joined(*x, (uint64_t)rc);
+    if (rc >= 0)
+        rc = joined(*x, j.slot);
+    *beside = j.beside;
+    return rc;
 }
 
 XTCP_API int xtcp_claim(const char *path, int fd)
@@ -415,6 +433,11 @@ XTCP_API size_t xtcp_footprint(const struct xtcp *x)
 XTCP_API void xtcp_own_addr(const struct xtcp *x, struct sockaddr_in *out)
 {
     *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = x->global->addr_be};
+}
+
+XTCP_API const char *xtcp_rules(const struct xtcp *x)
+{
+    return x->rules;
 }
 
 /* ---- fork ---- */

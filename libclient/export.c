@@ -3,7 +3,7 @@
 #include "libclient/internal.h"
 #include "proto/xt_msg.h"
 
-XTCP_API int xtcp_export(struct xtcp *x, int s, bool now)
+XTCP_API int xtcp_export(struct xtcp *x, int s, bool now, int beside)
 {
     uint8_t buf[64];
     struct xt_msg_out out;
@@ -14,6 +14,6 @@ XTCP_API int xtcp_export(struct xtcp *x, int s, bool now)
     xt_msg_str(&out, "op", "export");
     xt_msg_uint(&out, "slot", (uint32_t)s);
     xt_msg_bool(&out, "now", now);
-    int rc = xtcp_request_msg(x, &out, "slot", -1, &fd);
-    return rc < 0 ? rc : fd;
+    int rc = xtcp_request_msg(x, &out, "slot", beside, &fd);
+    return rc < 0 ? rc : fd < 0 ? -EPROTO : fd;
 }

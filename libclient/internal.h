@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "libclient/xtcp.h"
+#include "proto/xt_rules.h"
 #include "proto/xt_shm.h"
 
 #define XTCP_API __attribute__((visibility("default")))
@@ -39,6 +40,7 @@ struct xtcp {
     uint32_t epoch;  /* counts forks */
     uint32_t session, proc;
     _Atomic bool lost; /* the control connection has ended */
+    char rules[XT_RULES_MAX];
 
     uint8_t *base;
     size_t size, own_size; /* of the region, of this mapping */
@@ -181,8 +183,8 @@ void xtcp_waiters_after_fork(struct xtcp *x);
 
 /* ---- attach.c ---- */
 
-/* One request with its reply on the control connection. `send_fd` -1: none; `*got_fd` NULL: none expected. Returns the number
- * under `key` in the reply, or a negative errno. */
+/* One request with its reply on the control connection. `send_fd` -1: none; `got_fd` NULL: none expected, `*got_fd` -1: none
+ * came. Returns the number under `key` in the reply, or a negative errno. */
 struct xt_msg_out;
 int xtcp_request_msg(struct xtcp *x, struct xt_msg_out *out, const char *key, int send_fd, int *got_fd);
 int xtcp_request(struct xtcp *x, const char *op, const char *key, int send_fd, int *got_fd);

@@ -91,7 +91,7 @@ static int bring_up(struct xtcp *x, struct xtcp_waiter *w, bool again)
     int fd, number = xtcp_request(x, "waiter", "waiter", -1, &fd);
     if (number < 0)
         return number;
-    if ((uint32_t)number >= XT_MAX_WAITERS) {
+    if ((uint32_t)number >= XT_MAX_WAITERS || fd < 0) {
         close(fd);
         return -EPROTO;
     }
@@ -374,7 +374,7 @@ static void ignore(void *arg, uint32_t s)
 
 /* Does every handler of this process want calls to go on after its signal? Which one has just run is not known. Where they differ
  * the call is interrupted: programs that leave SA_RESTART out mean it. */
-static bool restarts(void)
+XTCP_API bool xtcp_restarts(void)
 {
     struct sigaction sa;
     for (int sig = 1; sig < NSIG; sig++)
@@ -401,7 +401,7 @@ int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg
         if (!xtcp_waiter_spin(w)) {
             if (!xtcp_waiter_prepare(w) && !ready(sl, arg))
                 rc = xtcp_waiter_sleep(w, deadline);
-            if (rc == -EINTR && deadline == XTCP_FOREVER && restarts())
+            if (rc == -EINTR && deadline == XTCP_FOREVER && xtcp_restarts())
                 rc = 0; /* with a time-out Linux does not go on either */
             xtcp_waiter_done(w);
         }

@@ -50,11 +50,14 @@ void xtcp_own_addr(const struct xtcp *x, struct sockaddr_in *out);
 /* Bytes of address space that the attachment takes. */
 size_t xtcp_footprint(const struct xtcp *x);
 
+/* Which sockets the daemon's configuration would have programs put on xtcp (proto/xt_rules.h). */
+const char *xtcp_rules(const struct xtcp *x);
+
 /* A new stream socket, or -ENOBUFS, -EMFILE. */
 int xtcp_socket(struct xtcp *x);
 
 /* IPv4 addresses only (or IPv4-mapped IPv6): else -EAFNOSUPPORT. As bind(2), listen(2), connect(2), accept4(2). `flags` of
- * accept: SOCK_NONBLOCK. accept returns the new socket; *alen is in and out as with accept(2). */
+ * accept: SOCK_NONBLOCK, MSG_DONTWAIT. accept returns the new socket; *alen is in and out as with accept(2). */
 int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen);
 int xtcp_listen(struct xtcp *x, int s, int backlog);
 int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen);
@@ -117,8 +120,8 @@ unsigned xtcp_mask(struct xtcp *x, int s);
  * that know nothing of xtcp; it holds the socket as this process does. Bytes are relayed between the two at once (`now`), or
  * from when somebody writes to the descriptor, or when no process of the family holds the socket any more. From then on send,
  * receive and accept fail with -EREMOTE here: the descriptor, which another call gives again, is the way.
- * -ENOBUFS: too many. */
-int xtcp_export(struct xtcp *x, int s, bool now);
+ * `beside` (-1: none) is a descriptor of the program's that goes with a listener, for who joins it. -ENOBUFS: too many. */
+int xtcp_export(struct xtcp *x, int s, bool now, int beside);
 
 /* For a program that was given such a descriptor: has the bytes relayed from now on. `path` as for xtcp_attach(), but no context is
  * needed. 0, -ENOENT (it is not one, or no daemon is there) or another errno of the connection. */
@@ -127,8 +130,8 @@ int xtcp_claim(const char *path, int fd);
 /* For a program of the same user as the family that exported the socket: joins that family and holds the socket itself, on the
  * fast path. `*x` is NULL, and then the new context, or a context that has joined the same family. Returns the socket,
  * -ENOENT (not an exported end, or no daemon), -EREMOTE (it is relayed already: xtcp_claim), -EPERM (another user), -EXDEV
- * (another family) or as xtcp_attach(). */
-int xtcp_join(struct xtcp **x, const char *path, int fd);
+ * (another family) or as xtcp_attach(). `*beside` is the descriptor that went with it, or -1. */
+int xtcp_join(struct xtcp **x, const char *path, int fd, int *beside);
 
 /* ---- sleeping ----
  * A waiter collects news of the sockets it is subscribed to. The pattern:
@@ -147,6 +150,9 @@ void xtcp_waiter_done(struct xtcp_waiter *w);          /* after the sleep; drain
 unsigned xtcp_waiter_take(struct xtcp_waiter *w, void (*fn)(void *arg, uint32_t s), void *arg);
 /* Spins for at most the configured time; true when news came. Gives way when spinning has not paid lately. */
 bool xtcp_waiter_spin(struct xtcp_waiter *w);
+
+/* Whether a call that a signal has interrupted is to go on: every handler of this process wants that (SA_RESTART). */
+bool xtcp_restarts(void);
 
 /* ---- fork ----
  * Call _prepare before fork(), then _parent or _child after it. The child becomes a process of the family that holds every socket

@@ -3,7 +3,7 @@
  * A request has "op"; a reply has "ok": true, or "ok": false with "errno" (positive) and "error" (one line for people).
  *
  *   attach  {op, abi: uint, comm: str}
- *           -> {ok, abi, session: uint, proc: uint} with descriptors: region memfd, doorbell eventfd, xt_global memfd
+ *           -> {ok, abi, session: uint, proc: uint, rules: str (see xt_rules.h)} with descriptors: region memfd, doorbell eventfd, xt_global memfd
  *           Another abi is refused with EPROTONOSUPPORT and words that name both versions.
  *   waiter  {op} -> {ok, waiter: uint} with its eventfd. For the proc that this connection belongs to.
  *   fork    {op} with one end of an AF_UNIX SOCK_SEQPACKET pair made by the parent -> {ok, proc: uint}
@@ -13,9 +13,11 @@
  *           listener). Bytes are relayed at once (now), or from when such a program writes, or when no process of the
  *           family holds the socket any more, or when it is claimed. The processes of the family then find XT_LOCK_RELAY
  *           in the slot's locks; export gives them the same end, with which they go on.
+ *           A descriptor that comes with the request (the kernel's half of a listener) is kept beside a listener's end.
  *   claim   {op} with such an end -> {ok, slot}: relay now. Attached or not.
  *   join    {op, abi, comm} with such an end that is not relayed yet -> as attach, and slot: uint: the process is one more of
- *           the family, and holds the socket. For the family's user only. From a process of the family: -> {ok, slot}.
+ *           the family, and holds the socket. For the family's user only. From a process of the family: -> {ok, slot}. What is kept
+ *           beside the end comes as one more descriptor.
  *   hello   {op, comm: str}: no reply. First message of a forked child; its pid comes by SCM_CREDENTIALS.
  *
  * Any request may have {n: uint}, which its reply repeats: a stack process that dies when it has just answered has a successor that

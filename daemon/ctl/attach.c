@@ -50,17 +50,19 @@ bool xt_attach_abi(struct xt_request *r)
     return true;
 }
 
-void xt_attach_welcome(struct xt_client *cl, uint32_t slot)
+void xt_attach_welcome(struct xt_client *cl, uint32_t slot, int beside)
 {
-    int fds[3] = {xt_session_memfd(cl->session), xt_session_doorbell(cl->session), xt_app_global_ro(cl->ctl->cfg.app)};
+    int fds[4] = {xt_session_memfd(cl->session), xt_session_doorbell(cl->session), xt_app_global_ro(cl->ctl->cfg.app),
+                  beside};
     struct xt_msg_out o;
     xt_client_begin(cl, &o);
     xt_msg_uint(&o, "abi", XT_ABI_VERSION);
     xt_msg_uint(&o, "session", xt_session_id(cl->session));
     xt_msg_uint(&o, "proc", cl->proc);
+    xt_msg_str(&o, "rules", cl->ctl->cfg.config.rules);
     if (slot != XT_NO_SLOT)
         xt_msg_uint(&o, "slot", slot);
-    xt_client_send(cl, &o, fds, 3);
+    xt_client_send(cl, &o, fds, beside >= 0 ? 4 : 3);
 }
 
 void xt_attach_attach(struct xt_request *r)
@@ -68,7 +70,7 @@ void xt_attach_attach(struct xt_request *r)
     struct xt_client *cl = r->client;
     char comm[24] = "";
     if (cl->session && cl->revived) { /* it was attached, but perhaps not answered */
-        xt_attach_welcome(cl, XT_NO_SLOT);
+        xt_attach_welcome(cl, XT_NO_SLOT, -1);
         return;
     }
     if (cl->session) {
@@ -83,7 +85,7 @@ void xt_attach_attach(struct xt_request *r)
         xt_client_error(cl, rc, "cannot make a session: %s", strerror(-rc));
         return;
     }
-    xt_attach_welcome(cl, XT_NO_SLOT);
+    xt_attach_welcome(cl, XT_NO_SLOT, -1);
     xt_log_debug("control: pid %d (%s) uid %u attached", cl->pid, comm, cl->uid);
 }
 

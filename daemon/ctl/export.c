@@ -73,6 +73,8 @@ void xt_export_close(struct xt_export *e, bool ended)
     if (!ended)
         xt_relay_release(&x->relay, e->slot);
     xt_export_drop_kept(e);
+    if (e->beside >= 0)
+        close(e->beside);
     LIST_REMOVE(e, link);
     x->n--;
     x->ctl->nexports--;
@@ -201,7 +203,7 @@ static int export_new(struct xt_exporter *x, uint32_t slot, struct xt_export **o
         return -ENOMEM;
     e->home = x;
     e->slot = slot;
-    e->b = e->kept = -1;
+    e->b = e->kept = e->beside = -1;
     e->listener = !(xt_relay_cond(&x->relay, slot) & (XT_COND_CONNECTED | XT_COND_CONNECTING | XT_COND_HUP));
     int rc = make_ends(e);
     if (rc == 0)
@@ -259,6 +261,10 @@ void xt_export_export(struct xt_request *r)
     }
     struct xt_msg_out o;
     int kept = e->kept;
+    if (e->listener && e->beside < 0 && r->anc->nfds == 1) {
+        e->beside = r->anc->fd[0];
+        r->anc->fd[0] = -1;
+    }
     xt_client_begin(cl, &o);
     xt_msg_uint(&o, "slot", slot);
     xt_client_send(cl, &o, &kept, 1);
@@ -324,7 +330,7 @@ void xt_export_join(struct xt_request *r)
         xt_relay_share(&e->home->relay, cl->proc, e->slot);
         xt_client_begin(cl, &o);
         xt_msg_uint(&o, "slot", e->slot);
-        xt_client_send(cl, &o, NULL, 0);
+        xt_client_send(cl, &o, &e->beside, e->beside >= 0);
         return;
     }
     int proc = xt_attach_abi(r) ? xt_session_add_proc(e->home->relay.session, cl->pid) : -EPROTONOSUPPORT;
@@ -339,5 +345,5 @@ void xt_export_join(struct xt_request *r)
     xt_keep_client(cl);
     e->home->left = false;
     xt_relay_share(&e->home->relay, cl->proc, e->slot);
-    xt_attach_welcome(cl, e->slot);
+    xt_attach_welcome(cl, e->slot, e->beside);
 }

@@ -28,6 +28,7 @@ struct xt_export {
     uint32_t slot;
     ino_t ino; /* of `a` */
     int b, kept;
+    int beside;     /* what goes with a listener: a descriptor of the program's, or -1 */
     bool listener;  /* or bound and about to be one: it has no bytes */
     bool wanted;    /* to be relayed */
     bool active;    /* the rings are the relay's */

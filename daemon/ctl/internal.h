@@ -94,8 +94,8 @@ void xt_request_handle(struct xt_client *cl, const void *buf, size_t len, struct
 void xt_attach_attach(struct xt_request *r);
 /* True when the request is of this ABI; else it has been answered. */
 bool xt_attach_abi(struct xt_request *r);
-/* The answer to a client that has a session now; XT_NO_SLOT: no slot in it. */
-void xt_attach_welcome(struct xt_client *cl, uint32_t slot);
+/* The answer to a client that has a session now; XT_NO_SLOT: no slot in it; `beside` -1: no further descriptor. */
+void xt_attach_welcome(struct xt_client *cl, uint32_t slot, int beside);
 void xt_attach_waiter(struct xt_request *r);
 void xt_attach_fork(struct xt_request *r);
 void xt_attach_hello(struct xt_request *r);

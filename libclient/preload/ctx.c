@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "libclient/preload/both.h"
+#include "libclient/preload/decide.h"
 #include "libclient/preload/preload.h"
 
 #define OWN_ROOM 64  /* how far below the descriptor limit the library's own begin */
@@ -16,7 +18,6 @@
 struct xtcp *xp_ctxs[XP_CTXS];
 bool xp_bystander;
 unsigned xp_fork_gen;
-struct xp_ports xp_kernel_ports;
 
 static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic int current = -1; /* index of the context in use */
@@ -44,6 +45,16 @@ void xp_debug(const char *fmt, ...)
     errno = saved;
 }
 
+static void check_rules(void)
+{
+    char why[128], line[192];
+    if (xt_rules_check(xp_own_rules(), why, sizeof why) == 0)
+        return;
+    int n = snprintf(line, sizeof line, "xtcp: XTCP_RULES, %s\n", why);
+    if (xp_real.write(STDERR_FILENO, line, (size_t)n) < 0)
+        return;
+}
+
 static void configure(void)
 {
     const char *s;
@@ -54,12 +65,7 @@ static void configure(void)
     debug = s && strcmp(s, "debug") == 0;
     s = xp_setting("XTCP_FALLBACK");
     fallback = s && strcmp(s, "kernel") == 0;
-    s = xp_setting("XTCP_PORTS_KERNEL");
-    if (s && !xp_ports_parse(&xp_kernel_ports, s)) {
-        static const char msg[] = "xtcp: XTCP_PORTS_KERNEL is not a list of ports such as 22,8000-8100\n";
-        if (xp_real.write(STDERR_FILENO, msg, sizeof msg - 1) < 0)
-            return;
-    }
+    check_rules();
 }
 
 static void complain(void)
@@ -89,7 +95,7 @@ static int add_context(struct xtcp *x)
 }
 
 /* The family of an end may be one that this process has joined already. */
-static uint64_t join_locked(int fd)
+static uint64_t join_locked(int fd, int *half)
 {
     struct xtcp *x = NULL;
     int s = -EXDEV;
@@ -97,24 +103,37 @@ static uint64_t join_locked(int fd)
     configure();
     for (; i < used && s == -EXDEV; i++)
         if (xtcp_alive(x = xp_ctxs[i]))
-            s = xtcp_join(&x, xp_setting("XTCP_SOCKET"), fd);
+            s = xtcp_join(&x, xp_setting("XTCP_SOCKET"), fd, half);
     if (s >= 0)
         return xp_word(XP_XTCP, i - 1, 0, (uint32_t)s);
     x = NULL;
     if (s == -EXDEV)
-        s = used < XP_CTXS ? xtcp_join(&x, xp_setting("XTCP_SOCKET"), fd) : -ENOSPC;
+        s = used < XP_CTXS ? xtcp_join(&x, xp_setting("XTCP_SOCKET"), fd, half) : -ENOSPC;
     if (s >= 0)
         return xp_word(XP_XTCP, (unsigned)add_context(x), 0, (uint32_t)s);
     xp_debug("fd %d: not joined: %s", fd, strerror(-s));
     return 0;
 }
 
+/* The kernel's half knows what family the program asked for. */
+static uint64_t with_half(uint64_t w, int half)
+{
+    int domain = 0;
+    socklen_t len = sizeof domain;
+    half = xp_make_own(half);
+    if (xp_real.getsockopt(half, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_INET6)
+        w |= XP_F_INET6;
+    xp_half_put(w, half);
+    return w | XP_F_BOTH;
+}
+
 uint64_t xp_join(int fd)
 {
+    int half = -1;
     pthread_mutex_lock(&attach_lock);
-    uint64_t w = join_locked(fd);
+    uint64_t w = join_locked(fd, &half);
     pthread_mutex_unlock(&attach_lock);
-    return w;
+    return w && half >= 0 ? with_half(w, half) : w;
 }
 
 static int attach_locked(bool quietly)

@@ -159,6 +159,7 @@ static int set_adopt(struct xp_set *s, int epfd)
     if (fresh < 0)
         return -errno;
     copy_members(epfd, fresh);
+    xp_set_halves_again(s, fresh);
     xp_real.dup3(fresh, epfd, cloexec > 0 ? O_CLOEXEC : 0);
     xp_real.close(fresh);
     if (!s->watched)
@@ -198,6 +199,45 @@ static int descriptor_of(const struct xp_set *s)
 
 /* ---- what the rest of the library tells ---- */
 
+/* Before its member goes. A kernel's object that is still the parent's is not ours to change. */
+static int own_object(const struct xp_set *s)
+{
+    return s->halves && s->fork_gen == xp_fork_gen ? descriptor_of(s) : -1;
+}
+
+static void drop_half(struct xp_set *s, int fd)
+{
+    struct xp_item *it = xp_set_find(s, fd);
+    if (it)
+        xp_set_half_del(s, own_object(s), it);
+}
+
+static int add_half(struct xp_set *s, int epfd, int fd)
+{
+    struct xp_item *it = xp_set_find(s, fd);
+    int rc = xp_set_half_add(s, epfd, it);
+    if (rc == 0 && it->half >= 0) {
+        xp_set_flags(epfd, XP_F_HASKERN);
+        s->has_kernel = true;
+    }
+    return rc;
+}
+
+void xp_sets_half(int fd, bool on)
+{
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++) {
+        struct xp_set *s = sets[i];
+        pthread_mutex_lock(&s->lock);
+        if (!on)
+            drop_half(s, fd);
+        else if (xp_set_find(s, fd))
+            add_half(s, s->fork_gen == xp_fork_gen ? descriptor_of(s) : -1, fd);
+        pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&sets_lock);
+}
+
 static _Atomic unsigned orphans; /* ever made */
 
 void xp_sets_closed(int fd, bool copies)
@@ -208,6 +248,8 @@ void xp_sets_closed(int fd, bool copies)
         pthread_mutex_lock(&s->lock);
         if (s->nundecided)
             s->has_kernel = true; /* it may stay there as a kernel socket */
+        if (!copies)
+            drop_half(s, fd);
         if (!copies)
             xp_set_del(s, fd);
         else if (xp_set_orphan(s, fd) == 0)
@@ -224,7 +266,7 @@ void xp_sets_gone(uint64_t w)
     pthread_mutex_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++) {
         pthread_mutex_lock(&sets[i]->lock);
-        xp_set_gone(sets[i], w);
+        xp_set_gone(sets[i], own_object(sets[i]), w);
         pthread_mutex_unlock(&sets[i]->lock);
     }
     pthread_mutex_unlock(&sets_lock);
@@ -251,6 +293,7 @@ void xp_sets_relayed(int fd)
         pthread_mutex_lock(&s->lock);
         if ((it = xp_set_find(s, fd))) {
             give_to_kernel(s, fd, it);
+            drop_half(s, fd);
             xp_set_del(s, fd);
             if (s->watched && s->sleepers)
                 kick(s);
@@ -270,6 +313,7 @@ void xp_sets_moved(int fd, uint64_t w)
         if (xp_set_find(s, fd) && (epfd = descriptor_of(s)) >= 0 && set_watch(s, epfd, xp_ctxno(w)) == 0 &&
             xp_set_move(s, fd, w) == 0) {
             xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
+            add_half(s, epfd, fd);
             kick(s);
         }
         pthread_mutex_unlock(&s->lock);
@@ -346,18 +390,25 @@ static int ctl_kernel(int epfd, uint64_t ew, int op, int fd, struct epoll_event 
 
 static int set_ctl(struct xp_set *s, int epfd, int op, int fd, uint64_t w, const struct epoll_event *ev)
 {
-    int rc;
+    int rc = s->halves && s->fork_gen != xp_fork_gen ? set_adopt(s, epfd) : 0;
+    if (rc < 0)
+        return rc;
     switch (op) {
     case EPOLL_CTL_ADD:
         rc = xp_kind(w) == XP_XTCP ? set_watch(s, epfd, xp_ctxno(w)) : 0;
         if (rc == 0)
             rc = xp_set_add(s, fd, w, ev);
+        if (rc == 0 && (rc = add_half(s, epfd, fd)) < 0)
+            xp_set_del(s, fd);
         xp_set_flags(fd, XP_F_INSET);
         break;
     case EPOLL_CTL_MOD:
         rc = xp_set_mod(s, fd, ev);
+        if (rc == 0)
+            xp_set_half_mod(s, epfd, xp_set_find(s, fd));
         break;
     case EPOLL_CTL_DEL:
+        drop_half(s, fd);
         return xp_set_del(s, fd);
     default:
         return -EINVAL;
@@ -565,17 +616,19 @@ static int wait_set(struct xp_set *s, int epfd, struct epoll_event *evs, int max
         int k = look_kernel(s, epfd, evs, (max + 1) / 2, false), n;
         if (k < 0)
             return k;
-        n = k + gather(s, evs + k, max - k);
+        n = xp_set_halves_merge(s, epfd, evs, k, k + gather(s, evs + k, max - k));
         if (n > 0)
             return n;
-        if (at_once)
-            return look_kernel(s, epfd, evs, max, true);
+        if (at_once) {
+            k = look_kernel(s, epfd, evs, max, true);
+            return xp_set_halves_merge(s, epfd, evs, k, k);
+        }
         k = sleep_in_kernel(s, epfd, evs, max, end, mask);
         if (k < 0)
             return k;
         if (s->life != life)
             return -EBADF;
-        n = k + gather(s, evs + k, max - k);
+        n = xp_set_halves_merge(s, epfd, evs, k, k + gather(s, evs + k, max - k));
         if (n > 0 || (end != INT64_MAX && xp_now_ns() >= end))
             return n;
     }

@@ -117,7 +117,7 @@ int xp_set_add(struct xp_set *s, int fd, uint64_t word, const struct epoll_event
     it = rc < 0 ? NULL : calloc(1, sizeof *it);
     if (!it)
         return -ENOMEM;
-    *it = (struct xp_item){.fd = fd, .word = word, .events = ev->events, .data = ev->data};
+    *it = (struct xp_item){.fd = fd, .half = -1, .word = word, .events = ev->events, .data = ev->data};
     if (is_xtcp(it)) {
         rc = link_sock(s, it);
         if (rc < 0) {
@@ -156,6 +156,7 @@ int xp_set_del(struct xp_set *s, int fd)
         unlink_sock(s, it);
     else
         s->nundecided--;
+    xp_set_half_del(s, -1, it);
     free(it);
     return 0;
 }
@@ -175,13 +176,14 @@ static bool is_orphan_of(const struct xp_item *it, uint64_t word)
     return it->fd < 0 && xp_ctxno(it->word) == xp_ctxno(word);
 }
 
-void xp_set_gone(struct xp_set *s, uint64_t word)
+void xp_set_gone(struct xp_set *s, int epfd, uint64_t word)
 {
     struct xp_item *next, *it = xp_value(word) < s->sock_cap ? s->by_sock[xp_value(word)] : NULL;
     for (; it; it = next) {
         next = it->same_sock;
         if (is_orphan_of(it, word)) {
             unlink_sock(s, it);
+            xp_set_half_del(s, epfd, it);
             free(it);
         }
     }
@@ -207,7 +209,7 @@ void xp_set_clear(struct xp_set *s)
             xp_set_del(s, (int)fd);
     for (uint32_t sock = 0; sock < s->sock_cap; sock++)
         while (s->by_sock[sock])
-            xp_set_gone(s, s->by_sock[sock]->word);
+            xp_set_gone(s, -1, s->by_sock[sock]->word);
     free(s->by_fd);
     free(s->by_sock);
     s->by_fd = s->by_sock = NULL;

@@ -16,8 +16,10 @@
 
 struct xp_item {
     struct xp_item *same_sock;    /* next item of the same socket */
+    struct xp_item *next_half;    /* next item of xp_set.halves */
     struct xp_item *next, **link; /* ready list; link is NULL when not on it */
     int fd;                       /* -1: closed, but a copy of it is not */
+    int half;                     /* a copy of the kernel's half, in the kernel's set as the item is here; -1: none */
     uint64_t word; /* of the descriptor table: an xtcp socket, or undecided (then the kernel's set has it) */
     uint32_t events;
     bool disarmed; /* EPOLLONESHOT has fired */
@@ -30,6 +32,7 @@ struct xp_set {
     unsigned fds;      /* descriptors of it in this process */
     unsigned fork_gen; /* xp_fork_gen of the process that the waiter and the kernel's object belong to */
     unsigned nxtcp, nundecided;
+    struct xp_item *halves; /* the members that have one */
     struct xp_item **by_fd, **by_sock;
     uint32_t fd_cap, sock_cap;
     struct xp_item *ready, **ready_tail;
@@ -45,6 +48,22 @@ struct xp_set {
     uint64_t moved;    /* word of a member that was found to be relayed, 0: none */
 };
 
+/* ---- epoll_half.c: members with a kernel's half; `epfd` is the set's own, and its kernel object this process's (see
+ * set_adopt()) ---- */
+
+/* Puts the half of a member into the kernel's set, if it has one and that listens. 0 or -errno. */
+int xp_set_half_add(struct xp_set *s, int epfd, struct xp_item *it);
+/* After the item's events have changed. */
+void xp_set_half_mod(const struct xp_set *s, int epfd, const struct xp_item *it);
+/* Takes it out (`epfd` -1: only here). */
+void xp_set_half_del(struct xp_set *s, int epfd, struct xp_item *it);
+/* Puts all of them into a fresh kernel object. */
+void xp_set_halves_again(const struct xp_set *s, int epfd);
+/* Locks. `evs` are `k` events of the kernel's set, then others up to `n`: one event for both halves of a member. The number of events then. */
+int xp_set_halves_merge(struct xp_set *s, int epfd, struct epoll_event *evs, int k, int n);
+
+/* ---- epoll_set.c ---- */
+
 void xp_set_init(struct xp_set *s);
 /* Forgets all items. */
 void xp_set_clear(struct xp_set *s);
@@ -57,8 +76,8 @@ int xp_set_mod(struct xp_set *s, int fd, const struct epoll_event *ev);
 int xp_set_del(struct xp_set *s, int fd);
 /* The descriptor of an xtcp socket is closed, but copies are left: the item stays, without a number. 0 or -ENOENT. */
 int xp_set_orphan(struct xp_set *s, int fd);
-/* The last copy is closed. */
-void xp_set_gone(struct xp_set *s, uint64_t word);
+/* The last copy is closed; `epfd` as for halves. */
+void xp_set_gone(struct xp_set *s, int epfd, uint64_t word);
 /* An undecided item becomes the xtcp socket of `word`. 0, -ENOENT, -ENOMEM. */
 int xp_set_move(struct xp_set *s, int fd, uint64_t word);
 

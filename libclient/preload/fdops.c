@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "libclient/preload/args.h"
+#include "libclient/preload/both.h"
 #include "libclient/preload/preload.h"
 
 static void release(int fd, uint64_t w)
@@ -16,6 +17,7 @@ static void release(int fd, uint64_t w)
         xp_epoll_closed(w);
     if ((xp_kind(w) == XP_XTCP || xp_relay_known(w)) && xp_unref(xp_ctxno(w), xp_value(w))) {
         xp_sets_gone(w);
+        xp_half_close(w);
         xtcp_close(xp_x(w), xp_sock(w));
     }
 }

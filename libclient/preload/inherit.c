@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "libclient/preload/both.h"
 #include "libclient/preload/preload.h"
 
 #define PREFIX "xtcp/"
@@ -24,7 +25,11 @@ static bool put_end(int fd, int a)
 
 void xp_go_over(uint64_t w)
 {
-    int saved = errno, a = xtcp_export(xp_x(w), xp_sock(w), true);
+    if (xp_half(w) >= 0) {
+        xp_half_only(w);
+        return;
+    }
+    int saved = errno, a = xtcp_export(xp_x(w), xp_sock(w), true, -1);
     for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1)) {
         uint64_t v = xp_get(fd);
         if (xp_kind(v) != XP_XTCP || xp_ctxno(v) != xp_ctxno(w) || xp_value(v) != xp_value(w))
@@ -70,7 +75,7 @@ static void hand_on(int fd, uint64_t w)
     int a;
     if (xp_flags(w) & XP_F_PAIR || !(is_connected(w) || is_bound(w)))
         return;
-    a = xtcp_export(xp_x(w), xp_sock(w), false);
+    a = xtcp_export(xp_x(w), xp_sock(w), false, xp_half(w));
     if (a < 0)
         return;
     if (put_end(fd, a))

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libclient/preload/both.h"
 #include "libclient/preload/preload.h"
 
 #define ON_STACK 128 /* descriptors */
@@ -46,9 +47,10 @@ static struct xtcp_waiter *thread_waiter(unsigned ctx)
 }
 
 struct job {
-    struct pollfd *fds;  /* the caller's */
-    struct pollfd *kfds; /* the same for the kernel: n entries with xtcp sockets blanked, then waiters and controls */
-    nfds_t n, nkernel;
+    struct pollfd *fds; /* the caller's */
+    struct pollfd
+        *kfds; /* for the kernel: n entries with xtcp sockets blanked or their halves, then waiters, controls */
+    nfds_t n, nkernel, nhalves;
     bool in[XP_CTXS];               /* the living contexts of these sockets */
     struct xtcp_waiter *w[XP_CTXS]; /* and what to sleep on for them */
     nfds_t extra;                   /* entries of kfds for that */
@@ -56,6 +58,11 @@ struct job {
     bool nested;                    /* a signal handler's: its waiters are its own */
     bool moved;                     /* one of the sockets is relayed since: it is the kernel's to poll */
 };
+
+static short answer(const struct pollfd *p, unsigned mask)
+{
+    return (short)(mask & ((unsigned short)p->events | POLLERR | POLLHUP));
+}
 
 static int look_xtcp(struct job *j)
 {
@@ -66,7 +73,7 @@ static int look_xtcp(struct job *j)
         if (xp_is_xtcp(p->fd, &w)) {
             unsigned m = xp_mask(w);
             j->moved |= (m & XTCP_MOVED) != 0;
-            p->revents = (short)(m & ((unsigned short)p->events | POLLERR | POLLHUP));
+            p->revents = answer(p, j->kfds[i].fd < 0 ? m : m | (unsigned short)j->kfds[i].revents);
             ready += p->revents != 0;
         }
     }
@@ -81,8 +88,13 @@ static int look_kernel(struct job *j, nfds_t extra, const struct timespec *timeo
         return -errno;
     for (nfds_t i = 0; i < j->n; i++) {
         uint64_t w;
-        if (xp_is_xtcp(j->fds[i].fd, &w))
+        if (xp_is_xtcp(j->fds[i].fd, &w)) {
+            if (j->kfds[i].fd < 0)
+                continue;
+            j->fds[i].revents |= answer(&j->fds[i], (unsigned short)j->kfds[i].revents);
+            ready += j->fds[i].revents != 0;
             continue;
+        }
         j->fds[i].revents = j->kfds[i].fd < 0 ? 0 : j->kfds[i].revents;
         ready += j->fds[i].revents != 0;
     }
@@ -99,7 +111,10 @@ static nfds_t split(struct job *j)
         if (j->fds[i].fd < 0)
             continue;
         if (xp_is_xtcp(j->fds[i].fd, &w)) {
-            j->kfds[i].fd = -1;
+            j->kfds[i].fd = xp_half(w);
+            j->kfds[i].revents = 0;
+            j->nhalves += j->kfds[i].fd >= 0;
+            j->nkernel += j->kfds[i].fd >= 0;
             found++;
             if (xtcp_alive(xp_x(w)))
                 j->in[xp_ctxno(w)] = true;
@@ -292,6 +307,15 @@ static void go_over_moved(struct job *j)
             xp_go_over(w);
 }
 
+/* One that both halves of a socket tell of counts once. */
+static int count_ready(const struct job *j)
+{
+    int n = 0;
+    for (nfds_t i = 0; i < j->n; i++)
+        n += j->fds[i].revents != 0;
+    return n;
+}
+
 int xp_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
     struct pollfd stack[ON_STACK + EXTRA], *kfds = stack;
@@ -309,6 +333,8 @@ int xp_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const 
         struct job j = {.fds = fds, .kfds = kfds, .n = n};
         split(&j);
         rc = poll_mixed(&j, timeout, mask);
+        if (rc > 0 && j.nhalves)
+            rc = count_ready(&j);
         if (rc != -EREMOTE)
             break;
         go_over_moved(&j);

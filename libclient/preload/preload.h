@@ -4,12 +4,11 @@
  * socket() makes a kernel socket ("undecided"). At bind, connect or listen the rules decide: either it stays a kernel
  * socket for ever, or an xtcp socket takes its options and its descriptor number, which from then on is a placeholder: a
  * copy of one AF_UNIX stream end that is shut down both ways, so that a write that is not interposed fails with EPIPE
- * instead of vanishing. A descriptor that leaves this library's care (exec, spawn, SCM_RIGHTS, the standard descriptors, on
+ * instead of vanishing. A socket bound to the wildcard address is both: see both.h. A descriptor that leaves this library's care (exec, spawn, SCM_RIGHTS, the standard descriptors, on
  * which libc's stdio works unseen) becomes an exported end instead, which any program can use: see inherit.c.
  *
  * Environment: XTCP_SOCKET (the daemon's control socket), XTCP_FALLBACK=kernel (without a daemon use the kernel's TCP and say
- * nothing), XTCP_PORTS_KERNEL=22,8000-8100 (local or remote ports that stay in the kernel), XTCP_LOG=debug (each decision on
- * stderr). The exec family hands these and LD_PRELOAD on, and XTCP_FDS (where the next program looks for what it inherits). */
+ * nothing), XTCP_RULES (which sockets are whose: proto/xt_rules.h), XTCP_LOG=debug (each decision on stderr). The exec family hands these and LD_PRELOAD on, and XTCP_FDS (where the next program looks for what it inherits). */
 #ifndef XP_PRELOAD_H
 #define XP_PRELOAD_H
 
@@ -19,8 +18,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "libclient/preload/addr.h"
 #include "libclient/preload/real.h"
-#include "libclient/preload/rules.h"
 #include "libclient/preload/table.h"
 #include "libclient/xtcp.h"
 
@@ -59,7 +58,6 @@ extern struct xtcp *xp_ctxs[XP_CTXS];
  * kernel says they are, and nothing that this process does touches the parent's sockets. */
 extern bool xp_bystander;
 extern unsigned xp_fork_gen; /* counts forks on the way from the first process to this one */
-extern struct xp_ports xp_kernel_ports;
 
 /* The context to make new sockets in, attaching when need be; -ENETDOWN after a line on stderr, -EAGAIN when the program shall
  * have the kernel's socket instead. */
@@ -92,7 +90,8 @@ const char *xp_setting(const char *name);
 
 /* Claims an inherited end (XP_F_CLAIM). */
 void xp_claim(int fd);
-/* The socket of word `w` is relayed from now on: all its descriptors in this process become kernel descriptors. */
+/* The socket of word `w`, whose mask says XTCP_MOVED, is relayed from now on, or its kernel's half alone: all its descriptors in
+ * this process become kernel descriptors. */
 void xp_go_over(uint64_t w);
 /* The same, if `w` is a connected socket that is not relayed yet: code that we do not see is about to use `fd`. */
 void xp_expose(int fd);
@@ -130,10 +129,10 @@ static inline int xp_sock(uint64_t w)
 {
     return (int)xp_value(w);
 }
-/* What poll() says of an xtcp socket now. */
+/* What poll() says of an xtcp socket now. When xtcpd has gone, the kernel's half goes on alone. */
 static inline unsigned xp_mask(uint64_t w)
 {
-    return xtcp_mask(xp_x(w), xp_sock(w));
+    return xp_flags(w) & XP_F_BOTH && !xtcp_alive(xp_x(w)) ? XTCP_MOVED : xtcp_mask(xp_x(w), xp_sock(w));
 }
 
 /* ---- confine.c ---- */
@@ -174,6 +173,7 @@ void xp_sets_closed(int fd, bool copies);
 void xp_sets_gone(uint64_t w);
 void xp_sets_moved(int fd, uint64_t w); /* an undecided member is about to become the xtcp socket of word w */
 void xp_sets_relayed(int fd);           /* an xtcp member is the kernel's now */
+void xp_sets_half(int fd, bool on);     /* the kernel's half of an xtcp member is to be watched too, or no more */
 void xp_epoll_closed(uint64_t w);       /* one descriptor of a set is closed */
 uint64_t xp_epoll_share(int fd);        /* the word for a copy of an epoll descriptor */
 void xp_sets_lock(void);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "libclient/preload/both.h"
+#include "libclient/preload/decide.h"
 #include "libclient/preload/preload.h"
 
 /* Options that an undecided socket remembers having been given; bit i of its word's value is entry i. */
@@ -46,6 +48,8 @@ static const struct {
 };
 #define NCARRIED (sizeof carried / sizeof carried[0])
 _Static_assert(NCARRIED <= 32, "the set of options fits the word's value");
+
+#define BIND_TRIES 32 /* ports asked of xtcp until the kernel has it too */
 
 XP_EXPORT int socket(int domain, int type, int protocol)
 {
@@ -115,21 +119,30 @@ static void move_copies(int fd, ino_t ino, uint64_t w)
     }
 }
 
-/* Turns an undecided socket into an xtcp socket; *w becomes its word. Returns 0 or -errno. */
-static int take_over(int fd, uint64_t *w)
+/* An xtcp socket with the options of an undecided one. The socket or -errno; *ctx is its context. */
+static int counterpart(int fd, uint64_t w, int *ctx)
+{
+    int flags = xp_real.fcntl(fd, F_GETFL), s;
+    *ctx = xp_attach();
+    if (*ctx < 0)
+        return -ENETDOWN;
+    s = xtcp_socket(xp_ctxs[*ctx]);
+    if (s < 0)
+        return s;
+    carry_options(fd, w, xp_ctxs[*ctx], s);
+    if (flags >= 0 && (flags & O_NONBLOCK))
+        xtcp_set_nonblock(xp_ctxs[*ctx], s, true);
+    return s;
+}
+
+/* The undecided socket becomes xtcp socket `s`, which is closed when it cannot; *w becomes its word. 0 or -errno. */
+static int become(int fd, uint64_t *w, int ctx, int s, unsigned more_flags)
 {
     struct stat st;
     uint64_t old = *w;
-    int flags = xp_real.fcntl(fd, F_GETFL), ctx = xp_attach(), s, rc;
-    if (ctx < 0)
-        return -ENETDOWN;
-    s = xtcp_socket(xp_ctxs[ctx]);
-    if (s < 0)
-        return s;
-    carry_options(fd, old, xp_ctxs[ctx], s);
-    if (flags >= 0 && (flags & O_NONBLOCK))
-        xtcp_set_nonblock(xp_ctxs[ctx], s, true);
-    *w = xp_word(XP_XTCP, (unsigned)ctx, xp_flags(old) & (XP_F_INET6 | XP_F_V6ONLY | XP_F_INSET), (uint32_t)s);
+    int rc;
+    *w = xp_word(XP_XTCP, (unsigned)ctx, (xp_flags(old) & (XP_F_INET6 | XP_F_V6ONLY | XP_F_INSET)) | more_flags,
+                 (uint32_t)s);
     if ((xp_flags(old) & XP_F_DUPED) && fstat(fd, &st) < 0)
         st.st_ino = 0;
     rc = put_placeholder(fd, *w);
@@ -142,37 +155,92 @@ static int take_over(int fd, uint64_t *w)
     return 0;
 }
 
-/* The socket is the kernel's for ever. */
-static void leave(int fd, uint64_t w, const char *why)
+static int take_over(int fd, uint64_t *w)
 {
-    xp_debug("fd %d: kernel (%s)", fd, why);
+    int ctx, s = counterpart(fd, *w, &ctx);
+    return s < 0 ? s : become(fd, w, ctx, s, 0);
+}
+
+/* Binds both: the xtcp socket first, as it may be made again when the kernel does not have the port that was chosen. Returns the xtcp
+ * socket or -errno; the kernel's is then as it was. */
+static int bind_pair(int fd, uint64_t w, const struct sockaddr_in *in, int *ctx)
+{
+    struct sockaddr_in6 k = {.sin6_family =
+                                 xp_flags(w) & XP_F_INET6 ? AF_INET6 : AF_INET}; /* the port is at one place in both */
+    socklen_t len = xp_flags(w) & XP_F_INET6 ? sizeof k : sizeof *in;
+    int rc = 0;
+    for (int tries = 0; tries < BIND_TRIES; tries++) {
+        struct sockaddr_in local = {0};
+        socklen_t local_len = sizeof local;
+        int s = counterpart(fd, w, ctx);
+        if (s < 0)
+            return s;
+        rc = xtcp_bind(xp_ctxs[*ctx], s, (const struct sockaddr *)in, sizeof *in);
+        if (rc == 0)
+            rc = xtcp_getsockname(xp_ctxs[*ctx], s, (struct sockaddr *)&local, &local_len);
+        k.sin6_port = local.sin_port;
+        if (rc == 0 && xp_real.bind(fd, (struct sockaddr *)&k, len) == 0)
+            return s;
+        xtcp_close(xp_ctxs[*ctx], s);
+        if (rc < 0)
+            return rc;
+        rc = -errno;
+        if (rc != -EADDRINUSE || in->sin_port)
+            break;
+    }
+    return rc;
+}
+
+static int bind_both(int fd, uint64_t *w, const struct sockaddr_in *in)
+{
+    int ctx, s = bind_pair(fd, *w, in, &ctx), half;
+    if (s < 0)
+        return s;
+    half = xp_half_new(fd);
+    if (half < 0) {
+        xtcp_close(xp_ctxs[ctx], s);
+        return half;
+    }
+    uint64_t both = xp_word(XP_XTCP, (unsigned)ctx, XP_F_BOTH, (uint32_t)s);
+    xp_half_put(both, half); /* before the word says that there is one */
+    int rc = become(fd, w, ctx, s, XP_F_BOTH);
+    if (rc < 0)
+        xp_half_close(both);
+    return rc;
+}
+
+/* The socket is the kernel's for ever. */
+static void leave(int fd, uint64_t w)
+{
     if (xp_flags(w) & XP_F_INSET)
         xp_sets_closed(fd, false);
     xp_put(fd, 0);
 }
 
-static void debug_taken(int fd, uint64_t w, const char *what, const struct sockaddr_in *a)
+/* Whose it shall be, and a debug line that says so. */
+static enum xt_place decide(int fd, uint64_t w, bool listening, const struct sockaddr *addr, socklen_t len,
+                            struct sockaddr_in *in)
 {
-    uint32_t h = ntohl(a->sin_addr.s_addr);
-    xp_debug("fd %d: xtcp socket %d (%s %u.%u.%u.%u:%u)", fd, xp_sock(w), what, h >> 24, h >> 16 & 255, h >> 8 & 255,
-             h & 255, ntohs(a->sin_port));
-}
-
-static bool bind_is_ours(uint64_t w, const struct sockaddr *addr, socklen_t len, struct sockaddr_in *in)
-{
-    struct sockaddr_in own = {0};
+    char why[XP_WHY] = "no daemon";
+    enum xt_place place = XT_PLACE_KERNEL;
+    bool inet6 = (xp_flags(w) & XP_F_INET6) != 0;
     int ctx = xp_attach();
-    if (ctx < 0 || (xp_flags(w) & XP_F_V6ONLY) || !xp_addr_v4(addr, len, (xp_flags(w) & XP_F_INET6) != 0, in) ||
-        (addr->sa_family == AF_INET) == ((xp_flags(w) & XP_F_INET6) != 0))
-        return false;
-    xtcp_own_addr(xp_ctxs[ctx], &own);
-    return xp_rule_bind(&xp_kernel_ports, in, own.sin_addr);
+    *in = (struct sockaddr_in){0};
+    if (ctx >= 0 && (!addr || (xp_flags(w) & XP_F_V6ONLY) || !xp_addr_v4(addr, len, listening && inet6, in) ||
+                     (addr->sa_family == AF_INET) == inet6))
+        strcpy(why, "not an IPv4 address");
+    else if (ctx >= 0)
+        place = xp_decide(xp_ctxs[ctx], listening, in, why, sizeof why);
+    uint32_t h = ntohl(in->sin_addr.s_addr);
+    xp_debug("fd %d: %s (%s %u.%u.%u.%u:%u, %s)", fd, xt_place_name(place), listening ? "listen" : "connect", h >> 24,
+             h >> 16 & 255, h >> 8 & 255, h & 255, ntohs(in->sin_port), why);
+    return place;
 }
 
 XP_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     struct sockaddr_in in;
-    uint64_t w = xp_get(fd);
+    uint64_t w;
     int rc;
     if (xp_is_xtcp(fd, &w)) {
         if (!xp_addr_v4(addr, len, (xp_flags(w) & XP_F_INET6) != 0, &in))
@@ -181,58 +249,85 @@ XP_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
     }
     if (xp_kind(w) != XP_UNDECIDED || xp_bystander)
         return xp_real.bind(fd, addr, len);
-    if (!bind_is_ours(w, addr, len, &in)) {
+    switch (decide(fd, w, true, addr, len, &in)) {
+    case XT_PLACE_KERNEL:
         rc = xp_real.bind(fd, addr, len);
         if (rc == 0)
-            leave(fd, w, "bind");
+            leave(fd, w);
         return rc;
+    case XT_PLACE_BOTH:
+        return (int)xp_ret(bind_both(fd, &w, &in));
+    case XT_PLACE_XTCP:
+        break;
     }
     rc = take_over(fd, &w);
-    if (rc < 0)
-        return (int)xp_ret(rc);
-    debug_taken(fd, w, "bind", &in);
-    return (int)xp_ret(xtcp_bind(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));
+    return (int)xp_ret(rc < 0 ? rc : xtcp_bind(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));
 }
 XP_ALIAS(bind);
+
+/* Without a bind before, any port at the wildcard address. */
+static int listen_undecided(int fd, uint64_t w, int backlog)
+{
+    struct sockaddr_in6 any = {.sin6_family = xp_flags(w) & XP_F_INET6 ? AF_INET6 : AF_INET};
+    struct sockaddr_in in;
+    int rc = 0;
+    switch (decide(fd, w, true, (struct sockaddr *)&any, sizeof any, &in)) {
+    case XT_PLACE_KERNEL:
+        leave(fd, w);
+        return xp_real.listen(fd, backlog) < 0 ? -errno : 0;
+    case XT_PLACE_BOTH:
+        in.sin_family = AF_INET;
+        rc = bind_both(fd, &w, &in);
+        return rc < 0 ? rc : xp_half_listen(w, backlog);
+    case XT_PLACE_XTCP:
+        rc = take_over(fd, &w);
+        break;
+    }
+    return rc < 0 ? rc : xtcp_listen(xp_x(w), xp_sock(w), backlog);
+}
 
 XP_EXPORT int listen(int fd, int backlog)
 {
     uint64_t w;
-    int rc;
     if (xp_is_xtcp(fd, &w))
-        return (int)xp_ret(xtcp_listen(xp_x(w), xp_sock(w), backlog));
+        return (int)xp_ret(xp_half(w) >= 0 ? xp_half_listen(w, backlog) : xtcp_listen(xp_x(w), xp_sock(w), backlog));
     if (xp_kind(w) != XP_UNDECIDED || xp_bystander)
         return xp_real.listen(fd, backlog);
-    if (xp_flags(w) & XP_F_V6ONLY) {
-        leave(fd, w, "listen on IPv6 only");
-        return xp_real.listen(fd, backlog);
-    }
-    rc = take_over(fd, &w);
-    if (rc < 0)
-        return (int)xp_ret(rc);
-    xp_debug("fd %d: xtcp socket %d (listen)", fd, xp_sock(w));
-    return (int)xp_ret(xtcp_listen(xp_x(w), xp_sock(w), backlog));
+    return (int)xp_ret(listen_undecided(fd, w, backlog));
 }
 XP_ALIAS(listen);
+
+/* A socket bound to the wildcard address connects: to whom decides which half it keeps. False: the kernel's. */
+static bool choose_half(int fd, uint64_t *w, const struct sockaddr *addr, socklen_t len, struct sockaddr_in *in)
+{
+    if (xp_half_listens(*w))
+        return true; /* an error */
+    if (decide(fd, *w, false, addr, len, in) == XT_PLACE_KERNEL) {
+        xp_half_only(*w);
+        return false;
+    }
+    xp_half_drop(*w);
+    *w = xp_get(fd);
+    return true;
+}
 
 bool xp_to_connect(int fd, const struct sockaddr *addr, socklen_t len, uint64_t *w, struct sockaddr_in *in, int *rc)
 {
     *rc = 0;
     if (xp_is_xtcp(fd, w)) {
+        if (xp_half(*w) >= 0 && addr && !choose_half(fd, w, addr, len, in))
+            return false;
         if (!xp_addr_v4(addr, len, false, in))
             *rc = addr && len >= sizeof *in ? -EAFNOSUPPORT : -EINVAL;
         return true;
     }
     if (xp_kind(*w) != XP_UNDECIDED || xp_bystander)
         return false;
-    if ((xp_flags(*w) & XP_F_V6ONLY) || !addr || !xp_addr_v4(addr, len, false, in) ||
-        (addr->sa_family == AF_INET) == ((xp_flags(*w) & XP_F_INET6) != 0) || !xp_rule_connect(&xp_kernel_ports, in)) {
-        leave(fd, *w, "connect");
+    if (decide(fd, *w, false, addr, len, in) == XT_PLACE_KERNEL) {
+        leave(fd, *w);
         return false;
     }
     *rc = take_over(fd, w);
-    if (*rc == 0)
-        debug_taken(fd, *w, "connect", in);
     return true;
 }
 
@@ -258,14 +353,12 @@ static int accept_xtcp(uint64_t w, struct sockaddr *addr, socklen_t *alen, int f
     struct sockaddr_in in = {0};
     socklen_t len = sizeof in;
     int fd = -1, s;
-    if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
-        return -EINVAL;
     if (xtcp_mask(x, xp_sock(w)) & POLLIN) {
         fd = xp_placeholder(-1, cloexec);
         if (fd < 0)
             return fd;
     }
-    s = xtcp_accept(x, xp_sock(w), (struct sockaddr *)&in, &len, flags & SOCK_NONBLOCK);
+    s = xtcp_accept(x, xp_sock(w), (struct sockaddr *)&in, &len, flags & (SOCK_NONBLOCK | MSG_DONTWAIT));
     if (s >= 0 && fd < 0)
         fd = xp_placeholder(-1, cloexec);
     if (s >= 0 && fd >= (int)XP_FDS) {
@@ -285,21 +378,31 @@ static int accept_xtcp(uint64_t w, struct sockaddr *addr, socklen_t *alen, int f
     return fd;
 }
 
+static int accept_at_once(uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags)
+{
+    return accept_xtcp(w, addr, alen, flags | MSG_DONTWAIT);
+}
+
 XP_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *alen, int flags)
 {
     uint64_t w;
-    if (!xp_is_xtcp(fd, &w))
+    if (xp_is_xtcp(fd, &w) && (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)))
+        return (int)xp_ret(-EINVAL);
+    if (xp_half(w) >= 0 && xp_mask(w) & XTCP_MOVED) {
+        xp_go_over(w);
+        w = 0;
+    }
+    if (xp_kind(w) != XP_XTCP || xp_bystander)
         return xp_real.accept4(fd, addr, alen, flags);
-    return (int)xp_ret(accept_xtcp(w, addr, alen, flags));
+    return (int)xp_ret(xp_half(w) >= 0 ? xp_half_accept(fd, w, addr, alen, flags, accept_at_once)
+                                       : accept_xtcp(w, addr, alen, flags));
 }
 XP_ALIAS(accept4);
 
 XP_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *alen)
 {
     uint64_t w;
-    if (!xp_is_xtcp(fd, &w))
-        return xp_real.accept(fd, addr, alen);
-    return (int)xp_ret(accept_xtcp(w, addr, alen, 0));
+    return xp_is_xtcp(fd, &w) ? xp_call_accept4(fd, addr, alen, 0) : xp_real.accept(fd, addr, alen);
 }
 XP_ALIAS(accept);
 
@@ -312,6 +415,8 @@ XP_EXPORT int shutdown(int fd, int how)
         xp_go_over(w);
         return xp_real.shutdown(fd, how);
     }
+    if (xp_half(w) >= 0)
+        xp_half_shutdown(w, how);
     return (int)xp_ret(xtcp_shutdown(xp_x(w), xp_sock(w), how));
 }
 XP_ALIAS(shutdown);
@@ -407,6 +512,8 @@ XP_EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t
     uint64_t w;
     int rc;
     if (xp_is_xtcp(fd, &w)) {
+        if (xp_half(w) >= 0)
+            xp_real.setsockopt(xp_half(w), level, name, val, len);
         if (level == IPPROTO_IPV6)
             return (int)xp_ret(!(xp_flags(w) & XP_F_INET6) ? -ENOPROTOOPT : name == IPV6_V6ONLY ? -EINVAL : 0);
         return (int)xp_ret(xtcp_setsockopt(xp_x(w), xp_sock(w), level, name, val, len));

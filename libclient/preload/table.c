@@ -31,6 +31,12 @@ void xp_set_flags(int fd, unsigned flags)
         atomic_fetch_or(&xp_table[fd], flags);
 }
 
+void xp_clear_flags(int fd, unsigned flags)
+{
+    if ((unsigned)fd < XP_FDS && xp_get(fd))
+        atomic_fetch_and(&xp_table[fd], ~(uint64_t)flags);
+}
+
 int xp_next(int fd)
 {
     for (unsigned i = fd < 0 ? 0 : (unsigned)fd; i < XP_FDS;) {

@@ -2,7 +2,7 @@
  * What each descriptor of this process is. One atomic word for each number, in zero-initialised memory that is touched only
  * where descriptors are; so it works before constructors, in signal handlers and without a lock, and a descriptor that
  * is nobody's business costs one load.
- * Word: bits 0-3 kind, 4-7 context, 8-15 flags, 32-63 value (socket number, options set so far, or epoll set). */
+ * Word: bits 0-3 kind, 4-7 context, 8-16 flags, 32-63 value (socket number, options set so far, or epoll set). */
 #ifndef XP_TABLE_H
 #define XP_TABLE_H
 
@@ -34,6 +34,7 @@ enum {
     XP_F_STREAM = 1 << 13,  /* a stdio stream was opened on it */
     XP_F_PAIR = 1 << 14,    /* an xtcp socket whose descriptor is an exported end already, no placeholder */
     XP_F_CLAIM = 1 << 15,   /* an inherited end that is to be claimed before its first use */
+    XP_F_BOTH = 1 << 16,    /* an xtcp socket with a kernel's half: see both.h */
 };
 
 extern _Atomic uint64_t xp_table[XP_FDS];
@@ -52,7 +53,7 @@ static inline unsigned xp_ctxno(uint64_t w)
 }
 static inline unsigned xp_flags(uint64_t w)
 {
-    return (unsigned)w & 0xff00;
+    return (unsigned)w & 0x1ff00;
 }
 static inline uint32_t xp_value(uint64_t w)
 {
@@ -69,6 +70,7 @@ void xp_put(int fd, uint64_t w);
 /* Clears the word and returns what it was. */
 uint64_t xp_take(int fd);
 void xp_set_flags(int fd, unsigned flags);
+void xp_clear_flags(int fd, unsigned flags);
 /* The first descriptor >= fd with a word that is not zero, or -1. */
 int xp_next(int fd);
 

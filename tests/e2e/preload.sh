@@ -31,7 +31,7 @@ xtcpd_start
 decisions() { on_xtcp env XTCP_LOG=debug "$@" 2>&1 >/dev/null | grep -o 'fd [0-9]*: [a-z]*' | cut -d' ' -f3 | sort | uniq -c | xargs; }
 expect "decision for another host" "1 xtcp" "$(decisions curl -s "$url")"
 expect "decision for loopback" "1 kernel" "$(decisions curl -s http://127.0.0.1:9/)"
-expect "decision by port" "1 kernel" "$(XTCP_PORTS_KERNEL=22,80-81 decisions curl -s "$url")"
+expect "decision by a rule" "1 kernel" "$(XTCP_RULES="kernel :22, kernel :80-81 by curl" decisions curl -s "$url")"
 expect "environment put back" "LD_PRELOAD=$PRELOAD XTCP_SOCKET=$WORK/xtcpd.sock" \
     "$(on_xtcp env -i /usr/bin/env | sort | xargs)"
 expect "after cleaning its own environment" "a page" "$(on_xtcp python3 -c "

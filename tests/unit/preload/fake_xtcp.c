@@ -119,6 +119,12 @@ void xtcp_own_addr(const struct xtcp *x, struct sockaddr_in *out)
     *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000001)};
 }
 
+/* Both sockets are the kernel's: they cannot have the same port. */
+const char *xtcp_rules(const struct xtcp *x)
+{
+    return "xtcp listen";
+}
+
 int xtcp_socket(struct xtcp *x)
 {
     int s = high(xp_real.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -430,14 +436,19 @@ void xtcp_release_ring(struct xtcp *x, int s, bool tx)
 {
 }
 
-int xtcp_export(struct xtcp *x, int s, bool now)
+int xtcp_export(struct xtcp *x, int s, bool now, int beside)
 {
     return -ENOBUFS; /* there is no daemon to relay */
 }
 
-int xtcp_join(struct xtcp **x, const char *path, int fd)
+int xtcp_join(struct xtcp **x, const char *path, int fd, int *beside)
 {
     return -ENOENT;
+}
+
+bool xtcp_restarts(void)
+{
+    return false;
 }
 
 int xtcp_claim(const char *path, int fd)
