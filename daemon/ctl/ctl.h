@@ -26,10 +26,13 @@ struct xt_ctl_host {
     void *arg;
 };
 
-/* The keeper's descriptor store. Both return 0 or a negative errno; NULL: there is none. */
+/* The keeper's descriptor store, and its way to another binary. Each returns 0 or a negative errno; NULL: there is none. */
 struct xt_ctl_keep {
     int (*store)(const char *name, int fd);
     int (*forget)(const char *name);
+    /* `fds`: the binary at `path` (left out when path is "": the one in use, as it lies on the disk now), then the socket that gets
+     * the answer. Borrowed. */
+    int (*upgrade)(const char *path, const int *fds, unsigned nfds);
 };
 
 struct xt_ctl_cfg {

@@ -25,6 +25,7 @@ static const struct {
     {"stats", true, xt_admin_stats},
     {"config", true, xt_admin_config},
     {"config-set", true, xt_admin_config_set},
+    {"upgrade", true, xt_admin_upgrade},
 };
 
 static void dispatch(struct xt_request *r)

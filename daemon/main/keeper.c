@@ -2,6 +2,7 @@
 #include "daemon/main/keeper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -18,27 +19,7 @@
 #include <unistd.h>
 
 #include "daemon/base/log.h"
-#include "daemon/main/backoff.h"
-#include "daemon/main/fdstore.h"
-#include "proto/xt_msg.h"
-
-struct keeper {
-    struct xt_keeper_cfg cfg;
-    struct xt_fdstore store;
-    struct xt_backoff backoff;
-    int signals, notify;
-    sigset_t old_mask;
-    pid_t child; /* 0: none runs */
-    unsigned starts, crashes;
-    bool crashed; /* the last one did */
-    uint64_t started_us;
-    uint64_t due_us; /* without a child: when the next one starts; while stopping: when patience ends */
-    bool was_ready;  /* some child has said READY=1 */
-    bool served;     /* this one has */
-    bool stopping;
-    bool done;
-    int exit_code;
-};
+#include "daemon/main/keeper_internal.h"
 
 /* ---- the child ---- */
 
@@ -49,7 +30,13 @@ static void set_number(const char *name, long value)
     setenv(name, text, 1);
 }
 
-static void child_main(struct keeper *k, pid_t keeper)
+/* Descriptors go out of the way of those that are handed over. */
+static int move_away(const struct keeper *k, int fd, int how)
+{
+    return fcntl(fd, how, XT_FDSTORE_FIRST + (int)k->store.n);
+}
+
+static void child_main(struct keeper *k, pid_t keeper, int image, const char *path, int feed)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != keeper) /* it died before the line above took effect */
@@ -60,22 +47,33 @@ static void child_main(struct keeper *k, pid_t keeper)
     set_number(XT_ENV_RESTARTS, (long)k->starts);
     set_number(XT_ENV_CRASHES, (long)k->crashes);
     set_number(XT_ENV_CRASHED, k->crashed);
+    if (feed >= 0)
+        set_number(XT_ENV_STANDBY, move_away(k, feed, F_DUPFD));
+    image = move_away(k, image, F_DUPFD_CLOEXEC);
     int rc = xt_fdstore_hand_over(&k->store);
     if (rc < 0) {
         xt_log_error("keeper: cannot hand over descriptors: %s", strerror(-rc));
         _exit(XT_EXIT_FAILED);
     }
-    execv(k->cfg.argv[0], k->cfg.argv);
-    execv("/proc/self/exe", k->cfg.argv); /* the file has moved since */
-    xt_log_error("keeper: cannot run %s: %s", k->cfg.argv[0], strerror(errno));
+    k->cfg.argv[0] = (char *)path;
+    fexecve(image, k->cfg.argv, environ);
+    xt_log_error("keeper: cannot run %s: %s", path, strerror(errno));
     _exit(XT_EXIT_FAILED);
 }
 
-static void start_child(struct keeper *k)
+pid_t xt_keeper_spawn(struct keeper *k, int image, const char *path, int feed)
 {
     pid_t self = getpid(), pid = fork();
     if (pid == 0)
-        child_main(k, self);
+        child_main(k, self, image, path, feed);
+    if (pid > 0)
+        k->starts++;
+    return pid;
+}
+
+void xt_keeper_start(struct keeper *k)
+{
+    pid_t pid = xt_keeper_spawn(k, k->image, k->path, -1);
     k->started_us = k->cfg.now_us();
     k->due_us = UINT64_MAX;
     if (pid < 0) {
@@ -84,7 +82,6 @@ static void start_child(struct keeper *k)
         return;
     }
     k->child = pid;
-    k->starts++;
 }
 
 static void finish(struct keeper *k, int code)
@@ -108,44 +105,72 @@ static void schedule_restart(struct keeper *k, bool killed)
 
 /* ---- notifications ---- */
 
-static void take_message(struct keeper *k, char *text, struct xt_msg_anc *anc)
+static void parse(struct xt_notice *out, char *text)
 {
-    const char *name = "stored";
-    bool store = false, removal = false;
+    *out = (struct xt_notice){.name = "stored"};
     for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         if (strcmp(line, "FDSTORE=1") == 0)
-            store = true;
+            out->store = true;
         else if (strcmp(line, "FDSTOREREMOVE=1") == 0)
-            removal = true;
+            out->removal = true;
         else if (strncmp(line, "FDNAME=", 7) == 0)
-            name = line + 7;
+            out->name = line + 7;
         else if (strcmp(line, "READY=1") == 0)
-            k->was_ready = k->served = true;
+            out->ready = true;
+        else if (strcmp(line, XT_SAY_UPGRADE) == 0)
+            out->upgrade = true;
+        else if (strncmp(line, XT_SAY_PATH, strlen(XT_SAY_PATH)) == 0)
+            out->path = line + strlen(XT_SAY_PATH);
+        else if (strcmp(line, XT_SAY_STANDBY) == 0)
+            out->standby = true;
+        else if (strcmp(line, XT_SAY_QUIET) == 0)
+            out->quiet = true;
+        else if (strncmp(line, XT_SAY_REFUSED, strlen(XT_SAY_REFUSED)) == 0)
+            out->refused = line + strlen(XT_SAY_REFUSED);
         else if (strncmp(line, "STATUS=", 7) == 0)
             xt_log_debug("keeper: status: %s", line + 7);
     }
-    if (removal)
-        xt_fdstore_remove(&k->store, name);
-    for (unsigned i = 0; store && i < anc->nfds; i++) {
-        int rc = xt_fdstore_add(&k->store, name, anc->fd[i]);
-        anc->fd[i] = -1;
-        if (rc < 0)
-            xt_log_error("keeper: descriptor '%s' is not kept: %s", name, strerror(-rc));
-    }
 }
 
-/* The socket's file admits only its owner, and of what comes only the child's counts. */
+/* Of the stack process. */
+static void take_message(struct keeper *k, const struct xt_notice *n, struct xt_msg_anc *anc)
+{
+    if (n->ready)
+        k->was_ready = k->served = true;
+    if (n->removal) {
+        xt_fdstore_remove(&k->store, n->name);
+        xt_upgrade_changed(k, n->name, -1);
+    }
+    for (unsigned i = 0; n->store && i < anc->nfds; i++) {
+        xt_upgrade_changed(k, n->name, anc->fd[i]);
+        int rc = xt_fdstore_add(&k->store, n->name, anc->fd[i]);
+        anc->fd[i] = -1;
+        if (rc < 0)
+            xt_log_error("keeper: descriptor '%s' is not kept: %s", n->name, strerror(-rc));
+    }
+    if (n->upgrade && k->served)
+        xt_upgrade_begin(k, n, anc);
+    if (n->quiet)
+        xt_upgrade_quiet(k);
+}
+
+/* The socket's file admits only its owner, and of what comes only the child's and the candidate's counts. */
 static void take_notifications(struct keeper *k)
 {
     char text[4096];
+    struct xt_notice notice;
     struct xt_msg_anc anc;
     for (;;) {
         ssize_t n = xt_msg_recv(k->notify, text, sizeof text - 1, &anc, MSG_DONTWAIT);
         if (n == -EAGAIN || (n < 0 && n != -EMSGSIZE))
             return;
-        if (n >= 0 && anc.has_cred && anc.pid == k->child) {
+        if (n >= 0 && anc.has_cred && anc.pid > 0) {
             text[n] = 0;
-            take_message(k, text, &anc);
+            parse(&notice, text);
+            if (anc.pid == k->child)
+                take_message(k, &notice, &anc);
+            else if (anc.pid == k->up.candidate)
+                xt_upgrade_heard(k, &notice, &anc);
         }
         xt_msg_anc_close(&anc);
     }
@@ -153,7 +178,7 @@ static void take_notifications(struct keeper *k)
 
 static void child_died(struct keeper *k, int status)
 {
-    take_notifications(k); /* what it sent before it died still counts */
+    xt_upgrade_cancel(k, "the running stack process ended meanwhile");
     k->child = 0;
     if (WIFSIGNALED(status))
         xt_log(k->stopping ? XT_LOG_INFO : XT_LOG_ERROR, "keeper: the stack process was ended by signal %d (%s)",
@@ -167,13 +192,29 @@ static void child_died(struct keeper *k, int status)
         schedule_restart(k, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+static void candidate_died(struct keeper *k, int status)
+{
+    char how[64];
+    if (WIFSIGNALED(status))
+        snprintf(how, sizeof how, "was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        snprintf(how, sizeof how, "ended with code %d", WEXITSTATUS(status));
+    xt_upgrade_candidate_died(k, how);
+}
+
 static void reap(struct keeper *k)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        take_notifications(k); /* what it sent before it died still counts */
         if (pid == k->child)
             child_died(k, status);
+        else if (pid == k->up.candidate)
+            candidate_died(k, status);
+        else if (pid == k->up.old)
+            k->up.old = 0;
+    }
 }
 
 static int open_notify(const char *path)
@@ -216,6 +257,7 @@ static void stop(struct keeper *k)
         return;
     }
     k->stopping = true;
+    xt_upgrade_cancel(k, "xtcpd is being stopped");
     if (!k->child) {
         finish(k, XT_EXIT_OK);
         return;
@@ -251,11 +293,12 @@ static int open_signals(struct keeper *k)
 
 static void on_time(struct keeper *k)
 {
+    xt_upgrade_on_time(k);
     if (k->cfg.now_us() < k->due_us)
         return;
     k->due_us = UINT64_MAX;
     if (!k->stopping) {
-        start_child(k);
+        xt_keeper_start(k);
         return;
     }
     xt_log_warn("keeper: the stack process does not stop: ending it");
@@ -264,16 +307,19 @@ static void on_time(struct keeper *k)
 
 static int poll_timeout(const struct keeper *k)
 {
-    if (k->due_us == UINT64_MAX)
+    uint64_t due = k->due_us;
+    if (k->up.phase != XT_UPGRADE_NONE && k->up.due_us < due)
+        due = k->up.due_us;
+    if (due == UINT64_MAX)
         return -1;
     uint64_t now = k->cfg.now_us();
-    return now >= k->due_us ? 0 : (int)((k->due_us - now + 999) / 1000);
+    return now >= due ? 0 : (int)((due - now + 999) / 1000);
 }
 
 static void loop(struct keeper *k)
 {
     struct pollfd p[2] = {{.fd = k->signals, .events = POLLIN}, {.fd = k->notify, .events = POLLIN}};
-    start_child(k);
+    xt_keeper_start(k);
     while (!k->done) {
         if (poll(p, 2, poll_timeout(k)) < 0 && errno != EINTR)
             break;
@@ -301,6 +347,9 @@ int xt_keeper_run(const struct xt_keeper_cfg *cfg)
         return XT_EXIT_FAILED;
     k->cfg = *cfg;
     k->exit_code = XT_EXIT_FAILED;
+    k->up.image = k->up.feed = k->up.answer = -1;
+    snprintf(k->path, sizeof k->path, "%s", cfg->argv[0]);
+    k->image = open(k->path, O_PATH | O_CLOEXEC);
     raise_limits();
     k->signals = open_signals(k);
     k->notify = open_notify(cfg->notify_path);
@@ -314,6 +363,7 @@ int xt_keeper_run(const struct xt_keeper_cfg *cfg)
     xt_fdstore_clear(&k->store);
     close(k->notify);
     close(k->signals);
+    close(k->image);
     sigprocmask(SIG_SETMASK, &k->old_mask, NULL);
     free(k);
     return code;

@@ -52,7 +52,7 @@ int xt_kept_new(struct xt_kept *st, size_t stack_size)
 }
 
 /* The page is read by itself first, for the rest may be of any size. */
-static int check(int fd, size_t stack_size, char *err, size_t errlen)
+int xt_kept_check(int fd, size_t stack_size, char *err, size_t errlen)
 {
     struct xt_kept_page page;
     struct stat sb;
@@ -69,7 +69,7 @@ static int check(int fd, size_t stack_size, char *err, size_t errlen)
 
 int xt_kept_open(struct xt_kept *st, int fd, size_t stack_size, char *err, size_t errlen)
 {
-    int rc = check(fd, stack_size, err, errlen);
+    int rc = xt_kept_check(fd, stack_size, err, errlen);
     if (rc == 0) {
         rc = map(st, fd, stack_size);
         if (rc < 0)

@@ -29,6 +29,9 @@ struct xt_kept {
 /* A new, zeroed region with a fresh key. Returns 0 or a negative errno. */
 int xt_kept_new(struct xt_kept *st, size_t stack_size);
 
+/* Can it be mapped? Returns 0, or -EPROTO with words in `err`. */
+int xt_kept_check(int fd, size_t stack_size, char *err, size_t errlen);
+
 /* Maps a kept one. Takes `fd` over, also on failure. Returns 0; -EPROTO with words in `err` when its layout is another; or a negative
  * errno. */
 int xt_kept_open(struct xt_kept *st, int fd, size_t stack_size, char *err, size_t errlen);

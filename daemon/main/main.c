@@ -18,6 +18,7 @@
 #include "daemon/main/stack_process.h"
 
 #define STOP_PATIENCE_US UINT64_C(5000000)
+#define UPGRADE_PATIENCE_US UINT64_C(10000000)
 
 static int complain(const char *err)
 {
@@ -77,7 +78,11 @@ static int run_keeper(const struct xt_config *c, char **argv)
         argv[0] = exe;
     }
     beside(c, ".keeper", notify, sizeof notify);
-    struct xt_keeper_cfg kc = {.argv = argv, .notify_path = notify, .now_us = xt_time_us, .stop_us = STOP_PATIENCE_US};
+    struct xt_keeper_cfg kc = {.argv = argv,
+                               .notify_path = notify,
+                               .now_us = xt_time_us,
+                               .stop_us = STOP_PATIENCE_US,
+                               .upgrade_us = UPGRADE_PATIENCE_US};
     return xt_keeper_run(&kc);
 }
 
@@ -112,6 +117,7 @@ int main(int argc, char **argv)
     struct xt_config c;
     char err[512];
     gid_t unused;
+    prctl(PR_SET_NAME, "xtcpd"); /* run by descriptor, it would be called by a number */
     if (xt_config_scan(&cl, argc, argv, err, sizeof err) < 0)
         return complain(err);
     if (cl.help) {

@@ -11,14 +11,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/main/fdstore.h"
-
-static int send_to(const char *path, const char *text, int fd)
+static int send_to(const char *path, const char *text, const int *fds, unsigned nfds)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
     union {
         struct cmsghdr align;
-        char buf[CMSG_SPACE(sizeof(int))];
+        char buf[CMSG_SPACE(XT_NOTIFY_FDS * sizeof(int))];
     } control = {0};
     struct iovec iov = {(void *)text, strlen(text)};
     size_t len = strlen(path);
@@ -29,14 +27,16 @@ static int send_to(const char *path, const char *text, int fd)
     if (path[0] == '@') /* systemd's way to write an abstract name */
         sun.sun_path[0] = 0;
     mh.msg_namelen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (path[0] != '@'));
-    if (fd >= 0) {
+    if (nfds > XT_NOTIFY_FDS)
+        return -EINVAL;
+    if (nfds) {
         mh.msg_control = control.buf;
-        mh.msg_controllen = sizeof control.buf;
+        mh.msg_controllen = CMSG_SPACE(nfds * sizeof *fds);
         struct cmsghdr *cm = CMSG_FIRSTHDR(&mh);
         cm->cmsg_level = SOL_SOCKET;
         cm->cmsg_type = SCM_RIGHTS;
-        cm->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(cm), &fd, sizeof fd);
+        cm->cmsg_len = CMSG_LEN(nfds * sizeof *fds);
+        memcpy(CMSG_DATA(cm), fds, nfds * sizeof *fds);
     }
     int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (sock < 0)
@@ -46,15 +46,15 @@ static int send_to(const char *path, const char *text, int fd)
     return rc;
 }
 
-static int notify(const char *text, int fd)
+int xt_notify_send(const char *text, const int *fds, unsigned nfds)
 {
     const char *path = getenv("NOTIFY_SOCKET");
-    return path && *path ? send_to(path, text, fd) : 0;
+    return path && *path ? send_to(path, text, fds, nfds) : 0;
 }
 
 int xt_notify(const char *text)
 {
-    return notify(text, -1);
+    return xt_notify_send(text, NULL, 0);
 }
 
 int xt_notify_store(const char *name, int fd)
@@ -62,8 +62,9 @@ int xt_notify_store(const char *name, int fd)
     char text[XT_FDSTORE_NAME_MAX + 32];
     if (!xt_fdstore_name_ok(name))
         return -EINVAL;
-    snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s", name);
-    return notify(text, fd);
+    /* systemd would drop what looks closed: a control connection may still hold a request, the packet socket comes back */
+    snprintf(text, sizeof text, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+    return xt_notify_send(text, &fd, 1);
 }
 
 int xt_notify_forget(const char *name)
@@ -72,7 +73,7 @@ int xt_notify_forget(const char *name)
     if (!xt_fdstore_name_ok(name))
         return -EINVAL;
     snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
-    return notify(text, -1);
+    return xt_notify(text);
 }
 
 static long env_number(const char *name)
@@ -82,50 +83,88 @@ static long env_number(const char *name)
 }
 
 /* The names, ':' between them, fewer than descriptors when the keeper gives none. */
-static void split_names(struct xt_handed *h)
+static int take_names(struct xt_handed *h, unsigned n, char *rest)
 {
-    char *rest = h->names;
-    for (unsigned i = 0; i < h->n; i++) {
-        char *name = strsep(&rest, ":");
-        h->item[i].fd = XT_FDSTORE_FIRST + (int)i;
-        h->item[i].name = name ? name : "unknown";
-        fcntl(h->item[i].fd, F_SETFD, FD_CLOEXEC);
+    for (unsigned i = 0; i < n; i++) {
+        const char *name = strsep(&rest, ":");
+        int fd = XT_FDSTORE_FIRST + (int)i;
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        int rc = xt_handed_add(h, name ? name : "unknown", fd);
+        if (rc < 0)
+            return rc;
     }
+    return 0;
 }
 
 int xt_handed_read(struct xt_handed *h)
 {
     memset(h, 0, sizeof *h);
+    int rc = 0;
     long n = env_number("LISTEN_FDS");
     if (env_number("LISTEN_PID") == getpid() && n > 0 && n <= XT_FDSTORE_MAX) {
-        const char *names = getenv("LISTEN_FDNAMES");
-        h->names = strdup(names ? names : "");
-        h->item = calloc((size_t)n, sizeof *h->item);
-        if (!h->names || !h->item) {
-            xt_handed_free(h);
-            return -ENOMEM;
-        }
-        h->n = (unsigned)n;
-        split_names(h);
+        const char *env = getenv("LISTEN_FDNAMES");
+        char *names = strdup(env ? env : "");
+        rc = names ? take_names(h, (unsigned)n, names) : -ENOMEM;
+        free(names);
     }
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDNAMES");
+    if (rc < 0)
+        xt_handed_free(h);
+    return rc;
+}
+
+int xt_handed_add(struct xt_handed *h, const char *name, int fd)
+{
+    if (h->n == h->cap) {
+        unsigned cap = h->cap ? 2 * h->cap : 64;
+        struct xt_handed_fd *item = realloc(h->item, cap * sizeof *item);
+        if (!item) {
+            close(fd);
+            return -ENOMEM;
+        }
+        h->item = item;
+        h->cap = cap;
+    }
+    h->item[h->n].fd = fd;
+    snprintf(h->item[h->n].name, sizeof h->item[0].name, "%s", name);
+    h->n++;
     return 0;
+}
+
+void xt_handed_drop(struct xt_handed *h, const char *name)
+{
+    int fd;
+    while ((fd = xt_handed_take(h, name)) >= 0)
+        close(fd);
+}
+
+static struct xt_handed_fd *find(struct xt_handed *h, const char *name)
+{
+    for (unsigned k = 0; k < h->n; k++) { /* what belongs together was mostly stored together */
+        unsigned i = (h->at + k) % h->n;
+        if (h->item[i].fd >= 0 && strcmp(h->item[i].name, name) == 0) {
+            h->at = i;
+            return &h->item[i];
+        }
+    }
+    return NULL;
+}
+
+int xt_handed_peek(struct xt_handed *h, const char *name)
+{
+    const struct xt_handed_fd *f = find(h, name);
+    return f ? f->fd : -1;
 }
 
 int xt_handed_take(struct xt_handed *h, const char *name)
 {
-    for (unsigned k = 0; k < h->n; k++) { /* what belongs together was mostly stored together */
-        unsigned i = (h->at + k) % h->n;
-        int fd = h->item[i].fd;
-        if (fd >= 0 && strcmp(h->item[i].name, name) == 0) {
-            h->item[i].fd = -1;
-            h->at = i;
-            return fd;
-        }
-    }
-    return -1;
+    struct xt_handed_fd *f = find(h, name);
+    int fd = f ? f->fd : -1;
+    if (f)
+        f->fd = -1;
+    return fd;
 }
 
 const char *xt_handed_next(const struct xt_handed *h, char first, unsigned *cursor)
@@ -138,10 +177,9 @@ const char *xt_handed_next(const struct xt_handed *h, char first, unsigned *curs
 
 void xt_handed_free(struct xt_handed *h)
 {
-    for (unsigned i = 0; h->item && i < h->n; i++)
+    for (unsigned i = 0; i < h->n; i++)
         if (h->item[i].fd >= 0)
             close(h->item[i].fd);
     free(h->item);
-    free(h->names);
     memset(h, 0, sizeof *h);
 }

@@ -6,8 +6,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/main/fdstore.h"
+
 /* Tells the keeper, as sd_notify(3): "READY=1", "STATUS=...". Returns 0, or a negative errno; 0 without a keeper. */
 int xt_notify(const char *text);
+/* With at most XT_NOTIFY_FDS descriptors. */
+#define XT_NOTIFY_FDS 2
+int xt_notify_send(const char *text, const int *fds, unsigned nfds);
 
 /* Lets the keeper hold a copy of `fd` under that name; xt_notify_forget() drops all of that name. Returned as above. */
 int xt_notify_store(const char *name, int fd);
@@ -15,18 +20,22 @@ int xt_notify_forget(const char *name);
 
 /* What was handed over at start. Removes LISTEN_* from the environment and makes the descriptors close-on-exec. */
 struct xt_handed {
-    unsigned n, at; /* at: where the last one was found */
-    char *names;    /* the copy that `name` points into */
+    unsigned n, cap, at; /* at: where the last one was found */
     struct xt_handed_fd {
         int fd; /* -1: taken */
-        const char *name;
+        char name[XT_FDSTORE_NAME_MAX];
     } * item;
 };
 
 /* Reads LISTEN_FDS and its like. Returns 0 (also when nothing was handed over) or -ENOMEM. */
 int xt_handed_read(struct xt_handed *h);
+/* One more, taken over in every case; all of a name closed. Returns 0, or -ENOMEM. */
+int xt_handed_add(struct xt_handed *h, const char *name, int fd);
+void xt_handed_drop(struct xt_handed *h, const char *name);
 /* The first descriptor of that name, now the caller's; -1 for none. */
 int xt_handed_take(struct xt_handed *h, const char *name);
+/* Likewise, but it stays where it is. */
+int xt_handed_peek(struct xt_handed *h, const char *name);
 /* The next name from `*cursor` on that begins with `first` and was not taken; NULL at the end. */
 const char *xt_handed_next(const struct xt_handed *h, char first, unsigned *cursor);
 /* Closes what nobody took. */

@@ -33,7 +33,7 @@ struct xt_shard {
     struct xt_spin spin;
     struct xt_shard_stats stats;
     pthread_t thread;
-    sem_t started;
+    sem_t started, run, ended; /* run: the loop may begin; ended: it has, and the device is closed */
     int start_rc;
     char *err;
     size_t errlen;
@@ -247,6 +247,12 @@ no_pktio:
     return rc;
 }
 
+static void wait_for(sem_t *sem)
+{
+    while (sem_wait(sem) < 0 && errno == EINTR)
+        ;
+}
+
 static void *thread_main(void *arg)
 {
     struct xt_shard *s = arg;
@@ -255,11 +261,21 @@ static void *thread_main(void *arg)
     sem_post(&s->started);
     if (!ok)
         return NULL;
+    wait_for(&s->run);
     loop(s);
     xt_pktio_close(s->pktio);
     io_uring_queue_exit(&s->ring);
+    sem_post(&s->ended);
     xt_stack_free(s->stack);
     return NULL;
+}
+
+static void destroy(struct xt_shard *s)
+{
+    sem_destroy(&s->started);
+    sem_destroy(&s->run);
+    sem_destroy(&s->ended);
+    free(s);
 }
 
 int xt_shard_start(struct xt_shard **out, const struct xt_shard_cfg *cfg, struct xt_app *app, char *err, size_t errlen)
@@ -272,6 +288,8 @@ int xt_shard_start(struct xt_shard **out, const struct xt_shard_cfg *cfg, struct
     s->err = err;
     s->errlen = errlen;
     sem_init(&s->started, 0, 0);
+    sem_init(&s->run, 0, 0);
+    sem_init(&s->ended, 0, 0);
 
     sigset_t all, old; /* signals are the control thread's */
     sigfillset(&all);
@@ -279,20 +297,23 @@ int xt_shard_start(struct xt_shard **out, const struct xt_shard_cfg *cfg, struct
     int rc = -pthread_create(&s->thread, NULL, thread_main, s);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (rc == 0) {
-        while (sem_wait(&s->started) < 0 && errno == EINTR)
-            ;
+        wait_for(&s->started);
         rc = s->start_rc;
         if (rc < 0)
             pthread_join(s->thread, NULL);
     }
     s->err = NULL;
     if (rc < 0) {
-        sem_destroy(&s->started);
-        free(s);
+        destroy(s);
         return rc;
     }
     *out = s;
     return 0;
+}
+
+void xt_shard_run(struct xt_shard *s)
+{
+    sem_post(&s->run);
 }
 
 static void wake(void *unused)
@@ -300,14 +321,25 @@ static void wake(void *unused)
     (void)unused;
 }
 
+static void end_loop(struct xt_shard *s)
+{
+    struct xt_msg m = {.type = XT_MSG_CALL, .fn = wake, .done = wake};
+    atomic_store(&s->stop, true);
+    sem_post(&s->run);
+    xt_app_post(s->app, &m);
+}
+
+void xt_shard_quiet(struct xt_shard *s)
+{
+    end_loop(s);
+    wait_for(&s->ended);
+}
+
 void xt_shard_stop(struct xt_shard *s)
 {
-    atomic_store(&s->stop, true);
-    struct xt_msg m = {.type = XT_MSG_CALL, .fn = wake, .done = wake};
-    xt_app_post(s->app, &m);
+    end_loop(s);
     pthread_join(s->thread, NULL);
-    sem_destroy(&s->started);
-    free(s);
+    destroy(s);
 }
 
 int xt_shard_packet_fd(const struct xt_shard *s)

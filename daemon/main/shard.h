@@ -17,8 +17,11 @@ struct xt_shard_cfg {
     void *state; /* state region, xt_stack_state_size() bytes */
 };
 
-/* Opens the device, makes stack and thread. Returns 0, or a negative errno with one line for people in `err`. */
+/* Opens the device, makes stack and thread, takes over what is kept; no frame is taken or sent before xt_shard_run(). Returns 0, or a negative errno with one line for people in `err`. */
 int xt_shard_start(struct xt_shard **out, const struct xt_shard_cfg *cfg, struct xt_app *app, char *err, size_t errlen);
+void xt_shard_run(struct xt_shard *s);
+/* Ends the loop after a whole pass and closes the device; what was sent has left, and all else is as a successor wants it. */
+void xt_shard_quiet(struct xt_shard *s);
 /* Ends the thread and closes everything. */
 void xt_shard_stop(struct xt_shard *s);
 int xt_shard_packet_fd(const struct xt_shard *s);

@@ -19,6 +19,8 @@
 #include "daemon/main/kept.h"
 #include "daemon/main/notify.h"
 #include "daemon/main/shard.h"
+#include "daemon/main/standby.h"
+#include "daemon/main/watchdog.h"
 
 struct process {
     const struct xt_stack_process_cfg *cfg;
@@ -28,7 +30,8 @@ struct process {
     struct xt_app *app;
     struct xt_shard *shard;
     struct xt_ctl *ctl;
-    uv_signal_t term, interrupt, hangup;
+    uv_signal_t term, interrupt, hangup, quiet;
+    struct xt_watchdog watchdog;
     struct xt_session **sessions; /* of the last stack process */
     unsigned nsessions;
 };
@@ -208,6 +211,16 @@ static int take_listener(struct process *p)
     return 0;
 }
 
+/* Only xtcpd's own keeper can do it. */
+static int ask_upgrade(const char *path, const int *fds, unsigned nfds)
+{
+    char text[1200];
+    if (!getenv(XT_ENV_KEEPER))
+        return -EOPNOTSUPP;
+    snprintf(text, sizeof text, XT_SAY_UPGRADE "\n" XT_SAY_PATH "%s", path);
+    return xt_notify_send(text, fds, nfds);
+}
+
 static int make_ctl(struct process *p)
 {
     struct xt_ctl_cfg cc = {
@@ -216,7 +229,7 @@ static int make_ctl(struct process *p)
         .config = p->cfg->config,
         .listen_fd = p->listen_fd,
         .epoch = p->state.page->epoch,
-        .keep = {.store = xt_notify_store, .forget = xt_notify_forget},
+        .keep = {.store = xt_notify_store, .forget = xt_notify_forget, .upgrade = ask_upgrade},
         .restarts = env_number(XT_ENV_RESTARTS),
         .crashes = env_number(XT_ENV_CRASHES),
     };
@@ -254,6 +267,18 @@ static void on_hangup(uv_signal_t *h, int sig)
         xt_ctl_reload(p->ctl, &fresh);
 }
 
+/* A successor waits: it goes on from what is kept, as after a kill, but nothing is half done. This process stands still until it is
+ * ended; should the successor fail, another one follows, which does not know how far that one came. */
+static void on_quiet(uv_signal_t *h, int sig)
+{
+    struct process *p = h->data;
+    xt_shard_quiet(p->shard);
+    xt_notify(XT_SAY_QUIET);
+    signal(SIGTERM, SIG_DFL);
+    for (;;)
+        pause();
+}
+
 static void watch_signal(struct process *p, uv_signal_t *h, int sig, uv_signal_cb cb)
 {
     h->data = p;
@@ -267,13 +292,18 @@ static void serve(struct process *p)
     watch_signal(p, &p->term, SIGTERM, on_stop);
     watch_signal(p, &p->interrupt, SIGINT, on_stop);
     watch_signal(p, &p->hangup, SIGHUP, on_hangup);
+    watch_signal(p, &p->quiet, SIGUSR1, on_quiet);
     xt_log_info("serving on %s, control socket %s, start %u", c->interface, c->socket, p->state.page->epoch);
-    xt_notify("READY=1\nSTATUS=serving");
+    xt_notify("READY=1\nSTATUS=serving"); /* from here on there is no way back to another binary */
+    xt_shard_run(p->shard);
+    xt_watchdog_start(&p->watchdog, xt_ctl_loop(p->ctl), p->app);
     xt_ctl_run(p->ctl);
     xt_notify("STOPPING=1");
     uv_close((uv_handle_t *)&p->term, NULL);
     uv_close((uv_handle_t *)&p->interrupt, NULL);
     uv_close((uv_handle_t *)&p->hangup, NULL);
+    uv_close((uv_handle_t *)&p->quiet, NULL);
+    xt_watchdog_stop(&p->watchdog);
 }
 
 /* ---- life ---- */
@@ -286,9 +316,29 @@ static void reduce_rights(void)
 #endif
 }
 
+/* As a candidate for an upgrade: all that can be done while another process serves. */
+static int stand_by(struct process *p)
+{
+    char err[256], text[320];
+    int feed = xt_standby_feed();
+    if (feed < 0)
+        return 0;
+    int rc = xt_standby_check(&p->handed, p->cfg->config.max_connections, err, sizeof err);
+    if (rc == 0) {
+        rc = xt_standby_wait(feed, &p->handed);
+    } else {
+        snprintf(text, sizeof text, XT_SAY_REFUSED "%s", err);
+        xt_notify(text);
+    }
+    close(feed);
+    return rc;
+}
+
 static int run(struct process *p)
 {
     int rc = xt_handed_read(&p->handed);
+    if (rc == 0)
+        rc = stand_by(p);
     if (rc == 0)
         rc = take_state(p);
     if (rc == 0)

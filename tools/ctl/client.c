@@ -54,14 +54,14 @@ static int check_reply(json_object *reply)
     return ctl_fail(CTL_FAILED, "%s", *why ? why : "xtcpd refused without a reason");
 }
 
-int ctl_ask(int fd, struct xt_msg_out *o, json_object **reply)
+int ctl_ask_with(int fd, struct xt_msg_out *o, const int *fds, unsigned nfds, json_object **reply)
 {
     static char buf[XT_CTL_MAX];
     struct xt_msg_anc anc;
     ssize_t n = xt_msg_end(o);
     if (n < 0)
         return ctl_fail(CTL_USAGE, "the request is too long");
-    int rc = xt_msg_send(fd, o->buf, (size_t)n, NULL, 0, 0);
+    int rc = xt_msg_send(fd, o->buf, (size_t)n, fds, nfds, 0);
     if (rc < 0)
         return ctl_fail(CTL_FAILED, "cannot ask xtcpd: %s", strerror(-rc));
     n = xt_msg_recv(fd, buf, sizeof buf, &anc, 0);
@@ -80,6 +80,11 @@ int ctl_ask(int fd, struct xt_msg_out *o, json_object **reply)
         *reply = NULL;
     }
     return rc;
+}
+
+int ctl_ask(int fd, struct xt_msg_out *o, json_object **reply)
+{
+    return ctl_ask_with(fd, o, NULL, 0, reply);
 }
 
 int ctl_ask_once(const struct ctl_options *opt, struct xt_msg_out *o, json_object **reply)

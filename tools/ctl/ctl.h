@@ -26,7 +26,8 @@ int ctl_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 /* Connects to the daemon. Returns the descriptor, or -1 after a line on standard error. */
 int ctl_connect(const struct ctl_options *opt);
 
-/* Sends the request in `o` and reads the reply. Returns an exit code; on CTL_OK `*reply` is the caller's (json_object_put()). */
+/* Sends the request in `o`, with descriptors, and reads the reply. Returns an exit code; on CTL_OK `*reply` is the caller's (json_object_put()). */
+int ctl_ask_with(int fd, struct xt_msg_out *o, const int *fds, unsigned nfds, json_object **reply);
 int ctl_ask(int fd, struct xt_msg_out *o, json_object **reply);
 
 /* Connects, asks with `o` and disconnects. */
@@ -75,5 +76,6 @@ int ctl_cmd_stats(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_close(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_config(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_flush(const struct ctl_options *opt, int argc, char **argv);
+int ctl_cmd_upgrade(const struct ctl_options *opt, int argc, char **argv);
 
 #endif

@@ -26,6 +26,8 @@ static const struct command {
     {"stats", TAKES_JSON | TAKES_ALL, ctl_cmd_stats, "", "counters with their meaning, every reason to drop included"},
     {"close", TAKES_JSON, ctl_cmd_close, "ID", "end a connection with a reset"},
     {"config", TAKES_JSON, ctl_cmd_config, "[set SETTING VALUE]", "settings in effect; change one of those that may"},
+    {"upgrade", 0, ctl_cmd_upgrade, "[BINARY]",
+     "move to another xtcpd, with all connections; without BINARY: as it lies on the disk now"},
     {"flush-time-wait", TAKES_JSON, ctl_cmd_flush, "", "end all connections in TIME_WAIT"},
 };
 #define NCOMMANDS (sizeof commands / sizeof commands[0])

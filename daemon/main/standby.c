@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/main/standby.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/app/app.h"
+#include "daemon/main/keeper.h"
+#include "daemon/main/kept.h"
+#include "proto/xt_msg.h"
+
+int xt_standby_feed(void)
+{
+    const char *text = getenv(XT_ENV_STANDBY);
+    int fd = text ? (int)strtol(text, NULL, 10) : -1;
+    unsetenv(XT_ENV_STANDBY);
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+}
+
+static int check_records(int state, char *err, size_t errlen)
+{
+    struct xt_state_hdr h = {0};
+    if (pread(state, &h, sizeof h, XT_KEPT_PAGE) == (ssize_t)sizeof h && h.magic == XT_STATE_MAGIC &&
+        h.version == XT_STATE_VERSION && h.record_size == sizeof(struct xt_conn))
+        return 0;
+    snprintf(err, errlen, "the kept connections have layout %u, this xtcpd has %u", h.version, XT_STATE_VERSION);
+    return -EPROTO;
+}
+
+int xt_standby_check(struct xt_handed *h, uint32_t max_conns, char *err, size_t errlen)
+{
+    const char *name;
+    unsigned cursor = 0;
+    int state = xt_handed_peek(h, "state");
+    if (state < 0) {
+        snprintf(err, errlen, "no connections are kept");
+        return -EPROTO;
+    }
+    int rc = xt_kept_check(state, xt_stack_state_size(max_conns), err, errlen);
+    if (rc == 0)
+        rc = check_records(state, err, errlen);
+    while (rc == 0 && (name = xt_handed_next(h, XT_KEEP_LEDGER, &cursor)))
+        rc = xt_session_check(xt_handed_peek(h, name), err, errlen);
+    return rc;
+}
+
+static void follow(struct xt_handed *h, char *text, struct xt_msg_anc *anc)
+{
+    const char *name = strstr(text, "FDNAME=");
+    if (!name)
+        return;
+    name += strlen("FDNAME=");
+    if (strncmp(text, "FDSTORE=1", 9) == 0 && anc->nfds == 1) {
+        xt_handed_add(h, name, anc->fd[0]);
+        anc->fd[0] = -1;
+    } else {
+        xt_handed_drop(h, name);
+    }
+}
+
+int xt_standby_wait(int feed, struct xt_handed *h)
+{
+    char text[XT_FDSTORE_NAME_MAX + 64];
+    struct xt_msg_anc anc;
+    xt_notify(XT_SAY_STANDBY);
+    for (;;) {
+        ssize_t n = xt_msg_recv(feed, text, sizeof text - 1, &anc, 0);
+        if (n <= 0)
+            return n < 0 ? (int)n : -ECANCELED;
+        text[n] = 0;
+        if (strcmp(text, "GO=1") == 0)
+            return 0;
+        follow(h, text, &anc);
+        xt_msg_anc_close(&anc);
+    }
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# systemd can be the keeper: xtcpd's stack process under a stand-in that speaks systemd's protocol. A connection outlives a kill and
+# a hang of the data plane, which the watchdog finds.
+set -euo pipefail
+. "$(dirname "$0")/../lib/stage.sh"
+stage_up "$1" clean
+xt_spawn x "$WORK/keeper.log" python3 "$(dirname "$0")/notify_keeper.py" "$WORK/notify" 5 -- "$XTCPD" --no-keeper \
+    --interface "$IF_X" --address "$ADDR_X/24" --gateway "$ADDR_K" --socket "$WORK/xtcpd.sock"
+KEEPER_PID=$XT_PID
+trap 'cat "$WORK/keeper.log"; stage_down' EXIT
+said() { [ "$(grep -c "^$1" "$WORK/keeper.log")" -ge "$2" ]; }
+xt_wait_for 20 said ready 1
+xt_spawn k "$WORK/echo.log" python3 -c '
+import socket
+l = socket.create_server(("", 7000))
+c = l.accept()[0]
+while data := c.recv(65536):
+    c.sendall(data)'
+xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
+mkfifo "$WORK/in" "$WORK/out"
+on_xtcp timeout 120 python3 -u -c '
+import socket, sys
+s = socket.create_connection((sys.argv[1], 7000))
+for line in sys.stdin:
+    s.sendall(line.encode())
+    got = b""
+    while len(got) < len(line):
+        got += s.recv(100) or sys.exit("an early end")
+    print(got.decode(), end="", flush=True)' "$ADDR_K" <"$WORK/in" >"$WORK/out" 2>"$WORK/client.log" &
+exec 8>"$WORK/in" 9<"$WORK/out"
+echoed() { # TEXT: it comes back
+    local got
+    echo "$1" >&8
+    read -r -t 60 got <&9 && [ "$got" = "$1" ] || { echo "no '$1' came back: $(cat "$WORK/client.log")"; return 1; }
+}
+echoed first
+kill -9 "$(pgrep -P "$KEEPER_PID" xtcpd)"
+echoed second
+xt_wait_for 30 said ready 2
+kill -USR1 "$KEEPER_PID"
+xt_wait_for 30 said hung 1
+xt_wait_for 30 said watchdog 1
+echoed third
+exec 8>&-
+if ctl upgrade >"$WORK/answer" 2>&1; then exit 1; fi
+grep 'no keeper of its own' "$WORK/answer"
+kill "$KEEPER_PID"
+xt_wait_for 20 said stopped 1
+said 'stopping' 1
+said 'stopped 0' 1
