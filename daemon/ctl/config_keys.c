@@ -40,7 +40,7 @@ static const struct xt_setting keys[] = {
     {"admin-group", XT_SET_TEXT, FIELD(admin_group), .def = "", .runtime = true,
      .help = "group whose members may use xtcpctl, beside root"},
     {"rules", XT_SET_RULES, FIELD(rules), .def = "", .runtime = true,
-     .help = "which sockets of programs xtcp takes, see `xtcpctl rules --help`; may be given again"},
+     .help = "which sockets of programs xtcp takes, such as \"kernel listen :22, kernel by ssh\"; may be given again"},
     {"max-connections", XT_SET_COUNT, FIELD(max_connections), .min = 16, .max = 1 << 22, .def = "65536",
      .help = "connections of all programs together, listeners included"},
     {"max-clients", XT_SET_COUNT, FIELD(max_clients), .min = 1, .max = 65536, .def = "4096",

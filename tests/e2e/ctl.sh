@@ -72,7 +72,25 @@ check "administration by a stranger" 1 "root|not allowed|may not" \
 printf 'int main(void) { return 0; }\n' >"$WORK/static.c"
 gcc -static -o "$WORK/static" "$WORK/static.c"
 check "a static program" 1 "static" ctl run -- "$WORK/static"
-check "no such program" 1 "nosuch" ctl run -- "$WORK/nosuch"
+check "no such program" 127 "nosuch" ctl run -- "$WORK/nosuch"
+check "no such program in the PATH" 127 "nosuch" ctl run nosuch
+check "not to be executed" 126 "may not be executed" ctl run -- "$WORK/static.c"
+check "a folder" 126 "may not be executed" ctl run -- "$WORK"
+printf '#!%s\n' "$WORK/static" >"$WORK/script"
+chmod +x "$WORK/script"
+check "a script of a static interpreter" 1 "is run by $WORK/static, which is statically" ctl run -- "$WORK/script"
+cp /bin/true "$WORK/setid"
+chmod u+s "$WORK/setid"
+check "a set-user-ID program" 1 "set-user-ID" ctl run -- "$WORK/setid"
+{ printf '\177ELF\001'; head -c 100 /dev/zero; } >"$WORK/foreign"
+chmod +x "$WORK/foreign"
+check "a program of 32 bit" 1 "64 bit" ctl run -- "$WORK/foreign"
+check "a program's exit code" 42 "" ctl run -- sh -c 'exit 42'
+check "a program's signal" 143 "" sh -c "$XTCPCTL --socket $WORK/xtcpd.sock run -- sh -c 'kill \$\$'; exit \$?"
+check "a wrong rule" 2 "XTCP_RULES, column 13: 'kernal' is not" env XTCP_RULES="xtcp :1-9 , kernal" "$XTCPCTL" --socket "$WORK/xtcpd.sock" run true
+check "a wrong rule in the settings" 2 "rules.*column 1: 'kernal' is not" daemon --interface "$IF_X" --address "$ADDR_X/24" --rules "kernal :1"
+check "rules may change" 0 "" ctl config set rules "kernel :80 by curl"
+check "and decide" 0 "kernel .*rule 'kernel :80 by curl' of xtcpd" on_xtcp env XTCP_LOG=debug curl -sS -o /dev/null "http://$ADDR_K/file"
 check "a port below 1024 is root's" 1 "Permission denied" \
     on_xtcp setpriv --reuid 65534 --clear-groups nc -l "$ADDR_X" 81
 [ $failures -eq 0 ]

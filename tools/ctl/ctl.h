@@ -10,7 +10,14 @@
 #include "proto/xt_msg.h"
 
 /* Exit codes. */
-enum { CTL_OK, CTL_FAILED, CTL_USAGE, CTL_NO_DAEMON };
+enum {
+    CTL_OK,
+    CTL_FAILED,
+    CTL_USAGE,
+    CTL_NO_DAEMON,
+    CTL_NOT_RUN = 126,
+    CTL_NO_PROGRAM
+}; /* the last two as of a shell */
 
 struct ctl_options {
     const char *socket; /* path */
@@ -60,7 +67,7 @@ void ctl_duration(uint64_t us, char *out, size_t size);
 
 /* ---- elf.c ---- */
 
-enum ctl_elf { CTL_ELF_DYNAMIC, CTL_ELF_STATIC, CTL_ELF_SETID, CTL_ELF_OTHER };
+enum ctl_elf { CTL_ELF_DYNAMIC, CTL_ELF_STATIC, CTL_ELF_SETID, CTL_ELF_CAPS, CTL_ELF_FOREIGN, CTL_ELF_OTHER };
 
 /* Whether the dynamic linker will take a preload into the program at `path`. A script is followed to its interpreter (whose path
  * then is in `what`). CTL_ELF_OTHER: not to be read, or neither. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "tools/ctl/ctl.h"
@@ -14,7 +15,9 @@
 /* Program headers say where the interpreter (the dynamic linker) is: without one, nothing reads LD_PRELOAD. */
 static enum ctl_elf look_at_headers(int fd, const Elf64_Ehdr *eh)
 {
-    if (eh->e_ident[EI_CLASS] != ELFCLASS64 || eh->e_phentsize != sizeof(Elf64_Phdr))
+    if (eh->e_ident[EI_CLASS] != ELFCLASS64)
+        return CTL_ELF_FOREIGN;
+    if (eh->e_phentsize != sizeof(Elf64_Phdr))
         return CTL_ELF_OTHER;
     for (unsigned i = 0; i < eh->e_phnum; i++) {
         Elf64_Phdr ph;
@@ -57,7 +60,9 @@ enum ctl_elf ctl_elf_look(const char *path, char *what, size_t size)
         enum ctl_elf result = CTL_ELF_OTHER;
         bool is_elf = n >= (ssize_t)sizeof head.eh && memcmp(head.text, ELFMAG, SELFMAG) == 0;
         if (is_elf && fstat(fd, &st) == 0)
-            result = st.st_mode & (S_ISUID | S_ISGID) ? CTL_ELF_SETID : look_at_headers(fd, &head.eh);
+            result = st.st_mode & (S_ISUID | S_ISGID)                    ? CTL_ELF_SETID
+                     : fgetxattr(fd, "security.capability", NULL, 0) > 0 ? CTL_ELF_CAPS
+                                                                         : look_at_headers(fd, &head.eh);
         close(fd);
         if (is_elf || n < 3 || !script_interpreter(head.text, next, sizeof next))
             return result;

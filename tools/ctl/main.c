@@ -61,7 +61,8 @@ static void print_help(void)
         printf("  %-16s %s\n", commands[i].name, commands[i].help);
     printf("\n  --socket PATH    the daemon's control socket [$XTCP_SOCKET, " XT_CTL_PATH "]\n"
            "  --help           this, or with a command: its options\n\n"
-           "Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 no daemon.\n");
+           "Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 no daemon; run: 126 the program\n"
+           "may not be executed, 127 there is none, else the program's own.\n");
 }
 
 static void print_command_help(const struct command *c)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/xt_rules.h"
 #include "tools/ctl/ctl.h"
 
 #define PRELOAD "libxtcp-preload.so"
@@ -86,6 +87,12 @@ static int check_program(const char *program)
         return refuse(
             program, what,
             "is set-user-ID or set-group-ID: the dynamic linker ignores a preload there; run a copy without that bit");
+    case CTL_ELF_CAPS:
+        return refuse(program, what,
+                      "has file capabilities: the dynamic linker ignores a preload there; run a copy without them");
+    case CTL_ELF_FOREIGN:
+        return refuse(program, what,
+                      "is not of this machine's kind (64 bit, as the library is): a preload has no effect there");
     case CTL_ELF_DYNAMIC:
     case CTL_ELF_OTHER: /* exec will say what is wrong with it */
         break;
@@ -93,9 +100,16 @@ static int check_program(const char *program)
     return CTL_OK;
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 int ctl_cmd_run(const struct ctl_options *opt, int argc, char **argv)
 {
-    char program[PATH_MAX], lib[PATH_MAX + 64];
+    char program[PATH_MAX], lib[PATH_MAX + 64], why[160];
+    const char *rules = getenv("XTCP_RULES");
     if (argc && strcmp(argv[0], "--") == 0) {
         argc--;
         argv++;
@@ -103,7 +117,11 @@ int ctl_cmd_run(const struct ctl_options *opt, int argc, char **argv)
     if (!argc)
         return ctl_fail(CTL_USAGE, "run wants a program: xtcpctl run -- PROGRAM [ARGUMENT]...");
     if (!find_program(argv[0], program, sizeof program))
-        return ctl_fail(CTL_FAILED, "there is no program '%s'", argv[0]);
+        return ctl_fail(CTL_NO_PROGRAM, "there is no program '%s'", argv[0]);
+    if (access(program, X_OK) < 0 || is_folder(program))
+        return ctl_fail(CTL_NOT_RUN, "%s may not be executed", program);
+    if (rules && xt_rules_check(rules, why, sizeof why) < 0)
+        return ctl_fail(CTL_USAGE, "XTCP_RULES, %s", why);
     int rc = check_program(program);
     if (rc != CTL_OK)
         return rc;
@@ -116,5 +134,5 @@ int ctl_cmd_run(const struct ctl_options *opt, int argc, char **argv)
     set_preload(lib);
     setenv("XTCP_SOCKET", opt->socket, 1);
     execv(program, argv);
-    return ctl_fail(CTL_FAILED, "cannot run %s: %s", program, strerror(errno));
+    return ctl_fail(errno == ENOENT ? CTL_NO_PROGRAM : CTL_NOT_RUN, "cannot run %s: %s", program, strerror(errno));
 }
