@@ -266,7 +266,7 @@ void xp_fork_child(void)
     if (xp_bystander)
         return;
     xp_fork_gen++;
-    xp_sets_unlock();
+    xp_sets_unlock_child();
     pthread_mutex_unlock(&attach_lock);
     for (unsigned i = 0; i < used; i++) {
         if (fork_ready[i] == 0 || fork_ready[i] == -ECONNABORTED) {

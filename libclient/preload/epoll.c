@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "libclient/preload/epoll_set.h"
+#include "libclient/preload/epoll_nest.h"
 #include "libclient/preload/preload.h"
 
 #define MAX_SETS 4096
@@ -21,6 +21,7 @@ static pthread_mutex_t sets_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void xp_sets_lock(void)
 {
+    xp_nest_lock();
     pthread_mutex_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++)
         pthread_mutex_lock(&sets[i]->lock);
@@ -31,9 +32,24 @@ void xp_sets_unlock(void)
     for (unsigned i = 0; i < nsets; i++)
         pthread_mutex_unlock(&sets[i]->lock);
     pthread_mutex_unlock(&sets_lock);
+    xp_nest_unlock();
 }
 
-static struct xp_set *set_of(uint64_t w)
+/* A recursive lock is its thread's, and the child's thread is another. */
+void xp_sets_unlock_child(void)
+{
+    for (unsigned i = 0; i < nsets; i++)
+        xp_set_lock_init(sets[i]);
+    pthread_mutex_unlock(&sets_lock);
+    xp_nest_unlock();
+}
+
+struct xp_set *xp_set_at(unsigned i)
+{
+    return i < nsets ? sets[i] : NULL;
+}
+
+struct xp_set *xp_set_of(uint64_t w)
 {
     return xp_kind(w) == XP_EPOLL && xp_value(w) && !xp_bystander ? sets[xp_value(w) - 1] : NULL;
 }
@@ -43,7 +59,7 @@ static int set_alloc(void)
 {
     unsigned i;
     for (i = 0; i < nsets; i++)
-        if (sets[i]->fds == 0 && sets[i]->sleepers == 0)
+        if (sets[i]->fds == 0 && sets[i]->sleepers == 0 && sets[i]->pollers == 0)
             break;
     if (i == MAX_SETS)
         return -ENOMEM;
@@ -61,7 +77,7 @@ static int set_alloc(void)
 }
 
 /* The set behind an epoll descriptor, made when there is none. NULL: no memory. */
-static struct xp_set *set_make(int epfd)
+struct xp_set *xp_set_make(int epfd)
 {
     uint64_t w;
     int i = -1;
@@ -77,12 +93,12 @@ static struct xp_set *set_make(int epfd)
         }
     }
     pthread_mutex_unlock(&sets_lock);
-    return set_of(w);
+    return xp_set_of(w);
 }
 
 uint64_t xp_epoll_share(int fd)
 {
-    struct xp_set *s = set_make(fd);
+    struct xp_set *s = xp_set_make(fd);
     if (!s)
         return 0;
     pthread_mutex_lock(&s->lock);
@@ -91,7 +107,7 @@ uint64_t xp_epoll_share(int fd)
     return xp_get(fd);
 }
 
-static void kick(struct xp_set *s)
+void xp_set_kick(struct xp_set *s)
 {
     uint64_t one = 1;
     if (xp_real.write(s->kick, &one, sizeof one) < 0)
@@ -136,7 +152,7 @@ static int add_own(int epfd, int fd, uint32_t events, uint64_t data)
 }
 
 /* Puts the descriptors that end a sleep into the kernel's set: first that of the set itself, then those of a context. */
-static int wire_kick(struct xp_set *s, int epfd)
+int xp_set_wire(struct xp_set *s, int epfd)
 {
     s->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     s->tag = new_tag(s);
@@ -151,7 +167,7 @@ static int wire_context(struct xp_set *s, int epfd, unsigned ctx)
 
 /* After a fork the kernel's object is shared with the parent, whose waiter it wakes: the child makes a copy of its own. The
  * waiters themselves are the child's by now (see xtcp_fork_child). */
-static int set_adopt(struct xp_set *s, int epfd)
+int xp_set_adopt(struct xp_set *s, int epfd)
 {
     int cloexec = xp_real.fcntl(epfd, F_GETFD), fresh = xp_real.epoll_create1(EPOLL_CLOEXEC), old = s->kick, rc;
     s->fork_gen = xp_fork_gen;
@@ -164,7 +180,7 @@ static int set_adopt(struct xp_set *s, int epfd)
     xp_real.close(fresh);
     if (!s->watched)
         return 0;
-    rc = wire_kick(s, epfd);
+    rc = xp_set_wire(s, epfd);
     xp_disown(old);
     xp_set_all_ready(s);
     for (unsigned i = 0; i < XP_CTXS; i++)
@@ -177,22 +193,22 @@ static int set_adopt(struct xp_set *s, int epfd)
 static int set_watch(struct xp_set *s, int epfd, unsigned ctx)
 {
     struct xtcp_waiter *w;
-    int rc = s->fork_gen != xp_fork_gen ? set_adopt(s, epfd) : 0;
+    int rc = s->fork_gen != xp_fork_gen ? xp_set_adopt(s, epfd) : 0;
     if (rc < 0 || s->w[ctx])
         return rc;
     rc = xtcp_waiter_new(xp_ctxs[ctx], &w);
     if (rc < 0)
         return rc == -ENOBUFS ? -ENOSPC : rc;
     if (!s->watched)
-        rc = wire_kick(s, epfd);
+        rc = xp_set_wire(s, epfd);
     xp_set_use_waiter(s, w, ctx);
     return rc < 0 ? rc : wire_context(s, epfd, ctx);
 }
 
-static int descriptor_of(const struct xp_set *s)
+int xp_set_fd(const struct xp_set *s)
 {
     for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1))
-        if (set_of(xp_get(fd)) == s)
+        if (xp_set_of(xp_get(fd)) == s)
             return fd;
     return -1;
 }
@@ -202,7 +218,7 @@ static int descriptor_of(const struct xp_set *s)
 /* Before its member goes. A kernel's object that is still the parent's is not ours to change. */
 static int own_object(const struct xp_set *s)
 {
-    return s->halves && s->fork_gen == xp_fork_gen ? descriptor_of(s) : -1;
+    return s->halves && s->fork_gen == xp_fork_gen ? xp_set_fd(s) : -1;
 }
 
 static void drop_half(struct xp_set *s, int fd)
@@ -232,7 +248,7 @@ void xp_sets_half(int fd, bool on)
         if (!on)
             drop_half(s, fd);
         else if (xp_set_find(s, fd))
-            add_half(s, s->fork_gen == xp_fork_gen ? descriptor_of(s) : -1, fd);
+            add_half(s, s->fork_gen == xp_fork_gen ? xp_set_fd(s) : -1, fd);
         pthread_mutex_unlock(&s->lock);
     }
     pthread_mutex_unlock(&sets_lock);
@@ -276,7 +292,7 @@ void xp_sets_gone(uint64_t w)
 static void give_to_kernel(struct xp_set *s, int fd, const struct xp_item *it)
 {
     struct epoll_event ev = {.events = it->disarmed ? EPOLLONESHOT : it->events, .data = it->data};
-    int epfd = descriptor_of(s);
+    int epfd = xp_set_fd(s);
     if (epfd < 0)
         return;
     xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
@@ -296,7 +312,7 @@ void xp_sets_relayed(int fd)
             drop_half(s, fd);
             xp_set_del(s, fd);
             if (s->watched && s->sleepers)
-                kick(s);
+                xp_set_kick(s);
         }
         pthread_mutex_unlock(&s->lock);
     }
@@ -310,15 +326,17 @@ void xp_sets_moved(int fd, uint64_t w)
         struct xp_set *s = sets[i];
         int epfd;
         pthread_mutex_lock(&s->lock);
-        if (xp_set_find(s, fd) && (epfd = descriptor_of(s)) >= 0 && set_watch(s, epfd, xp_ctxno(w)) == 0 &&
+        if (xp_set_find(s, fd) && (epfd = xp_set_fd(s)) >= 0 && set_watch(s, epfd, xp_ctxno(w)) == 0 &&
             xp_set_move(s, fd, w) == 0) {
             xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
             add_half(s, epfd, fd);
-            kick(s);
+            xp_set_kick(s);
         }
         pthread_mutex_unlock(&s->lock);
     }
     pthread_mutex_unlock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++)
+        xp_nest_watched(sets[i]);
 }
 
 static void drop_waiters(struct xp_set *s)
@@ -335,7 +353,7 @@ static void drop_waiters(struct xp_set *s)
 
 void xp_epoll_closed(uint64_t w)
 {
-    struct xp_set *s = set_of(w);
+    struct xp_set *s = xp_set_of(w);
     if (!s)
         return;
     pthread_mutex_lock(&sets_lock);
@@ -348,7 +366,7 @@ void xp_epoll_closed(uint64_t w)
         if (s->watched && s->sleepers == 0)
             drop_waiters(s);
         else if (s->watched)
-            kick(s); /* the last of them drops them */
+            xp_set_kick(s); /* the last of them drops them */
     }
     pthread_mutex_unlock(&s->lock);
     pthread_mutex_unlock(&sets_lock);
@@ -382,7 +400,7 @@ static int ctl_kernel(int epfd, uint64_t ew, int op, int fd, struct epoll_event 
     if (rc < 0 || op != EPOLL_CTL_ADD || xp_kind(ew) != XP_EPOLL || (xp_flags(ew) & XP_F_HASKERN))
         return rc;
     xp_set_flags(epfd, XP_F_HASKERN);
-    s = set_of(xp_get(epfd));
+    s = xp_set_of(xp_get(epfd));
     if (s)
         s->has_kernel = true;
     return rc;
@@ -390,7 +408,7 @@ static int ctl_kernel(int epfd, uint64_t ew, int op, int fd, struct epoll_event 
 
 static int set_ctl(struct xp_set *s, int epfd, int op, int fd, uint64_t w, const struct epoll_event *ev)
 {
-    int rc = s->halves && s->fork_gen != xp_fork_gen ? set_adopt(s, epfd) : 0;
+    int rc = s->halves && s->fork_gen != xp_fork_gen ? xp_set_adopt(s, epfd) : 0;
     if (rc < 0)
         return rc;
     switch (op) {
@@ -414,8 +432,8 @@ static int set_ctl(struct xp_set *s, int epfd, int op, int fd, uint64_t w, const
         return -EINVAL;
     }
     /* Whoever sleeps must look at it; always for the first socket, as nobody counts as a sleeper before it. */
-    if (rc == 0 && s->watched && (s->sleepers || s->nxtcp == 1))
-        kick(s);
+    if (rc == 0 && s->watched && (s->sleepers || xp_set_held(s) || s->nxtcp == 1))
+        xp_set_kick(s);
     return rc;
 }
 
@@ -448,6 +466,8 @@ XP_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
     struct xp_set *s;
     int rc;
     xp_is_xtcp(fd, &w);
+    if (xp_kind(w) == XP_EPOLL && xp_kind(ew) == XP_EPOLL && !xp_bystander && fd != epfd)
+        return (int)xp_ret(xp_nest_ctl(epfd, op, fd, ev));
     if ((xp_kind(w) != XP_XTCP && xp_kind(w) != XP_UNDECIDED) || xp_bystander)
         return ctl_kernel(epfd, ew, op, fd, ev);
     if (xp_kind(ew) != XP_EPOLL && !is_epoll(epfd, fd))
@@ -456,7 +476,7 @@ XP_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
         return (int)xp_ret(-EFAULT);
     if (!is_allowed(op, ev))
         return (int)xp_ret(-EINVAL);
-    s = set_make(epfd);
+    s = xp_set_make(epfd);
     if (!s)
         return (int)xp_ret(-ENOMEM);
     pthread_mutex_lock(&s->lock);
@@ -465,6 +485,7 @@ XP_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
     else
         rc = ctl_undecided(s, epfd, op, fd, w, ev);
     pthread_mutex_unlock(&s->lock);
+    xp_nest_watched(s);
     return (int)xp_ret(rc);
 }
 XP_ALIAS(epoll_ctl);
@@ -494,8 +515,14 @@ static int drop_own(struct xp_set *s, struct epoll_event *evs, int r)
     int n = 0;
     for (int i = 0; i < r; i++) {
         uint64_t own = evs[i].data.u64 - s->tag;
-        if (own > 2 * XP_CTXS) {
+        if (own > XP_TAG_NEST + XP_FDS) {
             evs[n++] = evs[i];
+        } else if (own > XP_TAG_NEST) {
+            struct xp_item *it;
+            pthread_mutex_lock(&s->lock);
+            if ((it = xp_set_find(s, (int)(own - XP_TAG_NEST - 1))))
+                xp_set_touch(s, it);
+            pthread_mutex_unlock(&s->lock);
         } else if (own && own % 2 == 0) { /* a control connection */
             xtcp_check(xp_ctxs[own / 2 - 1]);
             pthread_mutex_lock(&s->lock);
@@ -527,14 +554,22 @@ static int gather(struct xp_set *s, struct epoll_event *evs, int max)
     uint64_t last = 0;
     for (;;) {
         uint64_t moved;
+        bool nested = s->nests || xp_set_held(s);
+        if (nested)
+            xp_nest_lock();
         pthread_mutex_lock(&s->lock);
-        xp_set_news(s);
+        if (xp_set_held(s))
+            xp_set_refresh(s);
+        else
+            xp_set_news(s);
         n += xp_set_collect(s, evs + n, max - n);
-        if (s->ready && s->sleepers)
-            kick(s); /* more than this thread can carry */
+        if (s->ready && (s->sleepers || s->pollers))
+            xp_set_kick(s); /* more than this thread can carry */
         moved = s->moved;
         s->moved = 0;
         pthread_mutex_unlock(&s->lock);
+        if (nested)
+            xp_nest_tell(s);
         if (!moved || moved == last)
             return n;
         xp_go_over(moved); /* takes it out of all sets */
@@ -549,7 +584,7 @@ static struct xtcp_waiter *waiter_at(const struct xp_set *s, unsigned i)
 }
 
 /* True when there are news already. */
-static bool prepare(const struct xp_set *s)
+bool xp_set_prepare(const struct xp_set *s)
 {
     bool news = false;
     for (unsigned i = 0; i < XP_CTXS; i++) {
@@ -569,8 +604,8 @@ static void woken(struct xp_set *s, unsigned life)
         for (unsigned i = 0; i < XP_CTXS; i++)
             if (s->w[i])
                 xtcp_waiter_done(s->w[i]);
-        if (s->sleepers && prepare(s))
-            kick(s);
+        if ((s->sleepers || xp_set_held(s)) && xp_set_prepare(s))
+            xp_set_kick(s);
     } else if (s->sleepers == 0 && s->watched) {
         drop_waiters(s);
     }
@@ -600,7 +635,7 @@ static int sleep_in_kernel(struct xp_set *s, int epfd, struct epoll_event *evs, 
     life = s->life;
     s->sleepers++;
     pthread_mutex_unlock(&s->lock);
-    if ((mask || !spin(s)) && !prepare(s))
+    if ((mask || !spin(s)) && !xp_set_prepare(s))
         r = kernel_events(epfd, evs, max, xp_left(end, &ts), mask);
     woken(s, life);
     return r < 0 ? r : drop_own(s, evs, r);
@@ -640,7 +675,7 @@ static int wait_watched(struct xp_set *s, int epfd, struct epoll_event *evs, int
 {
     if (s->fork_gen != xp_fork_gen) {
         pthread_mutex_lock(&s->lock);
-        int rc = s->fork_gen != xp_fork_gen ? set_adopt(s, epfd) : 0;
+        int rc = s->fork_gen != xp_fork_gen ? xp_set_adopt(s, epfd) : 0;
         pthread_mutex_unlock(&s->lock);
         if (rc < 0)
             return rc;
@@ -665,12 +700,12 @@ static int wait_any(int epfd, struct epoll_event *evs, int max, const struct tim
         return -EINVAL;
     end = xp_deadline(timeout);
     for (;;) {
-        struct xp_set *s = set_of(xp_get(epfd));
+        struct xp_set *s = xp_set_of(xp_get(epfd));
         int r, n = 0;
         if (s && s->watched)
             return evs ? wait_watched(s, epfd, evs, max, timeout, mask) : wait_nowhere(s, epfd, timeout, mask);
         r = kernel_events(epfd, evs, max, timeout, mask);
-        s = set_of(xp_get(epfd));
+        s = xp_set_of(xp_get(epfd));
         if (r < 0 || !s || !s->watched)
             return r;
         n = drop_own(s, evs, r);

@@ -6,11 +6,20 @@
 
 #include "libclient/preload/preload.h"
 
+void xp_set_lock_init(struct xp_set *s)
+{
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE); /* a set can be in another by more ways than one */
+    pthread_mutex_init(&s->lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
 void xp_set_init(struct xp_set *s)
 {
     unsigned life = s->life + 1;
     memset(s, 0, sizeof *s);
-    pthread_mutex_init(&s->lock, NULL);
+    xp_set_lock_init(s);
     s->life = life;
     s->ready_tail = &s->ready;
     s->kick = -1;
@@ -107,6 +116,35 @@ static void unlink_sock(struct xp_set *s, struct xp_item *it)
     dequeue(s, it);
 }
 
+void xp_set_touch(struct xp_set *s, struct xp_item *it)
+{
+    if (is_xtcp(it) || it->taken)
+        enqueue(s, it);
+}
+
+void xp_set_take(struct xp_set *s, struct xp_item *it)
+{
+    it->taken = true;
+    it->same_sock = s->nests;
+    s->nests = it;
+    s->nundecided--;
+    enqueue(s, it);
+}
+
+static void unlink_nest(struct xp_set *s, struct xp_item *it)
+{
+    struct xp_item **p = &s->nests;
+    it->nest->parents--;
+    if (!it->taken) {
+        s->nundecided--;
+        return;
+    }
+    while (*p != it)
+        p = &(*p)->same_sock;
+    *p = it->same_sock;
+    dequeue(s, it);
+}
+
 int xp_set_add(struct xp_set *s, int fd, uint64_t word, const struct epoll_event *ev)
 {
     struct xp_item *it;
@@ -141,8 +179,7 @@ int xp_set_mod(struct xp_set *s, int fd, const struct epoll_event *ev)
     it->events = ev->events;
     it->data = ev->data;
     it->disarmed = false;
-    if (is_xtcp(it))
-        enqueue(s, it);
+    xp_set_touch(s, it);
     return 0;
 }
 
@@ -154,6 +191,8 @@ int xp_set_del(struct xp_set *s, int fd)
     s->by_fd[fd] = NULL;
     if (is_xtcp(it))
         unlink_sock(s, it);
+    else if (it->nest)
+        unlink_nest(s, it);
     else
         s->nundecided--;
     xp_set_half_del(s, -1, it);
@@ -193,7 +232,7 @@ int xp_set_move(struct xp_set *s, int fd, uint64_t word)
 {
     struct xp_item *it = xp_set_find(s, fd);
     int rc;
-    if (!it || is_xtcp(it))
+    if (!it || is_xtcp(it) || it->nest)
         return -ENOENT;
     it->word = word;
     rc = link_sock(s, it);
@@ -230,12 +269,14 @@ static void on_news(void *arg, uint32_t sock)
             enqueue(n->s, it);
 }
 
-void xp_set_news(struct xp_set *s)
+bool xp_set_news(struct xp_set *s)
 {
     struct news n = {.s = s};
+    bool any = false;
     for (; n.ctx < XP_CTXS; n.ctx++)
         if (s->w[n.ctx] && xtcp_waiter_pending(s->w[n.ctx]))
-            xtcp_waiter_take(s->w[n.ctx], on_news, &n);
+            any |= xtcp_waiter_take(s->w[n.ctx], on_news, &n) > 0;
+    return any;
 }
 
 void xp_set_all_ready(struct xp_set *s)
@@ -243,6 +284,26 @@ void xp_set_all_ready(struct xp_set *s)
     for (uint32_t sock = 0; sock < s->sock_cap; sock++)
         for (struct xp_item *it = s->by_sock[sock]; it; it = it->same_sock)
             enqueue(s, it);
+    for (struct xp_item *it = s->nests; it; it = it->same_sock)
+        enqueue(s, it);
+}
+
+static uint32_t mask_of(struct xp_set *s, const struct xp_item *it)
+{
+    return it->nest ? xp_set_nested_mask(s, it) : xp_mask(it->word);
+}
+
+bool xp_set_any(struct xp_set *s)
+{
+    struct xp_item *next, *it = s->ready;
+    for (; it; it = next) {
+        uint32_t m = it->disarmed ? 0 : mask_of(s, it);
+        if (m & (it->events | EPOLLERR | EPOLLHUP | XTCP_MOVED))
+            return true;
+        next = it->next;
+        dequeue(s, it);
+    }
+    return false;
 }
 
 void xp_set_use_waiter(struct xp_set *s, struct xtcp_waiter *w, unsigned ctx)
@@ -266,7 +327,7 @@ int xp_set_collect(struct xp_set *s, struct epoll_event *evs, int max)
         dequeue(s, it);
         if (it->disarmed)
             continue;
-        m = xp_mask(it->word);
+        m = mask_of(s, it);
         if (m & XTCP_MOVED) {
             s->moved = it->word;
             enqueue(s, it);

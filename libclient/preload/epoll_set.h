@@ -14,13 +14,17 @@
 #include "libclient/preload/table.h"
 #include "libclient/xtcp.h"
 
+struct xp_set;
+
 struct xp_item {
-    struct xp_item *same_sock;    /* next item of the same socket */
+    struct xp_item *same_sock;    /* next item of the same socket; or, of a set served here, of `nests` */
     struct xp_item *next_half;    /* next item of xp_set.halves */
     struct xp_item *next, **link; /* ready list; link is NULL when not on it */
     int fd;                       /* -1: closed, but a copy of it is not */
     int half;                     /* a copy of the kernel's half, in the kernel's set as the item is here; -1: none */
-    uint64_t word; /* of the descriptor table: an xtcp socket, or undecided (then the kernel's set has it) */
+    uint64_t word; /* of the descriptor table: an xtcp socket, a set, or undecided (then the kernel's set has it) */
+    struct xp_set *nest; /* it is that set */
+    bool taken;          /* and xtcp sockets are in it: it is served here */
     uint32_t events;
     bool disarmed; /* EPOLLONESHOT has fired */
     epoll_data_t data;
@@ -39,8 +43,12 @@ struct xp_set {
     struct xtcp_waiter *w[XP_CTXS]; /* by context; NULL until its first socket comes */
     bool watched;                   /* there is one */
     unsigned sleepers;              /* threads in epoll_wait */
+    struct xp_item *nests;          /* the sets in it that are served here */
+    _Atomic unsigned parents;       /* items of other sets that are this one */
+    _Atomic unsigned pollers;       /* threads that sleep on it in poll() */
+    bool untold;                    /* it had news that not all parents know of */
     int kick;                       /* an eventfd to wake sleepers with; with the first waiter */
-    /* Data in the kernel's set, of kick; + 1, + 2: of context 0's waiter and control descriptor; and so on. */
+    /* Data in the kernel's set, of kick; + 1, + 2: of context 0's waiter and control descriptor; and so on; then of sets. */
     uint64_t tag;
     bool has_kernel;   /* the kernel's set may hold descriptors of the program */
     unsigned calls;    /* since the kernel's set was looked at */
@@ -65,6 +73,7 @@ int xp_set_halves_merge(struct xp_set *s, int epfd, struct epoll_event *evs, int
 /* ---- epoll_set.c ---- */
 
 void xp_set_init(struct xp_set *s);
+void xp_set_lock_init(struct xp_set *s);
 /* Forgets all items. */
 void xp_set_clear(struct xp_set *s);
 
@@ -81,8 +90,17 @@ void xp_set_gone(struct xp_set *s, int epfd, uint64_t word);
 /* An undecided item becomes the xtcp socket of `word`. 0, -ENOENT, -ENOMEM. */
 int xp_set_move(struct xp_set *s, int fd, uint64_t word);
 
-/* Takes the waiters' news. */
-void xp_set_news(struct xp_set *s);
+/* An item that is a set becomes one that is served here. */
+void xp_set_take(struct xp_set *s, struct xp_item *it);
+/* Something may be true of the item. */
+void xp_set_touch(struct xp_set *s, struct xp_item *it);
+
+/* Takes the waiters' news; true when there was any. */
+bool xp_set_news(struct xp_set *s);
+/* Is anything true of any item? Takes nothing. */
+bool xp_set_any(struct xp_set *s);
+/* What is true of the set `inner`, an item of `s`: in epoll_nest.c. */
+uint32_t xp_set_nested_mask(struct xp_set *s, const struct xp_item *it);
 /* Puts every xtcp socket on the ready list: after a fork or when the daemon has gone. */
 void xp_set_all_ready(struct xp_set *s);
 /* Subscribes every xtcp socket of context `ctx` with its new waiter. */

@@ -9,8 +9,8 @@
 
 #define ON_STACK 128 /* descriptors */
 #define EXTRA (2 * XP_CTXS)
-#define TICK_MS \
-    1 /* how often to look when there is no waiter to sleep on: too many threads, or too low a limit of descriptors */
+#define HELD 16   /* sets to sleep on in one poll */
+#define TICK_MS 1 /* how often to look when there is no waiter to sleep on: too many threads, too few descriptors */
 
 /* Each thread's own waiters, by context, made when it first sleeps in poll(). */
 static XP_TLS struct {
@@ -54,10 +54,20 @@ struct job {
     bool in[XP_CTXS];               /* the living contexts of these sockets */
     struct xtcp_waiter *w[XP_CTXS]; /* and what to sleep on for them */
     nfds_t extra;                   /* entries of kfds for that */
-    bool tick;                      /* a waiter is missing */
-    bool nested;                    /* a signal handler's: its waiters are its own */
-    bool moved;                     /* one of the sockets is relayed since: it is the kernel's to poll */
+    struct xp_set *held[HELD];      /* sets among the descriptors, for the time of a sleep */
+    unsigned nheld;
+    bool sets;   /* there are some */
+    bool tick;   /* a waiter is missing */
+    bool nested; /* a signal handler's: its waiters are its own */
+    bool moved;  /* one of the sockets is relayed since: it is the kernel's to poll */
 };
+
+/* What is served here: an xtcp socket, or (*set) a set with some. */
+static bool is_ours(int fd, uint64_t *w, struct xp_set **set)
+{
+    *set = NULL;
+    return xp_is_xtcp(fd, w) || (*set = xp_epoll_served(*w));
+}
 
 static short answer(const struct pollfd *p, unsigned mask)
 {
@@ -69,11 +79,12 @@ static int look_xtcp(struct job *j)
     int ready = 0;
     for (nfds_t i = 0; i < j->n; i++) {
         struct pollfd *p = &j->fds[i];
+        struct xp_set *set;
         uint64_t w;
-        if (xp_is_xtcp(p->fd, &w)) {
-            unsigned m = xp_mask(w);
+        if (is_ours(p->fd, &w, &set)) {
+            unsigned m = set ? xp_epoll_mask(set) : xp_mask(w);
             j->moved |= (m & XTCP_MOVED) != 0;
-            p->revents = answer(p, j->kfds[i].fd < 0 ? m : m | (unsigned short)j->kfds[i].revents);
+            p->revents = answer(p, set || j->kfds[i].fd < 0 ? m : m | (unsigned short)j->kfds[i].revents);
             ready += p->revents != 0;
         }
     }
@@ -87,9 +98,10 @@ static int look_kernel(struct job *j, nfds_t extra, const struct timespec *timeo
     if (r < 0)
         return -errno;
     for (nfds_t i = 0; i < j->n; i++) {
+        struct xp_set *set;
         uint64_t w;
-        if (xp_is_xtcp(j->fds[i].fd, &w)) {
-            if (j->kfds[i].fd < 0)
+        if (is_ours(j->fds[i].fd, &w, &set)) {
+            if (set || j->kfds[i].fd < 0)
                 continue;
             j->fds[i].revents |= answer(&j->fds[i], (unsigned short)j->kfds[i].revents);
             ready += j->fds[i].revents != 0;
@@ -106,17 +118,19 @@ static nfds_t split(struct job *j)
 {
     nfds_t found = 0;
     for (nfds_t i = 0; i < j->n; i++) {
+        struct xp_set *set;
         uint64_t w;
         j->kfds[i] = j->fds[i];
         if (j->fds[i].fd < 0)
             continue;
-        if (xp_is_xtcp(j->fds[i].fd, &w)) {
-            j->kfds[i].fd = xp_half(w);
+        if (is_ours(j->fds[i].fd, &w, &set)) {
+            j->kfds[i].fd = set ? j->fds[i].fd : xp_half(w);
             j->kfds[i].revents = 0;
-            j->nhalves += j->kfds[i].fd >= 0;
-            j->nkernel += j->kfds[i].fd >= 0;
+            j->nhalves += !set && j->kfds[i].fd >= 0;
+            j->nkernel += !set && j->kfds[i].fd >= 0;
             found++;
-            if (xtcp_alive(xp_x(w)))
+            j->sets |= set != NULL;
+            if (!set && xtcp_alive(xp_x(w)))
                 j->in[xp_ctxno(w)] = true;
         } else {
             j->nkernel++;
@@ -131,6 +145,22 @@ static void subscribe(struct job *j, void (*fn)(struct xtcp_waiter *w, int s))
         uint64_t w;
         if (xp_is_xtcp(j->fds[i].fd, &w) && j->w[xp_ctxno(w)])
             fn(j->w[xp_ctxno(w)], xp_sock(w));
+    }
+}
+
+static void hold(struct job *j)
+{
+    for (nfds_t i = 0; i < j->n; i++) {
+        struct xp_set *set;
+        uint64_t w;
+        if (!is_ours(j->fds[i].fd, &w, &set) || !set)
+            continue;
+        if (j->nheld == HELD) {
+            j->tick = true;
+            return;
+        }
+        xp_epoll_hold(set, true);
+        j->held[j->nheld++] = set;
     }
 }
 
@@ -155,6 +185,8 @@ static void watch(struct job *j)
         j->extra += 2;
     }
     subscribe(j, xtcp_waiter_sub);
+    if (j->sets)
+        hold(j);
 }
 
 static void unwatch(struct job *j)
@@ -164,6 +196,8 @@ static void unwatch(struct job *j)
         if (j->w[i])
             xtcp_waiter_free(j->w[i]);
     mine.busy = j->nested;
+    while (j->nheld)
+        xp_epoll_hold(j->held[--j->nheld], false);
 }
 
 static void forget_news(void *arg, uint32_t s)
@@ -190,7 +224,7 @@ static bool prepare(struct job *j)
 /* Spinning is for one family; with more, news of the others would come late. */
 static bool spin(struct job *j)
 {
-    for (unsigned i = 0; i < XP_CTXS && j->extra == 2; i++)
+    for (unsigned i = 0; i < XP_CTXS && j->extra == 2 && !j->sets; i++)
         if (j->w[i])
             return xtcp_waiter_spin(j->w[i]);
     return false;
@@ -290,13 +324,21 @@ static int poll_mixed(struct job *j, const struct timespec *timeout, const sigse
     return ready;
 }
 
-static bool any_xtcp(const struct pollfd *fds, nfds_t n)
+enum { NONE, SETS, OURS };
+
+/* What there is among the descriptors: sets that may get xtcp sockets at any time, or what is served here already. */
+static int kinds(struct pollfd *fds, nfds_t n)
 {
+    struct xp_set *set;
+    int found = NONE;
     uint64_t w;
-    for (nfds_t i = 0; fds && i < n; i++)
-        if (xp_is_xtcp(fds[i].fd, &w))
-            return true;
-    return false;
+    for (nfds_t i = 0; fds && i < n; i++) {
+        if (is_ours(fds[i].fd, &w, &set))
+            return OURS;
+        if (xp_kind(w) == XP_EPOLL)
+            found = SETS;
+    }
+    return found;
 }
 
 static void go_over_moved(struct job *j)
@@ -353,19 +395,34 @@ int xp_wait_fd(int fd, short events, int timeout_ms)
     return rc < 0 ? rc : rc == 0 ? -EAGAIN : 0;
 }
 
+/* While it sleeps on sets that are the kernel's alone an xtcp socket may come into one: that ends the sleep. */
+static int poll_kernel(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, int kind)
+{
+    int64_t end = kind == SETS ? xp_deadline(timeout) : 0;
+    struct timespec ts;
+    int r = xp_real.ppoll(fds, n, timeout, mask);
+    if (kind != SETS || r <= 0 || kinds(fds, n) != OURS)
+        return r;
+    return (int)xp_ret(xp_poll(fds, n, xp_left(end, &ts), mask));
+}
+
 XP_EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
     struct timespec ts = {.tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000L};
-    if (!any_xtcp(fds, n))
+    int kind = kinds(fds, n);
+    if (kind == NONE)
         return xp_real.poll(fds, n, timeout);
+    if (kind == SETS)
+        return poll_kernel(fds, n, timeout < 0 ? NULL : &ts, NULL, kind);
     return (int)xp_ret(xp_poll(fds, n, timeout < 0 ? NULL : &ts, NULL));
 }
 XP_ALIAS(poll);
 
 XP_EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-    if (!any_xtcp(fds, n))
-        return xp_real.ppoll(fds, n, timeout, mask);
+    int kind = kinds(fds, n);
+    if (kind != OURS)
+        return poll_kernel(fds, n, timeout, mask, kind);
     return (int)xp_ret(xp_poll(fds, n, timeout, mask));
 }
 XP_ALIAS(ppoll);
@@ -385,9 +442,10 @@ static short wanted(const struct sets *s, int fd)
 
 static bool select_any_xtcp(const struct sets *s)
 {
+    struct xp_set *set;
     uint64_t w;
     for (int fd = xp_next(0); fd >= 0 && fd < s->n; fd = xp_next(fd + 1))
-        if (xp_is_xtcp(fd, &w) && wanted(s, fd))
+        if (is_ours(fd, &w, &set) && wanted(s, fd))
             return true;
     return false;
 }

@@ -176,8 +176,14 @@ void xp_sets_relayed(int fd);           /* an xtcp member is the kernel's now */
 void xp_sets_half(int fd, bool on);     /* the kernel's half of an xtcp member is to be watched too, or no more */
 void xp_epoll_closed(uint64_t w);       /* one descriptor of a set is closed */
 uint64_t xp_epoll_share(int fd);        /* the word for a copy of an epoll descriptor */
+/* The set behind an epoll descriptor, if xtcp sockets are in it. For poll(): what is true of it; and around a sleep on its descriptor,
+ * before the last look, that the thread does so. */
+struct xp_set *xp_epoll_served(uint64_t w);
+unsigned xp_epoll_mask(struct xp_set *s);
+void xp_epoll_hold(struct xp_set *s, bool on);
 void xp_sets_lock(void);
 void xp_sets_unlock(void);
+void xp_sets_unlock_child(void);
 
 /* ---- time ---- */
 

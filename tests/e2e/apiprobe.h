@@ -50,6 +50,7 @@ void probe_calls(void);
 void probe_copy(void);
 void probe_ready(void);
 void probe_mux(void);
+void probe_nest(void);
 void probe_sets(void);
 void probe_waits(void);
 

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libclient/preload/epoll_nest.h"
+
+#include <pthread.h>
+
+#include "libclient/preload/preload.h"
+
+static pthread_mutex_t nest_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void xp_nest_lock(void)
+{
+    pthread_mutex_lock(&nest_lock);
+}
+
+void xp_nest_unlock(void)
+{
+    pthread_mutex_unlock(&nest_lock);
+}
+
+/* ---- a set becomes one that is served here ---- */
+
+static int tag_ctl(struct xp_set *s, int epfd, int op, int fd)
+{
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = s->tag + XP_TAG_NEST + 1 + (unsigned)fd};
+    return xp_real.epoll_ctl(epfd, op, fd, &ev) < 0 ? -errno : 0;
+}
+
+static void take(struct xp_set *s, struct xp_item *it)
+{
+    int epfd = xp_set_fd(s);
+    if (epfd < 0 || it->taken || (!s->watched && xp_set_wire(s, epfd) < 0))
+        return;
+    s->watched = true;
+    if (tag_ctl(s, epfd, EPOLL_CTL_MOD, it->fd) < 0)
+        return;
+    xp_set_take(s, it);
+    xp_set_kick(s);
+}
+
+static void watched(struct xp_set *inner)
+{
+    struct xp_set *s;
+    for (unsigned i = 0; (s = xp_set_at(i)); i++) {
+        bool before;
+        pthread_mutex_lock(&s->lock);
+        before = s->watched;
+        for (uint32_t fd = 0; fd < s->fd_cap; fd++)
+            if (s->by_fd[fd] && s->by_fd[fd]->nest == inner)
+                take(s, s->by_fd[fd]);
+        pthread_mutex_unlock(&s->lock);
+        if (!before && s->watched && s->parents)
+            watched(s);
+    }
+}
+
+void xp_nest_watched(struct xp_set *s)
+{
+    if (!s->parents || !s->watched)
+        return;
+    xp_nest_lock();
+    watched(s);
+    xp_nest_unlock();
+}
+
+/* The kernel knows all rules, loops too, so it is asked first. */
+static int add(struct xp_set *s, int epfd, int fd, struct epoll_event *ev)
+{
+    struct xp_set *inner = xp_set_make(fd);
+    int rc = inner && xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, ev) == 0 ? 0 : inner ? -errno : -ENOMEM;
+    if (rc == 0)
+        rc = xp_set_add(s, fd, xp_get(fd), ev);
+    if (rc < 0)
+        return rc;
+    xp_set_find(s, fd)->nest = inner;
+    inner->parents++;
+    xp_set_flags(fd, XP_F_INSET);
+    if (inner->watched)
+        take(s, xp_set_find(s, fd));
+    return 0;
+}
+
+static int change(struct xp_set *s, int epfd, int op, int fd, struct epoll_event *ev)
+{
+    struct xp_item *it = xp_set_find(s, fd);
+    if (op == EPOLL_CTL_MOD && it && it->taken && ev && !(ev->events & EPOLLEXCLUSIVE)) {
+        xp_set_mod(s, fd, ev);
+        if (s->sleepers || xp_set_held(s))
+            xp_set_kick(s);
+        return 0;
+    }
+    if (xp_real.epoll_ctl(epfd, op, fd, ev) < 0)
+        return -errno;
+    return op == EPOLL_CTL_DEL ? xp_set_del(s, fd) : xp_set_mod(s, fd, ev);
+}
+
+int xp_nest_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+    struct xp_set *s = xp_set_make(epfd);
+    bool before;
+    int rc;
+    if (!s)
+        return -ENOMEM;
+    xp_nest_lock();
+    pthread_mutex_lock(&s->lock);
+    before = s->watched;
+    rc = op == EPOLL_CTL_ADD ? add(s, epfd, fd, ev) : change(s, epfd, op, fd, ev);
+    pthread_mutex_unlock(&s->lock);
+    if (!before && s->watched && s->parents)
+        watched(s);
+    xp_nest_unlock();
+    return rc;
+}
+
+/* ---- what is true of a set ---- */
+
+void xp_set_refresh(struct xp_set *s)
+{
+    do {
+        for (unsigned i = 0; i < XP_CTXS; i++)
+            if (s->w[i])
+                xtcp_waiter_done(s->w[i]);
+        if (xp_set_news(s))
+            s->untold = true;
+    } while (xp_set_prepare(s));
+}
+
+/* Is the kernel's object readable for another reason than the library's own descriptors? */
+static bool kernel_ready(struct xp_set *s, int epfd)
+{
+    struct pollfd p = {.fd = epfd, .events = POLLIN};
+    uint64_t count;
+    if (epfd < 0 || xp_real.poll(&p, 1, 0) <= 0)
+        return false;
+    if (s->sleepers == 0)
+        (void)!xp_real.read(s->kick, &count, sizeof count);
+    for (unsigned i = 0; i < XP_CTXS; i++)
+        if (s->w[i]) {
+            xtcp_check(xp_ctxs[i]);
+            if (!xtcp_alive(xp_ctxs[i]))
+                xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, xtcp_control_fd(xp_ctxs[i]), NULL);
+        }
+    return (s->has_kernel || s->nundecided || s->halves) && xp_real.poll(&p, 1, 0) > 0;
+}
+
+static bool is_ready(struct xp_set *s)
+{
+    bool any, untold = s->untold;
+    s->untold = false;
+    if (s->fork_gen != xp_fork_gen && xp_set_adopt(s, xp_set_fd(s)) < 0)
+        return false;
+    xp_set_refresh(s);
+    for (struct xp_item *it = s->nests; it; it = it->same_sock)
+        xp_set_touch(s, it);
+    any = xp_set_any(s);
+    if (!any && kernel_ready(s, xp_set_fd(s)))
+        any = true;
+    if (s->untold && s->ready && s->sleepers)
+        xp_set_kick(s);
+    s->untold |= untold;
+    return any;
+}
+
+uint32_t xp_set_nested_mask(struct xp_set *s, const struct xp_item *it)
+{
+    struct xp_set *inner = it->nest;
+    bool foreign, any;
+    pthread_mutex_lock(&inner->lock);
+    foreign = inner->fork_gen != xp_fork_gen;
+    any = is_ready(inner);
+    pthread_mutex_unlock(&inner->lock);
+    if (foreign) /* its object is another since */
+        tag_ctl(s, xp_set_fd(s), EPOLL_CTL_ADD, it->fd);
+    return any ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+static void tell(struct xp_set *inner, const struct xp_set *but)
+{
+    struct xp_set *s;
+    for (unsigned i = 0; (s = xp_set_at(i)); i++) {
+        bool found = false;
+        if (s == but || !s->nests)
+            continue;
+        pthread_mutex_lock(&s->lock);
+        for (struct xp_item *it = s->nests; it; it = it->same_sock)
+            if (it->nest == inner) {
+                xp_set_touch(s, it);
+                found = true;
+            }
+        if (found && (s->sleepers || xp_set_held(s)))
+            xp_set_kick(s);
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+void xp_nest_tell(struct xp_set *s)
+{
+    struct xp_set *k;
+    for (unsigned i = 0; (k = xp_set_at(i)); i++) {
+        if (!k->untold)
+            continue;
+        k->untold = false;
+        if (k->parents)
+            tell(k, s);
+    }
+    xp_nest_unlock();
+}
+
+/* ---- in poll() ---- */
+
+struct xp_set *xp_epoll_served(uint64_t w)
+{
+    struct xp_set *s = xp_kind(w) == XP_EPOLL ? xp_set_of(w) : NULL;
+    return s && s->watched ? s : NULL;
+}
+
+unsigned xp_epoll_mask(struct xp_set *s)
+{
+    bool any;
+    xp_nest_lock();
+    pthread_mutex_lock(&s->lock);
+    any = is_ready(s);
+    if (any && s->pollers > 1)
+        xp_set_kick(s);
+    pthread_mutex_unlock(&s->lock);
+    xp_nest_tell(s);
+    return any ? POLLIN | POLLRDNORM : 0;
+}
+
+void xp_epoll_hold(struct xp_set *s, bool on)
+{
+    if (on)
+        s->pollers++;
+    else
+        s->pollers--;
+}
