@@ -73,7 +73,7 @@ static bool is_bound(uint64_t w)
 static void hand_on(int fd, uint64_t w)
 {
     int a;
-    if (xp_flags(w) & XP_F_PAIR || !(is_connected(w) || is_bound(w)))
+    if (xp_flags(w) & XP_F_PAIR || !xtcp_alive(xp_x(w)))
         return;
     a = xtcp_export(xp_x(w), xp_sock(w), false, xp_half(w));
     if (a < 0)
@@ -113,7 +113,7 @@ int xp_before_exec(void)
         if (fd <= 2)
             xp_expose(fd);
         w = xp_get(fd);
-        if (xp_kind(w) == XP_XTCP)
+        if (xp_kind(w) == XP_XTCP && (is_connected(w) || is_bound(w)))
             hand_on(fd, w);
     }
     errno = saved;

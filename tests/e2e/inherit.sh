@@ -291,6 +291,30 @@ expect "a connection passed on" "$WANT" "$(peer 7051 sha256sum <"$FILE")"
 expect "a listener passed on" "$WANT" "$(peer 7051 sha256sum <"$FILE")"
 expect "a bound socket passed on" "$WANT" "$(peer 7054 sha256sum <"$FILE")"
 
+# A socket that could not be bound: its new owner finds it so, and binds it.
+cat >"$WORK/unbound.py" <<'PY'
+import os, socket
+a, b = socket.socketpair()
+if os.fork() == 0:
+    s = socket.socket(fileno=socket.recv_fds(a, 1, 1)[1][0])
+    assert s.getsockname() == ("0.0.0.0", 0), s.getsockname()
+    s.bind(("", 7056))
+    s.listen()
+    c, _ = s.accept()
+    while data := c.recv(65536):
+        c.sendall(data)
+    os._exit(0)
+l = socket.create_server(("", 7055))
+s = socket.socket()
+try:
+    s.bind(("", 7055))
+except OSError:
+    socket.send_fds(b, [b"x"], [s.fileno()])
+os.wait()
+PY
+xt_spawn x "$WORK/unbound.log" env "${XTCP_ENV[@]}" python3 "$WORK/unbound.py"
+expect "an unbound socket passed on" "$WANT" "$(peer 7056 sha256sum <"$FILE")"
+
 # A program with sockets of its own waits for them and for one of another family's at once.
 cat >"$WORK/both.py" <<'PY'
 import select, socket, sys
