@@ -14,6 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/stage.sh"
 . "$here/../lib/matrix.sh"
 . "$here/../lib/census.sh"
+. "$here/../lib/suites.sh"
 MATRIX=$here/matrix
 build=$1 program=$2
 declare -A names=([k]=kernel [x]=xtcp [y]="another xtcp")
@@ -34,6 +35,7 @@ make_file 8
 chmod -R a+rX "$WORK/www"
 FILE=$WORK/www/file WANT=${WANT%% *}
 failed=0 longest=0 PORT=20000
+if declare -F prepare >/dev/null; then prepare || exit; fi
 
 # What everybody in both namespaces is doing.
 who_waits() {

@@ -15,10 +15,11 @@
 #   same NAME GOT WANTED  a proof: complains and fails unless both are equal
 #   hash_of               the hash of the standard input, as in $WANT
 #   web NAME              nginx with $WORK/www on $HOST:$PORT
-# A job also says which commands it needs, and may name other rounds (rounds="kk xx").
 #   behind NAME CMD...    a server that the server asks, on the kernel's TCP, at $BEHIND:$((PORT + 1))
 #   web_behind            the same nginx there
 #   note TEXT             shown behind the round's result
+# A job also says which commands it needs, may name other rounds (rounds="kk xx") and have a
+# function prepare() that runs before the first (77: skip).
 
 LIMIT=${LIMIT:-60}
 
