@@ -127,6 +127,9 @@ static int counterpart(int fd, uint64_t w, int *ctx)
     if (*ctx < 0)
         return -ENETDOWN;
     s = xtcp_socket(xp_ctxs[*ctx]);
+    /* Only now it shows that the daemon has gone: there may be another. */
+    if (s == -ECONNABORTED && (*ctx = xp_attach()) >= 0)
+        s = xtcp_socket(xp_ctxs[*ctx]);
     if (s < 0)
         return s;
     carry_options(fd, w, xp_ctxs[*ctx], s);

@@ -15,5 +15,26 @@ on_xtcp timeout 100 python3 "$HERE/holders.py" "$ADDR_K" 9000 "$ADDR_X" 9100 "${
 diff "$WORK/kernel.txt" "$WORK/xtcp.txt" || { echo "(< kernel, > xtcp)"; rc=1; }
 nothing_left() { ! ctl list --json | grep -q '"ESTABLISHED"\|"CLOSE_WAIT"\|"LISTEN"' && ! in_x grep -q '@xtcp/' /proc/net/unix; }
 xt_wait_for 10 nothing_left || { echo "something is left:"; ctl list; rc=1; }
+
+# A program outlives many daemons.
+LIVES=8
+mkfifo "$WORK/turn"
+cat >"$WORK/outlive.py" <<'PY'
+import socket, sys
+for turn in open(sys.argv[3]):
+    with socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) as s:
+        s.sendall(b"echo\n" + turn.encode())
+        print(s.recv(9).decode(), end="", flush=True)
+PY
+xt_spawn x "$WORK/outlive.log" env "${XTCP_ENV[@]}" python3 "$WORK/outlive.py" "$ADDR_K" 9000 "$WORK/turn"
+exec {turn}>"$WORK/turn"
+for ((i = 1; i <= LIVES; i++)); do
+    echo "$i" >&$turn
+    xt_wait_for 20 grep -qx "$i" "$WORK/outlive.log" || { echo "daemon $i: not reached"; cat "$WORK/outlive.log"; rc=1; break; }
+    xt_stop "$XTCPD_PID" || :
+    xtcpd_start
+done
+exec {turn}>&-
+[ $rc -ne 0 ] || echo "holders: one program on $LIVES daemons"
 [ $rc -ne 0 ] || echo "holders: $(wc -l <"$WORK/kernel.txt") answers, all as the kernel's"
 exit $rc
