@@ -15,7 +15,7 @@ hash_is() { # WANT CMD...: the command succeeds and what it writes has this hash
 load() {
     local name=$1
     shift
-    while [ -d "$WORK" ] && [ ! -e "$WORK/stop" ]; do
+    while kill -0 $$ 2>/dev/null && [ ! -e "$WORK/stop" ]; do
         if "$@"; then echo ok; else echo "FAILED at start $(stack_pid)"; fi >>"$WORK/$name.load"
     done
 }
