@@ -50,6 +50,8 @@ XTCP_API int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t
     if (!sl)
         return -EBADF;
     uint64_t deadline = xtcp_deadline(sl->rcvtimeo_ms);
+    if (atomic_load_explicit(&sl->oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_SIGNALS)
+        xtcp_async_drain(x, s);
     for (;;) {
         int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->rx_lock) : -ECONNABORTED;
         if (rc < 0)

@@ -398,6 +398,8 @@ XTCP_API ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int 
     struct xt_slot *sl = xtcp_slot(x, s);
     if (!sl)
         return -EBADF;
+    if (atomic_load_explicit(&sl->oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_SIGNALS)
+        xtcp_async_drain(x, s);
     if (flags & MSG_ERRQUEUE)
         return -EAGAIN; /* ICMP errors are told by SO_ERROR, see IP_RECVERR: none is ever queued */
     if (flags & MSG_OOB)

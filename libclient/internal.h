@@ -29,6 +29,7 @@ struct xtcp_waiter {
     int fd;
     uint32_t owed;      /* wake-up bytes announced but not read yet */
     uint32_t start;     /* xt_global.epoch as last seen: a new stack process writes one byte to every waiter */
+    uint32_t async;     /* XT_ASYNC: it stands for signals */
     bool user;          /* made by xtcp_waiter_new() */
     uint8_t spin_score; /* 0 to 15: how well spinning has paid lately */
     uint8_t spin_skip;
@@ -180,6 +181,12 @@ void xtcp_waiters_begin(struct xtcp *x);
 void xtcp_waiters_end(struct xtcp *x);
 /* The child of a fork has none of its parent's threads, hence waiters. */
 void xtcp_waiters_after_fork(struct xtcp *x);
+
+/* ---- async.c: only for sockets with XT_OFLAG_SIGNALS ---- */
+
+/* Makes room for more news. */
+void xtcp_async_drain(struct xtcp *x, int s);
+void xtcp_async_end(struct xtcp *x, int s);
 
 /* ---- attach.c ---- */
 

@@ -176,6 +176,8 @@ XTCP_API int xtcp_close(struct xtcp *x, int s)
     if (!sl)
         return -EBADF;
     linger(x, s, sl);
+    if (atomic_load_explicit(&sl->oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_SIGNALS)
+        xtcp_async_end(x, s);
     uint64_t bit = 1ULL << (s % 64);
     atomic_fetch_and(&x->known[(uint32_t)s / 64], ~bit);
     atomic_fetch_and(&x->hold[(uint32_t)s / 64], ~bit);
@@ -202,16 +204,32 @@ XTCP_API int xtcp_getpeername(struct xtcp *x, int s, struct sockaddr *addr, sock
     return xtcp_to_sockaddr(&sl->remote, addr, alen);
 }
 
-XTCP_API int xtcp_set_nonblock(struct xtcp *x, int s, bool on)
+static int set_flag(const struct xtcp *x, int s, uint32_t flag, bool on)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
     if (!sl)
         return -EBADF;
     if (on)
-        atomic_fetch_or(&sl->oflags, (uint32_t)O_NONBLOCK);
+        atomic_fetch_or(&sl->oflags, flag);
     else
-        atomic_fetch_and(&sl->oflags, ~(uint32_t)O_NONBLOCK);
+        atomic_fetch_and(&sl->oflags, ~flag);
     return 0;
+}
+
+XTCP_API int xtcp_set_nonblock(struct xtcp *x, int s, bool on)
+{
+    return set_flag(x, s, O_NONBLOCK, on);
+}
+
+XTCP_API int xtcp_set_async(struct xtcp *x, int s, bool on)
+{
+    return set_flag(x, s, O_ASYNC, on);
+}
+
+XTCP_API bool xtcp_get_async(struct xtcp *x, int s)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    return sl && atomic_load(&sl->oflags) & (uint32_t)O_ASYNC;
 }
 
 XTCP_API bool xtcp_get_nonblock(struct xtcp *x, int s)

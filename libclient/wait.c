@@ -179,7 +179,7 @@ void xtcp_waiters_after_fork(struct xtcp *x)
     memset(&cache, 0, sizeof cache);
     for (uint32_t i = 0; i < XT_MAX_WAITERS; i++) {
         uint64_t bit = 1ULL << (i % 64);
-        if (!(atomic_load(&x->made[i / 64]) & bit) || x->waiters[i].user)
+        if (!(atomic_load(&x->made[i / 64]) & bit) || (x->waiters[i].user && !x->waiters[i].async))
             continue; /* a user's waiter is brought up when it is used */
         close(x->waiters[i].fd);
         clear_bit(x->made, i);

@@ -104,6 +104,13 @@ int xtcp_getpeername(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *al
 int xtcp_set_nonblock(struct xtcp *x, int s, bool on);
 bool xtcp_get_nonblock(struct xtcp *x, int s);
 
+/* O_ASYNC, likewise, as a flag only. The signals come from a descriptor of this process that has something to read at each news of
+ * the socket (at each arrival of urgent data): for fcntl() with O_ASYNC, F_SETOWN, F_SETSIG. It lives until the last close of the
+ * socket here. -ENOENT: none, and `make` is false; -ENOBUFS. */
+int xtcp_set_async(struct xtcp *x, int s, bool on);
+bool xtcp_get_async(struct xtcp *x, int s);
+int xtcp_async_fd(struct xtcp *x, int s, bool urgent, bool make);
+
 /* Unread bytes (FIONREAD) and bytes not yet acknowledged (SIOCOUTQ). */
 int xtcp_inq(struct xtcp *x, int s);
 int xtcp_outq(struct xtcp *x, int s);

@@ -157,11 +157,17 @@ struct xt_tcp_info_abi {
 };
 static_assert(sizeof(struct xt_tcp_info_abi) == 264, "xt_tcp_info_abi");
 
+/* xt_waiter.async: of slot `s`; with _URGENT only the arrival of urgent data is news. */
+#define XT_ASYNC(s) (((s) + 1) << 1)
+#define XT_ASYNC_URGENT 1u
+
 struct xt_waiter {
     _Atomic uint32_t sleeping; /* set by the client before it sleeps, taken (exchanged with 0) by who wakes it */
     uint32_t proc;             /* owner, written by the daemon */
     _Atomic uint32_t live;     /* 1 while it belongs to a proc: written by the daemon */
-    uint32_t rsv0[13];
+    /* Not 0: it stands for signals about one socket (XT_ASYNC). A byte is written for all news of it, `sleeping` or not. */
+    _Atomic uint32_t async;
+    uint32_t rsv0[12];
     /* mailbox: the client fills op to data and then stores cmd_seq (release); the daemon answers in result, addr, port and
      * data and then stores done_seq = cmd_seq (release). One command at a time. */
     _Atomic uint32_t cmd_seq;
@@ -193,6 +199,7 @@ enum {
 
 /* xt_slot.oflags, beside the O_ flags. */
 enum {
+    XT_OFLAG_SIGNALS = 1 << 28, /* a process of the family has waiters for signals about it */
     XT_OFLAG_FAILED = 1 << 29,  /* connect has told that it failed: the socket is as good as new */
     XT_OFLAG_CONNECT = 1 << 30, /* a connect answered EINPROGRESS, and none since has told how it ended */
 };

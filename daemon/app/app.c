@@ -353,7 +353,8 @@ static void wake(struct xt_session *s, uint32_t w)
     struct xt_pwaiter *pw = &s->pw[w];
     if (atomic_load_explicit(&pw->state, memory_order_acquire) != XT_WAITER_LIVE)
         return;
-    if (!atomic_load(&s->waiters[w].sleeping) || !atomic_exchange(&s->waiters[w].sleeping, 0))
+    if (!atomic_load_explicit(&s->waiters[w].async, memory_order_relaxed) &&
+        (!atomic_load(&s->waiters[w].sleeping) || !atomic_exchange(&s->waiters[w].sleeping, 0)))
         return;
     XT_CRASH_POINT();
     (void)!write(pw->wfd, "", 1); /* full: it is readable already */

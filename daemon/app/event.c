@@ -83,6 +83,7 @@ static void take_conditions(struct xt_pslot *p, const struct xt_conn *c, uint32_
         p->cond |= XT_COND_RDHUP | XT_COND_FIN;
     if (ev & XT_EV_URGENT) {
         p->rx_urg = c->rx_urg;
+        p->urgent = true;
         p->cond |= XT_COND_URGENT;
     }
     if (ev & XT_EV_SOFT_ERROR)
@@ -179,10 +180,17 @@ static void store_slot(struct xt_session *s, uint32_t i)
     atomic_store_explicit(&sh->cond, p->cond, memory_order_release);
 }
 
+/* Is it news for this waiter? Those for signals get one of each: a handler has no mask to look at. */
+static bool concerns(const struct xt_session *s, uint32_t w, uint32_t i, bool urgent)
+{
+    uint32_t async = atomic_load_explicit(&s->waiters[w].async, memory_order_relaxed);
+    return !async || async == XT_ASYNC(i) || (urgent && async == (XT_ASYNC(i) | XT_ASYNC_URGENT));
+}
+
 /* Marks the slot in the ready bitmap of every waiter whose number falls on a subscribed bit. Where several do, only one of a
  * process that holds the socket can mean it: a family of hundreds is not woken for each segment. A thread whose socket
  * another has closed is told to the end. */
-static void tell(struct xt_session *s, uint32_t i)
+static void tell(struct xt_session *s, uint32_t i, bool urgent)
 {
     uint64_t subs = atomic_load(&s->slots[i].subs);
     uint32_t high = atomic_load_explicit(&s->l->waiters_high, memory_order_relaxed);
@@ -190,7 +198,7 @@ static void tell(struct xt_session *s, uint32_t i)
     for (; subs; subs &= subs - 1)
         for (uint32_t w = (uint32_t)__builtin_ctzll(subs); w < high; w += 64)
             if (atomic_load_explicit(&s->pw[w].state, memory_order_acquire) == XT_WAITER_LIVE &&
-                (all || xt_app_holds(s, s->pw[w].proc, i))) {
+                (all || xt_app_holds(s, s->pw[w].proc, i)) && concerns(s, w, i, urgent)) {
                 XT_CRASH_POINT();
                 xt_bitmap_set(xt_app_ready(s, w), i);
                 XT_CRASH_POINT();
@@ -221,12 +229,12 @@ void xt_app_publish(struct xt_app *a)
         struct xt_session *s = a->changed[n].s;
         uint32_t i = a->changed[n].slot;
         struct xt_pslot *p = &s->ps[i];
-        bool news = p->news;
-        p->changed = p->news = false;
+        bool news = p->news, urgent = p->urgent;
+        p->changed = p->news = p->urgent = false;
         if (!xt_app_is_used(s, i) || (p->orphan && xt_app_slot_reap(s, i)))
             continue;
         if (space_wanted(s, i) || news)
-            tell(s, i);
+            tell(s, i, urgent);
     }
     a->nchanged = 0;
 }

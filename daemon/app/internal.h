@@ -34,6 +34,7 @@ struct xt_pslot {
     bool queued;             /* in a listener's accept queue: alive without a holder */
     bool changed;            /* on the list of slots to publish */
     bool news;               /* subscribers are to be told at the next flush */
+    bool urgent;             /* with it: urgent data came */
     bool pending;            /* a child that is not ESTABLISHED yet */
     bool orphan;             /* released by all; the connection still drains */
     bool bound;              /* holds a reservation of `local` in the stack */

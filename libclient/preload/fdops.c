@@ -115,11 +115,24 @@ static int fcntl_xtcp(int fd, uint64_t w, int cmd, void *arg)
 {
     switch (cmd) {
     case F_GETFL:
-        return O_RDWR | (xtcp_get_nonblock(xp_x(w), xp_sock(w)) ? O_NONBLOCK : 0);
+        return O_RDWR | (xtcp_get_nonblock(xp_x(w), xp_sock(w)) ? O_NONBLOCK : 0) |
+               (xtcp_get_async(xp_x(w), xp_sock(w)) ? O_ASYNC : 0);
     case F_SETFL:
         if (xp_flags(w) & XP_F_PAIR)
             xp_real.fcntl(fd, cmd, arg); /* for those who use the same descriptor without us */
+        if (((intptr_t)arg & O_ASYNC) != 0 || xtcp_get_async(xp_x(w), xp_sock(w))) {
+            int rc = xp_set_async(fd, w, ((intptr_t)arg & O_ASYNC) != 0);
+            if (rc < 0)
+                return (int)xp_ret(rc);
+        }
         return (int)xp_ret(xtcp_set_nonblock(xp_x(w), xp_sock(w), ((intptr_t)arg & O_NONBLOCK) != 0));
+    case F_SETOWN:
+    case F_GETOWN:
+    case F_SETOWN_EX:
+    case F_GETOWN_EX:
+    case F_SETSIG:
+    case F_GETSIG:
+        return xp_async_fcntl(fd, w, cmd, arg);
     default:
         return xp_real.fcntl(fd, cmd, arg);
     }
@@ -170,6 +183,12 @@ static int ioctl_xtcp(int fd, uint64_t w, unsigned long req, void *arg)
         return (int)xp_ret(put_int(arg, xtcp_outq(x, s)));
     case SIOCATMARK:
         return (int)xp_ret(put_int(arg, xtcp_at_mark(x, s)));
+    case FIOASYNC:
+    case FIOSETOWN:
+    case FIOGETOWN:
+    case SIOCSPGRP:
+    case SIOCGPGRP:
+        return xp_async_ioctl(fd, w, req, arg);
     default:
         /* The placeholder is a socket too: it knows FIOCLEX and the interface requests, and that it is no terminal. */
         return xp_real.ioctl(fd, req, arg);

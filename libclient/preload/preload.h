@@ -145,6 +145,16 @@ void xp_confined(void);
 /* getsockopt for struct timeval options, in ms; 0: none. */
 int xp_timeo_ms(uint64_t w, int name);
 
+/* ---- async.c: SIGIO and SIGURG ---- */
+
+int xp_set_async(int fd, uint64_t w, bool on); /* -errno */
+int xp_async_fcntl(int fd, uint64_t w, int cmd, void *arg);
+int xp_async_ioctl(int fd, uint64_t w, unsigned long req, void *arg);
+/* What kernel descriptor `from` had becomes `fd`'s. */
+void xp_async_carry(int fd, uint64_t w, int from);
+/* Kernel descriptor `fd` takes over from the xtcp socket of word `w`. */
+void xp_async_leave(int fd, uint64_t w);
+
 /* ---- fdops.c ---- */
 
 /* The program's descriptor is gone or about to be: drops what the table knows, not the kernel's descriptor. */

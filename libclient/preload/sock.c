@@ -148,7 +148,14 @@ static int become(int fd, uint64_t *w, int ctx, int s, unsigned more_flags)
                  (uint32_t)s);
     if ((xp_flags(old) & XP_F_DUPED) && fstat(fd, &st) < 0)
         st.st_ino = 0;
+    int flags = xp_real.fcntl(fd, F_GETFL);
+    int was = flags >= 0 && (flags & O_ASYNC || xp_real.fcntl(fd, F_GETOWN) != 0) ? xp_real.dup(fd) : -1;
     rc = put_placeholder(fd, *w);
+    if (was >= 0) {
+        if (rc == 0)
+            xp_async_carry(fd, *w, was);
+        xp_real.close(was);
+    }
     if (rc < 0) {
         xtcp_close(xp_ctxs[ctx], s);
         return rc;

@@ -156,8 +156,8 @@ static const struct {
     void (*run)(void);
 } kinds[] = {{"states", probe_states}, {"io", probe_io},         {"epoll", probe_epoll}, {"misc", probe_misc},
              {"close", probe_close},   {"urgent", probe_urgent}, {"block", probe_block}, {"calls", probe_calls},
-             {"copy", probe_copy},     {"ready", probe_ready},   {"mux", probe_mux},     {"nest", probe_nest},
-             {"sets", probe_sets},     {"waits", probe_waits}};
+             {"copy", probe_copy},     {"async", probe_async},   {"ready", probe_ready}, {"mux", probe_mux},
+             {"nest", probe_nest},     {"sets", probe_sets},     {"waits", probe_waits}};
 
 static int usage(void)
 {

@@ -282,6 +282,23 @@ int xtcp_outq(struct xtcp *x, int s)
     return ask(s, SIOCOUTQ);
 }
 
+/* The socket itself raises the signals. */
+int xtcp_set_async(struct xtcp *x, int s, bool on)
+{
+    int fl = fcntl(s, F_GETFL);
+    return (int)ret(fcntl(s, F_SETFL, on ? fl | O_ASYNC : fl & ~O_ASYNC));
+}
+
+bool xtcp_get_async(struct xtcp *x, int s)
+{
+    return (fcntl(s, F_GETFL) & O_ASYNC) != 0;
+}
+
+int xtcp_async_fd(struct xtcp *x, int s, bool urgent, bool make)
+{
+    return urgent ? -ENOENT : s;
+}
+
 bool xtcp_at_mark(struct xtcp *x, int s)
 {
     return ask(s, SIOCATMARK) == 1;
