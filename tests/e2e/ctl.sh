@@ -79,9 +79,35 @@ check "a folder" 126 "may not be executed" ctl run -- "$WORK"
 printf '#!%s\n' "$WORK/static" >"$WORK/script"
 chmod +x "$WORK/script"
 check "a script of a static interpreter" 1 "is run by $WORK/static, which is statically" ctl run -- "$WORK/script"
+to=$WORK/static
+for i in 1 2 3 4 5; do
+    printf '#!%s\n' "$to" >"$WORK/chain$i"
+    chmod +x "$WORK/chain$i"
+    to=$WORK/chain$i
+done
+check "scripts whose interpreters are scripts, as many as the kernel follows" 1 "is run by $WORK/static, which is statically" ctl run -- "$WORK/chain5"
+check "a relative path" 1 "^xtcpctl: ./static is statically" env -C "$WORK" "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- ./static
+printf '#!static\n' >"$WORK/relative"
+chmod +x "$WORK/relative"
+check "a relative interpreter" 1 "is run by static, which is statically" env -C "$WORK" "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- ./relative
+check "a program found in the PATH" 1 "^xtcpctl: $WORK/static is statically" \
+    env PATH="$WORK:$PATH" "$XTCPCTL" --socket "$WORK/xtcpd.sock" run static
+check "a program of Go" 1 "Go" ctl run -- "$PLAIN/tests/e2e/gonote"
+stranger() { in_x setpriv --reuid 65534 --regid 65534 --clear-groups "$@" "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- "$WORK/setid"; }
 cp /bin/true "$WORK/setid"
-chmod u+s "$WORK/setid"
-check "a set-user-ID program" 1 "set-user-ID" ctl run -- "$WORK/setid"
+chmod 4755 "$WORK/setid"
+check "set-user-ID of the user who runs it" 0 "" ctl run -- "$WORK/setid"
+check "set-user-ID of another" 1 "set-user-ID" stranger
+check "set-user-ID where that does not count" 0 "" stranger --no-new-privs
+chmod 2755 "$WORK/setid"
+check "set-group-ID of another" 1 "set-group-ID" stranger
+chmod 755 "$WORK/setid"
+if setcap cap_net_raw+ep "$WORK/setid" 2>/dev/null; then
+    check "capabilities of a file, for root" 0 "" ctl run -- "$WORK/setid"
+    check "capabilities of a file" 1 "has file capabilities" stranger
+else
+    echo "SKIP  capabilities of a file: no setcap, or not on this file system"
+fi
 { printf '\177ELF\001'; head -c 100 /dev/zero; } >"$WORK/foreign"
 chmod +x "$WORK/foreign"
 check "a program of 32 bit" 1 "64 bit" ctl run -- "$WORK/foreign"

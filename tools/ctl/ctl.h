@@ -67,7 +67,15 @@ void ctl_duration(uint64_t us, char *out, size_t size);
 
 /* ---- elf.c ---- */
 
-enum ctl_elf { CTL_ELF_DYNAMIC, CTL_ELF_STATIC, CTL_ELF_SETID, CTL_ELF_CAPS, CTL_ELF_FOREIGN, CTL_ELF_OTHER };
+enum ctl_elf {
+    CTL_ELF_DYNAMIC,
+    CTL_ELF_STATIC,
+    CTL_ELF_SETID,
+    CTL_ELF_CAPS,
+    CTL_ELF_GO,
+    CTL_ELF_FOREIGN,
+    CTL_ELF_OTHER
+};
 
 /* Whether the dynamic linker will take a preload into the program at `path`. A script is followed to its interpreter (whose path
  * then is in `what`). CTL_ELF_OTHER: not to be read, or neither. */

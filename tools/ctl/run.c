@@ -93,6 +93,9 @@ static int check_program(const char *program)
     case CTL_ELF_FOREIGN:
         return refuse(program, what,
                       "is not of this machine's kind (64 bit, as the library is): a preload has no effect there");
+    case CTL_ELF_GO:
+        return refuse(program, what,
+                      "is written in Go, which makes its system calls itself: a preload sees none of them");
     case CTL_ELF_DYNAMIC:
     case CTL_ELF_OTHER: /* exec will say what is wrong with it */
         break;
