@@ -8,6 +8,7 @@
 #include "daemon/base/log.h"
 #include "daemon/ctl/internal.h"
 #include "daemon/ctl/netif.h"
+#include "daemon/ctl/settings.h"
 
 void xt_admin_config(struct xt_request *r)
 {
@@ -67,10 +68,18 @@ static void reconfigure_reply(struct xt_job *j, struct xt_client *cl)
         xt_client_ok(cl);
 }
 
+static void keep(const struct xt_ctl *c)
+{
+    int rc = c->cfg.settings_fd < 0 ? 0 : xt_settings_write(c->cfg.settings_fd, &c->cfg.config);
+    if (rc < 0)
+        xt_log_warn("control: the settings are not kept: %s", strerror(-rc));
+}
+
 /* Puts the configuration into effect. With a client, it gets the answer. */
 static void apply(struct xt_ctl *c, struct xt_client *cl)
 {
     const struct xt_config *cfg = &c->cfg.config;
+    keep(c);
     xt_log_set_level((enum xt_log_level)cfg->log_level);
     __atomic_store_n(&xt_app_global(c->cfg.app)->spin_us, cfg->client_spin, __ATOMIC_RELAXED);
     char err[256];

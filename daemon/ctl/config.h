@@ -15,7 +15,7 @@
 #include "proto/xt_rules.h"
 
 #define XT_CONFIG_PATH "/etc/xtcp/xtcpd.conf"
-#define XT_CONFIG_TEXT_MAX 1024 /* bytes of a value as text, NUL included */
+#define XT_CONFIG_TEXT_MAX 2048 /* bytes of a value as text, NUL included */
 
 /* Effective values. Addresses in network byte order, times in microseconds, sizes in bytes. */
 struct xt_config {

@@ -39,6 +39,7 @@ struct xt_ctl_cfg {
     struct xt_app *app;
     struct xt_ctl_host host;
     struct xt_config config; /* effective values */
+    int settings_fd;         /* where they are kept (settings.h), -1: nowhere; borrowed */
     int listen_fd;           /* SOCK_SEQPACKET, taken over */
     uint32_t epoch;          /* counts starts of the stack process */
     uint32_t restarts;       /* of them, those by this keeper */

@@ -145,7 +145,8 @@ int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
         LIST_INIT(&c->jobs);
         STAILQ_INIT(&c->waiting);
         LIST_INIT(&c->exporters);
-        rc = xt_ctl_find_group(cfg->config.admin_group, &c->admin_gid, err, sizeof err);
+        if (xt_ctl_find_group(cfg->config.admin_group, &c->admin_gid, err, sizeof err) < 0)
+            xt_log_warn("control: %s; nobody but root may administer", err);
     }
     if (rc == 0)
         rc = init_loop(c);

@@ -13,7 +13,6 @@
 #include "daemon/base/log.h"
 #include "daemon/base/time.h"
 #include "daemon/ctl/ctl.h"
-#include "daemon/ctl/netif.h"
 #include "daemon/main/keeper.h"
 #include "daemon/main/stack_process.h"
 
@@ -93,19 +92,18 @@ static bool follow_keeper(pid_t keeper)
     return getppid() == keeper;
 }
 
-static int run(const struct xt_config *c, const struct xt_cmdline *cl, int argc, char **argv)
+static int run(const struct xt_start *st, struct xt_handed *h, const struct xt_config *c)
 {
-    struct xt_stack_process_cfg sp = {.config = *c, .cmdline = cl, .argc = argc, .argv = argv};
     const char *keeper = getenv(XT_ENV_KEEPER);
     char err[512];
     if (keeper && getppid() == (pid_t)strtol(keeper, NULL, 10))
-        return follow_keeper((pid_t)strtol(keeper, NULL, 10)) ? xt_stack_process_run(&sp) : XT_EXIT_FAILED;
+        return follow_keeper((pid_t)strtol(keeper, NULL, 10)) ? xt_stack_process_run(st, h, c) : XT_EXIT_FAILED;
     int lock = lock_socket(c, err, sizeof err);
     if (lock < 0)
         return complain(err);
-    if (!cl->no_keeper)
+    if (!st->cmdline->no_keeper)
         unsetenv("NOTIFY_SOCKET"); /* the keeper's own is set for the child */
-    int code = cl->no_keeper ? xt_stack_process_run(&sp) : run_keeper(c, argv);
+    int code = st->cmdline->no_keeper ? xt_stack_process_run(st, h, c) : run_keeper(c, st->argv);
     remove_files(c);
     close(lock);
     return code;
@@ -115,8 +113,9 @@ int main(int argc, char **argv)
 {
     struct xt_cmdline cl;
     struct xt_config c;
+    struct xt_start st = {.cmdline = &cl, .argc = argc, .argv = argv};
+    struct xt_handed handed;
     char err[512];
-    gid_t unused;
     prctl(PR_SET_NAME, "xtcpd"); /* run by descriptor, it would be called by a number */
     if (xt_config_scan(&cl, argc, argv, err, sizeof err) < 0)
         return complain(err);
@@ -128,15 +127,18 @@ int main(int argc, char **argv)
         printf("xtcpd " XT_VERSION "\n");
         return XT_EXIT_OK;
     }
-    if (xt_config_build(&c, &cl, argc, argv, err, sizeof err) < 0)
-        return complain(err);
     if (cl.print_config) {
+        if (xt_config_build(&c, &cl, argc, argv, err, sizeof err) < 0)
+            return complain(err);
         xt_config_print(&c, stdout);
         return XT_EXIT_OK;
     }
-    if (xt_config_check(&c, err, sizeof err) < 0 || xt_ctl_find_group(c.admin_group, &unused, err, sizeof err) < 0 ||
-        xt_netif_check(&c, err, sizeof err) < 0)
+    if (xt_handed_read(&handed) < 0)
+        return XT_EXIT_FAILED;
+    if (xt_effective_settings(&st, &handed, &c, err, sizeof err) < 0)
         return complain(err);
     xt_log_set_level((enum xt_log_level)c.log_level);
-    return run(&c, &cl, argc, argv);
+    int code = run(&st, &handed, &c);
+    xt_handed_free(&handed);
+    return code;
 }

@@ -12,9 +12,9 @@
 #include "daemon/base/time.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/keep.h"
-#include "daemon/ctl/netif.h"
 #include "daemon/main/caps.h"
 #include "daemon/main/counters.h"
+#include "daemon/main/effective.h"
 #include "daemon/main/keeper.h"
 #include "daemon/main/kept.h"
 #include "daemon/main/notify.h"
@@ -23,8 +23,10 @@
 #include "daemon/main/watchdog.h"
 
 struct process {
-    const struct xt_stack_process_cfg *cfg;
+    const struct xt_start *cfg;
+    struct xt_config config; /* as at the start */
     struct xt_handed handed;
+    int settings_fd;
     struct xt_kept state;
     int listen_fd; /* until the control plane has it */
     struct xt_app *app;
@@ -48,7 +50,7 @@ static uint32_t env_number(const char *name)
 static int take_state(struct process *p)
 {
     char err[256];
-    size_t size = xt_stack_state_size(p->cfg->config.max_connections);
+    size_t size = xt_stack_state_size(p->config.max_connections);
     int fd = xt_handed_take(&p->handed, "state"), rc;
     if (fd >= 0) {
         if (xt_kept_open(&p->state, fd, size, err, sizeof err) == 0)
@@ -57,7 +59,7 @@ static int take_state(struct process *p)
     }
     rc = xt_kept_new(&p->state, size);
     if (rc < 0) {
-        xt_log_error("no memory for %u connections: %s (lower max-connections)", p->cfg->config.max_connections,
+        xt_log_error("no memory for %u connections: %s (lower max-connections)", p->config.max_connections,
                      strerror(-rc));
         return rc;
     }
@@ -72,7 +74,7 @@ static int take_state(struct process *p)
 
 static int make_app(struct process *p)
 {
-    const struct xt_config *c = &p->cfg->config;
+    const struct xt_config *c = &p->config;
     struct xt_app_cfg ac = {
         .max_slots = c->max_sockets,
         .max_sessions = c->max_clients,
@@ -129,7 +131,7 @@ static int take_sessions(struct process *p)
 
 static int start_shard(struct process *p, char *err, size_t errlen)
 {
-    const struct xt_config *c = &p->cfg->config;
+    const struct xt_config *c = &p->config;
     struct xt_shard_cfg sc = {
         .pktio = {.ifname = c->interface,
                   .rx_mode = c->rx_mode ? XT_RX_MULTISHOT : XT_RX_RING,
@@ -189,7 +191,7 @@ static struct xt_stack *host_stack(void *arg)
 
 static int take_listener(struct process *p)
 {
-    const char *path = p->cfg->config.socket;
+    const char *path = p->config.socket;
     char err[256];
     int fd = xt_handed_take(&p->handed, "control");
     if (fd >= 0 && xt_ctl_listens_at(fd, path)) {
@@ -226,7 +228,8 @@ static int make_ctl(struct process *p)
     struct xt_ctl_cfg cc = {
         .app = p->app,
         .host = {.stack = host_stack, .counters = xt_main_counters, .arg = p->shard},
-        .config = p->cfg->config,
+        .config = p->config,
+        .settings_fd = p->settings_fd,
         .listen_fd = p->listen_fd,
         .epoch = p->state.page->epoch,
         .keep = {.store = xt_notify_store, .forget = xt_notify_forget, .upgrade = ask_upgrade},
@@ -255,12 +258,8 @@ static void on_hangup(uv_signal_t *h, int sig)
     struct process *p = h->data;
     struct xt_config fresh;
     char err[512];
-    const struct xt_stack_process_cfg *c = p->cfg;
-    int rc = xt_config_build(&fresh, c->cmdline, c->argc, c->argv, err, sizeof err);
-    if (rc == 0)
-        rc = xt_config_check(&fresh, err, sizeof err);
-    if (rc == 0)
-        rc = xt_netif_check(&fresh, err, sizeof err);
+    struct xt_handed none = {0};
+    int rc = xt_effective_settings(p->cfg, &none, &fresh, err, sizeof err);
     if (rc < 0)
         xt_log_error("the configuration stays as it is: %s", err);
     else
@@ -288,7 +287,7 @@ static void watch_signal(struct process *p, uv_signal_t *h, int sig, uv_signal_c
 
 static void serve(struct process *p)
 {
-    const struct xt_config *c = &p->cfg->config;
+    const struct xt_config *c = &p->config;
     watch_signal(p, &p->term, SIGTERM, on_stop);
     watch_signal(p, &p->interrupt, SIGINT, on_stop);
     watch_signal(p, &p->hangup, SIGHUP, on_hangup);
@@ -299,6 +298,7 @@ static void serve(struct process *p)
     xt_watchdog_start(&p->watchdog, xt_ctl_loop(p->ctl), p->app);
     xt_ctl_run(p->ctl);
     xt_notify("STOPPING=1");
+    xt_notify_forget("settings"); /* who starts it again means the file */
     uv_close((uv_handle_t *)&p->term, NULL);
     uv_close((uv_handle_t *)&p->interrupt, NULL);
     uv_close((uv_handle_t *)&p->hangup, NULL);
@@ -323,9 +323,11 @@ static int stand_by(struct process *p)
     int feed = xt_standby_feed();
     if (feed < 0)
         return 0;
-    int rc = xt_standby_check(&p->handed, p->cfg->config.max_connections, err, sizeof err);
+    int rc = xt_standby_check(&p->handed, p->config.max_connections, err, sizeof err);
     if (rc == 0) {
         rc = xt_standby_wait(feed, &p->handed);
+        if (rc == 0) /* they may have changed meanwhile */
+            rc = xt_effective_settings(p->cfg, &p->handed, &p->config, err, sizeof err);
     } else {
         snprintf(text, sizeof text, XT_SAY_REFUSED "%s", err);
         xt_notify(text);
@@ -336,9 +338,9 @@ static int stand_by(struct process *p)
 
 static int run(struct process *p)
 {
-    int rc = xt_handed_read(&p->handed);
+    int rc = stand_by(p);
     if (rc == 0)
-        rc = stand_by(p);
+        p->settings_fd = xt_effective_keep(&p->handed, &p->config);
     if (rc == 0)
         rc = take_state(p);
     if (rc == 0)
@@ -371,17 +373,22 @@ static void tear_down(struct process *p)
         xt_kept_close(&p->state);
     if (p->listen_fd >= 0)
         close(p->listen_fd);
+    if (p->settings_fd >= 0)
+        close(p->settings_fd);
     xt_handed_free(&p->handed);
     free(p->sessions);
 }
 
-int xt_stack_process_run(const struct xt_stack_process_cfg *cfg)
+int xt_stack_process_run(const struct xt_start *cfg, struct xt_handed *h, const struct xt_config *c)
 {
     struct process *p = calloc(1, sizeof *p);
     if (!p)
         return XT_EXIT_FAILED;
     p->cfg = cfg;
-    p->listen_fd = -1;
+    p->config = *c;
+    p->handed = *h;
+    memset(h, 0, sizeof *h);
+    p->listen_fd = p->settings_fd = -1;
     signal(SIGPIPE, SIG_IGN);
     int rc = run(p);
     tear_down(p);

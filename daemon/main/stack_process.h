@@ -3,16 +3,10 @@
 #ifndef XT_MAIN_STACK_PROCESS_H
 #define XT_MAIN_STACK_PROCESS_H
 
-#include "daemon/ctl/config.h"
+#include "daemon/main/effective.h"
 
-struct xt_stack_process_cfg {
-    struct xt_config config; /* checked, by xt_netif_check() too */
-    const struct xt_cmdline *cmdline;
-    int argc; /* the command line, for a reload */
-    char **argv;
-};
-
-/* Serves until SIGTERM or SIGINT. Returns an exit code (daemon/main/keeper.h). */
-int xt_stack_process_run(const struct xt_stack_process_cfg *cfg);
+/* Serves until SIGTERM or SIGINT, at first with the settings `c`, from xt_effective_settings(). Takes over what was handed over.
+ * Returns an exit code (daemon/main/keeper.h). */
+int xt_stack_process_run(const struct xt_start *st, struct xt_handed *h, const struct xt_config *c);
 
 #endif

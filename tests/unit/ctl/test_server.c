@@ -17,6 +17,7 @@
 #include "daemon/base/log.h"
 #include "daemon/ctl/internal.h"
 #include "daemon/ctl/netif.h"
+#include "daemon/ctl/settings.h"
 
 #define TURNS 10000 /* without an answer by then, there will be none */
 #define NOBODY 65534
@@ -79,6 +80,7 @@ static void setup(void)
     struct xt_ctl_cfg cc = {.app = app,
                             .host = {.stack = host_stack, .counters = host_counters},
                             .config = config,
+                            .settings_fd = xt_settings_new(),
                             .listen_fd = xt_ctl_listen(config.socket, err, sizeof err),
                             .epoch = 3,
                             .restarts = 2};
@@ -98,6 +100,7 @@ static void teardown(void)
     char path[128];
     for (int i = 0; i < 50; i++)
         turn();
+    close(ctl->cfg.settings_fd);
     xt_ctl_free(ctl);
     xt_app_free(app);
     xt_stack_free(stack);
@@ -424,6 +427,9 @@ Test(server, reload_takes_what_may_change)
     cr_expect_eq(xt_stack_cfg(stack)->tcp.msl, 5000000u);
     cr_expect_eq(xt_app_global(app)->spin_us, 77u);
     cr_expect_eq(xt_stack_cfg(stack)->ttl, 64);
+    cr_assert_eq(xt_settings_read(ctl->cfg.settings_fd, &fresh), 0); /* the next stack process has the same */
+    cr_expect_eq(fresh.tcp.msl, 5000000u);
+    cr_expect_eq(fresh.ttl, 64);
 }
 
 /* ---- connections ---- */
