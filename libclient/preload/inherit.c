@@ -175,6 +175,17 @@ void xp_claim(int fd)
     errno = saved;
 }
 
+void xp_claim_all(bool listeners)
+{
+    char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1)) {
+        uint64_t w = xp_get(fd);
+        if (xp_kind(w) == XP_RELAY && xp_flags(w) & XP_F_CLAIM && name_of(fd, name) &&
+            (!listeners || strstr(name, "/l/")))
+            xp_claim(fd);
+    }
+}
+
 /* The standard descriptors are relayed already; others only from their first use, for most are inherited by mistake and the
  * parent goes on using them. */
 __attribute__((constructor)) static void look_at_inherited(void)

@@ -90,6 +90,8 @@ const char *xp_setting(const char *name);
 
 /* Claims an inherited end (XP_F_CLAIM). */
 void xp_claim(int fd);
+/* All of them, or all that listen, while this process may still do so. */
+void xp_claim_all(bool listeners);
 /* The socket of word `w`, whose mask says XTCP_MOVED, is relayed from now on, or its kernel's half alone: all its descriptors in
  * this process become kernel descriptors. */
 void xp_go_over(uint64_t w);

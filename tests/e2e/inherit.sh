@@ -235,6 +235,39 @@ xt_spawn x "$WORK/reexec.log" env "${XTCP_ENV[@]}" python3 "$WORK/reexec.py" 704
 expect "a listener handed on by exec" "00 01 10 11 20" "$(for _ in 1 2 3 4 5; do peer 7041 cat </dev/null; echo; done | xargs)"
 expect "and its connections" "$( (printf 21; cat "$FILE") | sha256sum)" "$(peer 7041 sha256sum <"$FILE")"
 
+# A program that inherits a listener and, before its first use of it, becomes another user in an empty root; and one that connects from
+# there. Then only another user, with a socket that is passed on.
+mkdir -m 755 "$WORK/empty"
+cat >"$WORK/jail.py" <<'PY'
+import encodings.idna, os, socket, sys
+if len(sys.argv) == 2:
+    l = socket.create_server(("", int(sys.argv[1])))
+    l.set_inheritable(True)
+    os.execve(sys.executable, [sys.executable, sys.argv[0], "listen", str(l.fileno()), os.path.dirname(sys.argv[0]) + "/empty"], {})
+if len(sys.argv) == 4 and sys.argv[3] != "-":
+    os.chroot(sys.argv[3])
+    os.chdir("/")
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+if sys.argv[1] == "listen":
+    c, _ = socket.socket(fileno=int(sys.argv[2])).accept()
+    while data := c.recv(65536):
+        c.sendall(data)
+else:
+    c = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+    c.sendall(b"GET /file HTTP/1.0\r\n\r\n")
+    while data := c.recv(65536):
+        sys.stdout.buffer.write(data)
+PY
+xt_spawn x "$WORK/jail.log" env "${XTCP_ENV[@]}" python3 "$WORK/jail.py" 7042
+expect "a listener inherited by who then goes to another root as another user" "$WANT" "$(peer 7042 sha256sum <"$FILE")"
+expect "a connection from another root" "$WANT" \
+    "$(on_xtcp python3 "$WORK/jail.py" "$ADDR_K" 80 "$WORK/empty" | sed '1,/^\r$/d' | sha256sum)"
+sed -i 's|os.path.dirname(sys.argv\[0\]) + "/empty"|"-"|' "$WORK/jail.py"
+xt_spawn x "$WORK/jail2.log" env "${XTCP_ENV[@]}" python3 "$WORK/jail.py" 7043
+expect "a listener inherited by who then becomes another user" "$WANT" "$(peer 7043 sha256sum <"$FILE")"
+
 # Not with `daemon off`: a master takes no USR2 from below the process that started it.
 nginx_conf nginx-x 2
 sed -i 's/^daemon off/daemon on/' "$WORK/nginx-x/nginx.conf"
