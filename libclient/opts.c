@@ -8,6 +8,7 @@
 
 #include "libclient/fastopen.h"
 #include "libclient/internal.h"
+#include "libclient/opts.h"
 #include "libclient/tcpinfo.h"
 #include "proto/xt_cc.h"
 
@@ -28,21 +29,6 @@ enum rule {
     NUMBER,  /* min to max, likewise */
     BIT,     /* a flag of slot.misc; but for IP_RECVERR it changes nothing */
     IGNORED, /* taken, never read back as set */
-};
-
-/* Bits of slot.misc. */
-enum {
-    MISC_REUSEPORT = 0x1,
-    MISC_FREEBIND = 0x2,
-    MISC_TRANSPARENT = 0x4,
-    MISC_NO_PORT = 0x8,
-    MISC_BROADCAST = 0x10,
-    MISC_TIMESTAMP = 0x20, /* 0x40 and 0x80: fastopen.h */
-    MISC_RECVTOS = 0x100,
-    MISC_RECVTTL = 0x200,
-    MISC_PKTINFO = 0x400,
-    MISC_RECVERR = 0x800,
-    MISC_DONTROUTE = 0x1000,
 };
 
 static const struct option {

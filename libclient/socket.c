@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "libclient/fastopen.h"
+#include "libclient/opts.h"
 
 /* ---- addresses ---- */
 
@@ -66,7 +67,7 @@ XTCP_API int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, sockl
     struct xt_slot *sl = xtcp_slot(x, s);
     if (!sl)
         return -EBADF;
-    struct xtcp_cmd c = {.op = XT_OP_BIND, .slot = s, .arg = {sl->reuse}};
+    struct xtcp_cmd c = {.op = XT_OP_BIND, .slot = s, .arg = {xtcp_port_claim(sl)}};
     int rc = xtcp_from_sockaddr(addr, alen, &c);
     return rc < 0 ? rc : xtcp_call(x, &c);
 }

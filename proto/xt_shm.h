@@ -79,7 +79,7 @@ static_assert(sizeof(struct xt_proc) == 64, "xt_proc");
 enum xt_op {
     XT_OP_NOP,
     XT_OP_SOCKET,   /* result: the new slot's index; the caller's proc holds it */
-    XT_OP_BIND,     /* addr, port; arg[0]: SO_REUSEADDR. The bound end point is in slot.local */
+    XT_OP_BIND,     /* addr, port; arg[0]: 1 SO_REUSEADDR + 2 SO_REUSEPORT. The bound end point is in slot.local */
     XT_OP_LISTEN,   /* arg[0]: backlog */
     XT_OP_CONNECT,  /* addr, port, arg[0]: XT_CONNECT_*; 0 when the SYN is on its way, the outcome comes as an event */
     XT_OP_SHUTDOWN, /* arg[0]: SHUT_RD, SHUT_WR, SHUT_RDWR */

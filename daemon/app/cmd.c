@@ -51,19 +51,19 @@ static void show_bound(struct xt_session *s, uint32_t i, const struct xt_addr *w
     s->slots[i].local.addr = *wanted;
 }
 
-static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint *want, bool reuse)
+static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint *want, uint64_t claim)
 {
     struct xt_pslot *p = &s->ps[i];
     struct xt_endpoint local = *want;
-    int rc = xt_stack_bind(s->app->stack, &local, reuse);
+    int rc = xt_stack_bind(s->app->stack, &local, xt_app_claim(s, claim));
     if (rc == -EADDRINUSE) {
         settle_closes(s->app);
         local = *want;
-        rc = xt_stack_bind(s->app->stack, &local, reuse);
+        rc = xt_stack_bind(s->app->stack, &local, xt_app_claim(s, claim));
     }
     if (rc < 0)
         return rc;
-    p->reuse = reuse;
+    p->claim = claim & XT_CLAIM_ALL;
     p->any_local = xt_addr_is_any(&want->addr);
     p->local = local;
     XT_CRASH_POINT();
@@ -117,7 +117,7 @@ static int cmd_bind(struct xt_session *s, uint32_t i, const struct cmd *c)
     if (!may_bind(s, c->port))
         return -EACCES;
     struct xt_endpoint local = {.addr = c->addr, .port = c->port};
-    return bind_local(s, i, &local, c->arg[0] != 0);
+    return bind_local(s, i, &local, c->arg[0]);
 }
 
 static uint32_t backlog_of(const struct xt_app *a, uint64_t wanted)
@@ -138,13 +138,13 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     if (p->kind == XT_SLOT_LISTEN)
         return 0;
     const struct xt_endpoint any = {.addr = xt_addr_v4(0)};
-    int rc = p->bound ? 0 : bind_local(s, i, &any, p->reuse);
+    int rc = p->bound ? 0 : bind_local(s, i, &any, p->claim);
     if (rc < 0)
         return rc;
-    rc = xt_stack_listen(a->stack, &p->local, p->reuse, a->now_us, &l);
+    rc = xt_stack_listen(a->stack, &p->local, p->claim, a->now_us, &l);
     if (rc == -EADDRINUSE) {
         settle_closes(a);
-        rc = xt_stack_listen(a->stack, &p->local, p->reuse, a->now_us, &l);
+        rc = xt_stack_listen(a->stack, &p->local, p->claim, a->now_us, &l);
     }
     if (rc < 0)
         return rc;

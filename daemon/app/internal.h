@@ -38,7 +38,7 @@ struct xt_pslot {
     bool pending;            /* a child that is not ESTABLISHED yet */
     bool orphan;             /* released by all; the connection still drains */
     bool bound;              /* holds a reservation of `local` in the stack */
-    bool reuse;              /* SO_REUSEADDR at bind */
+    uint8_t claim;           /* XT_CLAIM_REUSE, XT_CLAIM_SHARE as at bind */
     bool any_local;          /* bound to the unspecified address */
     _Atomic bool left;       /* the relay has been told that it alone holds the socket; the control thread clears it */
     _Atomic uint16_t holder; /* a process that was seen to hold it: where the next look begins */
@@ -200,6 +200,12 @@ static inline struct xt_session *xt_app_owner_of(struct xt_app *a, const struct 
 {
     struct xt_session *s = xt_app_session(a, c->session);
     return s && xt_app_is_used(s, c->slot) && s->ps[c->slot].conn == c->index ? s : NULL;
+}
+
+/* What a socket of the session claims of its port, for the stack. */
+static inline uint64_t xt_app_claim(const struct xt_session *s, uint64_t claim)
+{
+    return (claim & XT_CLAIM_REUSE) | (claim & XT_CLAIM_SHARE ? xt_claim_share(s->uid) : 0);
 }
 
 /* The connection of a slot, or NULL. */

@@ -37,7 +37,7 @@ static void count_slots(struct xt_session *s)
         p->syn_recv = 0;
         p->next = p->acc_first = p->acc_last = p->next_listener = XT_NO_PSLOT;
         if (p->bound)
-            xt_stack_rebind(s->app->stack, &p->local, p->reuse);
+            xt_stack_rebind(s->app->stack, &p->local, xt_app_claim(s, p->claim));
     }
 }
 

@@ -46,7 +46,7 @@ void xt_app_slot_free(struct xt_session *s, uint32_t i)
     struct xt_pslot *p = &s->ps[i];
     xt_app_rings_release(s, i);
     if (p->bound)
-        xt_stack_unbind(s->app->stack, &p->local);
+        xt_stack_unbind(s->app->stack, &p->local, p->claim);
     p->bound = false;
     XT_CRASH_POINT();
     p->kind = XT_SLOT_FREE;

@@ -46,19 +46,19 @@ struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c)
     return (struct xt_bufs){.rx = s->side[c->index].rx, .tx = s->side[c->index].tx};
 }
 
-int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, bool reuse, uint64_t now_us,
+int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, uint64_t claim, uint64_t now_us,
                     struct xt_conn **out)
 {
     struct xt_endpoint at = {.addr = xt_addr_v4(s->cfg.addr), .port = local->port}, any = {.addr = xt_addr_v4(0)};
-    struct xt_port *p = &s->ports[at.port];
+    uint32_t flags = (claim & XT_CLAIM_REUSE ? XT_CONN_REUSE : 0u) | (claim & XT_CLAIM_SHARE ? XT_CONN_SHARE : 0u);
     s->now = now_us;
-    if (p->listener)
+    if (!xt_ports_may_listen(s, at.port, flags))
         return -EADDRINUSE;
-    struct xt_conn *c = xt_conn_new(s, &at, &any, reuse ? XT_CONN_REUSE : 0);
+    struct xt_conn *c = xt_conn_new(s, &at, &any, flags);
     if (!c)
         return -ENOBUFS;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
-    p->listener = c->index + 1;
+    xt_ports_listener_add(s, c);
     *out = c;
     xt_conn_after(s, c, xt_tcp_listen(c, &ctx));
     return 0;
@@ -114,8 +114,7 @@ int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local
     uint32_t iss;
     if ((r = take_flow(s, &flow, &iss)) != 0)
         return r;
-    const struct xt_port *p = &s->ports[from.port];
-    uint32_t flags = p->binds && !p->alone ? XT_CONN_REUSE : 0;
+    uint32_t flags = xt_ports_claimed(s, from.port);
     if (xt_addr_eq(&to.addr, &from.addr))
         flags |= XT_CONN_LOCAL;
     struct xt_conn *c = xt_conn_new(s, &from, &to, flags);

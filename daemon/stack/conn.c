@@ -121,9 +121,7 @@ static void leave_listener(struct xt_stack *s, const struct xt_conn *c)
 /* Connections that were not open yet end with their listener: nobody would ever accept them. */
 static void end_listener(struct xt_stack *s, struct xt_conn *l)
 {
-    struct xt_port *p = &s->ports[l->local.port];
-    if (p->listener == l->index + 1)
-        p->listener = 0;
+    xt_ports_listener_remove(s, l);
     while (s->side[l->index].child) {
         struct xt_conn *child = &s->conns[s->side[l->index].child - 1];
         leave_listener(s, child);
@@ -241,7 +239,7 @@ static int revive(struct xt_stack *s, struct xt_conn *c)
 {
     struct xt_flow flow = xt_flow_of(&c->local, &c->remote);
     if (is_listener(c)) {
-        s->ports[c->local.port].listener = c->index + 1;
+        xt_ports_listener_add(s, c);
     } else {
         if (xt_flowmap_add(&s->flows, &flow, c->index) != 0)
             return -EPROTO;

@@ -23,7 +23,7 @@ static struct xt_conn *make_child(struct xt_stack *s, const struct xt_conn *l, c
                                   const struct xt_rx *rx)
 {
     struct xt_endpoint local = {flow->local, flow->lport}, remote = {flow->remote, flow->rport};
-    uint32_t flags = (l->flags & XT_CONN_REUSE) | (rx->mac ? 0u : (uint32_t)XT_CONN_LOCAL);
+    uint32_t flags = (l->flags & (XT_CONN_REUSE | XT_CONN_SHARE)) | (rx->mac ? 0u : (uint32_t)XT_CONN_LOCAL);
     struct xt_conn *c = xt_conn_new(s, &local, &remote, flags);
     if (!c)
         return NULL;
@@ -99,14 +99,13 @@ static void to_listener(struct xt_stack *s, const struct xt_flow *flow, const st
                         const struct xt_rx *rx, bool reuse, uint32_t floor)
 {
     struct xt_seg reply;
-    uint32_t at = s->ports[flow->lport].listener;
-    if (!at) {
+    struct xt_conn *l = xt_ports_listener(s, flow);
+    if (!l) {
         s->stats.drop_closed_port++;
         if (xt_tcp_reset_for(seg, &reply))
             reset(s, flow, &reply, rx, NULL);
         return;
     }
-    struct xt_conn *l = &s->conns[at - 1];
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, l);
     if ((seg->flags & (XT_TH_SYN | XT_TH_ACK | XT_TH_RST)) == XT_TH_ACK && accept_cookie(s, l, flow, seg, rx))
         return;

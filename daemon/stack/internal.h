@@ -46,7 +46,7 @@ struct xt_ipopts {
 struct xt_side {
     uint8_t *rx, *tx;
     uint32_t prev, next;         /* list links, index plus 1; of a free record, `next` is the free list */
-    uint32_t sib_prev, sib_next; /* SYN_RECV children of one listener, index plus 1 */
+    uint32_t sib_prev, sib_next; /* SYN_RECV children of one listener, or the listeners of one port; index plus 1 */
     uint32_t child;              /* of a listener: the first of them */
     uint32_t nexthop, route_gen; /* route found, valid while route_gen is the stack's */
     uint16_t list;               /* XT_LIST_* */
@@ -69,11 +69,11 @@ struct xt_neigh {
 
 /* One TCP port of our address. */
 struct xt_port {
-    uint32_t listener;    /* index plus 1; 0: none */
-    uint32_t binds;       /* reservations by xt_stack_bind() */
-    uint32_t conns;       /* connections, TIME_WAIT included, listeners not */
-    uint32_t conns_alone; /* those of them without SO_REUSEADDR */
-    bool alone;           /* the reservation was made without SO_REUSEADDR; there is one only then */
+    uint32_t listener, listeners; /* the first one's index plus 1, 0: none; and how many there are */
+    /* By what their holders have claimed: XT_CLAIM_REUSE, XT_CLAIM_SHARE, both or neither. */
+    uint32_t binds[4]; /* reservations by xt_stack_bind() */
+    uint32_t conns[4]; /* connections, TIME_WAIT included, listeners not */
+    uint32_t uid;      /* of those that share it */
 };
 
 struct xt_hop {
@@ -312,6 +312,14 @@ int xt_ports_pick(struct xt_stack *s, const struct xt_endpoint *local, const str
                   uint16_t *port);
 void xt_ports_conn_add(struct xt_stack *s, const struct xt_conn *c);
 void xt_ports_conn_remove(struct xt_stack *s, const struct xt_conn *c);
+void xt_ports_listener_add(struct xt_stack *s, const struct xt_conn *l);
+void xt_ports_listener_remove(struct xt_stack *s, const struct xt_conn *l);
+/* May another one listen at the port, with these XT_CONN_ flags? */
+bool xt_ports_may_listen(const struct xt_stack *s, uint16_t port, uint32_t flags);
+/* The listener that has to do with `flow`: of several, always the same one as long as they are the same. NULL: none. */
+struct xt_conn *xt_ports_listener(struct xt_stack *s, const struct xt_flow *flow);
+/* What a connection to come from that port takes from its reservation: XT_CONN_REUSE, XT_CONN_SHARE. */
+uint32_t xt_ports_claimed(const struct xt_stack *s, uint16_t port);
 
 /* ---- pmtu.c ---- */
 /* The network told the connection that packets of more than `mtu` do not reach its peer. */

@@ -12,12 +12,32 @@ static bool is_own(const struct xt_stack *s, const struct xt_addr *a)
     return xt_addr_is_any(a) || (xt_addr_is_v4(a) && xt_addr_to_v4(a) == s->cfg.addr);
 }
 
-/* Linux: all holders of a port must have said SO_REUSEADDR, and none may listen. A connection in TIME_WAIT is a holder. */
-static bool may_bind(const struct xt_port *p, bool reuse)
+static uint32_t claimed_by(const struct xt_conn *c)
 {
-    if (p->binds + p->conns == 0 && !p->listener)
-        return true;
-    return reuse && !p->listener && !p->conns_alone && !p->alone;
+    return (c->flags & XT_CONN_REUSE ? XT_CLAIM_REUSE : 0) | (c->flags & XT_CONN_SHARE ? XT_CLAIM_SHARE : 0);
+}
+
+/* Is there a listener whose port only those may have that share it? */
+static bool has_lone_listener(const struct xt_stack *s, const struct xt_port *p, bool shares)
+{
+    return p->listener && !(shares && s->conns[p->listener - 1].flags & XT_CONN_SHARE);
+}
+
+/* Linux: with each holder of the port, the new one must have SO_REUSEPORT in common, and the user, or SO_REUSEADDR, and that one must
+ * not listen. A connection, also one in TIME_WAIT, is a holder; its user is not known any more, but there is nobody left to take from. */
+static bool may_bind(const struct xt_stack *s, const struct xt_port *p, uint64_t claim)
+{
+    bool all_share = (p->binds[XT_CLAIM_SHARE] || p->binds[XT_CLAIM_SHARE | XT_CLAIM_REUSE]);
+    bool shares = (claim & XT_CLAIM_SHARE) && (!all_share || p->uid == xt_claim_uid(claim));
+    for (uint32_t k = 0; k < 4; k++)
+        if (p->binds[k] + p->conns[k] && !(shares && (k & XT_CLAIM_SHARE)) && !(claim & k & XT_CLAIM_REUSE))
+            return false;
+    return !has_lone_listener(s, p, shares);
+}
+
+bool xt_ports_may_listen(const struct xt_stack *s, uint16_t port, uint32_t flags)
+{
+    return !has_lone_listener(s, &s->ports[port], flags & XT_CONN_SHARE);
 }
 
 /* Where the search for a port begins: differs by destination and key, and goes on from the last choice. */
@@ -31,6 +51,11 @@ static uint32_t offset_for(struct xt_stack *s, const struct xt_endpoint *local, 
     return (uint32_t)xt_siphash(&s->port_key, &flow, sizeof flow);
 }
 
+static bool is_bound(const struct xt_port *p)
+{
+    return p->binds[0] || p->binds[1] || p->binds[2] || p->binds[3];
+}
+
 enum { PORT_FREE, PORT_RECYCLE, PORT_BUSY };
 
 static int look(const struct xt_stack *s, uint16_t port, const struct xt_endpoint *local,
@@ -38,9 +63,9 @@ static int look(const struct xt_stack *s, uint16_t port, const struct xt_endpoin
 {
     const struct xt_port *p = &s->ports[port];
     if (!remote)
-        return may_bind(p, false) ? PORT_FREE : PORT_BUSY;
+        return may_bind(s, p, 0) ? PORT_FREE : PORT_BUSY;
     struct xt_endpoint from = {.addr = local->addr, .port = port};
-    if (p->binds || p->listener || (port == remote->port && xt_addr_eq(&local->addr, &remote->addr)))
+    if (is_bound(p) || p->listener || (port == remote->port && xt_addr_eq(&local->addr, &remote->addr)))
         return PORT_BUSY;
     struct xt_flow flow = xt_flow_of(&from, remote);
     uint32_t i = xt_flowmap_find(&s->flows, &flow);
@@ -69,45 +94,91 @@ int xt_ports_pick(struct xt_stack *s, const struct xt_endpoint *local, const str
     return second ? 0 : -EADDRNOTAVAIL;
 }
 
-int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, bool reuse)
+static void reserve(struct xt_stack *s, uint16_t port, uint64_t claim)
+{
+    struct xt_port *p = &s->ports[port];
+    p->binds[claim & XT_CLAIM_ALL]++;
+    if (claim & XT_CLAIM_SHARE)
+        p->uid = xt_claim_uid(claim);
+}
+
+int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, uint64_t claim)
 {
     if (!is_own(s, &local->addr))
         return -EADDRNOTAVAIL;
     struct xt_endpoint at = {.addr = xt_addr_v4(s->cfg.addr), .port = local->port};
     if (at.port == 0 && xt_ports_pick(s, &at, NULL, &at.port) != 0)
         return -EADDRINUSE; /* what Linux says when the range is used up */
-    struct xt_port *p = &s->ports[at.port];
-    if (!may_bind(p, reuse))
+    if (!may_bind(s, &s->ports[at.port], claim))
         return -EADDRINUSE;
-    p->binds++;
-    p->alone = !reuse;
+    reserve(s, at.port, claim);
     *local = at;
     return 0;
 }
 
-void xt_stack_rebind(struct xt_stack *s, const struct xt_endpoint *local, bool reuse)
+void xt_stack_rebind(struct xt_stack *s, const struct xt_endpoint *local, uint64_t claim)
 {
-    s->ports[local->port].binds++;
-    s->ports[local->port].alone = !reuse;
+    reserve(s, local->port, claim);
 }
 
-void xt_stack_unbind(struct xt_stack *s, const struct xt_endpoint *local)
+void xt_stack_unbind(struct xt_stack *s, const struct xt_endpoint *local, uint64_t claim)
 {
-    struct xt_port *p = &s->ports[local->port];
-    if (p->binds && --p->binds == 0)
-        p->alone = false;
+    uint32_t *binds = &s->ports[local->port].binds[claim & XT_CLAIM_ALL];
+    *binds -= *binds != 0;
+}
+
+uint32_t xt_ports_claimed(const struct xt_stack *s, uint16_t port)
+{
+    const uint32_t *binds = s->ports[port].binds;
+    bool all_reuse = !binds[0] && !binds[XT_CLAIM_SHARE], all_share = !binds[0] && !binds[XT_CLAIM_REUSE];
+    if (!is_bound(&s->ports[port]))
+        return 0;
+    return (all_reuse ? XT_CONN_REUSE : 0u) | (all_share ? XT_CONN_SHARE : 0u);
 }
 
 void xt_ports_conn_add(struct xt_stack *s, const struct xt_conn *c)
 {
-    struct xt_port *p = &s->ports[c->local.port];
-    p->conns++;
-    p->conns_alone += !(c->flags & XT_CONN_REUSE);
+    s->ports[c->local.port].conns[claimed_by(c)]++;
 }
 
 void xt_ports_conn_remove(struct xt_stack *s, const struct xt_conn *c)
 {
-    struct xt_port *p = &s->ports[c->local.port];
-    p->conns--;
-    p->conns_alone -= !(c->flags & XT_CONN_REUSE);
+    s->ports[c->local.port].conns[claimed_by(c)]--;
+}
+
+/* ---- listeners ---- */
+
+void xt_ports_listener_add(struct xt_stack *s, const struct xt_conn *l)
+{
+    struct xt_port *p = &s->ports[l->local.port];
+    s->side[l->index].sib_prev = 0;
+    s->side[l->index].sib_next = p->listener;
+    if (p->listener)
+        s->side[p->listener - 1].sib_prev = l->index + 1;
+    p->listener = l->index + 1;
+    p->listeners++;
+}
+
+void xt_ports_listener_remove(struct xt_stack *s, const struct xt_conn *l)
+{
+    struct xt_port *p = &s->ports[l->local.port];
+    struct xt_side *d = &s->side[l->index];
+    if (d->sib_next)
+        s->side[d->sib_next - 1].sib_prev = d->sib_prev;
+    if (d->sib_prev)
+        s->side[d->sib_prev - 1].sib_next = d->sib_next;
+    else
+        p->listener = d->sib_next;
+    d->sib_prev = d->sib_next = 0;
+    p->listeners--;
+}
+
+struct xt_conn *xt_ports_listener(struct xt_stack *s, const struct xt_flow *flow)
+{
+    const struct xt_port *p = &s->ports[flow->lport];
+    uint32_t at = p->listener;
+    if (p->listeners > 1)
+        for (uint64_t n = xt_siphash(&s->port_key, flow, sizeof *flow) % p->listeners; n > 0; n--)
+            at = s->side[at - 1].sib_next;
+    return at ? &s->conns[at - 1] : NULL;
 }

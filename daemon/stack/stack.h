@@ -70,6 +70,7 @@ struct xt_stack_ops {
 enum {
     XT_CONN_USED = 0x0001,  /* the record is in use; set last when it is made, cleared first when it is freed */
     XT_CONN_REUSE = 0x0002, /* its port was bound with SO_REUSEADDR */
+    XT_CONN_SHARE = 0x0008, /* its port was bound with SO_REUSEPORT */
     XT_CONN_LOCAL = 0x0004, /* the peer is this stack's own address */
     XT_CONN_APP_MASK = (int)0xffff0000u,
 };
@@ -154,16 +155,28 @@ void xt_stack_move_rx(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32
 void xt_stack_move_tx(struct xt_stack *s, struct xt_conn *c, uint8_t *tx, uint32_t tx_size);
 struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c);
 
-/* Checks and reserves a local end point. `local->port` 0 picks one (RFC 6056 algorithm 3 over the ephemeral range).
- * The unspecified address means the stack's own. `reuse`: SO_REUSEADDR. The reservation belongs to the caller until
- * xt_stack_unbind(). Returns 0, -EADDRINUSE, -EADDRNOTAVAIL. */
-int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, bool reuse);
-/* A reservation that an earlier stack has made. */
-void xt_stack_rebind(struct xt_stack *s, const struct xt_endpoint *local, bool reuse);
-void xt_stack_unbind(struct xt_stack *s, const struct xt_endpoint *local);
+/* What the holder of a port asks of others: a sum of XT_CLAIM_REUSE and xt_claim_share(). */
+enum { XT_CLAIM_REUSE = 1, /* SO_REUSEADDR */ XT_CLAIM_SHARE = 2, /* SO_REUSEPORT */ XT_CLAIM_ALL = 3 };
+static inline uint64_t xt_claim_share(uint32_t uid)
+{
+    return (uint64_t)uid << 32 | XT_CLAIM_SHARE;
+}
+static inline uint32_t xt_claim_uid(uint64_t claim)
+{
+    return (uint32_t)(claim >> 32);
+}
 
-/* A listener on a bound end point. `*out` is in state LISTEN. Returns 0, -EADDRINUSE (another listener), -ENOBUFS. */
-int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, bool reuse, uint64_t now_us,
+/* Checks and reserves a local end point. `local->port` 0 picks one (RFC 6056 algorithm 3 over the ephemeral range).
+ * The unspecified address means the stack's own. The reservation belongs to the caller until xt_stack_unbind() with the same
+ * claim. Returns 0, -EADDRINUSE, -EADDRNOTAVAIL. */
+int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, uint64_t claim);
+/* A reservation that an earlier stack has made. */
+void xt_stack_rebind(struct xt_stack *s, const struct xt_endpoint *local, uint64_t claim);
+void xt_stack_unbind(struct xt_stack *s, const struct xt_endpoint *local, uint64_t claim);
+
+/* A listener on a bound end point. `*out` is in state LISTEN. Listeners that share their port get its new connections by a hash of
+ * the four-tuple. Returns 0, -EADDRINUSE (another listener), -ENOBUFS. */
+int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, uint64_t claim, uint64_t now_us,
                     struct xt_conn **out);
 
 /* Active open. `local` with port 0: picked for this remote (an ephemeral port may serve many remotes). Rings and options

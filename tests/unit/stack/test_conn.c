@@ -268,7 +268,7 @@ Test(conn, bind_while_in_time_wait_needs_reuse)
     net_pump(&n);
     cr_assert_eq(cb->state, XT_TIME_WAIT);
     xt_stack_close(b->s, l, n.now);
-    xt_stack_unbind(b->s, &cb->local);
+    xt_stack_unbind(b->s, &cb->local, XT_CLAIM_REUSE);
     cr_assert_eq(xt_stack_bind(b->s, &at, false), -EADDRINUSE);
     cr_assert_eq(xt_stack_bind(b->s, &at, true), 0);
     cr_assert_eq(xt_stack_listen(b->s, &at, true, n.now, &l), 0);

@@ -3,7 +3,9 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "daemon/wire/seg.h"
 #include "tests/unit/stack/net.h"
 
 #define S 1000000ull
@@ -25,10 +27,10 @@ static void teardown(void)
 
 TestSuite(ports, .init = setup, .fini = teardown);
 
-static int bind_to(unsigned addr, uint16_t port, bool reuse)
+static int bind_to(unsigned addr, uint16_t port, uint64_t claim)
 {
     struct xt_endpoint at = ep(addr, port);
-    return xt_stack_bind(h.s, &at, reuse);
+    return xt_stack_bind(h.s, &at, claim);
 }
 
 Test(ports, address_must_be_ours)
@@ -55,12 +57,12 @@ Test(ports, unbind_gives_back)
 {
     struct xt_endpoint at = ep(1, 80);
     cr_assert_eq(bind_to(1, 80, false), 0);
-    xt_stack_unbind(h.s, &at);
+    xt_stack_unbind(h.s, &at, 0);
     cr_assert_eq(bind_to(1, 80, true), 0);
     cr_assert_eq(bind_to(1, 80, true), 0);
-    xt_stack_unbind(h.s, &at);
+    xt_stack_unbind(h.s, &at, XT_CLAIM_REUSE);
     cr_assert_eq(bind_to(1, 80, false), -EADDRINUSE);
-    xt_stack_unbind(h.s, &at);
+    xt_stack_unbind(h.s, &at, XT_CLAIM_REUSE);
     cr_assert_eq(bind_to(1, 80, false), 0);
 }
 
@@ -140,4 +142,99 @@ Test(ports, table_of_connections_is_bounded)
     cr_assert_eq(xt_stack_connect(h.s, &at, &to, S, NULL, NULL, &c), -ENOBUFS);
     xt_stack_close(h.s, c, S);
     cr_assert_eq(xt_stack_connect(h.s, &at, &to, S, NULL, NULL, &c), 0);
+}
+
+Test(ports, sharing_needs_all_and_one_user)
+{
+    cr_assert_eq(bind_to(1, 80, xt_claim_share(7)), 0);
+    cr_assert_eq(bind_to(1, 80, 0), -EADDRINUSE);
+    cr_assert_eq(bind_to(1, 80, XT_CLAIM_REUSE), -EADDRINUSE);
+    cr_assert_eq(bind_to(1, 80, xt_claim_share(8)), -EADDRINUSE, "another user");
+    cr_assert_eq(bind_to(1, 80, xt_claim_share(7)), 0);
+    cr_assert_eq(bind_to(1, 81, XT_CLAIM_REUSE), 0);
+    cr_assert_eq(bind_to(1, 81, xt_claim_share(7)), -EADDRINUSE);
+    cr_assert_eq(bind_to(1, 81, xt_claim_share(7) | XT_CLAIM_REUSE), 0, "SO_REUSEADDR in common will do");
+    cr_assert_eq(bind_to(1, 81, xt_claim_share(7)), -EADDRINUSE);
+}
+
+static struct xt_conn *listen_at(uint16_t port, uint64_t claim, int *err)
+{
+    struct xt_endpoint at = ep(1, port);
+    struct xt_conn *l = NULL;
+    *err = xt_stack_bind(h.s, &at, claim);
+    if (*err == 0)
+        *err = xt_stack_listen(h.s, &at, claim, S, &l);
+    return l;
+}
+
+Test(ports, who_may_listen_beside_a_listener)
+{
+    int err;
+    struct xt_endpoint at = ep(1, 80);
+    struct xt_conn *l;
+    cr_assert_eq(bind_to(1, 80, XT_CLAIM_REUSE), 0);
+    cr_assert_eq(bind_to(1, 80, xt_claim_share(7) | XT_CLAIM_REUSE), 0);
+    cr_assert_eq(xt_stack_listen(h.s, &at, XT_CLAIM_REUSE, S, &l), 0);
+    struct xt_conn *second;
+    cr_assert_eq(xt_stack_listen(h.s, &at, xt_claim_share(7) | XT_CLAIM_REUSE, S, &second), -EADDRINUSE,
+                 "one does not share");
+    cr_assert(listen_at(81, xt_claim_share(7), &err));
+    cr_assert(listen_at(81, xt_claim_share(7) | XT_CLAIM_REUSE, &err));
+    cr_assert_null(listen_at(81, XT_CLAIM_REUSE, &err));
+    cr_assert_eq(err, -EADDRINUSE);
+    cr_assert_null(listen_at(81, xt_claim_share(8) | XT_CLAIM_REUSE, &err));
+    cr_assert_eq(err, -EADDRINUSE);
+}
+
+/* Lets `n` peers connect to port 80, each from a port of its own that begins at `from`; counts the children of each listener. */
+static void dial(unsigned n, uint16_t from, struct xt_conn *const l[], unsigned nl, unsigned count[])
+{
+    memset(count, 0, nl * sizeof *count);
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t f[128];
+        struct xt_seg syn = {.sport = (uint16_t)(from + i), .dport = 80, .seq = 1, .flags = XT_TH_SYN, .wnd = 1000};
+        inject(&h, f, make_tcp(f, &h, 2, &syn, NULL), S);
+    }
+    for (uint32_t at = 0; at < MAX_CONNS; at++) {
+        const struct xt_conn *c = xt_stack_conn(h.s, at);
+        for (unsigned k = 0; c && k < nl; k++)
+            count[k] += c->state == XT_SYN_RECV && c->remote.port >= from && c->listener == l[k]->index;
+    }
+}
+
+Test(ports, listeners_that_share_get_new_connections_by_their_hash)
+{
+    struct xt_conn *l[4];
+    unsigned count[4], again[4];
+    int err;
+    for (unsigned k = 0; k < 4; k++)
+        cr_assert((l[k] = listen_at(80, xt_claim_share(7), &err)));
+    dial(100, 1000, l, 4, count);
+    cr_assert_eq(count[0] + count[1] + count[2] + count[3], 100);
+    for (unsigned k = 0; k < 4; k++)
+        cr_assert(count[k] >= 10 && count[k] <= 45, "listener %u has %u of 100", k, count[k]);
+    dial(100, 1000, l, 4, again); /* the same SYNs once more */
+    cr_assert_arr_eq(count, again, sizeof count);
+    xt_stack_close(h.s, l[1], S);
+    struct xt_conn *left[] = {l[0], l[2], l[3]};
+    dial(60, 3000, left, 3, count);
+    cr_assert_eq(count[0] + count[1] + count[2], 60, "who has gone gets none");
+    cr_assert(count[0] && count[1] && count[2]);
+    cr_assert((l[1] = listen_at(80, xt_claim_share(7), &err)));
+    dial(60, 5000, l, 4, count);
+    cr_assert(count[1], "who joins gets some");
+}
+
+Test(ports, sharing_outlives_the_stack)
+{
+    struct xt_conn *l[3];
+    unsigned count[3];
+    int err;
+    for (unsigned k = 0; k < 3; k++)
+        cr_assert((l[k] = listen_at(80, xt_claim_share(7), &err)));
+    xt_stack_free(h.s);
+    host_start(&h, S);
+    dial(60, 1000, l, 3, count);
+    cr_assert_eq(count[0] + count[1] + count[2], 60);
+    cr_assert(count[0] && count[1] && count[2]);
 }
