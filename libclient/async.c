@@ -46,6 +46,7 @@ void xtcp_async_drain(struct xtcp *x, int s)
 {
     char buf[256];
     int saved = errno;
+    XTCP_NO_CANCEL();
     for (int urgent = 0; urgent < 2; urgent++) {
         struct xtcp_waiter *w = find(x, kind_of(s, urgent));
         while (w && read(w->fd, buf, sizeof buf) == sizeof buf)
@@ -56,6 +57,7 @@ void xtcp_async_drain(struct xtcp *x, int s)
 
 void xtcp_async_end(struct xtcp *x, int s)
 {
+    XTCP_NO_CANCEL();
     int saved = errno;
     for (int urgent = 0; urgent < 2; urgent++) {
         struct xtcp_waiter *w = find(x, kind_of(s, urgent));

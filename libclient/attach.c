@@ -153,6 +153,7 @@ int xtcp_request_msg(struct xtcp *x, struct xt_msg_out *out, const char *key, in
 {
     /* A signal handler that makes a request while this thread is in one would wait for ever. */
     sigset_t all, old;
+    XTCP_NO_CANCEL();
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = xtcp_lock(x, &x->ctl_lock);
@@ -353,6 +354,7 @@ static int attach(struct xtcp **out, const char *path, struct joining *j)
 XTCP_API int xtcp_attach(struct xtcp **out, const char *path)
 {
     struct joining none = {.end = -1};
+    XTCP_NO_CANCEL();
     return attach(out, path, &none);
 }
 
@@ -369,6 +371,7 @@ XTCP_API int xtcp_join(struct xtcp **x, const char *path, int fd, int *beside)
 {
     struct joining j = {.end = fd, .beside = -1};
     int rc;
+    XTCP_NO_CANCEL();
     if (*x) {
         rc = xtcp_request(*x, "join", "slot", fd, &j.beside);
         j.slot = (uint64_t)rc;
@@ -383,6 +386,7 @@ XTCP_API int xtcp_join(struct xtcp **x, const char *path, int fd, int *beside)
 
 XTCP_API int xtcp_claim(const char *path, int fd)
 {
+    XTCP_NO_CANCEL();
     uint8_t text[32], buf[1024];
     struct xt_msg_in in;
     struct xt_msg_anc anc;
@@ -408,6 +412,7 @@ static void unmap(struct xtcp *x)
 
 XTCP_API void xtcp_detach(struct xtcp *x)
 {
+    XTCP_NO_CANCEL();
     xtcp_waiters_end(x);
     close(x->doorbell);
     close(x->ctl); /* the daemon takes it for the end of this process: all its holds end */

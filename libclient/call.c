@@ -10,6 +10,7 @@ XTCP_API bool xtcp_check(struct xtcp *x)
 {
     struct pollfd p = {.fd = x->ctl};
     int saved = errno;
+    XTCP_NO_CANCEL();
     if (!atomic_load(&x->lost) && poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL))
         atomic_store(&x->lost, true);
     errno = saved;
@@ -24,6 +25,7 @@ void xtcp_kick(struct xtcp *x)
         return;
     int saved = errno;
     uint64_t one = 1;
+    XTCP_NO_CANCEL();
     (void)!write(x->doorbell, &one, sizeof one);
     errno = saved;
 }
@@ -72,6 +74,7 @@ static int wait_for_answer(struct xtcp_waiter *w, uint32_t seq)
 int xtcp_call(struct xtcp *x, struct xtcp_cmd *c)
 {
     struct xtcp_waiter *w;
+    XTCP_NO_CANCEL();
     int rc = xtcp_waiter_get(x, &w);
     if (rc < 0)
         return rc;

@@ -14,6 +14,7 @@ static _Atomic uint64_t *hold_of(struct xtcp *x, uint32_t proc)
 XTCP_API int xtcp_fork_prepare(struct xtcp *x)
 {
     int pair[2];
+    XTCP_NO_CANCEL();
     x->child_ctl = -1;
     if (!xtcp_alive(x))
         return -ECONNABORTED;
@@ -38,6 +39,7 @@ XTCP_API int xtcp_fork_prepare(struct xtcp *x)
 
 XTCP_API void xtcp_fork_parent(struct xtcp *x)
 {
+    XTCP_NO_CANCEL();
     /* The child has its own copy. Without a child the daemon sees the end of the connection and forgets the place. */
     if (x->child_ctl >= 0)
         close(x->child_ctl);
@@ -59,6 +61,7 @@ static void settle_holds(struct xtcp *x)
 
 XTCP_API void xtcp_fork_child(struct xtcp *x)
 {
+    XTCP_NO_CANCEL();
     xtcp_waiters_after_fork(x);
     if (x->child_ctl < 0) {
         x->epoch++;

@@ -4,6 +4,7 @@
 #define XTCP_INTERNAL_H
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -142,6 +143,22 @@ static inline int xtcp_take_error(struct xt_slot *sl)
 ssize_t xtcp_put(struct xtcp *x, int s, struct xt_slot *sl, const struct iovec *iov, int n, size_t max);
 /* As xtcp_sendv() when `done` bytes have been sent already; a negative `done` is the result. */
 ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int flags, ssize_t done);
+
+/* ---- cancellation ---- */
+
+/* To the end of the block this thread cannot be cancelled. Only xtcp_wait() is a cancellation point, and only where it sleeps: a thread
+ * never goes with a lock held or a command under way. */
+#define XTCP_NO_CANCEL() int xtcp_cancel_state __attribute__((cleanup(xtcp_cancel_again))) = xtcp_no_cancel()
+static inline int xtcp_no_cancel(void)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+static inline void xtcp_cancel_again(const int *before)
+{
+    pthread_setcancelstate(*before, NULL);
+}
 
 /* ---- call.c: commands and doorbells ---- */
 

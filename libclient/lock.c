@@ -11,7 +11,7 @@
 #define WAITERS 0x80000000u
 #define TRIES 100
 
-/* Locks that this thread holds: a signal handler must not wait for what it has interrupted. */
+/* Locks that this thread holds, is about to take or has just given back: a signal handler must not wait for what it has interrupted. */
 static __thread _Atomic uint32_t *volatile mine[4] __attribute__((tls_model("initial-exec")));
 
 static bool is_mine(const _Atomic uint32_t *lock)
@@ -31,11 +31,14 @@ static void remember(_Atomic uint32_t *lock)
         }
 }
 
+/* The latest: what a handler forgets is what it remembered. */
 static void forget(const _Atomic uint32_t *lock)
 {
-    for (unsigned i = 0; i < 4; i++)
-        if (mine[i] == lock)
+    for (unsigned i = 4; i-- > 0;)
+        if (mine[i] == lock) {
             mine[i] = NULL;
+            return;
+        }
 }
 
 static bool try(_Atomic uint32_t *lock, uint32_t value)
@@ -77,24 +80,24 @@ static int lock_slowly(struct xtcp *x, _Atomic uint32_t *lock)
 
 int xtcp_lock(struct xtcp *x, _Atomic uint32_t *lock)
 {
-    if (!try(lock, x->proc + 1)) {
-        if (is_relayed(lock))
-            return -EREMOTE;
-        if (is_mine(lock))
-            return -EAGAIN;
-        int saved = errno, rc = lock_slowly(x, lock);
-        errno = saved;
-        if (rc < 0)
-            return rc;
-    }
+    int rc = 0;
+    bool nested = is_mine(lock);
     remember(lock);
-    return 0;
+    if (!try(lock, x->proc + 1)) {
+        int saved = errno;
+        rc = is_relayed(lock) ? -EREMOTE : nested ? -EAGAIN : lock_slowly(x, lock);
+        errno = saved;
+    }
+    if (rc < 0)
+        forget(lock);
+    return rc;
 }
 
 void xtcp_unlock(_Atomic uint32_t *lock)
 {
+    uint32_t was = atomic_exchange_explicit(lock, 0, memory_order_release);
     forget(lock);
-    if (atomic_exchange_explicit(lock, 0, memory_order_release) & WAITERS) {
+    if (was & WAITERS) {
         int saved = errno;
         syscall(SYS_futex, lock, FUTEX_WAKE, 1, NULL, NULL, 0);
         errno = saved;

@@ -176,6 +176,7 @@ XTCP_API int xtcp_close(struct xtcp *x, int s)
     struct xt_slot *sl = xtcp_slot(x, s);
     if (!sl)
         return -EBADF;
+    XTCP_NO_CANCEL();
     linger(x, s, sl);
     if (atomic_load_explicit(&sl->oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_SIGNALS)
         xtcp_async_end(x, s);

@@ -87,6 +87,7 @@ static void subscribe(struct xtcp_waiter *w, uint32_t s)
 /* Asks the daemon for a waiter and fills `w`; a descriptor number that it had before stays. */
 static int bring_up(struct xtcp *x, struct xtcp_waiter *w, bool again)
 {
+    XTCP_NO_CANCEL();
     uint32_t start = xtcp_start(x); /* before: a byte announced in vain costs little, one not announced much */
     int fd, number = xtcp_request(x, "waiter", "waiter", -1, &fd);
     if (number < 0)
@@ -302,6 +303,7 @@ XTCP_API void xtcp_waiter_done(struct xtcp_waiter *w)
     if (!w->owed)
         return;
     int saved = errno;
+    XTCP_NO_CANCEL();
     ssize_t n = read(w->fd, buf, sizeof buf);
     if (n > 0)
         w->owed -= (uint32_t)n < w->owed ? (uint32_t)n : w->owed;
@@ -385,6 +387,35 @@ XTCP_API bool xtcp_restarts(void)
     return true;
 }
 
+/* A thread that waits for news of a socket. */
+struct wait {
+    struct xtcp_waiter *w;
+    int s;
+};
+
+static void stop_waiting(void *arg)
+{
+    const struct wait *wait = arg;
+    xtcp_waiter_unsub(wait->w, wait->s);
+    xtcp_waiter_put(wait->w);
+}
+
+static void give_up(void *arg)
+{
+    const struct wait *wait = arg;
+    xtcp_waiter_done(wait->w);
+    stop_waiting(arg);
+}
+
+static int sleep_cancellably(struct wait *wait, uint64_t deadline)
+{
+    int rc;
+    pthread_cleanup_push(give_up, wait);
+    rc = xtcp_waiter_sleep(wait->w, deadline);
+    pthread_cleanup_pop(0);
+    return rc;
+}
+
 int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg), void *arg, uint64_t deadline)
 {
     struct xtcp_waiter *w;
@@ -392,6 +423,7 @@ int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg
     int rc = xtcp_waiter_get(x, &w);
     if (rc < 0)
         return rc;
+    struct wait wait = {w, s};
     xtcp_waiter_sub(w, s);
     while (!ready(sl, arg) && rc == 0) {
         if (!xtcp_alive(x)) {
@@ -400,7 +432,7 @@ int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg
         }
         if (!xtcp_waiter_spin(w)) {
             if (!xtcp_waiter_prepare(w) && !ready(sl, arg))
-                rc = xtcp_waiter_sleep(w, deadline);
+                rc = sleep_cancellably(&wait, deadline);
             if (rc == -EINTR && deadline == XTCP_FOREVER && xtcp_restarts())
                 rc = 0; /* with a time-out Linux does not go on either */
             xtcp_waiter_done(w);
@@ -409,7 +441,6 @@ int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg
     }
     if (rc < 0 && rc != -ECONNABORTED && ready(sl, arg))
         rc = 0;
-    xtcp_waiter_unsub(w, s);
-    xtcp_waiter_put(w);
+    stop_waiting(&wait);
     return rc;
 }

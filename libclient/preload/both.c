@@ -65,6 +65,7 @@ static void watch(uint64_t w, bool on)
 
 void xp_half_drop(uint64_t w)
 {
+    XP_NO_CANCEL();
     watch(w, false);
     for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1))
         if (is_same(xp_get(fd), w))
@@ -87,6 +88,7 @@ void xp_half_only(uint64_t w)
     int half = xp_half(w), saved = errno;
     if (half < 0)
         return;
+    XP_NO_CANCEL();
     if (!xtcp_get_nonblock(xp_x(w), xp_sock(w)))
         xp_real.fcntl(half, F_SETFL, xp_real.fcntl(half, F_GETFL) & ~O_NONBLOCK);
     for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1)) {

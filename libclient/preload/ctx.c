@@ -33,6 +33,7 @@ void xp_debug(const char *fmt, ...)
     va_list ap;
     if (!debug)
         return;
+    XP_NO_CANCEL();
     int n = snprintf(line, sizeof line, "xtcp: [%d] ", (int)getpid());
     va_start(ap, fmt);
     n += vsnprintf(line + n, sizeof line - (size_t)n - 1, fmt, ap);
@@ -130,6 +131,7 @@ static uint64_t with_half(uint64_t w, int half)
 uint64_t xp_join(int fd)
 {
     int half = -1;
+    XP_NO_CANCEL();
     pthread_mutex_lock(&attach_lock);
     uint64_t w = join_locked(fd, &half);
     pthread_mutex_unlock(&attach_lock);
@@ -161,6 +163,7 @@ int xp_attach(void)
     int i = atomic_load(&current);
     if (__builtin_expect(i >= 0 && xtcp_alive(xp_ctxs[i]), 1))
         return i;
+    XP_NO_CANCEL();
     pthread_mutex_lock(&attach_lock);
     i = attach_locked(false);
     pthread_mutex_unlock(&attach_lock);
@@ -169,6 +172,7 @@ int xp_attach(void)
 
 void xp_attach_quietly(void)
 {
+    XP_NO_CANCEL();
     pthread_mutex_lock(&attach_lock);
     attach_locked(true);
     pthread_mutex_unlock(&attach_lock);
@@ -186,6 +190,7 @@ int xp_make_own(int fd)
     int high = -1;
     if (fd < 0)
         return fd;
+    XP_NO_CANCEL();
     if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur > 2 * OWN_ROOM) {
         int base = (int)(lim.rlim_cur < OWN_MAX ? lim.rlim_cur : OWN_MAX) - OWN_ROOM;
         high = xp_real.fcntl(fd, F_DUPFD_CLOEXEC, base);
@@ -228,6 +233,7 @@ int xp_placeholder(int fd, bool cloexec)
         return r;
     if (src >= 0 && errno != EBADF)
         return -errno;
+    XP_NO_CANCEL();
     /* None yet, or something closed it behind our back. */
     pthread_mutex_lock(&attach_lock);
     if (atomic_load(&placeholder) == src)

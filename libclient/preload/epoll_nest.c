@@ -57,6 +57,7 @@ void xp_nest_watched(struct xp_set *s)
 {
     if (!s->parents || !s->watched)
         return;
+    XP_NO_CANCEL();
     xp_nest_lock();
     watched(s);
     xp_nest_unlock();
@@ -95,6 +96,7 @@ static int change(struct xp_set *s, int epfd, int op, int fd, struct epoll_event
 
 int xp_nest_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 {
+    XP_NO_CANCEL();
     struct xp_set *s = xp_set_make(epfd);
     bool before;
     int rc;
@@ -216,6 +218,7 @@ struct xp_set *xp_epoll_served(uint64_t w)
 unsigned xp_epoll_mask(struct xp_set *s)
 {
     bool any;
+    XP_NO_CANCEL();
     xp_nest_lock();
     pthread_mutex_lock(&s->lock);
     any = is_ready(s);

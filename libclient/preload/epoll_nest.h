@@ -10,7 +10,7 @@
 
 #define XP_TAG_NEST (2 * XP_CTXS) /* + 1 + descriptor, after xp_set.tag: the data of a set in the kernel's set */
 
-/* ---- epoll.c ---- */
+/* ---- epoll_life.c ---- */
 struct xp_set *xp_set_at(unsigned i);
 struct xp_set *xp_set_of(uint64_t w);
 struct xp_set *xp_set_make(int epfd);
@@ -19,6 +19,14 @@ int xp_set_wire(struct xp_set *s, int epfd);
 int xp_set_adopt(struct xp_set *s, int epfd);
 int xp_set_fd(const struct xp_set *s);
 bool xp_set_prepare(const struct xp_set *s);
+/* Its waiter of context `i`, unless that daemon has gone. */
+struct xtcp_waiter *xp_set_waiter(const struct xp_set *s, unsigned i);
+/* Gives it a waiter of context `ctx`, with its lock held; and takes all away. */
+int xp_set_watch(struct xp_set *s, int epfd, unsigned ctx);
+void xp_set_drop_waiters(struct xp_set *s);
+/* The kernel's half of the member `fd` goes into the kernel's set, and out of it. */
+int xp_set_begin_half(struct xp_set *s, int epfd, int fd);
+void xp_set_end_half(struct xp_set *s, int fd);
 
 /* ---- epoll_nest.c ---- */
 void xp_nest_lock(void);

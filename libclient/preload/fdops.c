@@ -36,11 +36,13 @@ void xp_release(int fd)
 XP_EXPORT int close(int fd)
 {
     uint64_t w = xp_get(fd);
-    if (__builtin_expect(w != 0, 0) && !xp_bystander) {
-        if (xp_kind(w) == XP_OWN)
-            return (int)xp_ret(-EBADF);
-        xp_release(fd);
-    }
+    if (__builtin_expect(w == 0, 1) || xp_bystander)
+        return xp_real.close(fd);
+    if (xp_kind(w) == XP_OWN)
+        return (int)xp_ret(-EBADF);
+    pthread_testcancel();
+    XP_NO_CANCEL();
+    xp_release(fd);
     return xp_real.close(fd);
 }
 XP_ALIAS(close);
@@ -77,6 +79,7 @@ void xp_copied(int fd, int nfd)
 
 XP_EXPORT int dup(int fd)
 {
+    XP_NO_CANCEL();
     int nfd = xp_real.dup(fd);
     if (xp_get(fd))
         xp_copied(fd, nfd);
@@ -89,6 +92,7 @@ static int dup_onto(int fd, int nfd, int flags, bool is_dup3)
 {
     uint64_t w = xp_bystander ? 0 : xp_get(nfd);
     int rc;
+    XP_NO_CANCEL();
     if (xp_kind(w) == XP_OWN)
         return (int)xp_ret(-EBADF);
     if (w && fd != nfd && !(flags & ~O_CLOEXEC) && xp_real.fcntl(fd, F_GETFD) >= 0)

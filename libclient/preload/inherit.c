@@ -25,6 +25,7 @@ static bool put_end(int fd, int a)
 
 void xp_go_over(uint64_t w)
 {
+    XP_NO_CANCEL();
     if (xp_half(w) >= 0) {
         xp_half_only(w);
         return;
@@ -158,6 +159,7 @@ int xp_relay_name(int fd, bool remote, struct sockaddr_in *out)
 
 void xp_claim(int fd)
 {
+    XP_NO_CANCEL();
     uint64_t w = xp_get(fd);
     char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
     uint64_t ours;
@@ -223,6 +225,7 @@ static void pass(int fd)
 
 void xp_before_send(const struct msghdr *msg)
 {
+    XP_NO_CANCEL();
     int saved = errno;
     each_passed(msg, pass);
     errno = saved;
@@ -237,6 +240,7 @@ static void receive(int fd)
 
 void xp_after_receive(const struct msghdr *msg)
 {
+    XP_NO_CANCEL();
     int saved = errno;
     each_passed(msg, receive);
     errno = saved;

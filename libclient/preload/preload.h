@@ -13,6 +13,7 @@
 #define XP_PRELOAD_H
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,6 +50,20 @@ static inline long xp_ret(long r)
         return -1;
     }
     return r;
+}
+
+/* To the end of the block this thread cannot be cancelled. What is a cancellation point in Linux is one here, but only where it begins
+ * and where it sleeps: never by what it calls with locks held, or half-way. */
+#define XP_NO_CANCEL() int xp_cancel_state __attribute__((cleanup(xp_cancel_again))) = xp_no_cancel()
+static inline int xp_no_cancel(void)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+static inline void xp_cancel_again(const int *before)
+{
+    pthread_setcancelstate(*before, NULL);
 }
 
 /* ---- ctx.c: attachment, fork, log ---- */
@@ -175,10 +190,13 @@ ssize_t xp_sendv(uint64_t w, const struct iovec *iov, int n, int flags);
 
 /* poll() over any mix; *timeout counts down; NULL: for ever. -errno. */
 int xp_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask);
+struct xp_set;
+/* What is served here: an xtcp socket, or (*set) a set with some; *w is its word. */
+bool xp_poll_ours(int fd, uint64_t *w, struct xp_set **set);
 /* Sleeps until `events` are true of one descriptor: 0, -EAGAIN after timeout_ms (0: never), -EINTR. */
 int xp_wait_fd(int fd, short events, int timeout_ms);
 
-/* ---- epoll.c: what the rest tells the sets ---- */
+/* ---- epoll_life.c: what the rest tells the sets ---- */
 /* A member is closed, or has become a kernel socket for ever. With copies of it left it stays in the sets, as in the kernel, until
  * xp_sets_gone() tells that the last is closed. */
 void xp_sets_closed(int fd, bool copies);

@@ -167,6 +167,7 @@ static int become(int fd, uint64_t *w, int ctx, int s, unsigned more_flags)
 
 static int take_over(int fd, uint64_t *w)
 {
+    XP_NO_CANCEL();
     int ctx, s = counterpart(fd, *w, &ctx);
     return s < 0 ? s : become(fd, w, ctx, s, 0);
 }
@@ -203,6 +204,7 @@ static int bind_pair(int fd, uint64_t w, const struct sockaddr_in *in, int *ctx)
 
 static int bind_both(int fd, uint64_t *w, const struct sockaddr_in *in)
 {
+    XP_NO_CANCEL();
     int ctx, s = bind_pair(fd, *w, in, &ctx), half;
     if (s < 0)
         return s;
@@ -346,6 +348,7 @@ XP_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
     struct sockaddr_in in;
     uint64_t w;
     int rc;
+    pthread_testcancel();
     if (addr && len >= sizeof(sa_family_t) && addr->sa_family == AF_UNSPEC && xp_is_xtcp(fd, &w))
         return (int)xp_ret(xtcp_connect(xp_x(w), xp_sock(w), addr, len));
     if (!xp_to_connect(fd, addr, len, &w, &in, &rc))
@@ -354,23 +357,16 @@ XP_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 }
 XP_ALIAS(connect);
 
-/* accept4() on an xtcp listener. The descriptor is made first when a connection waits: without a free descriptor the
- * connection stays in the queue, as it does in the kernel. */
-static int accept_xtcp(uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags)
+/* accept4() on an xtcp listener, with a descriptor made before (-1: none). */
+static int accept_to(int fd, uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags)
 {
     struct xtcp *x = xp_x(w);
-    bool cloexec = (flags & SOCK_CLOEXEC) != 0;
     struct sockaddr_in in = {0};
     socklen_t len = sizeof in;
-    int fd = -1, s;
-    if (xtcp_mask(x, xp_sock(w)) & POLLIN) {
-        fd = xp_placeholder(-1, cloexec);
-        if (fd < 0)
-            return fd;
-    }
-    s = xtcp_accept(x, xp_sock(w), (struct sockaddr *)&in, &len, flags & (SOCK_NONBLOCK | MSG_DONTWAIT));
+    int s = xtcp_accept(x, xp_sock(w), (struct sockaddr *)&in, &len, flags & (SOCK_NONBLOCK | MSG_DONTWAIT));
+    XP_NO_CANCEL();
     if (s >= 0 && fd < 0)
-        fd = xp_placeholder(-1, cloexec);
+        fd = xp_placeholder(-1, (flags & SOCK_CLOEXEC) != 0);
     if (s >= 0 && fd >= (int)XP_FDS) {
         xp_real.close(fd);
         fd = -EMFILE;
@@ -386,6 +382,22 @@ static int accept_xtcp(uint64_t w, struct sockaddr *addr, socklen_t *alen, int f
     xp_put(fd, xp_word(XP_XTCP, xp_ctxno(w), xp_flags(w) & XP_F_INET6, (uint32_t)s));
     xp_addr_out(&in, (xp_flags(w) & XP_F_INET6) != 0, addr, alen);
     return fd;
+}
+
+/* The descriptor is made first when a connection waits: without a free descriptor the connection stays in the queue, as it does in the
+ * kernel. If another takes that connection there is no descriptor while this thread waits for the next. */
+static int accept_xtcp(uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags)
+{
+    if (xtcp_mask(xp_x(w), xp_sock(w)) & POLLIN) {
+        XP_NO_CANCEL();
+        int fd = xp_placeholder(-1, (flags & SOCK_CLOEXEC) != 0);
+        if (fd < 0)
+            return fd;
+        fd = accept_to(fd, w, addr, alen, flags | MSG_DONTWAIT);
+        if (fd != -EAGAIN || flags & MSG_DONTWAIT || xtcp_get_nonblock(xp_x(w), xp_sock(w)))
+            return fd;
+    }
+    return accept_to(-1, w, addr, alen, flags);
 }
 
 static int accept_at_once(uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags)
@@ -404,6 +416,7 @@ XP_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *alen, int flags)
     }
     if (xp_kind(w) != XP_XTCP || xp_bystander)
         return xp_real.accept4(fd, addr, alen, flags);
+    pthread_testcancel();
     return (int)xp_ret(xp_half(w) >= 0 ? xp_half_accept(fd, w, addr, alen, flags, accept_at_once)
                                        : accept_xtcp(w, addr, alen, flags));
 }

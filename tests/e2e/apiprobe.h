@@ -54,6 +54,7 @@ void probe_nest(void);
 void probe_sets(void);
 void probe_waits(void);
 void probe_async(void);
+void probe_cancel(void);
 
 extern const char *peer_addr, *own_addr;
 extern int peer_port, own_port;

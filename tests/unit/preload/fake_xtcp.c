@@ -148,7 +148,10 @@ int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t a
 
 int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen, int flags)
 {
-    return high(xp_real.accept4(s, addr, alen, flags | SOCK_CLOEXEC));
+    struct pollfd p = {.fd = s, .events = POLLIN};
+    if (flags & MSG_DONTWAIT && xp_real.poll(&p, 1, 0) == 0)
+        return -EAGAIN;
+    return high(xp_real.accept4(s, addr, alen, (flags & ~MSG_DONTWAIT) | SOCK_CLOEXEC));
 }
 
 ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The epoll sets of this process: how they begin, get waiters, go on in a child and end, and what other calls do to their members. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "libclient/preload/epoll_nest.h"
+#include "libclient/preload/preload.h"
+
+#define MAX_SETS 4096
+
+/* Memory of sets is used again but never given back, so that a thread which still waits in a closed one finds a lock. */
+static struct xp_set *sets[MAX_SETS];
+static _Atomic unsigned nsets;
+static pthread_mutex_t sets_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void xp_sets_lock(void)
+{
+    xp_nest_lock();
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++)
+        pthread_mutex_lock(&sets[i]->lock);
+}
+
+void xp_sets_unlock(void)
+{
+    for (unsigned i = 0; i < nsets; i++)
+        pthread_mutex_unlock(&sets[i]->lock);
+    pthread_mutex_unlock(&sets_lock);
+    xp_nest_unlock();
+}
+
+/* A recursive lock is its thread's, and the child's thread is another. */
+void xp_sets_unlock_child(void)
+{
+    for (unsigned i = 0; i < nsets; i++)
+        xp_set_lock_init(sets[i]);
+    pthread_mutex_unlock(&sets_lock);
+    xp_nest_unlock();
+}
+
+struct xp_set *xp_set_at(unsigned i)
+{
+    return i < nsets ? sets[i] : NULL;
+}
+
+struct xp_set *xp_set_of(uint64_t w)
+{
+    return xp_kind(w) == XP_EPOLL && xp_value(w) && !xp_bystander ? sets[xp_value(w) - 1] : NULL;
+}
+
+/* A set not in use, with sets_lock held; its index or -ENOMEM. */
+static int set_alloc(void)
+{
+    unsigned i;
+    for (i = 0; i < nsets; i++)
+        if (sets[i]->fds == 0 && sets[i]->sleepers == 0 && sets[i]->pollers == 0)
+            break;
+    if (i == MAX_SETS)
+        return -ENOMEM;
+    if (i == nsets) {
+        sets[i] = calloc(1, sizeof *sets[i]);
+        if (!sets[i])
+            return -ENOMEM;
+    }
+    xp_set_init(sets[i]);
+    sets[i]->fork_gen = xp_fork_gen;
+    sets[i]->fds = 1;
+    if (i == nsets)
+        nsets++;
+    return (int)i;
+}
+
+/* The set behind an epoll descriptor, made when there is none. NULL: no memory. */
+struct xp_set *xp_set_make(int epfd)
+{
+    uint64_t w;
+    int i = -1;
+    pthread_mutex_lock(&sets_lock);
+    w = xp_get(epfd);
+    if (xp_kind(w) != XP_EPOLL || xp_value(w) == 0) {
+        i = set_alloc();
+        if (i >= 0) {
+            /* One that we have not seen being made may hold anything already. */
+            sets[i]->has_kernel = xp_kind(w) != XP_EPOLL || (xp_flags(w) & XP_F_HASKERN);
+            w = xp_word(XP_EPOLL, 0, xp_flags(w), (uint32_t)i + 1);
+            xp_put(epfd, w);
+        }
+    }
+    pthread_mutex_unlock(&sets_lock);
+    return xp_set_of(w);
+}
+
+uint64_t xp_epoll_share(int fd)
+{
+    struct xp_set *s = xp_set_make(fd);
+    if (!s)
+        return 0;
+    pthread_mutex_lock(&s->lock);
+    s->fds++;
+    pthread_mutex_unlock(&s->lock);
+    return xp_get(fd);
+}
+
+void xp_set_kick(struct xp_set *s)
+{
+    uint64_t one = 1;
+    if (xp_real.write(s->kick, &one, sizeof one) < 0)
+        xp_debug("epoll: eventfd %d: %s", s->kick, strerror(errno));
+}
+
+/* ---- fork: a set used on in a child ---- */
+
+/* Copies the kernel's members of `from` that are not the library's own into `to`, as /proc tells them. */
+static void copy_members(int from, int to)
+{
+    char path[64], line[256];
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", from);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f)) {
+        int fd;
+        unsigned events;
+        unsigned long long data;
+        if (sscanf(line, "tfd: %d events: %x data: %llx", &fd, &events, &data) != 3 || xp_kind(xp_get(fd)) == XP_OWN)
+            continue;
+        struct epoll_event ev = {.events = events, .data.u64 = data};
+        xp_real.epoll_ctl(to, EPOLL_CTL_ADD, fd, &ev);
+    }
+    if (f)
+        xp_real.fclose(f);
+}
+
+/* ---- the waiter ---- */
+
+static uint64_t new_tag(const struct xp_set *s)
+{
+    uint64_t x = (uintptr_t)s ^ (uint64_t)getpid() << 32 ^ (uint64_t)xp_now_ns();
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+    return x ^ x >> 31;
+}
+
+static int add_own(int epfd, int fd, uint32_t events, uint64_t data)
+{
+    struct epoll_event ev = {.events = events | EPOLLET, .data.u64 = data};
+    return xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+/* Puts the descriptors that end a sleep into the kernel's set: first that of the set itself, then those of a context. */
+int xp_set_wire(struct xp_set *s, int epfd)
+{
+    s->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    s->tag = new_tag(s);
+    return add_own(epfd, s->kick, EPOLLIN, s->tag);
+}
+
+static int wire_context(struct xp_set *s, int epfd, unsigned ctx)
+{
+    int rc = add_own(epfd, xtcp_waiter_fd(s->w[ctx]), EPOLLIN, s->tag + 1 + 2 * ctx);
+    return rc < 0 ? rc : add_own(epfd, xtcp_control_fd(xp_ctxs[ctx]), 0, s->tag + 2 + 2 * ctx);
+}
+
+/* After a fork the kernel's object is shared with the parent, whose waiter it wakes: the child makes a copy of its own. The
+ * waiters themselves are the child's by now (see xtcp_fork_child). */
+int xp_set_adopt(struct xp_set *s, int epfd)
+{
+    int cloexec = xp_real.fcntl(epfd, F_GETFD), fresh = xp_real.epoll_create1(EPOLL_CLOEXEC), old = s->kick, rc;
+    s->fork_gen = xp_fork_gen;
+    s->sleepers = 0;
+    if (fresh < 0)
+        return -errno;
+    copy_members(epfd, fresh);
+    xp_set_halves_again(s, fresh);
+    xp_real.dup3(fresh, epfd, cloexec > 0 ? O_CLOEXEC : 0);
+    xp_real.close(fresh);
+    if (!s->watched)
+        return 0;
+    rc = xp_set_wire(s, epfd);
+    xp_disown(old);
+    xp_set_all_ready(s);
+    for (unsigned i = 0; i < XP_CTXS; i++)
+        if (s->w[i] && rc == 0)
+            rc = wire_context(s, epfd, i);
+    return rc;
+}
+
+/* Gives the set a waiter of context `ctx`. With s->lock held. */
+int xp_set_watch(struct xp_set *s, int epfd, unsigned ctx)
+{
+    struct xtcp_waiter *w;
+    int rc = s->fork_gen != xp_fork_gen ? xp_set_adopt(s, epfd) : 0;
+    if (rc < 0 || s->w[ctx])
+        return rc;
+    rc = xtcp_waiter_new(xp_ctxs[ctx], &w);
+    if (rc < 0)
+        return rc == -ENOBUFS ? -ENOSPC : rc;
+    if (!s->watched)
+        rc = xp_set_wire(s, epfd);
+    xp_set_use_waiter(s, w, ctx);
+    return rc < 0 ? rc : wire_context(s, epfd, ctx);
+}
+
+/* The waiters of a daemon that has gone have no news: its end comes as an event of its control connection. */
+struct xtcp_waiter *xp_set_waiter(const struct xp_set *s, unsigned i)
+{
+    return s->w[i] && xtcp_alive(xp_ctxs[i]) ? s->w[i] : NULL;
+}
+
+/* True when there are news already. */
+bool xp_set_prepare(const struct xp_set *s)
+{
+    bool news = false;
+    for (unsigned i = 0; i < XP_CTXS; i++) {
+        struct xtcp_waiter *w = xp_set_waiter(s, i);
+        if (w && xtcp_waiter_prepare(w))
+            news = true;
+    }
+    return news;
+}
+
+int xp_set_fd(const struct xp_set *s)
+{
+    for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1))
+        if (xp_set_of(xp_get(fd)) == s)
+            return fd;
+    return -1;
+}
+
+/* ---- what the rest of the library tells ---- */
+
+/* Before its member goes. A kernel's object that is still the parent's is not ours to change. */
+static int own_object(const struct xp_set *s)
+{
+    return s->halves && s->fork_gen == xp_fork_gen ? xp_set_fd(s) : -1;
+}
+
+void xp_set_end_half(struct xp_set *s, int fd)
+{
+    struct xp_item *it = xp_set_find(s, fd);
+    if (it)
+        xp_set_half_del(s, own_object(s), it);
+}
+
+int xp_set_begin_half(struct xp_set *s, int epfd, int fd)
+{
+    struct xp_item *it = xp_set_find(s, fd);
+    int rc = xp_set_half_add(s, epfd, it);
+    if (rc == 0 && it->half >= 0) {
+        xp_set_flags(epfd, XP_F_HASKERN);
+        s->has_kernel = true;
+    }
+    return rc;
+}
+
+void xp_sets_half(int fd, bool on)
+{
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++) {
+        struct xp_set *s = sets[i];
+        pthread_mutex_lock(&s->lock);
+        if (!on)
+            xp_set_end_half(s, fd);
+        else if (xp_set_find(s, fd))
+            xp_set_begin_half(s, s->fork_gen == xp_fork_gen ? xp_set_fd(s) : -1, fd);
+        pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&sets_lock);
+}
+
+static _Atomic unsigned orphans; /* ever made */
+
+void xp_sets_closed(int fd, bool copies)
+{
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++) {
+        struct xp_set *s = sets[i];
+        pthread_mutex_lock(&s->lock);
+        if (s->nundecided)
+            s->has_kernel = true; /* it may stay there as a kernel socket */
+        if (!copies)
+            xp_set_end_half(s, fd);
+        if (!copies)
+            xp_set_del(s, fd);
+        else if (xp_set_orphan(s, fd) == 0)
+            orphans++;
+        pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&sets_lock);
+}
+
+void xp_sets_gone(uint64_t w)
+{
+    if (!orphans)
+        return;
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++) {
+        pthread_mutex_lock(&sets[i]->lock);
+        xp_set_gone(sets[i], own_object(sets[i]), w);
+        pthread_mutex_unlock(&sets[i]->lock);
+    }
+    pthread_mutex_unlock(&sets_lock);
+}
+
+/* Puts a member that was ours into the kernel's set, as it was asked for here. */
+static void give_to_kernel(struct xp_set *s, int fd, const struct xp_item *it)
+{
+    struct epoll_event ev = {.events = it->disarmed ? EPOLLONESHOT : it->events, .data = it->data};
+    int epfd = xp_set_fd(s);
+    if (epfd < 0)
+        return;
+    xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
+    xp_set_flags(epfd, XP_F_HASKERN);
+    s->has_kernel = true;
+}
+
+void xp_sets_relayed(int fd)
+{
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++) {
+        struct xp_set *s = sets[i];
+        const struct xp_item *it;
+        pthread_mutex_lock(&s->lock);
+        if ((it = xp_set_find(s, fd))) {
+            give_to_kernel(s, fd, it);
+            xp_set_end_half(s, fd);
+            xp_set_del(s, fd);
+            if (s->watched && s->sleepers)
+                xp_set_kick(s);
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&sets_lock);
+}
+
+void xp_sets_moved(int fd, uint64_t w)
+{
+    pthread_mutex_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++) {
+        struct xp_set *s = sets[i];
+        int epfd;
+        pthread_mutex_lock(&s->lock);
+        if (xp_set_find(s, fd) && (epfd = xp_set_fd(s)) >= 0 && xp_set_watch(s, epfd, xp_ctxno(w)) == 0 &&
+            xp_set_move(s, fd, w) == 0) {
+            xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
+            xp_set_begin_half(s, epfd, fd);
+            xp_set_kick(s);
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++)
+        xp_nest_watched(sets[i]);
+}
+
+void xp_set_drop_waiters(struct xp_set *s)
+{
+    for (unsigned i = 0; i < XP_CTXS; i++) {
+        if (s->w[i])
+            xtcp_waiter_free(s->w[i]);
+        s->w[i] = NULL;
+    }
+    xp_disown(s->kick);
+    s->watched = false;
+    s->kick = -1;
+}
+
+void xp_epoll_closed(uint64_t w)
+{
+    struct xp_set *s = xp_set_of(w);
+    if (!s)
+        return;
+    pthread_mutex_lock(&sets_lock);
+    pthread_mutex_lock(&s->lock);
+    if (s->fork_gen != xp_fork_gen)
+        s->sleepers = 0; /* they were the parent's threads */
+    if (--s->fds == 0) {
+        xp_set_clear(s);
+        s->life++;
+        if (s->watched && s->sleepers == 0)
+            xp_set_drop_waiters(s);
+        else if (s->watched)
+            xp_set_kick(s); /* the last of them drops them */
+    }
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&sets_lock);
+}
