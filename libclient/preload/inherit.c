@@ -234,8 +234,12 @@ void xp_before_send(const struct msghdr *msg)
 static void receive(int fd)
 {
     char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    if ((unsigned)fd < XP_FDS && !xp_bystander && name_of(fd, name))
+    if ((unsigned)fd >= XP_FDS || xp_bystander)
+        return;
+    if (name_of(fd, name))
         xp_put(fd, xp_word(XP_RELAY, XP_CTX_NONE, XP_F_CLAIM, 0));
+    else
+        xp_adopt(fd);
 }
 
 void xp_after_receive(const struct msghdr *msg)

@@ -159,6 +159,8 @@ void xp_confined(void);
 
 /* ---- sock.c ---- */
 
+/* A kernel TCP socket that another process made, and that is not bound yet, is to be decided here. */
+void xp_adopt(int fd);
 /* getsockopt for struct timeval options, in ms; 0: none. */
 int xp_timeo_ms(uint64_t w, int name);
 

@@ -68,6 +68,33 @@ XP_EXPORT int socket(int domain, int type, int protocol)
 }
 XP_ALIAS(socket);
 
+/* Options whose defaults do no harm when they are set, for a socket of which nobody here knows what was set. */
+static uint32_t plain_options(void)
+{
+    uint32_t set = 0;
+    for (unsigned i = 0; i < NCARRIED; i++) {
+        bool sizes = carried[i].name == SO_RCVLOWAT || carried[i].name == SO_SNDBUF || carried[i].name == SO_RCVBUF;
+        if (carried[i].level == SOL_SOCKET ? !sizes : carried[i].level == IPPROTO_TCP && carried[i].name == TCP_NODELAY)
+            set |= 1u << i;
+    }
+    return set;
+}
+
+void xp_adopt(int fd)
+{
+    struct sockaddr_in6 in6 = {0};
+    int domain = 0, protocol = 0;
+    socklen_t len = sizeof domain;
+    if (xp_real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || (domain != AF_INET && domain != AF_INET6))
+        return;
+    len = sizeof protocol;
+    if (xp_real.getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0 || protocol != IPPROTO_TCP)
+        return;
+    len = sizeof in6; /* the port is at the same place in both families */
+    if (xp_real.getsockname(fd, (struct sockaddr *)&in6, &len) == 0 && in6.sin6_port == 0)
+        xp_put(fd, xp_word(XP_UNDECIDED, 0, domain == AF_INET6 ? XP_F_INET6 : 0, plain_options()));
+}
+
 static void carry_options(int fd, uint64_t w, struct xtcp *x, int s)
 {
     char val[64];
