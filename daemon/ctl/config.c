@@ -101,8 +101,34 @@ void xt_config_get(const struct xt_config *c, const struct xt_setting *k, char *
 
 struct loading {
     struct xt_config *c;
+    FILE *f;
+    int line;
     char err[512];
 };
+
+static bool is_comment(const char *line)
+{
+    line += strspn(line, " \t");
+    return *line == ';' || *line == '#';
+}
+
+/* As fgets() for the parser, which would take the rest of a line that is too long for it as one more line. */
+static char *read_line(char *buf, int size, void *stream)
+{
+    struct loading *l = stream;
+    int ch = 0;
+    if (l->err[0] || !fgets(buf, size, l->f))
+        return NULL;
+    l->line++;
+    if (strchr(buf, '\n') || (int)strlen(buf) < size - 1)
+        return buf;
+    while (ch != EOF && ch != '\n')
+        ch = getc(l->f);
+    if (is_comment(buf))
+        return buf;
+    fail(l->err, sizeof l->err, "longer than %d characters: give each entry of a list a line of its own", size - 2);
+    return NULL;
+}
 
 static int on_pair(void *user, const char *section, const char *name, const char *value)
 {
@@ -118,15 +144,16 @@ static int on_pair(void *user, const char *section, const char *name, const char
 
 int xt_config_load(struct xt_config *c, const char *path, char *err, size_t errlen)
 {
-    struct loading l = {.c = c};
-    FILE *f = fopen(path, "re");
-    if (!f) {
+    struct loading l = {.c = c, .f = fopen(path, "re")};
+    if (!l.f) {
         int rc = -errno;
         fail(err, errlen, "cannot read %s: %s", path, strerror(errno));
         return rc;
     }
-    int line = ini_parse_file(f, on_pair, &l);
-    fclose(f);
+    int line = ini_parse_stream(read_line, &l, on_pair, &l);
+    fclose(l.f);
+    if (line == 0 && l.err[0])
+        line = l.line;
     if (line != 0)
         return fail(err, errlen, "%s:%d: %s", path, line, l.err[0] ? l.err : "not a line like 'name = value'");
     return 0;
@@ -250,6 +277,18 @@ int xt_config_check(const struct xt_config *c, char *err, size_t errlen)
 
 /* ---- text ---- */
 
+/* A line for each entry: a line of a file has its limit. */
+static void print_list(FILE *f, const char *name, const char *text, const char *between)
+{
+    while (*text) {
+        size_t n = strcspn(text, between);
+        if (n)
+            fprintf(f, "%s = %.*s\n", name, (int)n, text);
+        text += n;
+        text += strspn(text, ", ");
+    }
+}
+
 void xt_config_print(const struct xt_config *c, FILE *f)
 {
     size_t n;
@@ -259,7 +298,10 @@ void xt_config_print(const struct xt_config *c, FILE *f)
     for (; n--; k++) {
         xt_config_get(c, k, text, sizeof text);
         bool unset = (k->type == XT_SET_CIDR && !c->address.prefix) || !*text;
-        fprintf(f, "%s%s =%s%s\n", unset ? "; " : "", k->name, unset ? "" : " ", unset ? "" : text);
+        if (!unset && (k->type == XT_SET_RULES || k->type == XT_SET_ROUTE))
+            print_list(f, k->name, text, k->type == XT_SET_RULES ? "," : " ");
+        else
+            fprintf(f, "%s%s =%s%s\n", unset ? "; " : "", k->name, unset ? "" : " ", unset ? "" : text);
     }
 }
 

@@ -232,24 +232,51 @@ static int parse_text(struct xt_config *c, const struct xt_setting *k, const cha
     }
     if (strchr(text, '\n') || (!*text && !(k->def && !*k->def)))
         return wrong(err, errlen, "must not be empty");
+    if (strstr(text, " ;") || isspace((unsigned char)text[0]) ||
+        (*text && isspace((unsigned char)text[strlen(text) - 1])))
+        return wrong(err, errlen, "must not begin or end with a blank, nor have ' ;': a file cannot say that");
     memset(field(c, k), 0, k->width);
     strcpy(field(c, k), text);
     return 0;
 }
 
+/* One rule with single blanks between its words, behind `*used` bytes of `out`. False: no room. */
+static bool add_rule(const struct xt_rule *r, char *out, size_t size, size_t *used)
+{
+    const char *p = r->text, *end = r->text + r->len, *between = *used ? ", " : "";
+    while (p < end) {
+        size_t n = 0;
+        while (p + n < end && !isspace((unsigned char)p[n]))
+            n++;
+        int len = n ? snprintf(out + *used, size - *used, "%s%.*s", between, (int)n, p) : 0;
+        if ((size_t)len >= size - *used)
+            return false;
+        if (n)
+            between = " ";
+        *used += (size_t)len;
+        p += n + (p + n < end);
+    }
+    return true;
+}
+
 /* Added to those that are there; the empty text empties the list. */
 static int parse_rules(struct xt_config *c, const char *text, char *err, size_t errlen)
 {
-    size_t used = strlen(c->rules), n = strlen(text);
-    if (!n)
-        c->rules[0] = 0;
-    if (!n)
-        return 0;
+    char all[sizeof c->rules];
+    struct xt_rule r;
+    const char *p = text;
+    size_t used = strlen(c->rules);
+    memcpy(all, c->rules, sizeof all);
+    if (!*text)
+        memset(all, 0, sizeof all);
     if (xt_rules_check(text, err, errlen) < 0)
         return -EINVAL;
-    if (used + 2 + n >= sizeof c->rules)
-        return wrong(err, errlen, "are too long in all");
-    snprintf(c->rules + used, sizeof c->rules - used, "%s%s", used ? ", " : "", text);
+    while (xt_rule_next(text, &p, &r, err, errlen) > 0)
+        if (!add_rule(&r, all, sizeof all, &used))
+            return wrong(err, errlen, "are too long in all");
+    if (strstr(all, " ;"))
+        return wrong(err, errlen, "must not have a word that begins with ';': in a file that is a comment");
+    memcpy(c->rules, all, sizeof all);
     return 0;
 }
 

@@ -219,6 +219,22 @@ Test(config, print_and_load_round_trip, .init = defaults)
     set("msl", "1500ms");
     set("sack", "off");
     set("rx-mode", "multishot");
+    for (int i = 3; i < 32; i++) {
+        char route[64];
+        snprintf(route, sizeof route, "100.%d.200.128/%d,10.77.0.%d", 100 + i, 25 + i % 7, 100 + i);
+        cr_assert_eq(set("route", route), 0, "%s", err);
+    }
+    cr_assert_eq(set("rules", "kernel listen  10.77.0.2:8000-8100 by some-program,xtcp connect 10.0.0.0/8\tby other-*"),
+                 0);
+    cr_assert_eq(set("rules", "kernel connect 192.168.100.0/24:1024-65535 by a-program-with-a-name-of-some-length"), 0);
+    cr_assert_eq(set("rules", "both listen :80 , kernel by xt??,\n kernel :9,"), 0);
+    cr_expect_str_eq(get("rules"),
+                     "kernel listen 10.77.0.2:8000-8100 by some-program, xtcp connect 10.0.0.0/8 by other-*, "
+                     "kernel connect 192.168.100.0/24:1024-65535 by a-program-with-a-name-of-some-length, "
+                     "both listen :80, kernel by xt??, kernel :9");
+    cr_assert_eq(set("socket", "/run/a ver; long=path#x/with/107/characters/"
+                               "..............................................................x"),
+                 0, "%s", err);
     FILE *f = fmemopen(text, sizeof text - 1, "w");
     xt_config_print(&c, f);
     fclose(f);
@@ -226,6 +242,31 @@ Test(config, print_and_load_round_trip, .init = defaults)
     defaults();
     cr_assert_eq(load(text), 0, "%s", err);
     cr_expect_arr_eq(&c, &before, sizeof c);
+}
+
+Test(config, what_a_file_cannot_say_is_refused, .init = defaults)
+{
+    EXPECT_WRONG("socket", "/run/a ;b", "must not");
+    EXPECT_WRONG("admin-group", " wheel", "must not");
+    EXPECT_WRONG("admin-group", "wheel ", "must not");
+    EXPECT_WRONG("rules", "kernel by\n;b", "must not");
+    cr_expect_str_eq(get("rules"), "");
+}
+
+/* inih would take what is beyond its limit for a line of its own. */
+Test(config, lines_that_are_too_long, .init = defaults)
+{
+    char text[1024] = "[xtcpd]\n; ";
+    memset(text + strlen(text), 'x', 300);
+    strcat(text, "mtu = 1400\nmtu = 1300\nrules = kernel :1");
+    cr_expect_eq(load(text), 0, "%s", err);
+    cr_expect_eq(c.mtu, 1300);
+    for (int i = 0; i < 16; i++)
+        strcat(text, ", kernel :1024");
+    strcat(text, "\nmtu = 1200\n");
+    cr_expect_eq(load(text), -EINVAL);
+    cr_expect(strstr(err, ":4: longer than 198 characters"), "%s", err);
+    cr_expect_eq(c.mtu, 1300);
 }
 
 /* ---- command line ---- */
