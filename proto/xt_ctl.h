@@ -19,6 +19,7 @@
  *           the family, and holds the socket. For the family's user only. From a process of the family: -> {ok, slot}. What is kept
  *           beside the end comes as one more descriptor.
  *   hello   {op, comm: str}: no reply. First message of a forked child; its pid comes by SCM_CREDENTIALS.
+ *   rules   {op} -> {ok, address: str, rules: str}
  *
  * Any request may have {n: uint}, which its reply repeats: a stack process that dies when it has just answered has a successor that
  * answers once more, so a reply with another n is to be skipped.

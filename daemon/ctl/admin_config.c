@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * "config" and "config-set", and the reload of the file. */
+ * "config", "config-set" and "rules", and the reload of the file. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <grp.h>
 #include <stdlib.h>
@@ -28,6 +29,18 @@ void xt_admin_config(struct xt_request *r)
         xt_msg_str(&o, "text", k->help);
         xt_msg_close(&o);
     }
+    xt_client_send(r->client, &o, NULL, 0);
+}
+
+/* What programs are told as they attach: no secret. */
+void xt_admin_rules(struct xt_request *r)
+{
+    const struct xt_config *cfg = &r->client->ctl->cfg.config;
+    char host[INET_ADDRSTRLEN];
+    struct xt_msg_out o;
+    xt_client_begin(r->client, &o);
+    xt_msg_str(&o, "address", inet_ntop(AF_INET, &cfg->address.addr, host, sizeof host));
+    xt_msg_str(&o, "rules", cfg->rules);
     xt_client_send(r->client, &o, NULL, 0);
 }
 

@@ -107,6 +107,7 @@ void xt_admin_flush_time_wait(struct xt_request *r);
 void xt_admin_stats(struct xt_request *r);
 void xt_admin_config(struct xt_request *r);
 void xt_admin_config_set(struct xt_request *r);
+void xt_admin_rules(struct xt_request *r);
 void xt_admin_upgrade(struct xt_request *r);
 
 /* ---- job.c ---- */

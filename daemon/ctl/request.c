@@ -17,6 +17,7 @@ static const struct {
     {"export", false, xt_export_export},
     {"claim", false, xt_export_claim},
     {"join", false, xt_export_join},
+    {"rules", false, xt_admin_rules},
     {"status", true, xt_admin_status},
     {"list", true, xt_admin_list},
     {"show", true, xt_admin_show},

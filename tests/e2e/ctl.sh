@@ -115,8 +115,25 @@ check "a program's exit code" 42 "" ctl run -- sh -c 'exit 42'
 check "a program's signal" 143 "" sh -c "$XTCPCTL --socket $WORK/xtcpd.sock run -- sh -c 'kill \$\$'; exit \$?"
 check "a wrong rule" 2 "XTCP_RULES, column 13: 'kernal' is not" env XTCP_RULES="xtcp :1-9 , kernal" "$XTCPCTL" --socket "$WORK/xtcpd.sock" run true
 check "a wrong rule in the settings" 2 "rules.*column 1: 'kernal' is not" daemon --interface "$IF_X" --address "$ADDR_X/24" --rules "kernal :1"
+check "no rules but the defaults" 0 "default +both listen 0.0.0.0" ctl rules
 check "rules may change" 0 "" ctl config set rules "kernel :80 by curl"
 check "and decide" 0 "kernel .*rule 'kernel :80 by curl' of xtcpd" on_xtcp env XTCP_LOG=debug curl -sS -o /dev/null "http://$ADDR_K/file"
+check "rules" 0 "xtcpd +kernel :80 by curl" ctl rules
+check "rules of one program" 0 "XTCP_RULES +xtcp by x" env XTCP_RULES="xtcp by x" "$XTCPCTL" --socket "$WORK/xtcpd.sock" rules
+check "rules as JSON" 0 '"from": *"xtcpd"' ctl --json rules
+test_rules() { in_x env XTCP_RULES="${RULES:-}" "$XTCPCTL" --socket "$WORK/xtcpd.sock" rules test "$@"; }
+check "a rule tested" 0 "^kernel: rule 'kernel :80 by curl' of xtcpd$" test_rules /usr/bin/curl connect "$ADDR_K:80"
+check "another program" 0 "^xtcp: default$" test_rules wget connect "$ADDR_K:80"
+check "another port" 0 "^xtcp: default$" test_rules curl connect "$ADDR_K:81"
+RULES="xtcp connect :80" check "a rule before it" 0 "^xtcp: rule 'xtcp connect :80' of XTCP_RULES$" test_rules curl connect "$ADDR_K:80"
+check "a wildcard listener" 0 "^both: default$" test_rules nginx bind "*:80"
+check "loopback" 0 "^kernel: loopback$" test_rules nginx bind 127.0.0.1:80
+check "xtcp's own address" 0 "^xtcp: default$" test_rules curl connect "$ADDR_X:443"
+check "the host's own address" 0 "^kernel: this host's own address$" test_rules wget connect "$ADDR_XK:80"
+check "a test of no address" 2 "'host' is not an IPv4 address" test_rules wget connect host
+check "a test of nothing" 2 "rules test PROGRAM bind|connect" test_rules wget
+check "rules are no secret" 0 "kernel :80 by curl" in_x setpriv --reuid 65534 --clear-groups "$XTCPCTL" --socket "$WORK/xtcpd.sock" rules
+check "the words about rules" 0 "XTCP_RULES +rules of one program" ctl run --help
 check "a port below 1024 is root's" 1 "Permission denied" \
     on_xtcp setpriv --reuid 65534 --clear-groups nc -l "$ADDR_X" 81
 [ $failures -eq 0 ]

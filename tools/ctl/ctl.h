@@ -90,6 +90,7 @@ int ctl_cmd_show(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_stats(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_close(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_config(const struct ctl_options *opt, int argc, char **argv);
+int ctl_cmd_rules(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_flush(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_upgrade(const struct ctl_options *opt, int argc, char **argv);
 

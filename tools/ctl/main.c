@@ -9,8 +9,8 @@
 #include "proto/xt_ctl.h"
 #include "tools/ctl/ctl.h"
 
-/* Options that a command takes beside --socket and --help. */
-enum { TAKES_JSON = 1, TAKES_ALL = 2, TAKES_LISTENING = 4, TAKES_STATE = 8, TAKES_COMMAND = 16 };
+/* Options that a command takes beside --socket and --help, and what else it heeds. */
+enum { TAKES_JSON = 1, TAKES_ALL = 2, TAKES_LISTENING = 4, TAKES_STATE = 8, TAKES_COMMAND = 16, TAKES_RULES = 32 };
 
 static const struct command {
     const char *name;
@@ -18,7 +18,8 @@ static const struct command {
     int (*run)(const struct ctl_options *opt, int argc, char **argv);
     const char *arguments, *help;
 } commands[] = {
-    {"run", TAKES_COMMAND, ctl_cmd_run, "[--] PROGRAM [ARGUMENT]...", "run a program with its TCP connections on xtcp"},
+    {"run", TAKES_COMMAND | TAKES_RULES, ctl_cmd_run, "[--] PROGRAM [ARGUMENT]...",
+     "run a program with its TCP connections on xtcp"},
     {"status", TAKES_JSON, ctl_cmd_status, "", "the daemon, its address, neighbours and connections by state"},
     {"list", TAKES_JSON | TAKES_ALL | TAKES_LISTENING | TAKES_STATE, ctl_cmd_list, "",
      "connections: state, queues, end points, program, timer, rtt, cwnd"},
@@ -26,6 +27,8 @@ static const struct command {
     {"stats", TAKES_JSON | TAKES_ALL, ctl_cmd_stats, "", "counters with their meaning, every reason to drop included"},
     {"close", TAKES_JSON, ctl_cmd_close, "ID", "end a connection with a reset"},
     {"config", TAKES_JSON, ctl_cmd_config, "[set SETTING VALUE]", "settings in effect; change one of those that may"},
+    {"rules", TAKES_JSON | TAKES_RULES, ctl_cmd_rules, "[test PROGRAM bind|connect ADDRESS:PORT]",
+     "which sockets of programs xtcp takes; or who gets one, and by which rule"},
     {"upgrade", 0, ctl_cmd_upgrade, "[BINARY]",
      "move to another xtcpd, with all connections; without BINARY: as it lies on the disk now"},
     {"flush-time-wait", TAKES_JSON, ctl_cmd_flush, "", "end all connections in TIME_WAIT"},
@@ -40,6 +43,17 @@ static const struct {
     {TAKES_ALL, "-a, --all", "nothing left out: listeners and TIME_WAIT (list), counters at zero (stats)"},
     {TAKES_LISTENING, "-l, --listening", "listeners only"},
     {TAKES_STATE, "--state S[,S]...", "only connections in these states"},
+};
+
+static const struct {
+    unsigned bit;
+    const char *name, *help;
+} environment[] = {
+    {TAKES_RULES, "$XTCP_RULES", "rules of one program, before the daemon's (its setting rules): with commas between,"},
+    {TAKES_RULES, "", "PLACE [listen|connect] [ADDRESS[/LENGTH]][:PORT[-PORT]] [by PROGRAM];"},
+    {TAKES_RULES, "", "PLACE is kernel, xtcp or both; the first that fits decides"},
+    {TAKES_COMMAND, "$XTCP_FALLBACK", "kernel: use the kernel's TCP when no daemon answers"},
+    {TAKES_COMMAND, "$XTCP_LOG", "debug: say on standard error whose each socket is, and why"},
 };
 
 int ctl_fail(int code, const char *fmt, ...)
@@ -67,12 +81,15 @@ static void print_help(void)
 
 static void print_command_help(const struct command *c)
 {
-    printf("Usage: xtcpctl %s%s %s\n%s.\n\n", c->name, c->takes & ~(unsigned)TAKES_COMMAND ? " [OPTION]..." : "",
-           c->arguments, c->help);
+    printf("Usage: xtcpctl %s%s %s\n%s.\n\n", c->name,
+           c->takes & ~(unsigned)(TAKES_COMMAND | TAKES_RULES) ? " [OPTION]..." : "", c->arguments, c->help);
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         if (c->takes & options[i].bit)
             printf("  %-18s %s\n", options[i].flag, options[i].help);
     printf("  %-18s %s\n", "--socket PATH", "the daemon's control socket [$XTCP_SOCKET, " XT_CTL_PATH "]");
+    for (size_t i = 0; i < sizeof environment / sizeof environment[0]; i++)
+        if (c->takes & environment[i].bit)
+            printf("  %-18s %s\n", environment[i].name, environment[i].help);
 }
 
 static const struct command *find_command(const char *name)
