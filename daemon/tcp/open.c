@@ -95,8 +95,9 @@ int xt_tcp_listen_input(const struct xt_conn *listener, const struct xt_tcp_ctx 
 
 void xt_open_set_mss(struct xt_conn *c)
 {
-    uint16_t mss = c->mss_peer < c->mss_path ? c->mss_peer : c->mss_path;
-    c->mss_eff = (uint16_t)(mss - (c->opts & XT_OPT_TS ? 12 : 0) - c->ip_optlen);
+    uint32_t mss = c->mss_peer < c->mss_path ? c->mss_peer : c->mss_path;
+    mss = xt_u32_max(mss - xt_u32_min(mss, c->ip_optlen), XT_MSS_MIN); /* so that the largest SACK option leaves room */
+    c->mss_eff = (uint16_t)(mss - (c->opts & XT_OPT_TS ? 12 : 0));
 }
 
 /* Takes the peer's SYN: its sequence number, and the options that both sides want. */

@@ -49,6 +49,22 @@ static void told(struct pair *p, uint32_t mtu)
     pair_read(p, 1);
 }
 
+/* A peer with the least MSS, reached by a source route: time stamps and SACK blocks must find room beside some payload. */
+Test(pmtu, ip_options_leave_room_for_payload)
+{
+    struct pair *p = opened(1460);
+    struct xt_conn *c = &p->e[0].c;
+    c->mss_peer = 48;
+    for (uint8_t len = 0; len <= 40; len += 4) {
+        xt_tcp_ip_options(c, len);
+        cr_expect_eq(c->mss_eff, 48 - TS_LEN, "%u bytes: %u", len, c->mss_eff);
+    }
+    c->mss_peer = 1460;
+    xt_tcp_ip_options(c, 40);
+    cr_expect_eq(c->mss_eff, 1460 - TS_LEN - 40);
+    pair_free(p);
+}
+
 /* Req RFC5927-7.2 */
 Test(pmtu, is_never_believed_below_552)
 {
