@@ -32,37 +32,40 @@ int xt_boards_init(struct xt_stack *s, void *boards)
     uint32_t n = xt_boards_count(s->cfg.max_conns);
     s->boards = boards;
     s->board_free = calloc(n, sizeof *s->board_free);
-    return s->board_free ? 0 : -ENOMEM;
+    s->board_claimed = calloc(n, sizeof *s->board_claimed);
+    return s->board_free && s->board_claimed ? 0 : -ENOMEM;
 }
 
-/* Marks the board of each record in use; false when one has none of ours, or one that another has. */
-static bool mark(const struct xt_stack *s, bool *used, uint32_t n)
+/* Which one a record of another process says that it has; UINT32_MAX: none of ours. */
+static uint32_t number_of(const struct xt_stack *s, const struct xt_conn *c)
 {
-    for (uint32_t i = 0; i < s->hdr->high_water; i++) {
-        const struct xt_conn *c = &s->conns[i];
-        if (!(c->flags & XT_CONN_USED) || !c->board)
-            continue;
-        int64_t off = (const char *)c + c->board - (const char *)s->boards;
-        if (off < 0 || off % (int64_t)sizeof(struct xt_board) || off / (int64_t)sizeof(struct xt_board) >= n ||
-            used[off / (int64_t)sizeof(struct xt_board)])
-            return false;
-        used[off / (int64_t)sizeof(struct xt_board)] = true;
-    }
-    return true;
+    int64_t first = (const char *)s->boards - (const char *)c, size = sizeof(struct xt_board);
+    bool ours = c->board >= first && c->board < first + size * (int64_t)xt_boards_count(s->cfg.max_conns);
+    return ours && (c->board - first) % size == 0 ? (uint32_t)((c->board - first) / size) : UINT32_MAX;
 }
 
-int xt_boards_rebuild(struct xt_stack *s)
+bool xt_board_is_one(const struct xt_stack *s, const struct xt_conn *c)
 {
-    uint32_t n = xt_boards_count(s->cfg.max_conns);
-    bool *used = calloc(n, sizeof *used);
-    if (!used)
-        return -ENOMEM;
-    int r = mark(s, used, n) ? 0 : -EPROTO;
-    for (uint32_t i = n; r == 0 && i-- > 0;)
-        if (!used[i])
+    return !c->board || number_of(s, c) != UINT32_MAX;
+}
+
+bool xt_board_claim(struct xt_stack *s, const struct xt_conn *c)
+{
+    uint32_t n = c->board ? number_of(s, c) : UINT32_MAX;
+    if (n == UINT32_MAX)
+        return !c->board;
+    bool was = s->board_claimed[n];
+    s->board_claimed[n] = true;
+    return !was;
+}
+
+void xt_boards_rebuild(struct xt_stack *s)
+{
+    for (uint32_t i = xt_boards_count(s->cfg.max_conns); i-- > 0;)
+        if (!s->board_claimed[i])
             put(s, &s->boards[i]);
-    free(used);
-    return r;
+    free(s->board_claimed);
+    s->board_claimed = NULL;
 }
 
 void xt_board_check(struct xt_stack *s, struct xt_conn *c)

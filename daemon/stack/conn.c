@@ -243,6 +243,10 @@ static int revive(struct xt_stack *s, struct xt_conn *c)
     } else {
         if (xt_flowmap_add(&s->flows, &flow, c->index) != 0)
             return -EPROTO;
+        if (!xt_board_claim(s, c)) {
+            xt_flowmap_remove(&s->flows, c->index);
+            return -EPROTO;
+        }
         xt_ports_conn_add(s, c);
         if (c->state == XT_SYN_RECV && !(c->fo & XT_FO_CHILD) && c->listener < s->hdr->high_water &&
             s->conns[c->listener].state == XT_LISTEN)
@@ -252,10 +256,10 @@ static int revive(struct xt_stack *s, struct xt_conn *c)
     return 0;
 }
 
-static void put_back(struct xt_conn *c, const struct xt_undo *u)
+static void put_back(const struct xt_stack *s, struct xt_conn *c, const struct xt_undo *u)
 {
     *c = u->before;
-    if (c->board)
+    if (c->board && xt_board_is_one(s, c))
         copy_board(xt_board_of(c), &u->board, c);
 }
 
@@ -285,7 +289,7 @@ static void undo(struct xt_stack *s)
     if (i > s->hdr->high_water)
         i = 0;
     if (i)
-        put_back(&s->conns[i - 1], s->undo);
+        put_back(s, &s->conns[i - 1], s->undo);
     if (i == 0)
         i = atomic_load(&s->undo->reviving);
     if (i > s->hdr->high_water)
@@ -299,6 +303,14 @@ static void undo(struct xt_stack *s)
     xt_conn_end(s);
 }
 
+static bool is_sound(const struct xt_stack *s, const struct xt_conn *c, uint32_t i)
+{
+    if (c->index != i || is_listener(c) != (c->state == XT_LISTEN) || !xt_board_is_one(s, c) || !xt_tcp_is_sound(c))
+        return false;
+    return (c->listener == XT_NO_CONN || c->listener < s->hdr->high_water) &&
+           (!c->ip_optlen || s->ipopts[i].o.len == c->ip_optlen);
+}
+
 /* Free, or closed when its application was not told any more, or one that cannot be. */
 static bool is_alive(struct xt_stack *s, struct xt_conn *c, uint32_t i)
 {
@@ -306,7 +318,7 @@ static bool is_alive(struct xt_stack *s, struct xt_conn *c, uint32_t i)
         return false;
     atomic_store_explicit(&s->undo->reviving, i + 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
-    if (c->index == i && c->state < XT_NSTATES && revive(s, c) == 0)
+    if (is_sound(s, c, i) && revive(s, c) == 0)
         return true;
     drop(c);
     s->stats.records_bad++;
@@ -325,5 +337,6 @@ void xt_conn_rebuild(struct xt_stack *s)
         }
     }
     atomic_store(&s->undo->reviving, 0);
+    xt_boards_rebuild(s);
     xt_fastopen_rebuild(s);
 }

@@ -134,8 +134,6 @@ int xt_stack_new(struct xt_stack **out, const struct xt_stack_cfg *cfg, const st
         r = init_tables(s, key);
     if (r == 0)
         xt_conn_rebuild(s);
-    if (r == 0)
-        r = xt_boards_rebuild(s); /* after a change was undone, without records that had closed */
     if (s->hdr && s->hdr->high_water)
         xt_cookie_revive(s);
     if (r != 0) {
@@ -155,6 +153,7 @@ void xt_stack_free(struct xt_stack *s)
     xt_wheel_fini(&s->misc);
     free(s->side);
     free(s->board_free);
+    free(s->board_claimed);
     free(s->ports);
     free(s->reass_mem);
     free(s->local);

@@ -141,6 +141,7 @@ struct xt_stack {
     struct xt_board *boards;
     uint32_t *board_free; /* indices of those not lent, a stack */
     uint32_t n_board_free;
+    bool *board_claimed; /* those that records of an earlier stack have; while these are looked at */
     struct xt_list ready;
     struct xt_flowmap flows;
     struct xt_wheel wheel; /* of connections */
@@ -223,8 +224,11 @@ uint32_t xt_boards_count(uint32_t max_conns);
 size_t xt_boards_size(uint32_t max_conns);
 /* `boards`: xt_boards_size() bytes of the state region. Returns 0 or -ENOMEM. */
 int xt_boards_init(struct xt_stack *s, void *boards);
-/* Which ones the records of an earlier stack have. Returns 0, -ENOMEM or -EPROTO. */
-int xt_boards_rebuild(struct xt_stack *s);
+/* Of a record of an earlier stack: does it say that it has none, or one of these? And: it has it, unless another one does (false). */
+bool xt_board_is_one(const struct xt_stack *s, const struct xt_conn *c);
+bool xt_board_claim(struct xt_stack *s, const struct xt_conn *c);
+/* All others are free. */
+void xt_boards_rebuild(struct xt_stack *s);
 void xt_board_check(struct xt_stack *s, struct xt_conn *c);
 /* The connection ends. */
 void xt_board_end(struct xt_stack *s, struct xt_conn *c);

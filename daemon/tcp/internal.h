@@ -12,6 +12,7 @@
 #include "daemon/tcp/tcp.h"
 
 #define XT_R1 3               /* retransmissions before the path is doubted (SHLD-10) */
+#define XT_MSS_EFF_MIN 36     /* what time stamps leave of it */
 #define XT_MSS_MIN 48         /* smallest MSS believed, as Linux: less only serves to make us send tiny segments */
 #define XT_MSS_DEFAULT 536    /* RFC 9293 section 3.7.1 (MUST-15) */
 #define XT_MSS_DEFAULT6 1220  /* likewise, IPv6 */

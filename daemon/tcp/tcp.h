@@ -173,6 +173,10 @@ void xt_tcp_ip_options(struct xt_conn *c, uint8_t len);
 /* Socket options changed (nodelay, cork, keep-alive, user time-out) in c->opt: re-arms what depends on them. */
 uint32_t xt_tcp_options_changed(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 
+/* Can `c`, in use and left by another process, be taken up? False: something in it cannot be, and no other call may see it. Its board,
+ * if it has one, must be one. */
+bool xt_tcp_is_sound(const struct xt_conn *c);
+
 /* Smoothed figures for `xtcpctl list` and TCP_INFO. */
 void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_tcp_info *out);
 

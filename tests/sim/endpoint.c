@@ -92,7 +92,8 @@ static void check_board(struct ep *e)
     } else if (!e->no_board && c->state != XT_CLOSED && xt_board_wanted(c)) {
         xt_board_lend(c, &e->board);
         memset(c->sent, GUARD_BYTE, sizeof c->sent);
-        memset(c->ooo, GUARD_BYTE, sizeof c->ooo);
+        if (c->state >= XT_ESTABLISHED) /* else it is the cookie's place */
+            memset(c->ooo, GUARD_BYTE, sizeof c->ooo);
         e->lent++;
     }
     e->overfull += c->n_sent > XT_SENT_MAX || c->n_ooo > XT_OOO_MAX;
@@ -342,6 +343,8 @@ const char *ep_check(struct ep *e)
     check_sequence(e);
     broken(e, invariant_timers(&e->conn, &e->cfg, e->now));
     broken(e, invariant_lists(&e->conn));
+    if (e->conn.state != XT_CLOSED && !xt_tcp_is_sound(&e->conn))
+        broken(e, "a successor would not take the record up");
     return e->bad;
 }
 
