@@ -126,20 +126,25 @@ void xp_half_shutdown(uint64_t w, int how)
         watch(w, false);
 }
 
-/* Whoever was first last time comes second: neither side's connections starve the other's. */
+/* Neither side's connections starve the other's: they take turns. But a kernel's half that had none when it was last asked, which
+ * costs a system call, is asked first only now and then. */
 static int accept_any(uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags,
                       int (*accept_xtcp)(uint64_t, struct sockaddr *, socklen_t *, int))
 {
     static _Atomic unsigned turn;
-    unsigned first = atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed);
+    static _Atomic bool idle;
+    unsigned n = atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed);
+    bool kernel = n % (atomic_load_explicit(&idle, memory_order_relaxed) ? 16 : 2) == 0;
     int r = -EAGAIN;
-    for (unsigned i = 0; i < 2 && r == -EAGAIN; i++) {
-        if ((first + i) % 2 == 0)
+    for (unsigned i = 0; i < 2 && r == -EAGAIN; i++, kernel = !kernel) {
+        if (!kernel) {
             r = accept_xtcp(w, addr, alen, flags);
-        else
-            r = xp_real.accept4(xp_half(w), addr, alen, flags);
-        if (r < 0 && (first + i) % 2)
+            continue;
+        }
+        r = xp_real.accept4(xp_half(w), addr, alen, flags);
+        if (r < 0)
             r = -errno;
+        atomic_store_explicit(&idle, r == -EAGAIN, memory_order_relaxed);
     }
     return r;
 }

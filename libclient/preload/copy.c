@@ -64,7 +64,7 @@ static ssize_t fill(uint64_t w, int in, off_t *off, size_t max)
 {
     struct xtcp *x = xp_x(w);
     struct iovec iov[2] = {{0}};
-    int s = xp_sock(w), cancel, rc = hold(w, true, &cancel);
+    int cancel = 0, s = xp_sock(w), rc = hold(w, true, &cancel);
     if (rc < 0)
         return rc;
     ssize_t r = xtcp_reserve(x, s, iov);

@@ -262,7 +262,7 @@ XP_ALIAS(recvmsg);
 
 static ssize_t sendmsg_ret(int fd, uint64_t w, const struct msghdr *msg, int flags)
 {
-    int rc = xp_check_message(msg);
+    int rc = msg ? xp_check_message(msg) : -EFAULT;
     return rc < 0 ? xp_ret(rc) : sendv_ret(fd, w, msg->msg_iov, msg->msg_iovlen, flags);
 }
 

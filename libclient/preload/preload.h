@@ -211,7 +211,7 @@ uint64_t xp_epoll_share(int fd);        /* the word for a copy of an epoll descr
 /* The set behind an epoll descriptor, if xtcp sockets are in it. For poll(): what is true of it; and around a sleep on its descriptor,
  * before the last look, that the thread does so. */
 struct xp_set *xp_epoll_served(uint64_t w);
-unsigned xp_epoll_mask(struct xp_set *s);
+unsigned xp_epoll_mask(struct xp_set *s) __attribute__((nonnull));
 void xp_epoll_hold(struct xp_set *s, bool on);
 void xp_sets_lock(void);
 void xp_sets_unlock(void);

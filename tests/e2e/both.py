@@ -193,12 +193,12 @@ def check_connect(xtcp, kernel):
 def check_fairness(xtcp):
     """Neither side's connections wait for all of the other's."""
     s = listener(0)
-    cs = peers(s, [xtcp] * 20 + ["127.0.0.1"] * 20)
+    cs = peers(s, [xtcp] * 40 + ["127.0.0.1"] * 40)
     order = []
-    for _ in range(20):
+    for _ in range(40):
         c, peer = s.accept()
         order.append(peer[0])
-    expect("taken in turns", order.count(xtcp), 10)
+    expect("taken in turns", 10 <= order.count(xtcp) <= 30, True)
     del cs
 
 

@@ -114,24 +114,24 @@ static void rpc(const char *host, int port, int clients, long requests, const ch
 static void bulk(const char *host, int port, double seconds)
 {
     int fd = open_to(host, port);
-    double t0 = now(), t = t0, bytes = 0;
-    for (; t < t0 + seconds; t = now()) {
+    double t0 = now(), bytes = 0;
+    while (now() < t0 + seconds) {
         send_all(fd, block, BLOCK);
         bytes += BLOCK;
     }
-    printf("%.3f\n", bytes * 8 / (t - t0) / 1e9);
+    printf("%.3f\n", bytes * 8 / (now() - t0) / 1e9);
 }
 
 static void pong(const char *host, int port, double seconds)
 {
     int fd = open_to(host, port);
-    double t0 = now(), t = t0;
+    double t0 = now();
     long n = 0;
-    for (; t < t0 + seconds; n++, t = now()) {
+    for (; now() < t0 + seconds; n++) {
         send_all(fd, block, PING);
         receive_all(fd, PING);
     }
-    printf("%.1f\n", (double)n / (t - t0));
+    printf("%.1f\n", (double)n / (now() - t0));
 }
 
 static int listener(int port)
@@ -194,16 +194,15 @@ static void hold(const char *host, int port, int ports, int conns)
         fds[i] = open_to(host, port + i % ports);
     puts("open");
     fflush(stdout);
-    if (!fgets(line, sizeof line, stdin))
-        return;
-    for (int i = 0; i < conns; i++) {
-        send_all(fds[i], "x", 1);
-        receive_all(fds[i], 1);
+    if (fgets(line, sizeof line, stdin)) {
+        for (int i = 0; i < conns; i++) {
+            send_all(fds[i], "x", 1);
+            receive_all(fds[i], 1);
+        }
+        puts("exchanged");
+        fflush(stdout);
+        (void)!fgets(line, sizeof line, stdin);
     }
-    puts("exchanged");
-    fflush(stdout);
-    if (!fgets(line, sizeof line, stdin))
-        return;
     free(fds);
 }
 

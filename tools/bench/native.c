@@ -64,21 +64,21 @@ static size_t put(size_t want)
 
 static double bulk(double seconds)
 {
-    double t0 = now(), t = t0, bytes = 0;
-    for (; t < t0 + seconds; t = now()) {
+    double t0 = now(), bytes = 0;
+    while (now() < t0 + seconds) {
         size_t n = put(SIZE_MAX / 2);
         if (n == 0)
             wait_for(POLLOUT);
         bytes += (double)n;
     }
-    return bytes * 8 / (t - t0) / 1e9;
+    return bytes * 8 / (now() - t0) / 1e9;
 }
 
 static double pong(double seconds)
 {
-    double t0 = now(), t = t0;
+    double t0 = now();
     long rounds = 0;
-    for (; t < t0 + seconds; rounds++, t = now()) {
+    for (; now() < t0 + seconds; rounds++) {
         for (size_t left = PING; left; left -= put(left))
             ;
         for (ssize_t left = PING; left > 0;) {
@@ -93,7 +93,7 @@ static double pong(double seconds)
             left -= n;
         }
     }
-    return (double)rounds / (t - t0);
+    return (double)rounds / (now() - t0);
 }
 
 int main(int argc, char **argv)
