@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Socket options, with Linux's values and what Linux reads back. Most are kept in the slot; those that the daemon must know
  * go to it as well. */
+#include <linux/socket.h>
 #include <linux/tcp.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -15,20 +17,17 @@
 #ifndef SO_COOKIE
 #define SO_COOKIE 57
 #endif
-#ifndef SO_INCOMING_NAPI_ID
-#define SO_INCOMING_NAPI_ID 56
-#endif
 
 #define IP_OPTIONS_MAX 40
 #define LINGER2_MAX 120
 #define LINGER2_DEFAULT 60
 #define WINDOW_CLAMP_MIN 1152
+#define RTO_MAX_S 120
 
 enum rule {
-    FLAG,    /* 0 or 1, kept in optval, sent to the daemon */
-    NUMBER,  /* min to max, likewise */
-    BIT,     /* a flag of slot.misc; but for IP_RECVERR it changes nothing */
-    IGNORED, /* taken, never read back as set */
+    FLAG,   /* 0 or 1, kept in optval, sent to the daemon */
+    NUMBER, /* min to max, likewise */
+    BIT,    /* a flag of slot.misc; but for IP_RECVERR it changes nothing */
 };
 
 static const struct option {
@@ -42,13 +41,6 @@ static const struct option {
     {SOL_SOCKET, SO_REUSEPORT, BIT, MISC_REUSEPORT, 0, 0, 0},
     {SOL_SOCKET, SO_BROADCAST, BIT, MISC_BROADCAST, 0, 0, 0},
     {SOL_SOCKET, SO_DONTROUTE, BIT, MISC_DONTROUTE, 0, 0, 0},
-    {SOL_SOCKET, SO_TIMESTAMP, BIT, MISC_TIMESTAMP, 0, 0, 0},
-    {SOL_SOCKET, SO_PRIORITY, IGNORED, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_MARK, IGNORED, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_BUSY_POLL, IGNORED, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_BINDTODEVICE, IGNORED, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_INCOMING_CPU, IGNORED, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_INCOMING_NAPI_ID, IGNORED, 0, 0, 0, 0},
     {IPPROTO_TCP, TCP_NODELAY, FLAG, XT_SO_NODELAY, 0, 0, 0},
     {IPPROTO_TCP, TCP_CORK, FLAG, XT_SO_CORK, 0, 0, 0},
     {IPPROTO_TCP, TCP_QUICKACK, FLAG, XT_SO_QUICKACK, 0, 0, 1},
@@ -57,11 +49,11 @@ static const struct option {
     {IPPROTO_TCP, TCP_KEEPCNT, NUMBER, XT_SO_KEEPCNT, 1, 127, 9},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, NUMBER, XT_SO_USER_TIMEOUT, 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_LINGER2, NUMBER, XT_SO_LINGER2, INT32_MIN, INT32_MAX, 60},
-    {IPPROTO_TCP, TCP_DEFER_ACCEPT, NUMBER, XT_SO_DEFER_ACCEPT, 0, INT32_MAX, 0},
-    {IPPROTO_TCP, TCP_SYNCNT, NUMBER, XT_SO_SYNCNT, 1, 127, 7},
+    {IPPROTO_TCP, TCP_DEFER_ACCEPT, NUMBER, XT_SO_DEFER_ACCEPT, INT32_MIN, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_SYNCNT, NUMBER, XT_SO_SYNCNT, 1, 127, 6},
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT, NUMBER, XT_SO_NOTSENT_LOWAT, INT32_MIN, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_WINDOW_CLAMP, NUMBER, XT_SO_WINDOW_CLAMP, INT32_MIN, INT32_MAX, 0},
-    {IPPROTO_IP, IP_TOS, NUMBER, XT_SO_TOS, 0, 255, 0},
+    {IPPROTO_IP, IP_TOS, NUMBER, XT_SO_TOS, INT32_MIN, INT32_MAX, 0},
     {IPPROTO_IP, IP_TTL, NUMBER, XT_SO_TTL, 1, 255, 64},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, BIT, MISC_NO_PORT, 0, 0, 0},
     {IPPROTO_IP, IP_FREEBIND, BIT, MISC_FREEBIND, 0, 0, 0},
@@ -136,6 +128,19 @@ static int set_buffer(struct xtcp *x, int s, struct xt_slot *sl, uint32_t opt, i
     return 0;
 }
 
+/* SO_BUF_LOCK: which sizes the program has set. They cannot be let go again. */
+static int buffers_locked(struct xt_slot *sl)
+{
+    return (*place(sl, XT_SO_SNDBUF) ? SOCK_SNDBUF_LOCK : 0) | (*place(sl, XT_SO_RCVBUF) ? SOCK_RCVBUF_LOCK : 0);
+}
+
+static int lock_buffers(struct xt_slot *sl, int v)
+{
+    if (v & ~SOCK_BUF_LOCK_MASK)
+        return -EINVAL;
+    return v == buffers_locked(sl) ? 0 : -ENOPROTOOPT;
+}
+
 static int set_rcvlowat(struct xtcp *x, int s, struct xt_slot *sl, int value)
 {
     int rc = tell(x, s, XT_SO_RCVLOWAT, value < 0 ? INT32_MAX : value);
@@ -162,6 +167,14 @@ static int set_congestion(struct xtcp *x, int s, const void *val, socklen_t len)
     return id < 0 ? -ENOENT : tell(x, s, XT_SO_CONGESTION, id);
 }
 
+/* The interface that xtcp's sockets go through is xtcp's to choose; a name that nobody has is refused as by Linux. */
+static int set_device(const void *val, socklen_t len)
+{
+    char name[IFNAMSIZ] = "";
+    memcpy(name, val, len < sizeof name - 1 ? len : sizeof name - 1);
+    return !*name || if_nametoindex(name) ? 0 : -ENODEV;
+}
+
 /* True when the option is one of these; *rc is then the answer. */
 static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, int name, const void *val, socklen_t len,
                         int *rc)
@@ -183,7 +196,9 @@ static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, in
         *rc = set_timeout(&sl->rcvtimeo_ms, val, len);
     else if (level == SOL_SOCKET && name == SO_SNDTIMEO)
         *rc = set_timeout(&sl->sndtimeo_ms, val, len);
-    else if (len < sizeof v)
+    else if (level == SOL_SOCKET && name == SO_BINDTODEVICE)
+        *rc = set_device(val, len);
+    else if ((level == SOL_SOCKET || level == IPPROTO_TCP) && len < sizeof v)
         *rc = -EINVAL;
     else if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_SNDBUFFORCE))
         *rc = set_buffer(x, s, sl, XT_SO_SNDBUF, v, name == SO_SNDBUFFORCE);
@@ -191,6 +206,8 @@ static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, in
         *rc = set_buffer(x, s, sl, XT_SO_RCVBUF, v, name == SO_RCVBUFFORCE);
     else if (level == SOL_SOCKET && name == SO_REUSEADDR)
         *rc = (sl->reuse = v != 0, 0);
+    else if (level == SOL_SOCKET && name == SO_BUF_LOCK)
+        *rc = lock_buffers(sl, v);
     else if (level == SOL_SOCKET && name == SO_RCVLOWAT)
         *rc = set_rcvlowat(x, s, sl, v);
     else if (level == IPPROTO_TCP && name == TCP_MAXSEG) {
@@ -202,12 +219,25 @@ static bool set_special(struct xtcp *x, int s, struct xt_slot *sl, int level, in
     return true;
 }
 
+/* Linux counts SYN+ACKs that come at 0, 1, 3, 7, ... seconds, and no later than each RTO_MAX_S: TCP_DEFER_ACCEPT ends with one. */
+static int retries_to_s(int v)
+{
+    int end = 0, step = 1;
+    for (unsigned n = 0; end < v && n < UINT8_MAX; n++) {
+        end += step;
+        step = step * 2 > RTO_MAX_S ? RTO_MAX_S : step * 2;
+    }
+    return end;
+}
+
 /* What of a value is kept, as Linux does it. */
 static int kept(uint32_t opt, int v)
 {
     switch (opt) {
     case XT_SO_TOS:
-        return v & ~3; /* ECN is not the application's */
+        return v & 0xff & ~3; /* ECN is not the application's */
+    case XT_SO_DEFER_ACCEPT:
+        return retries_to_s(v);
     case XT_SO_LINGER2:
         return v < 0 ? -1 : v > LINGER2_MAX ? LINGER2_MAX : v == 0 ? LINGER2_DEFAULT : v;
     case XT_SO_NOTSENT_LOWAT:
@@ -227,7 +257,10 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
     case NUMBER:
         if (o->rule == FLAG)
             v = v != 0;
-        else if (v < o->min || v > o->max)
+        else if (o->what == XT_SO_TTL && v == -1)
+            v = o->def;
+        else if (v < o->min || v > o->max ||
+                 (o->what == XT_SO_WINDOW_CLAMP && v == 0 && atomic_load(&sl->state) != XT_CLOSED))
             return -EINVAL;
         v = kept(o->what, v);
         rc = tell(x, s, o->what, v);
@@ -238,8 +271,6 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
         if (o->what == MISC_RECVERR && (rc = tell(x, s, XT_SO_RECVERR, v != 0)) < 0)
             return rc;
         sl->misc = v ? sl->misc | o->what : sl->misc & ~o->what;
-        return 0;
-    case IGNORED:
         return 0;
     }
     return -ENOPROTOOPT;
@@ -257,16 +288,18 @@ XTCP_API int xtcp_setsockopt(struct xtcp *x, int s, int level, int name, const v
         return -ECONNABORTED;
     if (set_special(x, s, sl, level, name, val, len, &rc))
         return rc;
-    const struct option *o = find(level, name);
-    if (!o)
+    if (level != SOL_SOCKET && level != IPPROTO_TCP && level != IPPROTO_IP)
         return -ENOPROTOOPT;
     if (level == IPPROTO_IP && len >= 1 && len < sizeof v)
         v = *(const uint8_t *)val; /* IP options may be a byte */
-    else if (len < sizeof v && o->rule != IGNORED)
-        return -EINVAL;
+    else if (len >= sizeof v)
+        memcpy(&v, val, sizeof v);
     else
-        memcpy(&v, val, len < sizeof v ? len : sizeof v);
-    return set_listed(x, s, sl, o, v);
+        return -EINVAL;
+    const struct option *o = find(level, name);
+    if (!o && xtcp_hint_set(sl, level, name, v, &rc))
+        return rc;
+    return o ? set_listed(x, s, sl, o, v) : -ENOPROTOOPT;
 }
 
 /* ---- reading ---- */
@@ -407,6 +440,12 @@ static int get_socket(struct xtcp *x, struct xt_slot *sl, int name, void *val, s
     case SO_BINDTODEVICE:
         *len = 0;
         return 0;
+    case SO_BUF_LOCK:
+        return give_int(val, len, buffers_locked(sl));
+    case SO_PEERCRED: /* as Linux answers of any TCP socket */
+        return give(val, len, &(struct ucred){.uid = (uid_t)-1, .gid = (gid_t)-1}, sizeof(struct ucred));
+    case SO_PEERGROUPS:
+        return -ENODATA;
     case SO_COOKIE:
         return give_cookie(x, sl, val, len);
     default:
@@ -418,8 +457,6 @@ static int get_listed(struct xt_slot *sl, const struct option *o, void *val, soc
 {
     if (o->rule == BIT)
         return give_int(val, len, (sl->misc & o->what) != 0);
-    if (o->rule == IGNORED)
-        return give_int(val, len, o->def);
     uint32_t v = *place(sl, o->what);
     if (o->what == XT_SO_OOBINLINE)
         return give_int(val, len, (int)v);
@@ -445,7 +482,7 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
             return get_maxseg(x, s, sl, val, len);
         if (name == TCP_CONGESTION)
             return get_congestion(x, s, val, len);
-        if (name == TCP_ULP)
+        if (name == TCP_ULP || name == TCP_SAVED_SYN || name == TCP_CC_INFO) /* there is none */
             return give(val, len, "", 0);
     }
     if (level == IPPROTO_IP && name == IP_MTU)
@@ -460,5 +497,12 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
             return rc;
     }
     const struct option *o = find(level, name);
-    return o ? get_listed(sl, o, val, len) : -ENOPROTOOPT;
+    if (o)
+        return get_listed(sl, o, val, len);
+    if (level != SOL_SOCKET && level != IPPROTO_TCP && level != IPPROTO_IP)
+        return -EOPNOTSUPP;
+    int v = 0;
+    if (!xtcp_hint_get(sl, level, name, &v, &rc))
+        return -ENOPROTOOPT;
+    return rc < 0 ? rc : give_int(val, len, v);
 }

@@ -3,6 +3,8 @@
 #ifndef XTCP_OPTS_H
 #define XTCP_OPTS_H
 
+#include <stdbool.h>
+
 #include "proto/xt_shm.h"
 
 /* Bits of slot.misc. */
@@ -12,12 +14,27 @@ enum {
     MISC_TRANSPARENT = 0x4,
     MISC_NO_PORT = 0x8,
     MISC_BROADCAST = 0x10,
-    MISC_TIMESTAMP = 0x20, /* 0x40 and 0x80: fastopen.h */
+    /* 0x40 and 0x80: fastopen.h */
     MISC_RECVTOS = 0x100,
     MISC_RECVTTL = 0x200,
     MISC_PKTINFO = 0x400,
     MISC_RECVERR = 0x800,
     MISC_DONTROUTE = 0x1000,
+    MISC_DEBUG = 0x2000, /* from here on: hints.c */
+    MISC_NO_CHECK = 0x4000,
+    MISC_RXQ_OVFL = 0x8000,
+    MISC_WIFI_STATUS = 0x10000,
+    MISC_NOFCS = 0x20000,
+    MISC_ERR_QUEUE = 0x40000,
+    MISC_PREFER_BUSY_POLL = 0x80000,
+    MISC_NO_TXREHASH = 0x100000,
+    MISC_THIN_LINEAR = 0x200000,
+    MISC_RECVOPTS = 0x400000,
+    MISC_RETOPTS = 0x800000,
+    MISC_RECVORIGDSTADDR = 0x1000000,
+    MISC_PASSSEC = 0x2000000,
+    MISC_CHECKSUM = 0x4000000,
+    MISC_NO_MULTICAST_LOOP = 0x8000000,
 };
 
 /* What a bind asks of others at its port, as XT_OP_BIND has it. */
@@ -25,5 +42,9 @@ static inline uint32_t xtcp_port_claim(const struct xt_slot *sl)
 {
     return (sl->reuse ? 1u : 0u) | (sl->misc & MISC_REUSEPORT ? 2u : 0u);
 }
+
+/* Options without an effect here. False: it is none of them; else *rc is the answer. */
+bool xtcp_hint_set(struct xt_slot *sl, int level, int name, int v, int *rc);
+bool xtcp_hint_get(const struct xt_slot *sl, int level, int name, int *v, int *rc);
 
 #endif

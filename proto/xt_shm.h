@@ -234,8 +234,8 @@ struct xt_slot {
     uint32_t snd_mss;
     _Atomic int32_t
         soft_error; /* what ICMP said of a connection that goes on: positive errno, for SO_ERROR; taken likewise */
-    uint32_t rsv00;
-    _Atomic uint64_t rx_switch; /* stream offset */
+    uint16_t busy_poll, incoming_cpu; /* as optval_last: the client's, and read back only */
+    _Atomic uint64_t rx_switch;       /* stream offset */
     /* line 1, daemon, hot */
     _Atomic uint64_t rx_head;  /* stream offset: bytes received in order. Release: pairs with the reader's acquire */
     _Atomic uint64_t tx_tail;  /* stream offset: bytes acknowledged, the ring is free up to here */
@@ -244,7 +244,7 @@ struct xt_slot {
     _Atomic uint32_t tx_goal;  /* bytes of send ring that would suit; more than tx_size: may be asked for */
     _Atomic uint64_t rx_old;   /* offset of the old receive ring (a multiple of 4096) | log2 of its size */
     uint32_t optval_last[4];   /* optval, continued from XT_SO_SYNCNT on: the client's, and seldom */
-    uint32_t rsv1[2];
+    uint32_t mark, priority;   /* likewise: SO_MARK, SO_PRIORITY */
     /* line 2, client, hot */
     _Atomic uint64_t tx_head;          /* stream offset: bytes written. Release: pairs with the daemon's acquire */
     _Atomic uint64_t rx_tail;          /* stream offset: bytes consumed */

@@ -183,6 +183,9 @@ bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
     to->rcvlowat = from->rcvlowat;
     to->reuse = from->reuse;
     to->misc = from->misc;
+    to->mark = from->mark;
+    to->priority = from->priority;
+    to->busy_poll = from->busy_poll;
     memcpy(to->optval, from->optval, sizeof to->optval);
     memcpy(to->optval_more, from->optval_more, sizeof to->optval_more);
     memcpy(to->optval_last, from->optval_last, sizeof to->optval_last);

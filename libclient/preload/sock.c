@@ -9,7 +9,8 @@
 #include "libclient/preload/decide.h"
 #include "libclient/preload/preload.h"
 
-/* Options that an undecided socket remembers having been given; bit i of its word's value is entry i. */
+/* Options that an undecided socket remembers having been given; bit i of its word's value is entry i. The last bit stands for all
+ * from there on: seldom set, and no harm done when what was not set is carried too. */
 static const struct {
     int level, name;
 } carried[] = {
@@ -18,7 +19,6 @@ static const struct {
     {SOL_SOCKET, SO_LINGER},
     {SOL_SOCKET, SO_RCVTIMEO},
     {SOL_SOCKET, SO_SNDTIMEO},
-    {SOL_SOCKET, SO_OOBINLINE},
     {SOL_SOCKET, SO_RCVLOWAT},
     {SOL_SOCKET, SO_SNDBUF},
     {SOL_SOCKET, SO_RCVBUF},
@@ -45,9 +45,31 @@ static const struct {
     {IPPROTO_TCP, TCP_FASTOPEN_CONNECT},
     {IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE},
     {IPPROTO_TCP, TCP_FASTOPEN_KEY},
+    {SOL_SOCKET, SO_OOBINLINE},
+    {SOL_SOCKET, SO_PRIORITY},
+    {SOL_SOCKET, SO_MARK},
+    {SOL_SOCKET, SO_BUSY_POLL},
+    {SOL_SOCKET, SO_DONTROUTE},
+    {SOL_SOCKET, SO_BROADCAST},
+    {SOL_SOCKET, SO_TIMESTAMP},
+    {SOL_SOCKET, SO_TIMESTAMPNS},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+    {IPPROTO_IP, IP_FREEBIND},
+    {IPPROTO_IP, IP_TRANSPARENT},
+    {IPPROTO_IP, IP_RECVTOS},
+    {IPPROTO_IP, IP_RECVTTL},
+    {IPPROTO_IP, IP_PKTINFO},
+    {IPPROTO_IP, IP_MINTTL},
+    {IPPROTO_TCP, TCP_INQ},
+    {IPPROTO_TCP, TCP_SAVE_SYN},
 };
 #define NCARRIED (sizeof carried / sizeof carried[0])
-_Static_assert(NCARRIED <= 32, "the set of options fits the word's value");
+#define SELDOM 31 /* the first of those that share a bit */
+
+static unsigned carried_bit(unsigned i)
+{
+    return i < SELDOM ? i : SELDOM;
+}
 
 #define BIND_TRIES 32 /* ports asked of xtcp until the kernel has it too */
 
@@ -100,7 +122,8 @@ static void carry_options(int fd, uint64_t w, struct xtcp *x, int s)
     char val[64];
     for (unsigned i = 0; i < NCARRIED; i++) {
         socklen_t len = sizeof val;
-        if (!(xp_value(w) >> i & 1) || xp_real.getsockopt(fd, carried[i].level, carried[i].name, val, &len) < 0)
+        if (!(xp_value(w) >> carried_bit(i) & 1) ||
+            xp_real.getsockopt(fd, carried[i].level, carried[i].name, val, &len) < 0)
             continue;
         if (carried[i].level == SOL_SOCKET && (carried[i].name == SO_SNDBUF || carried[i].name == SO_RCVBUF)) {
             int doubled; /* the kernel's answer is twice what was asked for */
@@ -530,6 +553,25 @@ static int get_ipv6_option(uint64_t w, int name, void *val, socklen_t *len)
     return put_int(name == IPV6_V6ONLY ? (xp_flags(w) & XP_F_V6ONLY) != 0 : 0, val, len);
 }
 
+/* A line in the log for an option that is not known, once. */
+static int known(int rc, const char *call, int level, int name)
+{
+    static _Atomic uint64_t seen[64]; /* those told of; when it is full, nothing is told any more */
+    if (rc != -ENOPROTOOPT)
+        return rc;
+    uint64_t this = (uint64_t)(uint32_t)level << 32 | (uint32_t)name | 1ULL << 31, none;
+    for (unsigned i = 0; i < sizeof seen / sizeof seen[0]; i++) {
+        none = 0;
+        if (atomic_compare_exchange_strong(&seen[i], &none, this)) {
+            xp_debug("%s: option %d/%d is not known here: ENOPROTOOPT", call, level, name);
+            break;
+        }
+        if (none == this)
+            break;
+    }
+    return rc;
+}
+
 XP_EXPORT int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
     uint64_t w;
@@ -540,7 +582,7 @@ XP_EXPORT int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
         return (int)xp_ret(get_ipv6_option(w, name, val, len));
     if (level == SOL_SOCKET && name == SO_DOMAIN)
         return (int)xp_ret(put_int(xp_flags(w) & XP_F_INET6 ? AF_INET6 : AF_INET, val, len));
-    return (int)xp_ret(xtcp_getsockopt(xp_x(w), xp_sock(w), level, name, val, len));
+    return (int)xp_ret(known(xtcp_getsockopt(xp_x(w), xp_sock(w), level, name, val, len), "getsockopt", level, name));
 }
 XP_ALIAS(getsockopt);
 
@@ -549,7 +591,7 @@ static void remember_option(int fd, int level, int name, const void *val, sockle
     uint64_t w = xp_get(fd);
     for (unsigned i = 0; i < NCARRIED; i++)
         if (carried[i].level == level && carried[i].name == name)
-            xp_put(fd, w | 1ULL << (32 + i));
+            xp_put(fd, w | 1ULL << (32 + carried_bit(i)));
     if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && len >= sizeof(int)) {
         int on;
         memcpy(&on, val, sizeof on);
@@ -566,10 +608,14 @@ XP_EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t
             xp_real.setsockopt(xp_half(w), level, name, val, len);
         if (level == IPPROTO_IPV6)
             return (int)xp_ret(!(xp_flags(w) & XP_F_INET6) ? -ENOPROTOOPT : name == IPV6_V6ONLY ? -EINVAL : 0);
-        return (int)xp_ret(xtcp_setsockopt(xp_x(w), xp_sock(w), level, name, val, len));
+        return (int)xp_ret(
+            known(xtcp_setsockopt(xp_x(w), xp_sock(w), level, name, val, len), "setsockopt", level, name));
     }
     if (xp_kind(w) == XP_RELAY)
         return (int)xp_ret(xp_relay_setsockopt(fd, w, level, name, val, len));
+    /* Who has it waits for completions. By then the socket may be xtcp's, which copies: as an old kernel, refuse it at once. */
+    if (xp_kind(w) == XP_UNDECIDED && !xp_bystander && level == SOL_SOCKET && name == SO_ZEROCOPY)
+        return (int)xp_ret(known(-ENOPROTOOPT, "setsockopt", level, name));
     rc = xp_real.setsockopt(fd, level, name, val, len);
     if (rc == 0 && xp_kind(w) == XP_UNDECIDED)
         remember_option(fd, level, name, val, len);

@@ -55,6 +55,7 @@ void probe_sets(void);
 void probe_waits(void);
 void probe_async(void);
 void probe_cancel(void);
+void probe_opts(void);
 
 extern const char *peer_addr, *own_addr;
 extern int peer_port, own_port;
