@@ -33,6 +33,16 @@ static int check_records(int state, char *err, size_t errlen)
     return -EPROTO;
 }
 
+/* What the regions of the clients speak is written where they only read. */
+static int check_interface(int global, char *err, size_t errlen)
+{
+    struct xt_global g = {0};
+    if (pread(global, &g, sizeof g, 0) == (ssize_t)sizeof g && g.magic == XT_REGION_MAGIC && g.abi == XT_ABI_VERSION)
+        return 0;
+    snprintf(err, errlen, "the programs speak interface version %u, this xtcpd %u", g.abi, XT_ABI_VERSION);
+    return -EPROTO;
+}
+
 int xt_standby_check(struct xt_handed *h, uint32_t max_conns, char *err, size_t errlen)
 {
     const char *name;
@@ -42,9 +52,11 @@ int xt_standby_check(struct xt_handed *h, uint32_t max_conns, char *err, size_t 
         snprintf(err, errlen, "no connections are kept");
         return -EPROTO;
     }
-    int rc = xt_kept_check(state, xt_stack_state_size(max_conns), err, errlen);
+    int rc = check_records(state, err, errlen); /* first, for with another layout the size differs too */
     if (rc == 0)
-        rc = check_records(state, err, errlen);
+        rc = xt_kept_check(state, xt_stack_state_size(max_conns), err, errlen);
+    if (rc == 0)
+        rc = check_interface(xt_handed_peek(h, "global"), err, errlen);
     while (rc == 0 && (name = xt_handed_next(h, XT_KEEP_LEDGER, &cursor)))
         rc = xt_session_check(xt_handed_peek(h, name), err, errlen);
     return rc;

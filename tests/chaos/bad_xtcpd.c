@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Stands in for a new xtcpd that must not take over; built once for each way to fail (HOW). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,9 +18,18 @@ int main(void)
     if (strcmp(HOW, "hangs") == 0)
         for (;;)
             pause();
-    /* It says that it can take over. */
     int feed = xt_standby_feed();
-    if (xt_handed_read(&h) < 0 || xt_standby_wait(feed, &h) < 0)
+    if (xt_handed_read(&h) < 0)
+        return XT_EXIT_FAILED;
+    if (strcmp(HOW, "refuses") == 0) {
+        char err[256] = "", text[320];
+        xt_standby_check(&h, 12345, err, sizeof err);
+        snprintf(text, sizeof text, XT_SAY_REFUSED "%s", err);
+        xt_notify(text);
+        return XT_EXIT_FAILED;
+    }
+    /* It says that it can take over. */
+    if (xt_standby_wait(feed, &h) < 0)
         return XT_EXIT_FAILED;
     if (strcmp(HOW, "late-crashes") == 0) {
         xt_notify_forget("state"); /* counts for nothing: it never gets ready */

@@ -31,6 +31,7 @@ refused 'cannot open' "$WORK/nothing"
 refused 'is it an xtcpd' /bin/true
 refused 'ended with code 7' "$HERE/bad-xtcpd-exits"
 refused 'signal 6' "$HERE/bad-xtcpd-crashes"
+refused 'another number of connections' "$HERE/bad-xtcpd-refuses"
 refused 'in time\|does not follow' "$HERE/bad-xtcpd-hangs"
 if setpriv --reuid 65534 --clear-groups "$XTCPCTL" --socket "$WORK/xtcpd.sock" upgrade >"$WORK/answer" 2>&1; then
     echo "another user may upgrade"
