@@ -89,12 +89,24 @@ int xtcp_finish_connect(struct xtcp *x, int s, struct xt_slot *sl, int early)
     return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : xtcp_failed(sl, -ECONNABORTED);
 }
 
+/* connect() to AF_UNSPEC while the SYN is on its way: as a shutdown, but that the socket can connect again at once. */
+static int disconnect(struct xtcp *x, int s, struct xt_slot *sl)
+{
+    int rc = xtcp_shutdown(x, s, SHUT_RDWR);
+    if (rc == 0)
+        atomic_fetch_or(&sl->oflags, (uint32_t)XT_OFLAG_DISCONNECTED);
+    return rc;
+}
+
 XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
     struct xtcp_cmd c = {.op = XT_OP_CONNECT, .slot = s};
     if (!sl)
         return -EBADF;
+    if (addr && alen >= sizeof addr->sa_family && addr->sa_family == AF_UNSPEC &&
+        atomic_load(&sl->cond) & XT_COND_CONNECTING)
+        return disconnect(x, s, sl);
     int rc = xtcp_from_sockaddr(addr, alen, &c), err, early = -EINPROGRESS;
     if (rc < 0)
         return rc;
@@ -102,10 +114,13 @@ XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, so
         return -EISCONN;
     if (!(atomic_load(&sl->cond) & XT_COND_CONNECTING)) {
         /* As in Linux the call after one that answered EINPROGRESS tells how that ended, and only the next begins anew. */
-        uint32_t flags = atomic_fetch_and(&sl->oflags, ~(uint32_t)(XT_OFLAG_CONNECT | XT_OFLAG_FAILED));
-        if ((err = xtcp_take_error(sl)))
+        uint32_t flags =
+            atomic_fetch_and(&sl->oflags, ~(uint32_t)(XT_OFLAG_CONNECT | XT_OFLAG_FAILED | XT_OFLAG_DISCONNECTED));
+        if (flags & XT_OFLAG_DISCONNECTED)
+            xtcp_take_error(sl);
+        else if ((err = xtcp_take_error(sl)))
             return xtcp_failed(sl, -err);
-        if (flags & XT_OFLAG_CONNECT)
+        if (flags & XT_OFLAG_CONNECT && !(flags & XT_OFLAG_DISCONNECTED))
             return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : xtcp_failed(sl, -ECONNABORTED);
         c.arg[0] = xtcp_fastopen_connect_flags(sl);
         rc = xtcp_call(x, &c);

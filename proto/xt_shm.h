@@ -199,9 +199,10 @@ enum {
 
 /* xt_slot.oflags, beside the O_ flags. */
 enum {
-    XT_OFLAG_SIGNALS = 1 << 28, /* a process of the family has waiters for signals about it */
-    XT_OFLAG_FAILED = 1 << 29,  /* connect has told that it failed: the socket is as good as new */
-    XT_OFLAG_CONNECT = 1 << 30, /* a connect answered EINPROGRESS, and none since has told how it ended */
+    XT_OFLAG_DISCONNECTED = 1 << 27, /* connect to no family has ended an attempt: the next one does not tell of that */
+    XT_OFLAG_SIGNALS = 1 << 28,      /* a process of the family has waiters for signals about it */
+    XT_OFLAG_FAILED = 1 << 29,       /* connect has told that it failed: the socket is as good as new */
+    XT_OFLAG_CONNECT = 1 << 30,      /* a connect answered EINPROGRESS, and none since has told how it ended */
 };
 
 /* Owner in slot.tx_lock when the daemon has it: for as long as it takes to give free pages back. It never waits for the lock. */

@@ -17,3 +17,9 @@ cat "$WORK/out"
 grep 'not known' "$WORK/log"
 [ "$(grep -c 'setsockopt: option 6/9999 is not known' "$WORK/log")" -eq 1 ]
 [ "$(grep -c 'getsockopt: option 6/9998 is not known' "$WORK/log")" -eq 1 ]
+
+# connect() to AF_UNSPEC, as on the kernel's TCP.
+in_x timeout 60 python3 "$(dirname "$0")/disconnect.py" 10.77.0.99 "$ADDR_K" 8000 >"$WORK/disconnect.kernel"
+on_xtcp timeout 60 python3 "$(dirname "$0")/disconnect.py" 10.77.0.99 "$ADDR_K" 8000 >"$WORK/disconnect.xtcp" 2>"$WORK/log"
+cat "$WORK/disconnect.xtcp"
+diff "$WORK/disconnect.kernel" "$WORK/disconnect.xtcp"
