@@ -80,7 +80,7 @@ static void publish_tx(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head,
 static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, int flags)
 {
     size_t done = 0;
-    while (done < len) {
+    while (done < len && xtcp_may_queue(sl)) {
         uint64_t head = atomic_load_explicit(&sl->tx_head, memory_order_relaxed), room = xtcp_tx_free(sl);
         size_t n = len - done < CHUNK ? len - done : CHUNK;
         n = n < room ? n : (size_t)room;
@@ -470,6 +470,12 @@ XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
     if ((rc = reserve_begin(x, s, sl)) < 0)
         return rc;
     uint64_t room = xtcp_tx_free(sl);
+    if (!xtcp_may_queue(sl)) {
+        xtcp_tx_writable(sl);
+        return 0;
+    }
+    if (XT_NOTSENT_LOWAT(sl) && room > CHUNK)
+        room = CHUNK;
     if (!room)
         return 0;
     pieces(x->base + sl->tx_off, sl->tx_size, atomic_load_explicit(&sl->tx_head, memory_order_relaxed), (size_t)room,

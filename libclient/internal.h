@@ -108,10 +108,27 @@ static inline uint64_t xtcp_tx_free(struct xt_slot *sl)
     return used > size ? 0 : size - used;
 }
 
+/* Bytes that may wait unsent (TCP_NOTSENT_LOWAT), and how many do. */
+static inline uint64_t xtcp_notsent_limit(const struct xt_slot *sl)
+{
+    uint32_t kept = XT_NOTSENT_LOWAT(sl);
+    return kept ? kept - 1 ? kept - 1 : UINT64_MAX : UINT64_MAX;
+}
+static inline uint64_t xtcp_notsent(struct xt_slot *sl)
+{
+    uint32_t sent = atomic_load_explicit(&sl->tx_sent, memory_order_acquire);
+    return (uint32_t)atomic_load_explicit(&sl->tx_head, memory_order_relaxed) - sent;
+}
+/* May a send put more into the ring, however much room there is? */
+static inline bool xtcp_may_queue(struct xt_slot *sl)
+{
+    return __builtin_expect(!XT_NOTSENT_LOWAT(sl), 1) || xtcp_notsent(sl) < xtcp_notsent_limit(sl);
+}
+
 /* The send ring is full, and its lock is held: asks for a larger one. True when there is one now. */
 bool xtcp_tx_grow(struct xtcp *x, int s, struct xt_slot *sl);
 
-/* Linux calls a socket writable when a third of its buffer is free. Asks for the wake-up when it is not. */
+/* Linux calls a socket writable when a third of its buffer is free and less than half of TCP_NOTSENT_LOWAT waits unsent. Asks for the wake-up when it is not. */
 bool xtcp_tx_writable(struct xt_slot *sl);
 
 /* Unread bytes that a plain receive would return, as of now. */

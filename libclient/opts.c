@@ -249,6 +249,11 @@ static int kept(uint32_t opt, int v)
     }
 }
 
+static uint32_t as_kept(uint32_t opt, int v)
+{
+    return opt == XT_SO_OOBINLINE ? (uint32_t)v : v < 0 ? UINT32_MAX : (uint32_t)v + 1;
+}
+
 static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct option *o, int v)
 {
     int rc = 0;
@@ -263,9 +268,11 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
                  (o->what == XT_SO_WINDOW_CLAMP && v == 0 && atomic_load(&sl->state) != XT_CLOSED))
             return -EINVAL;
         v = kept(o->what, v);
+        if (o->what == XT_SO_NOTSENT_LOWAT)
+            *place(sl, o->what) = as_kept(o->what, v); /* before: the daemon tells all who wait to look */
         rc = tell(x, s, o->what, v);
         if (rc == 0)
-            *place(sl, o->what) = o->what == XT_SO_OOBINLINE ? (uint32_t)v : v < 0 ? UINT32_MAX : (uint32_t)v + 1;
+            *place(sl, o->what) = as_kept(o->what, v);
         return rc;
     case BIT:
         if (o->what == MISC_RECVERR && (rc = tell(x, s, XT_SO_RECVERR, v != 0)) < 0)

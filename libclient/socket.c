@@ -258,7 +258,8 @@ XTCP_API bool xtcp_get_nonblock(struct xtcp *x, int s)
 static bool space(struct xt_slot *sl)
 {
     uint64_t free = xtcp_tx_free(sl), size = atomic_load_explicit(&sl->tx_size, memory_order_relaxed);
-    return size && free >= (size - free) / 2;
+    return size && free >= (size - free) / 2 &&
+           (__builtin_expect(!XT_NOTSENT_LOWAT(sl), 1) || xtcp_notsent(sl) * 2 < xtcp_notsent_limit(sl));
 }
 
 bool xtcp_tx_writable(struct xt_slot *sl)
@@ -266,7 +267,7 @@ bool xtcp_tx_writable(struct xt_slot *sl)
     if (space(sl))
         return true;
     atomic_fetch_or(&sl->want, (uint32_t)XT_WANT_SPACE);
-    /* Pairs with the daemon's fence between tx_tail and its look at `want`. */
+    /* Pairs with the daemon's fence between tx_tail, tx_sent and its look at `want`. */
     atomic_thread_fence(memory_order_seq_cst);
     return space(sl);
 }

@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 6u
+#define XT_ABI_VERSION 7u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 1024u          /* of one family, at a time */
 #define XT_MAX_WAITERS 4096u        /* of one family, at a time */
@@ -136,6 +136,9 @@ enum xt_opt {
     XT_SO_MAX
 };
 
+/* TCP_NOTSENT_LOWAT as the client has it in optval_last; 0: no limit. */
+#define XT_NOTSENT_LOWAT(sl) ((sl)->optval_last[XT_SO_NOTSENT_LOWAT - XT_SO_SYNCNT])
+
 #define XT_BUF_FORCE (1ULL << 32) /* SO_SNDBUFFORCE, SO_RCVBUFFORCE: root may pass bufmax */
 
 /* As struct xt_tcp_info of the daemon; times in microseconds, sizes in bytes but for unacked, sacked, lost and rexmit:
@@ -211,7 +214,7 @@ enum {
 /* slot.want, set by the client. */
 enum {
     XT_WANT_SPACE =
-        0x1, /* a send found the ring full: wake me when a third is free; cleared by the daemon (fetch_and) */
+        0x1, /* a send found the ring full: wake me when I may send again; cleared by the daemon (fetch_and) */
     XT_WANT_MORE = 0x2, /* what was written last came with MSG_MORE: a segment that it does not fill may wait */
     XT_WANT_PINNED =
         0x4, /* set with tx_lock held, for good: free ring space is written without the lock, keep its pages */
@@ -238,14 +241,18 @@ struct xt_slot {
     uint16_t busy_poll, incoming_cpu; /* as optval_last: the client's, and read back only */
     _Atomic uint64_t rx_switch;       /* stream offset */
     /* line 1, daemon, hot */
-    _Atomic uint64_t rx_head;  /* stream offset: bytes received in order. Release: pairs with the reader's acquire */
-    _Atomic uint64_t tx_tail;  /* stream offset: bytes acknowledged, the ring is free up to here */
-    _Atomic uint64_t rx_urg;   /* stream offset of the urgent mark (one past the urgent byte) */
-    _Atomic uint32_t acc_head; /* listener: connections put into the accept ring, wraps */
-    _Atomic uint32_t tx_goal;  /* bytes of send ring that would suit; more than tx_size: may be asked for */
-    _Atomic uint64_t rx_old;   /* offset of the old receive ring (a multiple of 4096) | log2 of its size */
-    uint32_t optval_last[4];   /* optval, continued from XT_SO_SYNCNT on: the client's, and seldom */
-    uint32_t mark, priority;   /* likewise: SO_MARK, SO_PRIORITY */
+    _Atomic uint64_t rx_head; /* stream offset: bytes received in order. Release: pairs with the reader's acquire */
+    _Atomic uint64_t tx_tail; /* stream offset: bytes acknowledged, the ring is free up to here */
+    _Atomic uint64_t rx_urg;  /* stream offset of the urgent mark (one past the urgent byte) */
+    union {
+        _Atomic uint32_t acc_head; /* listener: connections put into the accept ring, wraps */
+        /* connection: lower half of the stream offset up to which bytes were sent once; only with TCP_NOTSENT_LOWAT */
+        _Atomic uint32_t tx_sent;
+    };
+    _Atomic uint32_t tx_goal; /* bytes of send ring that would suit; more than tx_size: may be asked for */
+    _Atomic uint64_t rx_old;  /* offset of the old receive ring (a multiple of 4096) | log2 of its size */
+    uint32_t optval_last[4];  /* optval, continued from XT_SO_SYNCNT on: the client's, and seldom */
+    uint32_t mark, priority;  /* likewise: SO_MARK, SO_PRIORITY */
     /* line 2, client, hot */
     _Atomic uint64_t tx_head;          /* stream offset: bytes written. Release: pairs with the daemon's acquire */
     _Atomic uint64_t rx_tail;          /* stream offset: bytes consumed */

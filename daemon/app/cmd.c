@@ -549,6 +549,11 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
     case XT_SO_LINGER:
         p->linger = (int32_t)(int64_t)c->arg[1];
         return 0;
+    case XT_SO_NOTSENT_LOWAT:
+        if (conn)
+            conn->flags |= XT_CONN_TELL_SENT;
+        xt_app_changed(s, i, true);
+        return 0;
     default: /* kept by the library */
         return c->arg[0] < XT_SO_MAX ? 0 : -ENOPROTOOPT;
     }

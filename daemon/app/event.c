@@ -146,6 +146,13 @@ bool xt_app_need_bufs(void *arg, struct xt_conn *c)
     return true;
 }
 
+/* SND.NXT as a stream offset. */
+static uint64_t sent(const struct xt_pslot *p, const struct xt_conn *c)
+{
+    uint64_t nxt = c->tx_una + (c->snd_nxt - c->snd_una); /* a SYN or FIN may be among them */
+    return nxt < p->tx_head ? nxt : p->tx_head;
+}
+
 /* Stores private copies to the slot. The order matters to readers that load cond first: whoever sees RDHUP sees the last
  * rx_head, whoever sees HUP sees so_error. */
 static void store_slot(struct xt_session *s, uint32_t i)
@@ -160,6 +167,10 @@ static void store_slot(struct xt_session *s, uint32_t i)
         uint32_t goal = xt_app_tx_goal(s, p, c);
         if (atomic_load_explicit(&sh->tx_goal, memory_order_relaxed) != goal)
             atomic_store_explicit(&sh->tx_goal, goal, memory_order_relaxed);
+        if (XT_NOTSENT_LOWAT(sh))
+            c->flags |= XT_CONN_TELL_SENT;
+        if (c->flags & XT_CONN_TELL_SENT)
+            atomic_store_explicit(&sh->tx_sent, (uint32_t)sent(p, c), memory_order_release);
     }
     atomic_store_explicit(&sh->rx_head, p->rx_head, memory_order_release); /* pairs with the reader's acquire */
     XT_CRASH_POINT();
@@ -206,12 +217,21 @@ static void tell(struct xt_session *s, uint32_t i, bool urgent)
             }
 }
 
+/* As the library sees it (xtcp_tx_writable). Its word is loaded once, and wrong only for itself. */
+static bool too_much_unsent(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    const struct xt_conn *c = xt_app_conn(s, p);
+    uint32_t kept = __atomic_load_n(&XT_NOTSENT_LOWAT(&s->slots[i]), __ATOMIC_RELAXED);
+    return c && kept > 1 && (p->tx_head - sent(p, c)) * 2 >= kept - 1;
+}
+
 /* A sender that found the ring full is told when a third of it is free, as Linux does (sk_stream_is_writeable). */
 static bool space_wanted(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
     uint64_t used = p->tx_head - p->tx_tail;
-    if (!(atomic_load(&s->slots[i].want) & XT_WANT_SPACE) || p->tx.size - used < used / 2)
+    if (!(atomic_load(&s->slots[i].want) & XT_WANT_SPACE) || p->tx.size - used < used / 2 || too_much_unsent(s, i))
         return false;
     atomic_fetch_and(&s->slots[i].want, ~(uint32_t)XT_WANT_SPACE);
     return true;

@@ -176,6 +176,8 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
         xt_arp_use(s, n);
     build(s, &f, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &seg, &c->opt, o);
     send_built(s, &f, local ? NULL : s->neigh[n].mac, iov, payload(s, c, &seg, iov));
+    if (seg.len && c->flags & XT_CONN_TELL_SENT)
+        s->ops.event(s->ops.arg, c, XT_EV_WRITABLE);
     return XT_SENT_ONE;
 }
 

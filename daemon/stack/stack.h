@@ -68,10 +68,11 @@ struct xt_stack_ops {
 
 /* Bits of `flags` in struct xt_conn. The upper half is the application layer's own. */
 enum {
-    XT_CONN_USED = 0x0001,  /* the record is in use; set last when it is made, cleared first when it is freed */
-    XT_CONN_REUSE = 0x0002, /* its port was bound with SO_REUSEADDR */
-    XT_CONN_SHARE = 0x0008, /* its port was bound with SO_REUSEPORT */
-    XT_CONN_LOCAL = 0x0004, /* the peer is this stack's own address */
+    XT_CONN_USED = 0x0001,      /* the record is in use; set last when it is made, cleared first when it is freed */
+    XT_CONN_REUSE = 0x0002,     /* its port was bound with SO_REUSEADDR */
+    XT_CONN_SHARE = 0x0008,     /* its port was bound with SO_REUSEPORT */
+    XT_CONN_LOCAL = 0x0004,     /* the peer is this stack's own address */
+    XT_CONN_TELL_SENT = 0x0010, /* XT_EV_WRITABLE when data has been sent, too */
     XT_CONN_APP_MASK = (int)0xffff0000u,
 };
 

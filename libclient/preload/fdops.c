@@ -2,6 +2,7 @@
  * Calls on the descriptor itself: close, dup, fcntl, ioctl. */
 #include <linux/close_range.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 
@@ -160,6 +161,16 @@ XP_ALIAS(fcntl);
 
 XP_EXPORT int fcntl64(int fd, int cmd, ...) __attribute__((alias("fcntl")));
 
+static int unsent(struct xtcp *x, int s)
+{
+    struct tcp_info t = {0};
+    socklen_t len = sizeof t;
+    int rc = xtcp_outq(x, s);
+    if (rc >= 0)
+        rc = xtcp_getsockopt(x, s, IPPROTO_TCP, TCP_INFO, &t, &len);
+    return rc < 0 ? rc : (int)t.tcpi_notsent_bytes;
+}
+
 static int put_int(void *arg, int v)
 {
     if (v < 0)
@@ -185,6 +196,8 @@ static int ioctl_xtcp(int fd, uint64_t w, unsigned long req, void *arg)
         return (int)xp_ret(put_int(arg, xtcp_inq(x, s)));
     case SIOCOUTQ:
         return (int)xp_ret(put_int(arg, xtcp_outq(x, s)));
+    case SIOCOUTQNSD:
+        return (int)xp_ret(put_int(arg, unsent(x, s)));
     case SIOCATMARK:
         return (int)xp_ret(put_int(arg, xtcp_at_mark(x, s)));
     case FIOASYNC:
