@@ -79,6 +79,22 @@ static int count_lives(const char *log)
     return wait_signal() == SIGTERM ? 0 : 9;
 }
 
+/* Serves and is killed four times, then crashes once. */
+static int killed_and_crashed(const char *log)
+{
+    char line[64];
+    int n = start_number();
+    snprintf(line, sizeof line, "start %d crashes %s crashed %s", n, getenv(XT_ENV_CRASHES), getenv(XT_ENV_CRASHED));
+    note(log, line);
+    xt_notify("READY=1");
+    if (n < 4)
+        kill(getpid(), SIGKILL);
+    if (n == 4)
+        abort();
+    kill(getppid(), SIGTERM);
+    return wait_signal() == SIGTERM ? 0 : 9;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3)
@@ -87,6 +103,8 @@ int main(int argc, char **argv)
     block_stop();
     if (strcmp(how, "lives") == 0)
         return count_lives(log);
+    if (strcmp(how, "killed") == 0)
+        return killed_and_crashed(log);
     note(log, how);
     if (strcmp(how, "config-error") == 0)
         return XT_EXIT_CONFIG;

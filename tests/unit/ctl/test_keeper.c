@@ -45,12 +45,22 @@ static uint64_t fast_clock(void)
     return xt_time_us() * 1000;
 }
 
-static int keep(const char *how)
+/* Time stands still: whoever waits, waits for ever. */
+static uint64_t no_clock(void)
+{
+    return 1000000;
+}
+
+static int keep_by(const char *how, uint64_t (*now_us)(void))
 {
     char *argv[] = {KEEPER_STANDIN, (char *)how, log_path, NULL};
-    struct xt_keeper_cfg cfg = {
-        .argv = argv, .notify_path = notify_path, .now_us = fast_clock, .stop_us = UINT64_MAX / 2};
+    struct xt_keeper_cfg cfg = {.argv = argv, .notify_path = notify_path, .now_us = now_us, .stop_us = UINT64_MAX / 2};
     return xt_keeper_run(&cfg);
+}
+
+static int keep(const char *how)
+{
+    return keep_by(how, fast_clock);
 }
 
 static const char *log_text(void)
@@ -71,6 +81,18 @@ Test(keeper, keeps_descriptors_over_restarts, .init = make_dir, .fini = remove_d
                                  "start 1 lives 2 handed 2 other 1\n"
                                  "start 2 lives 3 handed 1 other 0\n"
                                  "start 3 lives 4 handed 1 other 0\n");
+}
+
+/* Who was killed after it served has a successor at once, however often; only a crash counts as one, and the first costs no time. */
+Test(keeper, kills_are_no_crashes, .init = make_dir, .fini = remove_dir, .timeout = 60)
+{
+    cr_expect_eq(keep_by("killed", no_clock), XT_EXIT_OK);
+    cr_expect_str_eq(log_text(), "start 0 crashes 0 crashed 0\n"
+                                 "start 1 crashes 0 crashed 0\n"
+                                 "start 2 crashes 0 crashed 0\n"
+                                 "start 3 crashes 0 crashed 0\n"
+                                 "start 4 crashes 0 crashed 0\n"
+                                 "start 5 crashes 1 crashed 1\n");
 }
 
 Test(keeper, gives_up_when_the_first_start_fails, .init = make_dir, .fini = remove_dir)
