@@ -8,7 +8,7 @@
 XTCP_API int xtcp_listen(struct xtcp *x, int s, int backlog)
 {
     struct xtcp_cmd c = {.op = XT_OP_LISTEN, .slot = s, .arg = {(uint64_t)(uint32_t)backlog}};
-    return xtcp_slot(x, s) ? xtcp_call(x, &c) : -EBADF;
+    return xtcp_slot(x, s) ? xtcp_call_settled(x, &c) : -EBADF;
 }
 
 static bool acceptable(struct xt_slot *sl, void *unused)

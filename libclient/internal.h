@@ -229,6 +229,8 @@ void xtcp_async_end(struct xtcp *x, int s);
 struct xt_msg_out;
 int xtcp_request_msg(struct xtcp *x, struct xt_msg_out *out, const char *key, int send_fd, int *got_fd);
 int xtcp_request(struct xtcp *x, const char *op, const char *key, int send_fd, int *got_fd);
+/* A command for an address. When that is in use: once more when the daemon knows who has died meanwhile. */
+int xtcp_call_settled(struct xtcp *x, const struct xtcp_cmd *c);
 /* Moves a descriptor to a high number, out of the way of close-all loops and select(). */
 int xtcp_fd_high(int fd);
 void xtcp_comm(char out[24]);

@@ -62,6 +62,16 @@ XTCP_API int xtcp_socket(struct xtcp *x)
     return s;
 }
 
+int xtcp_call_settled(struct xtcp *x, const struct xtcp_cmd *c)
+{
+    struct xtcp_cmd copy = *c;
+    int rc = xtcp_call(x, &copy);
+    if (rc != -EADDRINUSE || xtcp_request(x, "settle", "settled", -1, NULL) < 0)
+        return rc;
+    copy = *c;
+    return xtcp_call(x, &copy);
+}
+
 XTCP_API int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
@@ -69,7 +79,7 @@ XTCP_API int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, sockl
         return -EBADF;
     struct xtcp_cmd c = {.op = XT_OP_BIND, .slot = s, .arg = {xtcp_port_claim(sl)}};
     int rc = xtcp_from_sockaddr(addr, alen, &c);
-    return rc < 0 ? rc : xtcp_call(x, &c);
+    return rc < 0 ? rc : xtcp_call_settled(x, &c);
 }
 
 static bool connected(struct xt_slot *sl, void *unused)

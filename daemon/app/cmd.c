@@ -33,11 +33,14 @@ static void release_dirty(void *arg, uint32_t i)
         xt_app_slot_dirty(s, i);
 }
 
-/* Looks at all closes that happened before: who closes a listener and binds again at once must find the port free. */
+/* Looks at all closes and deaths that happened before: who closes a listener, or waits for its last holder to end, and binds again at
+ * once must find the port free. */
 static void settle_closes(struct xt_app *a)
 {
     for (uint32_t n = 0; n < a->sessions_high; n++) {
         struct xt_session *s = a->sessions[n];
+        while (s && s->sweeping)
+            xt_app_sweep(s);
         if (s && !s->ended)
             xt_bitmap_take_some(s->dirty, s->max_slots, XT_DIRTY_BUDGET, release_dirty, s);
     }

@@ -105,6 +105,14 @@ void xt_attach_waiter(struct xt_request *r)
     xt_client_send(cl, &o, &fd, 1);
 }
 
+void xt_attach_settle(struct xt_request *r)
+{
+    struct xt_msg_out o;
+    xt_client_begin(r->client, &o);
+    xt_msg_uint(&o, "settled", 1);
+    xt_client_send(r->client, &o, NULL, 0);
+}
+
 static bool sock_int_is(int fd, int opt, int want)
 {
     int v;

@@ -14,6 +14,7 @@ static const struct {
     {"waiter", false, xt_attach_waiter},
     {"fork", false, xt_attach_fork},
     {"hello", false, xt_attach_hello},
+    {"settle", false, xt_attach_settle},
     {"export", false, xt_export_export},
     {"claim", false, xt_export_claim},
     {"join", false, xt_export_join},
