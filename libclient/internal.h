@@ -165,7 +165,7 @@ ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int 
 
 /* To the end of the block this thread cannot be cancelled. Only xtcp_wait() is a cancellation point, and only where it sleeps: a thread
  * never goes with a lock held or a command under way. */
-#define XTCP_NO_CANCEL() int xtcp_cancel_state __attribute__((cleanup(xtcp_cancel_again))) = xtcp_no_cancel()
+#define XTCP_NO_CANCEL() int xtcp_cancel_state __attribute__((unused, cleanup(xtcp_cancel_again))) = xtcp_no_cancel()
 static inline int xtcp_no_cancel(void)
 {
     int before;

@@ -50,7 +50,11 @@ static int limit_space(const struct rlimit *set, struct rlimit *get)
     return (int)xp_ret(rc);
 }
 
-XP_EXPORT int prlimit(pid_t pid, enum __rlimit_resource which, const struct rlimit *set, struct rlimit *get)
+/* A sanitizer's start asks for limits before its own memory is there. */
+#define BEFORE_SANITIZERS __attribute__((no_sanitize("address", "undefined")))
+
+XP_EXPORT BEFORE_SANITIZERS int prlimit(pid_t pid, enum __rlimit_resource which, const struct rlimit *set,
+                                        struct rlimit *get)
 {
     if (which == RLIMIT_NOFILE && set && set->rlim_cur < FEW && (pid == 0 || pid == getpid()))
         xp_confined();
@@ -59,12 +63,12 @@ XP_EXPORT int prlimit(pid_t pid, enum __rlimit_resource which, const struct rlim
     return (int)xp_ret(xp_rawcall(SYS_prlimit64, pid, which, (long)set, (long)get, 0, 0));
 }
 
-XP_EXPORT int setrlimit(__rlimit_resource_t which, const struct rlimit *set)
+XP_EXPORT BEFORE_SANITIZERS int setrlimit(__rlimit_resource_t which, const struct rlimit *set)
 {
     return prlimit(0, (enum __rlimit_resource)which, set, NULL);
 }
 
-XP_EXPORT int getrlimit(__rlimit_resource_t which, struct rlimit *get)
+XP_EXPORT BEFORE_SANITIZERS int getrlimit(__rlimit_resource_t which, struct rlimit *get)
 {
     return prlimit(0, (enum __rlimit_resource)which, NULL, get);
 }

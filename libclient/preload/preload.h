@@ -54,7 +54,7 @@ static inline long xp_ret(long r)
 
 /* To the end of the block this thread cannot be cancelled. What is a cancellation point in Linux is one here, but only where it begins
  * and where it sleeps: never by what it calls with locks held, or half-way. */
-#define XP_NO_CANCEL() int xp_cancel_state __attribute__((cleanup(xp_cancel_again))) = xp_no_cancel()
+#define XP_NO_CANCEL() int xp_cancel_state __attribute__((unused, cleanup(xp_cancel_again))) = xp_no_cancel()
 static inline int xp_no_cancel(void)
 {
     int before;
