@@ -186,6 +186,10 @@ static void serve(struct daemon *d, struct daemon_client *c)
         reply(c, w < 0 ? -w : 0, "waiter", (uint32_t)w, &fd, w >= 0);
     } else if (xt_msg_is(&in, "op", "fork")) {
         fork_request(d, c, &anc);
+    } else if (xt_msg_is(&in, "op", "settle")) {
+        reply(c, 0, "settled", 1, NULL, 0);
+    } else {
+        reply(c, EOPNOTSUPP, "errno", 0, NULL, 0);
     }
     xt_msg_anc_close(&anc);
 }
