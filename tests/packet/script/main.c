@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/packet/script/run.h"
 
@@ -14,12 +17,17 @@ static const char usage[] =
     "packet-script kernel SCRIPT|FOLDER...   against the kernel's TCP, likewise\n"
     "Exit status: 0 all passed, 1 some failed, 2 usage, 77 the network can't be made here.\n"
     "XT_PKT_MAX_S: in real time, scripts that last longer are left out (3).\n"
+    "XT_PKT_JOBS: in real time, so many at once, each on a network of its own (1).\n"
     "XT_PKT_DIFFERS=1: those that say that Linux differs are run against the kernel, too.\n";
 
 #define LIVE_TRIES 3
+#define MAX_JOBS 8
+#define SKIPPED 77
 
 struct tally {
     const struct pkt_backend *be;
+    unsigned jobs, job; /* this process takes every jobs-th script, beginning with number job */
+    unsigned met;       /* scripts come across */
     unsigned run, failed, left_out;
 };
 
@@ -66,6 +74,8 @@ static bool run_live(const struct pkt_script *s, const struct pkt_backend *be)
 static void run_script(struct tally *t, const char *path)
 {
     struct pkt_script s;
+    if (t->met++ % t->jobs != t->job)
+        return;
     if (!pkt_script_load(&s, path)) {
         t->run++;
         t->failed++;
@@ -95,7 +105,7 @@ static void run_path(struct tally *t, const char *path)
     int n = scandir(path, &list, is_script, alphasort);
     if (n <= 0) {
         printf("%s: no scripts\n", path);
-        t->failed++;
+        t->failed += t->job == 0;
         return;
     }
     for (int i = 0; i < n; i++) {
@@ -116,19 +126,63 @@ static const struct pkt_backend *backend(const char *name)
     return NULL;
 }
 
+/* What one process has to do. Its exit status: 0, or 77 when there is no network for it. */
+static int work(struct tally *t, char **paths, int npaths)
+{
+    if (t->be->prepare && !t->be->prepare())
+        return SKIPPED;
+    for (int i = 0; i < npaths; i++)
+        run_path(t, paths[i]);
+    return 0;
+}
+
+/* What job i found is in t[i]. A job that ended in the midst of it has failed. */
+static int work_all(struct tally *t, unsigned jobs, char **paths, int npaths)
+{
+    int status, worst = 0;
+    for (unsigned i = 0; i < jobs; i++) {
+        t[i] = (struct tally){.be = t[0].be, .jobs = jobs, .job = i};
+        pid_t pid = fork();
+        if (pid == 0)
+            exit(work(&t[i], paths, npaths));
+        if (pid < 0)
+            t[i].failed++;
+    }
+    while (wait(&status) > 0) {
+        if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
+            worst = SKIPPED;
+        else if (status != 0)
+            t[0].failed++;
+    }
+    for (unsigned i = 1; i < jobs; i++) {
+        t[0].run += t[i].run;
+        t[0].failed += t[i].failed;
+        t[0].left_out += t[i].left_out;
+    }
+    return worst;
+}
+
 int main(int argc, char **argv)
 {
-    struct tally t = {.be = backend(argv[1])};
-    if (argc < 3 || !t.be) {
+    const struct pkt_backend *be = backend(argv[1]);
+    if (argc < 3 || !be) {
         fputs(usage, stderr);
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (t.be->prepare && !t.be->prepare())
-        return 77;
-    for (int i = 2; i < argc; i++)
-        run_path(&t, argv[i]);
-    printf("%s: %u scripts, %u failed", t.be->name, t.run, t.failed);
-    printf(t.left_out ? ", %u left out\n" : "\n", t.left_out);
-    return t.failed > 0;
+    const char *wanted = getenv("XT_PKT_JOBS");
+    int jobs = be->sockets && wanted ? atoi(wanted) : 1;
+    if (jobs < 1 || jobs > MAX_JOBS) {
+        fprintf(stderr, "packet-script: XT_PKT_JOBS is from 1 to %d\n", MAX_JOBS);
+        return 2;
+    }
+    struct tally *t = mmap(NULL, sizeof *t * MAX_JOBS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (t == MAP_FAILED)
+        abort();
+    t->be = be;
+    if (work_all(t, (unsigned)jobs, argv + 2, argc - 2) == SKIPPED)
+        return SKIPPED;
+    printf("%s: %u scripts, %u failed", be->name, t->run, t->failed);
+    printf(t->left_out ? ", %u left out\n" : "\n", t->left_out);
+    return t->failed > 0;
 }
