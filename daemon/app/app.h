@@ -66,6 +66,9 @@ enum {
     XT_KEEP_READER = 'r', /* of waiter n: the pipe's ends */
     XT_KEEP_WRITER = 'w',
     XT_KEEP_CONTROL = 'c', /* of proc n: the control connection; the control plane's */
+    XT_KEEP_EXPORT = 'e',  /* of exported socket n, likewise: the daemon's end, */
+    XT_KEEP_HOLDERS = 'h', /* the holders' end while it is kept for the family, */
+    XT_KEEP_BESIDE = 's',  /* and what goes with a listener */
 };
 int xt_session_ledger(const struct xt_session *s);
 /* Procs in use, a bit for each; and what pid a proc says it has. */

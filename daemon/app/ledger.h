@@ -11,12 +11,13 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "proto/xt_shm.h"
 
 #define XT_LEDGER_MAGIC 0x474c5458u /* "XTLG" */
-#define XT_LEDGER_VERSION 4u
+#define XT_LEDGER_VERSION 5u
 
 #define XT_PROC_WORDS (XT_MAX_PROCS / 64)
 
@@ -32,6 +33,24 @@ struct xt_pwaiter {
     uint32_t made_seq; /* the command that made slot `made` */
     uint32_t made;
     uint32_t rsv;
+};
+
+#define XT_LEDGER_EXPORTS 1024u
+
+/* Which way bytes of an exported socket are going just now. */
+enum { XT_MOVE_NONE, XT_MOVE_IN, XT_MOVE_OUT };
+
+/* A socket that is relayed, or may be, for holders of a plain kernel descriptor; [ctl] alone writes it. Bytes are moved by
+ * recvmmsg() and sendmmsg(), for the kernel writes to `h` how many they were: a process that dies before it can count them leaves
+ * that here. */
+struct xt_pexport {
+    uint32_t slot; /* plus 1; 0: the entry is free. Stored last */
+    bool listener, wanted;
+    uint8_t moving; /* XT_MOVE_* */
+    uint64_t ino;   /* of the holders' end */
+    uint64_t at;    /* the ring's counter before the move */
+    struct mmsghdr h;
+    struct iovec iov[2];
 };
 
 struct xt_ledger {
@@ -51,6 +70,7 @@ struct xt_ledger {
     uint32_t slots_high;    /* no slot from here on was ever used */
     int32_t lied;           /* errno why the client was dropped, 0: it was not */
     struct xt_pwaiter waiter[XT_MAX_WAITERS];
+    struct xt_pexport export[XT_LEDGER_EXPORTS];
 };
 
 /* A relay's waiter and proc in one word. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/base/crash.h"
 #include "proto/xt_ring.h"
 
 #define NEWS_BUDGET 256u
@@ -57,6 +58,58 @@ int xt_relay_open(struct xt_relay *r, struct xt_session *s)
     return 0;
 }
 
+bool xt_relay_is_proc(const struct xt_session *s, uint32_t proc)
+{
+    uint32_t relay = atomic_load(&s->l->relay);
+    return relay && xt_ledger_relay_proc(relay) == proc;
+}
+
+int xt_relay_reopen(struct xt_relay *r, struct xt_session *s)
+{
+    uint32_t relay = atomic_load(&s->l->relay), proc;
+    int rfd, wfd;
+    if (!relay)
+        return -ENOENT;
+    *r = (struct xt_relay){.session = s, .proc = xt_ledger_relay_proc(relay), .waiter = xt_ledger_relay_waiter(relay)};
+    s->procs[r->proc].pid = (uint32_t)getpid();
+    r->fd = xt_session_waiter(s, r->waiter, &proc, &rfd, &wfd) ? fcntl(rfd, F_DUPFD_CLOEXEC, 0) : -1;
+    return r->fd < 0 ? -EMFILE : 0;
+}
+
+struct xt_pexport *xt_relay_entry(const struct xt_relay *r)
+{
+    struct xt_pexport *e = r->session->l->export;
+    for (uint32_t i = 0; i < XT_LEDGER_EXPORTS; i++)
+        if (!e[i].slot)
+            return &e[i];
+    return NULL;
+}
+
+struct xt_pexport *xt_relay_next_entry(const struct xt_relay *r, uint32_t *cursor)
+{
+    struct xt_pexport *e = r->session->l->export;
+    while (*cursor < XT_LEDGER_EXPORTS && (!e[*cursor].slot || e[*cursor].slot > r->session->max_slots))
+        ++*cursor;
+    return *cursor < XT_LEDGER_EXPORTS ? &e[(*cursor)++] : NULL;
+}
+
+static bool has_entry(const struct xt_relay *r, uint32_t slot)
+{
+    uint32_t cursor = 0;
+    const struct xt_pexport *e;
+    while ((e = xt_relay_next_entry(r, &cursor)))
+        if (e->slot - 1 == slot)
+            return true;
+    return false;
+}
+
+void xt_relay_release_rest(struct xt_relay *r)
+{
+    for (uint32_t i = 0; i < r->session->l->slots_high; i++)
+        if (xt_app_holds(r->session, r->proc, i) && !has_entry(r, i))
+            xt_relay_release(r, i);
+}
+
 void xt_relay_close(struct xt_relay *r)
 {
     atomic_store(&r->session->l->relay, 0);
@@ -84,6 +137,11 @@ bool xt_relay_news(struct xt_relay *r, void (*fn)(void *arg, uint32_t slot), voi
 bool xt_relay_client_holds(const struct xt_session *s, uint32_t proc, uint32_t slot)
 {
     return slot < s->max_slots && xt_app_holds(s, proc, slot);
+}
+
+bool xt_relay_holds(const struct xt_relay *r, uint32_t slot)
+{
+    return xt_relay_client_holds(r->session, r->proc, slot) && xt_app_is_used(r->session, slot);
 }
 
 void xt_relay_share(const struct xt_relay *r, uint32_t proc, uint32_t slot)
@@ -199,12 +257,42 @@ void xt_relay_consumed(struct xt_relay *r, uint32_t slot, size_t n)
     mark(r, slot);
 }
 
-void xt_relay_wrote(struct xt_relay *r, uint32_t slot, size_t n)
+/* The compiler keeps the stores before and after apart; who finds what a dead process has left sees them in that order. */
+static void in_order(void)
 {
+    atomic_signal_fence(memory_order_seq_cst);
+    XT_CRASH_POINT();
+}
+
+void xt_relay_move_begin(struct xt_relay *r, struct xt_pexport *e, uint8_t way, const struct iovec iov[2])
+{
+    struct xt_slot *sl = slot_of(r, e->slot - 1);
+    e->iov[0] = iov[0];
+    e->iov[1] = iov[1];
+    e->h = (struct mmsghdr){.msg_hdr = {.msg_iov = e->iov, .msg_iovlen = 2}};
+    e->at = atomic_load_explicit(way == XT_MOVE_OUT ? &sl->rx_tail : &sl->tx_head, memory_order_relaxed);
+    in_order();
+    e->moving = way;
+    in_order();
+}
+
+void xt_relay_move_end(struct xt_relay *r, struct xt_pexport *e)
+{
+    uint32_t slot = e->slot - 1;
     struct xt_slot *sl = slot_of(r, slot);
-    uint64_t head = atomic_load_explicit(&sl->tx_head, memory_order_relaxed) + n;
-    atomic_store_explicit(&sl->tx_head, head, memory_order_release);
-    mark(r, slot);
+    uint64_t to = e->at + e->h.msg_len;
+    in_order();
+    if (e->moving == XT_MOVE_OUT) {
+        atomic_store_explicit(&sl->rx_tail, to, memory_order_release);
+        atomic_store_explicit(&sl->rx_told, to, memory_order_relaxed);
+    } else if (e->moving == XT_MOVE_IN) {
+        atomic_store_explicit(&sl->tx_head, to, memory_order_release);
+    }
+    in_order();
+    e->moving = XT_MOVE_NONE;
+    in_order();
+    if (e->h.msg_len)
+        mark(r, slot);
 }
 
 void xt_relay_want_room(struct xt_relay *r, uint32_t slot)

@@ -217,10 +217,13 @@ static void take_child(struct xt_session *s, uint32_t i)
 
 /* ---- the session ---- */
 
-/* The daemon's own proc ended with the process that it was in. */
-static void end_relay(struct xt_session *s)
+/* The daemon's own proc goes on (xt_relay_reopen), unless its waiter was not kept. */
+static void take_relay(struct xt_session *s)
 {
-    uint32_t relay = atomic_exchange(&s->l->relay, 0);
+    uint32_t relay = atomic_load(&s->l->relay);
+    if (relay && atomic_load(&s->pw[xt_ledger_relay_waiter(relay) % XT_MAX_WAITERS].state) == XT_WAITER_LIVE)
+        return;
+    atomic_store(&s->l->relay, 0);
     if (relay)
         atomic_fetch_and(&s->l->procs_live[xt_ledger_relay_proc(relay) / 64 % XT_PROC_WORDS],
                          ~(1ULL << (xt_ledger_relay_proc(relay) % 64)));
@@ -251,7 +254,7 @@ static void say_all(struct xt_session *s)
 static void revive(struct xt_app *a, struct xt_session *s)
 {
     s->revive = false;
-    end_relay(s);
+    take_relay(s);
     count_slots(s);
     bool ok = take_rings(s);
     for (uint32_t i = 0; i < s->l->slots_high; i++)

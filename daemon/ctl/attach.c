@@ -99,7 +99,7 @@ void xt_attach_waiter(struct xt_request *r)
         xt_client_error(cl, index, "cannot make a waiter: %s", strerror(-index));
         return;
     }
-    xt_keep_waiter(cl, (uint32_t)index);
+    xt_keep_waiter(cl->ctl, cl->session, (uint32_t)index);
     xt_client_begin(cl, &o);
     xt_msg_uint(&o, "waiter", (uint64_t)index);
     xt_client_send(cl, &o, &fd, 1);

@@ -23,7 +23,6 @@
 #include "daemon/ctl/export_internal.h"
 #include "daemon/ctl/keep.h"
 
-#define MAX_OF_SESSION 1024u
 #define MAX_OF_ALL 8192u
 
 /* ---- ends ---- */
@@ -35,16 +34,23 @@ static void on_home_closed(uv_handle_t *h)
         free(x);
 }
 
+void xt_export_end_relay(struct xt_ctl *c, struct xt_relay *r)
+{
+    struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = r->proc, .ptr = r->session};
+    xt_keep_forget_waiter(c, r->session, r->waiter);
+    xt_relay_close(r);
+    xt_ctl_post(c, &m);
+}
+
 /* `ended`: the session is over, its memory is about to go. */
 static void home_close(struct xt_exporter *x, bool ended)
 {
     LIST_REMOVE(x, link);
     if (ended) {
+        xt_keep_forget_waiter(x->ctl, x->relay.session, x->relay.waiter);
         xt_relay_forget(&x->relay);
     } else {
-        struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = x->relay.proc, .ptr = x->relay.session};
-        xt_relay_close(&x->relay);
-        xt_ctl_post(x->ctl, &m);
+        xt_export_end_relay(x->ctl, &x->relay);
     }
     uv_close((uv_handle_t *)&x->news, on_home_closed);
     uv_close((uv_handle_t *)&x->retry, on_home_closed);
@@ -57,11 +63,27 @@ static void on_export_closed(uv_handle_t *h)
     free(e);
 }
 
+static void unkeep(const struct xt_export *e, char what)
+{
+    xt_keep_forget_export(e->home->ctl, e->home->relay.session, what, e->slot);
+}
+
 void xt_export_drop_kept(struct xt_export *e)
 {
-    if (e->kept >= 0)
-        close(e->kept);
+    if (e->kept < 0)
+        return;
+    unkeep(e, XT_KEEP_HOLDERS);
+    close(e->kept);
     e->kept = -1;
+}
+
+static void drop_beside(struct xt_export *e)
+{
+    if (e->beside < 0)
+        return;
+    unkeep(e, XT_KEEP_BESIDE);
+    close(e->beside);
+    e->beside = -1;
 }
 
 void xt_export_close(struct xt_export *e, bool ended)
@@ -70,11 +92,12 @@ void xt_export_close(struct xt_export *e, bool ended)
     if (e->closing)
         return;
     e->closing = true;
+    e->entry->slot = 0;
     if (!ended)
         xt_relay_release(&x->relay, e->slot);
     xt_export_drop_kept(e);
-    if (e->beside >= 0)
-        close(e->beside);
+    drop_beside(e);
+    unkeep(e, XT_KEEP_EXPORT);
     LIST_REMOVE(e, link);
     x->n--;
     x->ctl->nexports--;
@@ -110,16 +133,9 @@ void xt_export_end(struct xt_ctl *c)
 /* The data plane tells it of each socket, if it is one: what a client says that it holds may be none. */
 void xt_export_client_gone(struct xt_ctl *c, const struct xt_session *s)
 {
-    struct xt_exporter *x;
-    const struct xt_client *cl;
+    struct xt_exporter *x = xt_export_find_home(c, s);
     struct xt_export *e, *next;
-    LIST_FOREACH(x, &c->exporters, link)
-    if (x->relay.session == s)
-        break;
-    if (!x)
-        return;
-    LIST_FOREACH(cl, &c->clients, link)
-    if (cl->session == s)
+    if (!x || xt_export_has_client(c, s))
         return;
     x->left = true;
     for (e = LIST_FIRST(&x->exports); e; e = next) {
@@ -132,22 +148,30 @@ void xt_export_client_gone(struct xt_ctl *c, const struct xt_session *s)
 
 /* ---- making ---- */
 
-static int home_of(struct xt_ctl *c, struct xt_session *s, struct xt_exporter **out)
+struct xt_exporter *xt_export_find_home(struct xt_ctl *c, const struct xt_session *s)
 {
     struct xt_exporter *x;
     LIST_FOREACH(x, &c->exporters, link)
-    if (x->relay.session == s) {
-        *out = x;
-        return 0;
-    }
-    x = calloc(1, sizeof *x);
+    if (x->relay.session == s)
+        return x;
+    return NULL;
+}
+
+bool xt_export_has_client(struct xt_ctl *c, const struct xt_session *s)
+{
+    const struct xt_client *cl;
+    LIST_FOREACH(cl, &c->clients, link)
+    if (cl->session == s)
+        return true;
+    return false;
+}
+
+struct xt_exporter *xt_export_new_home(struct xt_ctl *c, const struct xt_relay *r)
+{
+    struct xt_exporter *x = calloc(1, sizeof *x);
     if (!x)
-        return -ENOMEM;
-    int rc = xt_relay_open(&x->relay, s);
-    if (rc < 0) {
-        free(x);
-        return rc;
-    }
+        return NULL;
+    x->relay = *r;
     x->ctl = c;
     x->open_handles = 2;
     x->retry_ms = XT_EXPORT_RETRY_MS;
@@ -157,193 +181,124 @@ static int home_of(struct xt_ctl *c, struct xt_session *s, struct xt_exporter **
     uv_poll_init(&c->loop, &x->news, x->relay.fd);
     xt_export_start(x);
     LIST_INSERT_HEAD(&c->exporters, x, link);
-    *out = x;
-    return 0;
+    return x;
+}
+
+static int home_of(struct xt_ctl *c, struct xt_session *s, struct xt_exporter **out)
+{
+    struct xt_relay r;
+    *out = xt_export_find_home(c, s);
+    if (*out)
+        return 0;
+    int rc = xt_relay_open(&r, s);
+    if (rc < 0)
+        return rc;
+    xt_keep_waiter(c, s, r.waiter);
+    *out = xt_export_new_home(c, &r);
+    if (!*out)
+        xt_export_end_relay(c, &r);
+    return *out ? 0 : -ENOMEM;
 }
 
 /* Names `b` "xtcp/<epoch>/<random>/<c or l>/<local>/<remote>", abstract. */
-static int name_end(const struct xt_export *e)
+static int name_end(const struct xt_exporter *x, uint32_t slot, bool listener, int b)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct xt_endpoint local, remote;
     char l[XT_ENDPOINT_TEXT], r[XT_ENDPOINT_TEXT];
     uint64_t token;
     xt_random_bytes(&token, sizeof token);
-    xt_relay_names(&e->home->relay, e->slot, &local, &remote);
+    xt_relay_names(&x->relay, slot, &local, &remote);
     xt_text_endpoint(&local, l, sizeof l);
     xt_text_endpoint(&remote, r, sizeof r);
-    int n = snprintf(un.sun_path + 1, sizeof un.sun_path - 1, "xtcp/%u/%016llx/%c/%s/%s", e->home->ctl->cfg.epoch,
-                     (unsigned long long)token, e->listener ? 'l' : 'c', l, r);
+    int n = snprintf(un.sun_path + 1, sizeof un.sun_path - 1, "xtcp/%u/%016llx/%c/%s/%s", x->ctl->cfg.epoch,
+                     (unsigned long long)token, listener ? 'l' : 'c', l, r);
     socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
-    return n >= (int)sizeof un.sun_path - 1                    ? -ENAMETOOLONG
-           : bind(e->b, (const struct sockaddr *)&un, len) < 0 ? -errno
-                                                               : 0;
+    return n >= (int)sizeof un.sun_path - 1                 ? -ENAMETOOLONG
+           : bind(b, (const struct sockaddr *)&un, len) < 0 ? -errno
+                                                            : 0;
 }
 
-static int make_ends(struct xt_export *e)
+/* pair[0] is `b`, pair[1] `a`. */
+static int make_ends(const struct xt_exporter *x, uint32_t slot, bool listener, int pair[2])
 {
-    int pair[2];
-    struct stat st;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
         return errno == ENFILE ? -EMFILE : -errno;
-    e->b = pair[0];
-    e->kept = pair[1];
-    int flags = fcntl(e->kept, F_GETFL);
-    if (!xt_relay_nonblock(&e->home->relay, e->slot))
-        fcntl(e->kept, F_SETFL, flags & ~O_NONBLOCK);
-    int rc = fstat(e->kept, &st) < 0 ? -errno : name_end(e);
-    e->ino = st.st_ino;
+    int flags = fcntl(pair[1], F_GETFL);
+    if (!xt_relay_nonblock(&x->relay, slot))
+        fcntl(pair[1], F_SETFL, flags & ~O_NONBLOCK);
+    int rc = name_end(x, slot, listener, pair[0]);
+    if (rc < 0) {
+        close(pair[0]);
+        close(pair[1]);
+    }
     return rc;
+}
+
+struct xt_export *xt_export_new(struct xt_exporter *x, struct xt_pexport *entry, uint32_t slot, int b, int kept)
+{
+    struct xt_export *e = calloc(1, sizeof *e);
+    if (!e || uv_poll_init(&x->ctl->loop, &e->poll, b) < 0) {
+        close(b);
+        if (kept >= 0)
+            close(kept);
+        free(e);
+        return NULL;
+    }
+    e->poll.data = e;
+    e->home = x;
+    e->entry = entry;
+    e->slot = slot;
+    e->b = b;
+    e->kept = kept;
+    e->beside = -1;
+    LIST_INSERT_HEAD(&x->exports, e, link);
+    x->n++;
+    x->ctl->nexports++;
+    return e;
+}
+
+/* The entry counts from its slot on; who dies before that leaves descriptors that nobody asks for. */
+static void write_entry(struct xt_export *e)
+{
+    const struct xt_exporter *x = e->home;
+    struct stat st = {0};
+    fstat(e->kept, &st);
+    e->ino = st.st_ino;
+    *e->entry = (struct xt_pexport){.listener = e->listener, .ino = st.st_ino};
+    xt_keep_export(x->ctl, x->relay.session, XT_KEEP_EXPORT, e->slot, e->b);
+    xt_keep_export(x->ctl, x->relay.session, XT_KEEP_HOLDERS, e->slot, e->kept);
+    atomic_signal_fence(memory_order_seq_cst);
+    e->entry->slot = e->slot + 1;
 }
 
 static int export_new(struct xt_exporter *x, uint32_t slot, struct xt_export **out)
 {
-    struct xt_export *e = calloc(1, sizeof *e);
-    if (!e)
-        return -ENOMEM;
-    e->home = x;
-    e->slot = slot;
-    e->b = e->kept = e->beside = -1;
-    e->listener = !(xt_relay_cond(&x->relay, slot) & (XT_COND_CONNECTED | XT_COND_CONNECTING | XT_COND_HUP));
-    int rc = make_ends(e);
-    if (rc == 0)
-        rc = uv_poll_init(&x->ctl->loop, &e->poll, e->b);
-    if (rc < 0) {
-        xt_export_drop_kept(e);
-        if (e->b >= 0)
-            close(e->b);
-        free(e);
+    bool listener = !(xt_relay_cond(&x->relay, slot) & (XT_COND_CONNECTED | XT_COND_CONNECTING | XT_COND_HUP));
+    struct xt_pexport *entry = x->ctl->nexports < MAX_OF_ALL ? xt_relay_entry(&x->relay) : NULL;
+    int pair[2], rc = entry ? make_ends(x, slot, listener, pair) : -ENOBUFS;
+    if (rc < 0)
         return rc;
-    }
-    e->poll.data = e;
+    *out = xt_export_new(x, entry, slot, pair[0], pair[1]);
+    if (!*out)
+        return -ENOMEM;
+    (*out)->listener = listener;
     xt_relay_hold(&x->relay, slot);
-    LIST_INSERT_HEAD(&x->exports, e, link);
-    x->n++;
-    x->ctl->nexports++;
-    xt_export_watch(e, e->listener ? UV_PRIORITIZED : UV_READABLE);
-    *out = e;
+    write_entry(*out);
+    xt_export_watch(*out, listener ? UV_PRIORITIZED : UV_READABLE);
     return 0;
 }
 
-static int find_or_make(struct xt_client *cl, uint32_t slot, struct xt_export **out)
+int xt_export_make(struct xt_ctl *c, struct xt_session *s, uint32_t slot, struct xt_export **out)
 {
-    struct xt_ctl *c = cl->ctl;
     struct xt_exporter *x;
-    int rc = home_of(c, cl->session, &x);
+    int rc = home_of(c, s, &x);
     if (rc < 0)
         return rc;
     LIST_FOREACH(*out, &x->exports, link)
     if ((*out)->slot == slot)
         return (*out)->kept >= 0 ? 0 : -ENOENT;
-    rc = x->n >= MAX_OF_SESSION || c->nexports >= MAX_OF_ALL ? -ENOBUFS : export_new(x, slot, out);
+    rc = export_new(x, slot, out);
     xt_export_settle(x);
     return rc;
-}
-
-/* ---- requests ---- */
-
-void xt_export_export(struct xt_request *r)
-{
-    struct xt_client *cl = r->client;
-    struct xt_export *e;
-    uint64_t slot = 0;
-    bool now = false;
-    if (!cl->session || xt_msg_get_uint(r->msg, "slot", &slot) < 0 || slot > UINT32_MAX ||
-        !xt_relay_client_holds(cl->session, cl->proc, (uint32_t)slot)) {
-        xt_client_error(cl, -EBADF, "export wants an attached process and a socket that it holds");
-        return;
-    }
-    xt_msg_get_bool(r->msg, "now", &now);
-    int rc = find_or_make(cl, (uint32_t)slot, &e);
-    if (rc < 0) {
-        xt_client_error(cl, rc, "cannot export the socket: %s", strerror(-rc));
-        return;
-    }
-    struct xt_msg_out o;
-    int kept = e->kept;
-    if (e->listener && e->beside < 0 && r->anc->nfds == 1) {
-        e->beside = r->anc->fd[0];
-        r->anc->fd[0] = -1;
-    }
-    xt_client_begin(cl, &o);
-    xt_msg_uint(&o, "slot", slot);
-    xt_client_send(cl, &o, &kept, 1);
-    if (now)
-        xt_export_activate(e);
-    xt_export_settle(e->home);
-}
-
-static struct xt_export *find_by_end(struct xt_ctl *c, int fd)
-{
-    struct stat st;
-    struct xt_exporter *x;
-    struct xt_export *e;
-    if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
-        return NULL;
-    LIST_FOREACH(x, &c->exporters, link)
-    LIST_FOREACH(e, &x->exports, link)
-    if (e->ino == st.st_ino)
-        return e;
-    return NULL;
-}
-
-/* Who has `a` may have the socket's bytes: they are relayed from now on. */
-void xt_export_claim(struct xt_request *r)
-{
-    struct xt_client *cl = r->client;
-    struct xt_export *e = r->anc->nfds == 1 ? find_by_end(cl->ctl, r->anc->fd[0]) : NULL;
-    if (!e) {
-        xt_client_error(cl, -ENOENT, "claim wants the descriptor of an exported socket");
-        return;
-    }
-    struct xt_msg_out o;
-    xt_client_begin(cl, &o);
-    xt_msg_uint(&o, "slot", e->slot);
-    xt_client_send(cl, &o, NULL, 0);
-    struct xt_exporter *x = e->home;
-    xt_export_activate(e);
-    xt_export_settle(x);
-}
-
-static bool is_refused(struct xt_client *cl, const struct xt_export *e)
-{
-    const struct xt_session *s = e ? e->home->relay.session : NULL;
-    int rc = !e                                             ? -ENOENT
-             : e->wanted                                    ? -EREMOTE
-             : cl->session && cl->session != s              ? -EXDEV
-             : !cl->session && cl->uid != xt_session_uid(s) ? -EPERM
-                                                            : 0;
-    if (rc < 0)
-        xt_client_error(cl, rc, "cannot join the family of this descriptor: %s", strerror(-rc));
-    return rc < 0;
-}
-
-/* Who has `a`, and is the user whose the family is, may be of the family: it could as well trace its processes. */
-void xt_export_join(struct xt_request *r)
-{
-    struct xt_client *cl = r->client;
-    struct xt_export *e = r->anc->nfds == 1 ? find_by_end(cl->ctl, r->anc->fd[0]) : NULL;
-    if (is_refused(cl, e))
-        return;
-    if (cl->session) {
-        struct xt_msg_out o;
-        xt_relay_share(&e->home->relay, cl->proc, e->slot);
-        xt_client_begin(cl, &o);
-        xt_msg_uint(&o, "slot", e->slot);
-        xt_client_send(cl, &o, &e->beside, e->beside >= 0);
-        return;
-    }
-    int proc = xt_attach_abi(r) ? xt_session_add_proc(e->home->relay.session, cl->pid) : -EPROTONOSUPPORT;
-    if (proc == -EPROTONOSUPPORT)
-        return;
-    if (proc < 0) {
-        xt_client_error(cl, proc, "cannot add a process: %s", strerror(-proc));
-        return;
-    }
-    cl->session = e->home->relay.session;
-    cl->proc = (uint32_t)proc;
-    xt_keep_client(cl);
-    e->home->left = false;
-    xt_relay_share(&e->home->relay, cl->proc, e->slot);
-    xt_attach_welcome(cl, e->slot, e->beside);
 }

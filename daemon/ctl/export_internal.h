@@ -3,6 +3,7 @@
 #ifndef XT_CTL_EXPORT_INTERNAL_H
 #define XT_CTL_EXPORT_INTERNAL_H
 
+#include "daemon/app/ledger.h"
 #include "daemon/app/relay.h"
 #include "daemon/ctl/export.h"
 
@@ -25,6 +26,7 @@ struct xt_export {
     LIST_ENTRY(xt_export) link;
     struct xt_exporter *home;
     uv_poll_t poll;
+    struct xt_pexport *entry; /* in the ledger: what a successor must know */
     uint32_t slot;
     ino_t ino; /* of `a` */
     int b, kept;
@@ -44,6 +46,17 @@ void xt_export_close(struct xt_export *e, bool ended);
 void xt_export_drop_kept(struct xt_export *e);
 /* Closes the exporter with its last socket. Not from within a walk over its exports. */
 void xt_export_settle(struct xt_exporter *x);
+
+/* The exporter of a session: the one that there is, or one with a relay that is open. NULL: no memory. */
+bool xt_export_has_client(struct xt_ctl *c, const struct xt_session *s);
+struct xt_exporter *xt_export_find_home(struct xt_ctl *c, const struct xt_session *s);
+struct xt_exporter *xt_export_new_home(struct xt_ctl *c, const struct xt_relay *r);
+/* Ends a relay that has no exporter, or has one no more. */
+void xt_export_end_relay(struct xt_ctl *c, struct xt_relay *r);
+/* Makes one of a slot that the session's processes hold. Returns 0, -ENOBUFS, -EMFILE, -ENOMEM. */
+int xt_export_make(struct xt_ctl *c, struct xt_session *s, uint32_t slot, struct xt_export **out);
+/* One with these ends, of a slot that the relay holds; takes them over. NULL: no memory. */
+struct xt_export *xt_export_new(struct xt_exporter *x, struct xt_pexport *entry, uint32_t slot, int b, int kept);
 
 /* ---- export_relay.c ---- */
 

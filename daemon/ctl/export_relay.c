@@ -12,14 +12,19 @@
 
 /* ---- moving bytes ---- */
 
-static ssize_t move(int b, struct iovec iov[2], bool out)
+static ssize_t move(struct xt_export *e, const struct iovec iov[2], uint8_t way)
 {
-    struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
-    ssize_t n;
+    struct xt_relay *r = &e->home->relay;
+    struct mmsghdr *h = &e->entry->h;
+    int n;
+    xt_relay_move_begin(r, e->entry, way, iov);
     do
-        n = out ? sendmsg(b, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) : recvmsg(b, &mh, MSG_DONTWAIT);
+        n = way == XT_MOVE_OUT ? sendmmsg(e->b, h, 1, MSG_DONTWAIT | MSG_NOSIGNAL)
+                               : recvmmsg(e->b, h, 1, MSG_DONTWAIT, NULL);
     while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : n;
+    int rc = n < 0 ? -errno : (int)h->msg_len;
+    xt_relay_move_end(r, e->entry);
+    return rc;
 }
 
 /* From the connection to the holders of `a`. Returns the events to wait for, or -EPROTO. */
@@ -39,10 +44,11 @@ static int pump_out(struct xt_export *e)
         }
         if (n == 0)
             return 0;
-        ssize_t done = move(e->b, iov, true);
+        ssize_t done = move(e, iov, XT_MOVE_OUT);
         if (done == -EAGAIN || done == -ENOBUFS || done == -ENOMEM)
             return UV_WRITABLE;
-        xt_relay_consumed(r, e->slot, done < 0 ? (size_t)n : (size_t)done); /* nobody will read it: it is taken away */
+        if (done < 0)
+            xt_relay_consumed(r, e->slot, (size_t)n); /* nobody will read it: it is taken away */
     }
     return e->eof_out ? 0 : UV_WRITABLE;
 }
@@ -78,13 +84,10 @@ static int pump_in(struct xt_export *e)
             asked = true;
             continue;
         }
-        ssize_t got = move(e->b, iov, false);
+        ssize_t got = move(e, iov, XT_MOVE_IN);
         if (got == -EAGAIN)
             return UV_READABLE;
-        if (got > 0)
-            xt_relay_wrote(r, e->slot, (size_t)got);
-        else
-            e->eof_in = true;
+        e->eof_in = got <= 0;
     }
     return e->eof_in ? 0 : UV_READABLE;
 }
@@ -145,7 +148,7 @@ void xt_export_activate(struct xt_export *e)
 {
     if (e->active || e->listener) /* it waits for who joins */
         return;
-    e->wanted = true;
+    e->wanted = e->entry->wanted = true;
     if (!xt_relay_take(&e->home->relay, e->slot, e->home->left)) {
         xt_export_watch(e, 0);
         retry_soon(e->home);

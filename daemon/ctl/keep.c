@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/app/relay.h"
 #include "daemon/base/crash.h"
 #include "daemon/base/log.h"
+#include "daemon/ctl/export.h"
 #include "daemon/ctl/internal.h"
 
 void xt_keep_name(char out[XT_KEEP_NAME], char what, uint32_t id, uint32_t n)
@@ -53,26 +55,40 @@ void xt_keep_client(struct xt_client *cl)
     keep(cl->ctl, XT_KEEP_CONTROL, xt_session_id(cl->session), cl->proc, cl->fd);
 }
 
-void xt_keep_waiter(struct xt_client *cl, uint32_t waiter)
+void xt_keep_waiter(const struct xt_ctl *c, const struct xt_session *s, uint32_t waiter)
 {
-    uint32_t proc, id = xt_session_id(cl->session);
+    uint32_t proc, id = xt_session_id(s);
     int rfd, wfd;
-    if (!xt_session_waiter(cl->session, waiter, &proc, &rfd, &wfd))
+    if (!xt_session_waiter(s, waiter, &proc, &rfd, &wfd))
         return;
-    keep(cl->ctl, XT_KEEP_READER, id, waiter, rfd);
-    keep(cl->ctl, XT_KEEP_WRITER, id, waiter, wfd);
+    keep(c, XT_KEEP_READER, id, waiter, rfd);
+    keep(c, XT_KEEP_WRITER, id, waiter, wfd);
+}
+
+void xt_keep_forget_waiter(const struct xt_ctl *c, const struct xt_session *s, uint32_t waiter)
+{
+    forget(c, XT_KEEP_READER, xt_session_id(s), waiter);
+    forget(c, XT_KEEP_WRITER, xt_session_id(s), waiter);
+}
+
+void xt_keep_export(const struct xt_ctl *c, const struct xt_session *s, char what, uint32_t slot, int fd)
+{
+    keep(c, what, xt_session_id(s), slot, fd);
+}
+
+void xt_keep_forget_export(const struct xt_ctl *c, const struct xt_session *s, char what, uint32_t slot)
+{
+    forget(c, what, xt_session_id(s), slot);
 }
 
 void xt_keep_forget_client(struct xt_client *cl)
 {
-    uint32_t proc, id = xt_session_id(cl->session);
+    uint32_t proc;
     int rfd, wfd;
-    forget(cl->ctl, XT_KEEP_CONTROL, id, cl->proc);
+    forget(cl->ctl, XT_KEEP_CONTROL, xt_session_id(cl->session), cl->proc);
     for (uint32_t w = 0; w < XT_MAX_WAITERS; w++)
-        if (xt_session_waiter(cl->session, w, &proc, &rfd, &wfd) && proc == cl->proc) {
-            forget(cl->ctl, XT_KEEP_READER, id, w);
-            forget(cl->ctl, XT_KEEP_WRITER, id, w);
-        }
+        if (xt_session_waiter(cl->session, w, &proc, &rfd, &wfd) && proc == cl->proc)
+            xt_keep_forget_waiter(cl->ctl, cl->session, w);
 }
 
 void xt_keep_forget_session(struct xt_ctl *c, const struct xt_session *s)
@@ -89,6 +105,8 @@ void xt_ctl_adopt(struct xt_ctl *c, struct xt_session *s, int (*take)(void *arg,
                   void *arg)
 {
     for (uint32_t proc = 0; (proc = xt_session_next_proc(s, proc)) < XT_MAX_PROCS; proc++) {
+        if (xt_relay_is_proc(s, proc))
+            continue;
         int fd = take(arg, xt_session_id(s), XT_KEEP_CONTROL, proc);
         uid_t uid = xt_session_uid(s);
         struct xt_client *cl = fd < 0 ? NULL : xt_client_new(c, fd, xt_session_proc_pid(s, proc), uid, (gid_t)-1);
@@ -101,4 +119,5 @@ void xt_ctl_adopt(struct xt_ctl *c, struct xt_session *s, int (*take)(void *arg,
             xt_ctl_post(c, &m);
         }
     }
+    xt_export_adopt(c, s, take, arg);
 }

@@ -27,7 +27,8 @@ redis() {
     in_k timeout 60 redis-benchmark -h "$ADDR_X" -p 6379 -n 20000 -c 20 -t set,get -q >"$WORK/redis.out" 2>&1 &&
         ! grep -qi error "$WORK/redis.out"
 }
-LOADS=(download serve short_in short_out redis)
+relay() { hash_is "$WANT" in_k timeout 60 nc -N "$ADDR_X" 7007 <"$WORK/www/file"; }
+LOADS=(download serve short_in short_out redis relay)
 LOAD_PIDS=()
 
 loads_start() {
@@ -37,6 +38,9 @@ loads_start() {
     nginx_kernel_start
     nginx_xtcp_start 2
     redis_xtcp_start
+    # The connection becomes the standard input and output of cat: the daemon relays the bytes.
+    xt_spawn x "$WORK/socat.log" env "${XTCP_ENV[@]}" socat TCP-LISTEN:7007,reuseaddr,fork EXEC:cat,nofork
+    xt_wait_for 10 quiet in_k nc -z "$ADDR_X" 7007
     SMALL=$(head -c 1024 "$WORK/www/file" | sha256sum)
     for l in "${LOADS[@]}"; do
         touch "$WORK/$l.load"
