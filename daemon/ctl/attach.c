@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "daemon/base/log.h"
+#include "daemon/ctl/export.h"
 #include "daemon/ctl/internal.h"
 #include "daemon/ctl/keep.h"
 
@@ -105,12 +106,25 @@ void xt_attach_waiter(struct xt_request *r)
     xt_client_send(cl, &o, &fd, 1);
 }
 
-void xt_attach_settle(struct xt_request *r)
+static void nothing(struct xt_job *j)
+{
+}
+
+static void settled(struct xt_job *j, struct xt_client *cl)
 {
     struct xt_msg_out o;
-    xt_client_begin(r->client, &o);
+    xt_export_look(j->ctl);
+    xt_client_begin(cl, &o);
     xt_msg_uint(&o, "settled", 1);
-    xt_client_send(r->client, &o, NULL, 0);
+    xt_client_send(cl, &o, NULL, 0);
+}
+
+/* By way of the data plane: when it answers it has taken note of the processes that are gone. */
+void xt_attach_settle(struct xt_request *r)
+{
+    struct xt_job *j = xt_job_new(r->client->ctl, r->client, sizeof *j, nothing, settled);
+    if (j)
+        xt_job_start(j);
 }
 
 static bool sock_int_is(int fd, int opt, int want)

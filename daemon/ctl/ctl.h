@@ -30,6 +30,7 @@ struct xt_ctl_host {
 struct xt_ctl_keep {
     int (*store)(const char *name, int fd);
     int (*forget)(const char *name);
+    int (*barrier)(int ms); /* until all that is done, or so long */
     /* `fds`: the binary at `path` (left out when path is "": the one in use, as it lies on the disk now), then the socket that gets
      * the answer. Borrowed. */
     int (*upgrade)(const char *path, const int *fds, unsigned nfds);

@@ -14,8 +14,10 @@ void xt_export_client_gone(struct xt_ctl *c, const struct xt_session *s);
 /* The session is over, and its memory about to go. */
 void xt_export_session_ended(struct xt_ctl *c, const struct xt_session *s);
 /* Goes on with those of a session that another stack process has left; after its clients. */
-void xt_export_adopt(struct xt_ctl *c, struct xt_session *s,
-                     int (*take)(void *arg, uint32_t id, char what, uint32_t n), void *arg);
+void xt_export_adopt(struct xt_ctl *c, struct xt_session *s, int (*take)(void *arg, uint32_t id, char what, uint32_t n),
+                     void *arg);
+/* Ends those that nobody holds, without waiting for the event that tells it. */
+void xt_export_look(struct xt_ctl *c);
 /* All of them: the control plane ends. */
 void xt_export_end(struct xt_ctl *c);
 

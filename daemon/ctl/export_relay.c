@@ -8,6 +8,7 @@
 #include "daemon/ctl/export_internal.h"
 
 #define ROUNDS 8            /* pieces moved each way before others get their turn */
+#define KEEPER_MS 200       /* that a keeper may take at most: this thread waits for it */
 #define LONGEST_RETRY_MS 64 /* for a process that never ends its copy */
 
 /* ---- moving bytes ---- */
@@ -213,6 +214,34 @@ static void check_left(struct xt_export *e)
     if (!e->listener)
         xt_export_activate(e);
     /* For listeners, and what cannot be taken at once, the hang-up comes as an event. */
+}
+
+static void end_if_left(struct xt_export *e)
+{
+    if (!e->active && hung_up(e->b))
+        xt_export_close(e, false);
+}
+
+static void each_export(struct xt_ctl *c, void (*fn)(struct xt_export *e))
+{
+    struct xt_exporter *x, *xnext;
+    struct xt_export *e, *next;
+    for (x = LIST_FIRST(&c->exporters); x; x = xnext) {
+        xnext = LIST_NEXT(x, link);
+        for (e = LIST_FIRST(&x->exports); e; e = next) {
+            next = LIST_NEXT(e, link);
+            fn(e);
+        }
+        xt_export_settle(x);
+    }
+}
+
+void xt_export_look(struct xt_ctl *c)
+{
+    each_export(c, check_left);
+    if (c->cfg.keep.barrier) /* until the keeper has let go of their other ends, too */
+        c->cfg.keep.barrier(KEEPER_MS);
+    each_export(c, end_if_left);
 }
 
 static void on_slot_news(void *arg, uint32_t slot)

@@ -99,7 +99,7 @@ void xt_attach_welcome(struct xt_client *cl, uint32_t slot, int beside);
 void xt_attach_waiter(struct xt_request *r);
 void xt_attach_fork(struct xt_request *r);
 void xt_attach_hello(struct xt_request *r);
-/* Only answers: whoever hung up before the client asked has been noticed by then, and the data plane told. */
+/* Answers when whoever hung up before the client asked has been noticed, and the data plane told. */
 void xt_attach_settle(struct xt_request *r);
 void xt_admin_status(struct xt_request *r);
 void xt_admin_list(struct xt_request *r);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,22 @@ int xt_notify_forget(const char *name)
         return -EINVAL;
     snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
     return xt_notify(text);
+}
+
+int xt_notify_barrier(int ms)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    int rc = xt_notify_send("BARRIER=1", &ends[1], 1);
+    close(ends[1]);
+    if (rc == 0) {
+        struct pollfd p = {.fd = ends[0]};
+        int n = poll(&p, 1, ms);
+        rc = n < 0 ? -errno : n == 0 ? -ETIMEDOUT : 0;
+    }
+    close(ends[0]);
+    return rc;
 }
 
 static long env_number(const char *name)

@@ -18,6 +18,10 @@ int xt_notify_send(const char *text, const int *fds, unsigned nfds);
 int xt_notify_store(const char *name, int fd);
 int xt_notify_forget(const char *name);
 
+/* Returns when the keeper has done all that it was told so far, as sd_notify_barrier(3): 0, -ETIMEDOUT after `ms` milliseconds, or
+ * another negative errno. */
+int xt_notify_barrier(int ms);
+
 /* What was handed over at start. Removes LISTEN_* from the environment and makes the descriptors close-on-exec. */
 struct xt_handed {
     unsigned n, cap, at; /* at: where the last one was found */

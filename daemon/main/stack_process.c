@@ -232,7 +232,10 @@ static int make_ctl(struct process *p)
         .settings_fd = p->settings_fd,
         .listen_fd = p->listen_fd,
         .epoch = p->state.page->epoch,
-        .keep = {.store = xt_notify_store, .forget = xt_notify_forget, .upgrade = ask_upgrade},
+        .keep = {.store = xt_notify_store,
+                 .forget = xt_notify_forget,
+                 .barrier = xt_notify_barrier,
+                 .upgrade = ask_upgrade},
         .restarts = env_number(XT_ENV_RESTARTS),
         .crashes = env_number(XT_ENV_CRASHES),
     };
