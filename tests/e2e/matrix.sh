@@ -6,7 +6,8 @@
 #   matrix.sh BUILD PROGRAM             all five rounds: kk xk kx xx xy
 #   ROUNDS="xk kx" matrix.sh ...        only these: client's side, server's side
 #   REPEAT=N matrix.sh ...              all of it N times on the same daemons, whose sockets, sessions and descriptors must each time
-#                                       return to what they were after the first repetitions, and whose memory must not grow
+#                                       return to what they were after the first repetitions, and whose memory must not grow;
+#                                       ends with a table of lines "repeated PROGRAM ROUND REPETITIONS FAILURES LONGEST"
 # A round that takes more than 120 s (or what the job says: limit=N) has failed, and shows who waits for what.
 # 0: all good; 77: a program is not installed; 1: something failed.
 set -uo pipefail
@@ -34,7 +35,8 @@ xtcpd_start || exit
 make_file 8
 chmod -R a+rX "$WORK/www"
 FILE=$WORK/www/file WANT=${WANT%% *}
-failed=0 longest=0 PORT=20000
+declare -A runs failures longest # by round
+failed=0 differences=0 PORT=20000
 if declare -F prepare >/dev/null; then prepare || exit; fi
 
 # What everybody in both namespaces is doing.
@@ -68,9 +70,9 @@ bounded_job() {
 }
 
 round() { # one round of the program $1; what it said is shown if it failed
-    local began=${EPOCHREALTIME/./} rc stack took
+    local began=${EPOCHREALTIME/./} rc stack took r=$CLIENT$SERVER
     local -A hosts=([k]=$ADDR_K [x]=$ADDR_X [y]=$ADDR_Y)
-    DIR=$WORK/$1-$CLIENT$SERVER
+    DIR=$WORK/$1-$r
     mkdir -m 755 "$DIR"
     PORT=$((PORT < 32000 ? PORT + 10 : 20000))
     HOST=${hosts[$SERVER]}
@@ -86,7 +88,9 @@ round() { # one round of the program $1; what it said is shown if it failed
         rc=1
     fi
     took=$((${EPOCHREALTIME/./} - began))
-    [ $took -le $longest ] || longest=$took
+    runs[$r]=$((${runs[$r]:-0} + 1))
+    [ $rc -eq 0 ] || failures[$r]=$((${failures[$r]:-0} + 1))
+    [ $took -le "${longest[$r]:-0}" ] || longest[$r]=$took
     printf '%-5s %-10s %s -> %s, %d.%d s%s\n' "$([ $rc -eq 0 ] && echo ok || echo FAIL)" "$1" "${names[$CLIENT]}" \
         "${names[$SERVER]}" $((took / 1000000)) $((took / 100000 % 10)) \
         "$([ -s "$DIR/note" ] && printf ', %s' "$(cat "$DIR/note")")"
@@ -112,19 +116,29 @@ both() {
 }
 both_are() { [ "$(both census)" = "$1" ]; }
 
-# After repetition $1 of $2: caches are warm after a few, and from then on nothing may stay.
+# After repetition $1: caches are warm after a few, and from then on nothing may stay. What does stay is told once.
 compare() {
     if [ "$1" -le 3 ]; then
         xt_wait_for 10 daemons_at_rest
         before=$(both census)
     elif ! xt_wait_for 10 both_are "$before"; then
         printf 'repetition %d: not as before:\n%s\nbefore:\n%s\n' "$1" "$(both census)" "$before"
-        return 1
+        differences=$((differences + 1))
+        before=$(both census)
     fi
     memory_of "$XTCPD_PID" >>"$WORK/memory"
     [ -z "${OTHER_PID:-}" ] || memory_of "$OTHER_PID" >>"$WORK/memory.other"
-    [ "$1" -eq "$2" ] || return 0
-    memory_steady "$WORK/memory" && { [ ! -e "$WORK/memory.other" ] || memory_steady "$WORK/memory.other"; }
+}
+
+totals() {
+    local r
+    printf 'repeated %-10s %5s %11s %8s %s\n' program round repetitions failures longest
+    for r in ${ROUNDS:-${rounds:-kk xk kx xx xy}}; do
+        printf 'repeated %-10s %5s %11d %8d %d.%d s of %d\n' "$program" "$r" "${runs[$r]:-0}" "${failures[$r]:-0}" \
+            $((${longest[$r]:-0} / 1000000)) $((${longest[$r]:-0} / 100000 % 10)) "$limit"
+    done
+    printf "repeated %-10s the daemons' sockets, sessions and descriptors differed after %d of %d, their memory %s\n" "$program" \
+        $differences "$REPEAT" "$1"
 }
 
 if [ "${REPEAT:-1}" -eq 1 ]; then
@@ -133,8 +147,10 @@ if [ "${REPEAT:-1}" -eq 1 ]; then
 fi
 for ((n = 1; n <= REPEAT; n++)); do
     repetition
-    compare $n "$REPEAT" || failed=1
+    compare $n
 done
-echo "$REPEAT repetitions, the longest round $((longest / 1000)) ms; at the end"
+memory="does not grow"
+for f in "$WORK"/memory*; do memory_steady "$f" || memory=GROWS; done
 both census
-exit $failed
+totals "$memory"
+[ $failed -eq 0 ] && [ $differences -eq 0 ] && [ "$memory" != GROWS ]
