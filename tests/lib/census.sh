@@ -6,7 +6,9 @@
 #                              line that is the same when all programs have ended as it was before they began. TIME_WAIT is over
 #                              at once for it.
 #   census_is LINE KEEPER SOCKET
-#   memory_of KEEPER           resident KiB of the stack process: anonymous, shared (rings, connection records)
+#   memory_of KEEPER           KiB of the stack process: its own, allocated (resident would not do: tables of every port and the like are
+#                              allocated at its start, and fill as random ports are used), and resident shared (rings, connection
+#                              records)
 #   memory_steady FILE         FILE has such figures a line: false when they grow, that is when even the least of the last third is more
 #                              than the most of the first third and 256 KiB, for shared memory 4 MiB: that once used may stay
 # Needs $XTCPCTL.
@@ -26,7 +28,7 @@ print(*(f"{k}={s[k]}" for k in ("connections", "sessions", "control_connections"
 }
 census_is() { [ "$(census "${@:2}")" = "$1" ]; }
 
-memory_of() { awk '/^RssAnon/ { anon = $2 } /^RssShmem/ { print anon, $2 }' "/proc/$(stack_of "$1")/status"; }
+memory_of() { awk '/^VmData/ { own = $2 } /^RssShmem/ { shared = $2 } END { print own, shared }' "/proc/$(stack_of "$1")/status"; }
 
 memory_steady() {
     awk '
@@ -37,10 +39,10 @@ memory_steady() {
             printf "%s: at most %d KiB in the first third, at least %d KiB in the last\n", name, most, least
             if (least > most + slack) grows = 1
         }
-        { anon[NR] = $1; shared[NR] = $2 }
+        { own[NR] = $1; shared[NR] = $2 }
         END {
             third = NR < 3 ? 1 : int(NR / 3)
-            look("anonymous memory", anon, 256)
+            look("its own memory", own, 256)
             look("shared memory", shared, 4096)
             exit grows
         }' "$1"
