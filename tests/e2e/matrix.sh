@@ -51,7 +51,7 @@ who_waits() {
 bounded_job() {
     local rc=0 pids=("${XT_PIDS[@]}") job
     (
-        trap round_sweep EXIT
+        trap '[ $? -eq 0 ] || echo "it ended at: $BASH_COMMAND"; round_sweep' EXIT
         trap - INT TERM
         set -e
         job

@@ -14,6 +14,7 @@ job() {
     sed -i "s/listen 80;/listen $PORT;/; s/daemon off/daemon on/" "$WORK/web-nginx/nginx.conf"
     serve nginx "$(PATH=$PATH:/usr/sbin type -P nginx)" -p "$WORK/web-nginx" -c "$WORK/web-nginx/nginx.conf" -e "$WORK/web-nginx/error.log"
     wait_port
+    xt_wait_for 20 new_master "" # it listens before it writes that down
     SERVE_PID=$(master nginx)
     load_start
     load_more
