@@ -71,9 +71,8 @@ static int set_ctl(struct xp_set *s, int epfd, int op, int fd, uint64_t w, const
     default:
         return -EINVAL;
     }
-    /* Whoever sleeps must look at it; always for the first socket, as nobody counts as a sleeper before it. */
-    if (rc == 0 && s->watched && (s->sleepers || xp_set_held(s) || s->nxtcp == 1))
-        xp_set_kick(s);
+    if (rc == 0 && s->watched && (s->sleepers || xp_set_held(s)))
+        xp_set_kick(s); /* whoever sleeps must look at it */
     return rc;
 }
 
@@ -223,17 +222,21 @@ static int gather(struct xp_set *s, struct epoll_event *evs, int max)
 /* A thread's sleep in a set. */
 struct nap {
     struct xp_set *set;
-    unsigned life;
+    unsigned life, fork_gen;
+    bool watched; /* the set was when it ended: an event may be one of the library's own */
 };
 
 /* It ends, perhaps because the thread is cancelled. What it took from the waiters must not leave other sleepers unwatched. */
 static void wake_up(void *arg)
 {
-    const struct nap *nap = arg;
+    struct nap *nap = arg;
     struct xp_set *s = nap->set;
     XP_NO_CANCEL();
+    if (nap->fork_gen != xp_fork_gen)
+        return; /* a signal handler has forked: this set counts no sleepers of the parent's */
     pthread_mutex_lock(&s->lock);
     s->sleepers--;
+    nap->watched = s->watched;
     if (s->life == nap->life) {
         for (unsigned i = 0; i < XP_CTXS; i++)
             if (s->w[i])
@@ -259,27 +262,29 @@ static bool spin(const struct xp_set *s)
     return n == 1 && xtcp_waiter_spin(only);
 }
 
-static int nap(struct nap *nap, int epfd, struct epoll_event *evs, int max, int64_t end, const sigset_t *mask)
+static int nap(struct nap *nap, int epfd, struct epoll_event *evs, int max, const struct timespec *timeout,
+               const sigset_t *mask)
 {
-    struct timespec ts;
-    if ((!mask && spin(nap->set)) || xp_set_prepare(nap->set))
+    if (nap->watched && ((!mask && spin(nap->set)) || xp_set_prepare(nap->set)))
         return 0;
-    return kernel_events(epfd, evs, max, xp_left(end, &ts), mask);
+    return kernel_events(epfd, evs, max, timeout, mask);
 }
 
-static int sleep_in_kernel(struct xp_set *s, int epfd, struct epoll_event *evs, int max, int64_t end,
+/* Also in a set that has no xtcp socket yet: who adds the first one finds this thread counted, and it leaves as all others do. */
+static int sleep_in_kernel(struct xp_set *s, int epfd, struct epoll_event *evs, int max, const struct timespec *timeout,
                            const sigset_t *mask)
 {
-    struct nap n = {.set = s};
+    struct nap n = {.set = s, .fork_gen = xp_fork_gen};
     int r;
     pthread_mutex_lock(&s->lock);
     n.life = s->life;
+    n.watched = s->watched;
     s->sleepers++;
     pthread_mutex_unlock(&s->lock);
     pthread_cleanup_push(wake_up, &n);
-    r = nap(&n, epfd, evs, max, end, mask);
+    r = nap(&n, epfd, evs, max, timeout, mask);
     pthread_cleanup_pop(1);
-    return r < 0 ? r : drop_own(s, evs, r);
+    return r < 0 || !n.watched ? r : drop_own(s, evs, r);
 }
 
 static int wait_set(struct xp_set *s, int epfd, struct epoll_event *evs, int max, const struct timespec *timeout,
@@ -288,6 +293,7 @@ static int wait_set(struct xp_set *s, int epfd, struct epoll_event *evs, int max
     int64_t end = xp_deadline(timeout);
     bool at_once = timeout && timeout->tv_sec == 0 && timeout->tv_nsec == 0;
     unsigned life = s->life;
+    struct timespec ts;
     for (;;) {
         int k = look_kernel(s, epfd, evs, (max + 1) / 2, false), n;
         if (k < 0)
@@ -299,7 +305,7 @@ static int wait_set(struct xp_set *s, int epfd, struct epoll_event *evs, int max
             k = look_kernel(s, epfd, evs, max, true);
             return xp_set_halves_merge(s, epfd, evs, k, k);
         }
-        k = sleep_in_kernel(s, epfd, evs, max, end, mask);
+        k = sleep_in_kernel(s, epfd, evs, max, xp_left(end, &ts), mask);
         if (k < 0)
             return k;
         if (s->life != life)
@@ -333,7 +339,15 @@ static int wait_nowhere(struct xp_set *s, int epfd, const struct timespec *timeo
     return r > 0 ? -EFAULT : r;
 }
 
-/* A set without xtcp sockets is the kernel's alone; but one may come while a thread sleeps in it. */
+/* A set without xtcp sockets is the kernel's alone, and one is made here only to count who sleeps in it. */
+static int wait_kernel(int epfd, struct epoll_event *evs, int max, const struct timespec *timeout, const sigset_t *mask)
+{
+    bool at_once = timeout && timeout->tv_sec == 0 && timeout->tv_nsec == 0;
+    struct xp_set *s = at_once || xp_bystander ? NULL : xp_set_make(epfd);
+    return s ? sleep_in_kernel(s, epfd, evs, max, timeout, mask) : kernel_events(epfd, evs, max, timeout, mask);
+}
+
+/* An xtcp socket may come while a thread sleeps in it: what wakes the thread then may be nothing for the program. */
 static int wait_any(int epfd, struct epoll_event *evs, int max, const struct timespec *timeout, const sigset_t *mask)
 {
     int64_t end;
@@ -344,16 +358,13 @@ static int wait_any(int epfd, struct epoll_event *evs, int max, const struct tim
     end = xp_deadline(timeout);
     for (;;) {
         struct xp_set *s = xp_set_of(xp_get(epfd));
-        int r, n = 0;
+        int r;
         if (s && s->watched)
             return evs ? wait_watched(s, epfd, evs, max, timeout, mask) : wait_nowhere(s, epfd, timeout, mask);
-        r = kernel_events(epfd, evs, max, timeout, mask);
+        r = wait_kernel(epfd, evs, max, timeout, mask);
         s = xp_set_of(xp_get(epfd));
-        if (r < 0 || !s || !s->watched)
+        if (r != 0 || !s || !s->watched || (end != INT64_MAX && xp_now_ns() >= end))
             return r;
-        n = drop_own(s, evs, r);
-        if (n > 0 || (end != INT64_MAX && xp_now_ns() >= end))
-            return n;
         timeout = xp_left(end, &ts);
     }
 }

@@ -7,7 +7,7 @@
 #include "libclient/preload/epoll_nest.h"
 #include "libclient/preload/preload.h"
 
-#define MAX_SETS 4096
+#define MAX_SETS 65536
 
 /* Memory of sets is used again but never given back, so that a thread which still waits in a closed one finds a lock. */
 static struct xp_set *sets[MAX_SETS];
@@ -30,11 +30,13 @@ void xp_sets_unlock(void)
     xp_nest_unlock();
 }
 
-/* A recursive lock is its thread's, and the child's thread is another. */
+/* A recursive lock is its thread's, and the child's thread is another; who slept is in the parent. */
 void xp_sets_unlock_child(void)
 {
-    for (unsigned i = 0; i < nsets; i++)
+    for (unsigned i = 0; i < nsets; i++) {
+        sets[i]->sleepers = sets[i]->pollers = 0;
         xp_set_lock_init(sets[i]);
+    }
     pthread_mutex_unlock(&sets_lock);
     xp_nest_unlock();
 }
@@ -166,7 +168,6 @@ int xp_set_adopt(struct xp_set *s, int epfd)
 {
     int cloexec = xp_real.fcntl(epfd, F_GETFD), fresh = xp_real.epoll_create1(EPOLL_CLOEXEC), old = s->kick, rc;
     s->fork_gen = xp_fork_gen;
-    s->sleepers = 0;
     if (fresh < 0)
         return -errno;
     copy_members(epfd, fresh);
@@ -371,8 +372,6 @@ void xp_epoll_closed(uint64_t w)
         return;
     pthread_mutex_lock(&sets_lock);
     pthread_mutex_lock(&s->lock);
-    if (s->fork_gen != xp_fork_gen)
-        s->sleepers = 0; /* they were the parent's threads */
     if (--s->fds == 0) {
         xp_set_clear(s);
         s->life++;

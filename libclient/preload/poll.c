@@ -68,13 +68,14 @@ static nfds_t split(struct xp_job *j)
         j->kfds[i] = j->fds[i];
         if (j->fds[i].fd < 0)
             continue;
-        if (xp_poll_ours(j->fds[i].fd, &w, &set)) {
+        bool ours = xp_poll_ours(j->fds[i].fd, &w, &set);
+        j->sets |= xp_kind(w) == XP_EPOLL;
+        if (ours) {
             j->kfds[i].fd = set ? j->fds[i].fd : xp_half(w);
             j->kfds[i].revents = 0;
             j->nhalves += !set && j->kfds[i].fd >= 0;
             j->nkernel += !set && j->kfds[i].fd >= 0;
             found++;
-            j->sets |= set != NULL;
             if (!set && xtcp_alive(xp_x(w)))
                 j->in[xp_ctxno(w)] = true;
         } else {
@@ -107,21 +108,15 @@ static int poll_mixed(struct xp_job *j, const struct timespec *timeout, const si
     return ready;
 }
 
-enum { NONE, SETS, OURS };
-
-/* What there is among the descriptors: sets that may get xtcp sockets at any time, or what is served here already. */
-static int kinds(struct pollfd *fds, nfds_t n)
+/* Is the poll ours? A set counts even while it is the kernel's alone: xtcp sockets may come into it. */
+static bool is_ours(struct pollfd *fds, nfds_t n)
 {
     struct xp_set *set;
-    int found = NONE;
     uint64_t w;
-    for (nfds_t i = 0; fds && i < n; i++) {
-        if (xp_poll_ours(fds[i].fd, &w, &set))
-            return OURS;
-        if (xp_kind(w) == XP_EPOLL)
-            found = SETS;
-    }
-    return found;
+    for (nfds_t i = 0; fds && i < n; i++)
+        if (xp_poll_ours(fds[i].fd, &w, &set) || (xp_kind(w) == XP_EPOLL && !xp_bystander))
+            return true;
+    return false;
 }
 
 static void go_over_moved(struct xp_job *j)
@@ -181,34 +176,19 @@ int xp_wait_fd(int fd, short events, int timeout_ms)
     return rc < 0 ? rc : rc == 0 ? -EAGAIN : 0;
 }
 
-/* While it sleeps on sets that are the kernel's alone an xtcp socket may come into one: that ends the sleep. */
-static int poll_kernel(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, int kind)
-{
-    int64_t end = kind == SETS ? xp_deadline(timeout) : 0;
-    struct timespec ts;
-    int r = xp_real.ppoll(fds, n, timeout, mask);
-    if (kind != SETS || r <= 0 || kinds(fds, n) != OURS)
-        return r;
-    return (int)xp_ret(xp_poll(fds, n, xp_left(end, &ts), mask));
-}
-
 XP_EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
     struct timespec ts = {.tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000L};
-    int kind = kinds(fds, n);
-    if (kind == NONE)
+    if (!is_ours(fds, n))
         return xp_real.poll(fds, n, timeout);
-    if (kind == SETS)
-        return poll_kernel(fds, n, timeout < 0 ? NULL : &ts, NULL, kind);
     return (int)xp_ret(xp_poll(fds, n, timeout < 0 ? NULL : &ts, NULL));
 }
 XP_ALIAS(poll);
 
 XP_EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-    int kind = kinds(fds, n);
-    if (kind != OURS)
-        return poll_kernel(fds, n, timeout, mask, kind);
+    if (!is_ours(fds, n))
+        return xp_real.ppoll(fds, n, timeout, mask);
     return (int)xp_ret(xp_poll(fds, n, timeout, mask));
 }
 XP_ALIAS(ppoll);

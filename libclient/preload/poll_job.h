@@ -17,13 +17,13 @@ struct xp_job {
     struct xtcp_waiter *w[XP_CTXS];   /* and what to sleep on for them */
     nfds_t extra;                     /* entries of kfds for that */
     struct xp_set *held[XP_JOB_HELD]; /* sets among the descriptors, for the time of a sleep */
-    unsigned nheld;
-    int cancel;          /* whether the thread may be cancelled, as it came */
-    struct pollfd *heap; /* kfds when they are many, or NULL */
-    bool sets;           /* there are some */
-    bool tick;           /* a waiter is missing */
-    bool nested;         /* a signal handler's: its waiters are its own */
-    bool moved;          /* one of the sockets is relayed since: it is the kernel's to poll */
+    unsigned nheld, fork_gen;         /* by the process of that fork_gen */
+    int cancel;                       /* whether the thread may be cancelled, as it came */
+    struct pollfd *heap;              /* kfds when they are many, or NULL */
+    bool sets;                        /* there are some, perhaps without xtcp sockets */
+    bool tick;                        /* a waiter is missing */
+    bool nested;                      /* a signal handler's: its waiters are its own */
+    bool moved;                       /* one of the sockets is relayed since: it is the kernel's to poll */
 };
 
 /* ---- poll.c ---- */

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "libclient/preload/epoll_nest.h"
 #include "libclient/preload/poll_job.h"
 
 #define TICK_MS 1 /* how often to look when there is no waiter to sleep on: too many threads, too few descriptors */
@@ -50,12 +51,12 @@ static void subscribe(struct xp_job *j, void (*fn)(struct xtcp_waiter *w, int s)
     }
 }
 
+/* Those without xtcp sockets too: the first one may come during the sleep. */
 static void hold(struct xp_job *j)
 {
     for (nfds_t i = 0; i < j->n; i++) {
-        struct xp_set *set;
-        uint64_t w;
-        if (!xp_poll_ours(j->fds[i].fd, &w, &set) || !set)
+        struct xp_set *set = xp_kind(xp_get(j->fds[i].fd)) == XP_EPOLL ? xp_set_make(j->fds[i].fd) : NULL;
+        if (!set)
             continue;
         if (j->nheld == XP_JOB_HELD) {
             j->tick = true;
@@ -69,6 +70,7 @@ static void hold(struct xp_job *j)
 static void watch(struct xp_job *j)
 {
     j->nested = mine.busy;
+    j->fork_gen = xp_fork_gen;
     mine.busy = true;
     for (unsigned i = 0; i < XP_CTXS; i++) {
         if (!j->in[i])
@@ -98,7 +100,7 @@ static void unwatch(struct xp_job *j)
         if (j->w[i])
             xtcp_waiter_free(j->w[i]);
     mine.busy = j->nested;
-    while (j->nheld)
+    while (j->nheld && j->fork_gen == xp_fork_gen)
         xp_epoll_hold(j->held[--j->nheld], false);
 }
 

@@ -175,20 +175,24 @@ static void *wait_for_one(void *arg)
     return NULL;
 }
 
-/* A socket becomes ready while threads wait: on the set, on one around it, in poll on both. */
-static void waiting(const char *name)
+/* A socket becomes ready, or comes into the set, while threads wait: some on the set, on one around it, in poll on both. */
+static void waiting(const char *name, bool add_later)
 {
     int n, fd = dial(&n), inner = epoll_create1(0), outer = epoll_create1(0);
-    struct waiting w[4] = {{.fd = inner}, {.fd = outer}, {.fd = inner, .polls = true}, {.fd = outer, .polls = true}};
-    pthread_t t[4];
+    struct waiting w[8] = {{.fd = inner}, {.fd = outer}, {.fd = inner, .polls = true}, {.fd = outer, .polls = true}};
+    pthread_t t[8];
+    memcpy(&w[4], w, 4 * sizeof *w);
     ctl(outer, EPOLL_CTL_ADD, inner, EPOLLIN);
-    ctl(inner, EPOLL_CTL_ADD, fd, EPOLLIN);
-    for (int i = 0; i < 4; i++)
+    if (!add_later)
+        ctl(inner, EPOLL_CTL_ADD, fd, EPOLLIN);
+    for (int i = 0; i < 8; i++)
         pthread_create(&t[i], NULL, wait_for_one, &w[i]);
     usleep(50000); /* most likely all sleep now; the answers are the same when they do not */
+    if (add_later)
+        ctl(inner, EPOLL_CTL_ADD, fd, EPOLLIN);
     peer("send %d 1", n);
     say("threads that wait, %s", name);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 8; i++) {
         pthread_join(t[i], NULL);
         say("  thread %d: %d, %#x", i, w[i].result, w[i].events);
     }
@@ -206,5 +210,6 @@ void probe_nest(void)
     nested("once", true, EPOLLONESHOT);
     nested_mixed();
     nested_closed();
-    waiting("data");
+    waiting("data", false);
+    waiting("a socket, then data", true);
 }
