@@ -28,11 +28,12 @@ struct xtcp_waiter {
     uint32_t local;         /* place in xtcp.waiters */
     uint32_t epoch;         /* xtcp.epoch when it was made: an older one belongs to the parent */
     int fd;
-    uint32_t owed;      /* wake-up bytes announced but not read yet */
-    uint32_t start;     /* xt_global.epoch as last seen: a new stack process writes one byte to every waiter */
-    uint32_t async;     /* XT_ASYNC: it stands for signals */
-    bool user;          /* made by xtcp_waiter_new() */
-    uint8_t spin_score; /* 0 to 15: how well spinning has paid lately */
+    uint32_t owed;  /* wake-up bytes announced but not read yet */
+    uint32_t start; /* xt_global.epoch as last seen: a new stack process writes one byte to every waiter */
+    uint32_t async; /* XT_ASYNC: it stands for signals */
+    uint32_t exclusive[XT_WAITER_EXCLUSIVE]; /* as the daemon is told, to tell it again after a fork */
+    bool user;                               /* made by xtcp_waiter_new() */
+    uint8_t spin_score;                      /* 0 to 15: how well spinning has paid lately */
     uint8_t spin_skip;
 };
 

@@ -201,6 +201,8 @@ static void adopt(struct xtcp_waiter *w)
                 subscribe(w, s);
                 xt_bitmap_set(w->ready, s);
             }
+    for (unsigned k = 0; k < XT_WAITER_EXCLUSIVE; k++)
+        atomic_store(&w->sh->exclusive[k], w->exclusive[k]);
     w->epoch = x->epoch;
     errno = saved;
 }
@@ -261,11 +263,37 @@ static bool has_sibling(const struct xtcp_waiter *w)
     return false;
 }
 
+static bool exclusive_becomes(struct xtcp_waiter *w, uint32_t from, uint32_t to)
+{
+    unsigned k = 0;
+    while (k < XT_WAITER_EXCLUSIVE && w->exclusive[k] != from)
+        k++;
+    if (k == XT_WAITER_EXCLUSIVE)
+        return false;
+    w->exclusive[k] = to;
+    atomic_store(&w->sh->exclusive[k], to);
+    return true;
+}
+
+XTCP_API void xtcp_waiter_exclusive(struct xtcp_waiter *w, int s, bool on)
+{
+    const struct xt_slot *sl = &w->x->slots[s];
+    fix(w);
+    if ((uint32_t)s >= w->x->max_slots)
+        return;
+    bool was = exclusive_becomes(w, (uint32_t)s + 1, 0);
+    if (on)
+        exclusive_becomes(w, 0, (uint32_t)s + 1); /* there is no place: it is woken always */
+    else if (was && atomic_load(&sl->acc_head) != atomic_load(&sl->acc_tail))
+        xtcp_call(w->x, &(struct xtcp_cmd){.op = XT_OP_NEWS, .slot = s}); /* it may have been woken for that alone */
+}
+
 XTCP_API void xtcp_waiter_unsub(struct xtcp_waiter *w, int s)
 {
     fix(w);
     if ((uint32_t)s >= w->x->max_slots)
         return;
+    xtcp_waiter_exclusive(w, s, false);
     clear_bit(w->subs, (uint32_t)s);
     if (has_sibling(w))
         return; /* news in vain for us rather than none for it */

@@ -151,6 +151,9 @@ void xtcp_waiter_free(struct xtcp_waiter *w);
 int xtcp_waiter_fd(const struct xtcp_waiter *w); /* for poll sets only: readable after a wake-up until _done() */
 void xtcp_waiter_sub(struct xtcp_waiter *w, int s);
 void xtcp_waiter_unsub(struct xtcp_waiter *w, int s);
+/* A listener that it is subscribed to: of the waiters that say so, a connection wakes one (it may wake more). Who takes it back, or
+ * unsubscribes, after being woken for a connection that it has not accepted leaves that to the next one. */
+void xtcp_waiter_exclusive(struct xtcp_waiter *w, int s, bool on);
 bool xtcp_waiter_pending(const struct xtcp_waiter *w); /* news waits to be taken: one load */
 bool xtcp_waiter_prepare(struct xtcp_waiter *w);       /* true: do not sleep, there is news */
 void xtcp_waiter_done(struct xtcp_waiter *w);          /* after the sleep; drains the eventfd if it was written */

@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 7u
+#define XT_ABI_VERSION 8u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 1024u          /* of one family, at a time */
 #define XT_MAX_WAITERS 4096u        /* of one family, at a time */
@@ -164,13 +164,18 @@ static_assert(sizeof(struct xt_tcp_info_abi) == 264, "xt_tcp_info_abi");
 #define XT_ASYNC(s) (((s) + 1) << 1)
 #define XT_ASYNC_URGENT 1u
 
+#define XT_WAITER_EXCLUSIVE 8u
+
 struct xt_waiter {
     _Atomic uint32_t sleeping; /* set by the client before it sleeps, taken (exchanged with 0) by who wakes it */
     uint32_t proc;             /* owner, written by the daemon */
     _Atomic uint32_t live;     /* 1 while it belongs to a proc: written by the daemon */
     /* Not 0: it stands for signals about one socket (XT_ASYNC). A byte is written for all news of it, `sleeping` or not. */
     _Atomic uint32_t async;
-    uint32_t rsv0[12];
+    /* Listeners (slot + 1, 0: none) that it waits for as EPOLLEXCLUSIVE means it: a connection that comes wakes one of those who
+     * wait so, not all. Written by the client. */
+    _Atomic uint32_t exclusive[XT_WAITER_EXCLUSIVE];
+    uint32_t rsv0[4];
     /* mailbox: the client fills op to data and then stores cmd_seq (release); the daemon answers in result, addr, port and
      * data and then stores done_seq = cmd_seq (release). One command at a time. */
     _Atomic uint32_t cmd_seq;

@@ -253,5 +253,5 @@ void xt_app_child_ready(struct xt_app *a, struct xt_conn *c)
     l->acc_last = c->slot;
     p->pending = false;
     p->next = XT_NO_PSLOT;
-    xt_app_changed(s, li, true);
+    xt_app_arrived(s, li);
 }

@@ -22,7 +22,13 @@ void xt_app_changed(struct xt_session *s, uint32_t i, bool news)
         a->cap_changed = cap;
     }
     p->changed = true;
-    a->changed[a->nchanged++] = (struct xt_changed){s, i};
+    a->changed[a->nchanged++] = (struct xt_changed){.s = s, .slot = i};
+}
+
+void xt_app_arrived(struct xt_session *s, uint32_t i)
+{
+    s->ps[i].arrived = true;
+    xt_app_changed(s, i, false);
 }
 
 void xt_app_touch(struct xt_session *s, uint32_t waiter)
@@ -155,8 +161,10 @@ static uint64_t sent(const struct xt_pslot *p, const struct xt_conn *c)
 
 /* Stores private copies to the slot. The order matters to readers that load cond first: whoever sees RDHUP sees the last
  * rx_head, whoever sees HUP sees so_error. */
-static void store_slot(struct xt_session *s, uint32_t i)
+static void store_slot(struct xt_changed *ch)
 {
+    struct xt_session *s = ch->s;
+    uint32_t i = ch->slot;
     struct xt_pslot *p = &s->ps[i];
     struct xt_slot *sh = &s->slots[i];
     struct xt_conn *c = xt_app_conn(s, p);
@@ -176,8 +184,11 @@ static void store_slot(struct xt_session *s, uint32_t i)
     XT_CRASH_POINT();
     atomic_store_explicit(&sh->tx_tail, p->tx_tail, memory_order_release); /* and the writer's */
     atomic_store_explicit(&sh->rx_urg, p->rx_urg, memory_order_relaxed);
-    if (p->kind == XT_SLOT_LISTEN)
+    if (p->kind == XT_SLOT_LISTEN) {
+        /* A client that writes acc_head has more or less of its own waiters woken. */
+        ch->arrived = p->acc_head - atomic_load_explicit(&sh->acc_head, memory_order_relaxed);
         atomic_store_explicit(&sh->acc_head, p->acc_head, memory_order_release); /* pairs with accept's acquire */
+    }
     if (p->pending_error) {
         atomic_store_explicit(&sh->so_error, p->pending_error, memory_order_relaxed);
         p->pending_error = 0;
@@ -198,23 +209,47 @@ static bool concerns(const struct xt_session *s, uint32_t w, uint32_t i, bool ur
     return !async || async == XT_ASYNC(i) || (urgent && async == (XT_ASYNC(i) | XT_ASYNC_URGENT));
 }
 
+static bool is_exclusive(const struct xt_session *s, uint32_t w, uint32_t i)
+{
+    const struct xt_waiter *sw = &s->waiters[w];
+    for (unsigned k = 0; k < XT_WAITER_EXCLUSIVE; k++)
+        if (atomic_load_explicit(&sw->exclusive[k], memory_order_relaxed) == i + 1)
+            return true;
+    return false;
+}
+
+/* Does it sleep, and nothing wakes it yet? The ready bitmap was marked before (both sequentially consistent): one that is awake
+ * sees that before it sleeps. One whose process has died sleeps for ever. */
+static bool is_asleep(const struct xt_session *s, uint32_t w)
+{
+    return atomic_load(&s->waiters[w].sleeping) && !(s->touched[w / 64] >> (w % 64) & 1) &&
+           xt_ledger_is_live(s->l, s->pw[w].proc);
+}
+
 /* Marks the slot in the ready bitmap of every waiter whose number falls on a subscribed bit. Where several do, only one of a
  * process that holds the socket can mean it: a family of hundreds is not woken for each segment. A thread whose socket
- * another has closed is told to the end. */
-static void tell(struct xt_session *s, uint32_t i, bool urgent)
+ * another has closed is told to the end. Of those that wait exclusively `wanted` sleeping ones are woken (UINT32_MAX: all), and
+ * those awake before them told, as in Linux. */
+static void tell(struct xt_session *s, uint32_t i, bool urgent, uint32_t wanted)
 {
     uint64_t subs = atomic_load(&s->slots[i].subs);
     uint32_t high = atomic_load_explicit(&s->l->waiters_high, memory_order_relaxed);
     bool all = high <= 64 || s->ps[i].orphan;
     for (; subs; subs &= subs - 1)
-        for (uint32_t w = (uint32_t)__builtin_ctzll(subs); w < high; w += 64)
-            if (atomic_load_explicit(&s->pw[w].state, memory_order_acquire) == XT_WAITER_LIVE &&
-                (all || xt_app_holds(s, s->pw[w].proc, i)) && concerns(s, w, i, urgent)) {
-                XT_CRASH_POINT();
-                xt_bitmap_set(xt_app_ready(s, w), i);
-                XT_CRASH_POINT();
-                xt_app_touch(s, w);
-            }
+        for (uint32_t w = (uint32_t)__builtin_ctzll(subs); w < high; w += 64) {
+            if (atomic_load_explicit(&s->pw[w].state, memory_order_acquire) != XT_WAITER_LIVE ||
+                !(all || xt_app_holds(s, s->pw[w].proc, i)) || !concerns(s, w, i, urgent))
+                continue;
+            bool exclusive = wanted != UINT32_MAX && is_exclusive(s, w, i);
+            if (exclusive && wanted == 0)
+                continue;
+            XT_CRASH_POINT();
+            xt_bitmap_set(xt_app_ready(s, w), i);
+            XT_CRASH_POINT();
+            if (exclusive && is_asleep(s, w))
+                wanted--;
+            xt_app_touch(s, w);
+        }
 }
 
 /* As the library sees it (xtcp_tx_writable). Its word is loaded once, and wrong only for itself. */
@@ -241,7 +276,7 @@ void xt_app_publish(struct xt_app *a)
 {
     for (uint32_t n = 0; n < a->nchanged; n++)
         if (xt_app_is_used(a->changed[n].s, a->changed[n].slot))
-            store_slot(a->changed[n].s, a->changed[n].slot);
+            store_slot(&a->changed[n]);
     XT_CRASH_POINT();
     /* Pairs with the fence of a client between subscribing (or asking for space) and looking at the slot. */
     atomic_thread_fence(memory_order_seq_cst);
@@ -249,12 +284,14 @@ void xt_app_publish(struct xt_app *a)
         struct xt_session *s = a->changed[n].s;
         uint32_t i = a->changed[n].slot;
         struct xt_pslot *p = &s->ps[i];
-        bool news = p->news, urgent = p->urgent;
-        p->changed = p->news = p->urgent = false;
+        bool news = p->news, urgent = p->urgent, arrived = p->arrived;
+        p->changed = p->news = p->urgent = p->arrived = false;
         if (!xt_app_is_used(s, i) || (p->orphan && xt_app_slot_reap(s, i)))
             continue;
         if (space_wanted(s, i) || news)
-            tell(s, i, urgent);
+            tell(s, i, urgent, UINT32_MAX);
+        else if (arrived)
+            tell(s, i, false, a->changed[n].arrived);
     }
     a->nchanged = 0;
 }

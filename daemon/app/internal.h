@@ -41,6 +41,7 @@ struct xt_pslot {
     uint8_t claim;           /* XT_CLAIM_REUSE, XT_CLAIM_SHARE as at bind */
     bool any_local;          /* bound to the unspecified address */
     _Atomic bool left;       /* the relay has been told that it alone holds the socket; the control thread clears it */
+    bool arrived;            /* of a listener: connections have come, which is news for as many as they are */
     _Atomic uint16_t holder; /* a process that was seen to hold it: where the next look begins */
     uint32_t conn;           /* index of the record, or XT_NO_CONN */
     uint32_t conn_gen;       /* and its life */
@@ -122,6 +123,7 @@ struct xt_msgq {
 struct xt_changed {
     struct xt_session *s;
     uint32_t slot;
+    uint32_t arrived; /* connections that the listener has had since it was last published */
 };
 
 /* A send ring that was replaced while the device may still have requests that point into it. */
@@ -314,6 +316,8 @@ void xt_app_event(void *arg, struct xt_conn *c, uint32_t events);
 bool xt_app_need_bufs(void *arg, struct xt_conn *c);
 /* Puts the slot on the list of slots to publish; `news`: its subscribers are told. */
 void xt_app_changed(struct xt_session *s, uint32_t i, bool news);
+/* A connection has come into the listener's queue. */
+void xt_app_arrived(struct xt_session *s, uint32_t i);
 /* The waiter is woken at the next flush if it sleeps. */
 void xt_app_touch(struct xt_session *s, uint32_t waiter);
 /* Aborts a connection later, outside of the stack's callbacks. */

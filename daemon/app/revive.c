@@ -33,7 +33,7 @@ static void count_slots(struct xt_session *s)
         s->nused++;
         if (p->kind != XT_SLOT_CONN && p->kind != XT_SLOT_LISTEN)
             p->conn = XT_NO_CONN; /* it has none yet, or none any more */
-        p->changed = p->news = false;
+        p->changed = p->news = p->arrived = false;
         p->left = false;
         p->syn_recv = 0;
         p->next = p->acc_first = p->acc_last = p->next_listener = XT_NO_PSLOT;

@@ -38,6 +38,14 @@ bool xt_app_any_live(const struct xt_session *s)
     return false;
 }
 
+/* A process that has died may have been the only one that was woken for a connection. */
+static void tell_others(struct xt_session *s)
+{
+    for (uint32_t i = s->listeners; i != XT_NO_PSLOT; i = s->ps[i].next_listener)
+        if (s->ps[i].acc_head != s->ps[i].acc_tail)
+            xt_app_changed(s, i, true);
+}
+
 void xt_app_proc_gone(struct xt_app *a, struct xt_session *s, uint32_t proc)
 {
     bool known = false;
@@ -51,6 +59,7 @@ void xt_app_proc_gone(struct xt_app *a, struct xt_session *s, uint32_t proc)
         s->ended = true;
     xt_bitmap_repair(s->dirty, s->max_slots);
     xt_bitmap_repair(s->cmd, XT_MAX_WAITERS);
+    tell_others(s);
     start_sweep(s);
 }
 

@@ -74,6 +74,7 @@ static int add(struct xp_set *s, int epfd, int fd, struct epoll_event *ev)
         return rc;
     xp_set_find(s, fd)->nest = inner;
     inner->parents++;
+    xp_set_not_exclusive(inner);
     xp_set_flags(fd, XP_F_INSET);
     if (inner->watched)
         take(s, xp_set_find(s, fd));
@@ -231,8 +232,10 @@ unsigned xp_epoll_mask(struct xp_set *s)
 
 void xp_epoll_hold(struct xp_set *s, bool on)
 {
-    if (on)
-        s->pollers++;
-    else
+    if (!on) {
         s->pollers--;
+        return;
+    }
+    s->pollers++;
+    xp_set_not_exclusive(s);
 }

@@ -79,13 +79,38 @@ static struct xtcp_waiter *waiter_of(const struct xp_set *s, uint64_t word)
     return s->w[xp_ctxno(word)];
 }
 
-/* Socket numbers are a context's own: items of several may have the same. */
-static bool has_item(const struct xp_set *s, uint64_t word)
+/* Socket numbers are a context's own: items of several may have the same. How many are of this very socket? */
+static unsigned items_of(const struct xp_set *s, uint64_t word)
 {
-    const struct xp_item *it = s->by_sock[xp_value(word)];
-    while (it && xp_ctxno(it->word) != xp_ctxno(word))
-        it = it->same_sock;
-    return it != NULL;
+    unsigned n = 0;
+    for (const struct xp_item *it = s->by_sock[xp_value(word)]; it; it = it->same_sock)
+        n += xp_ctxno(it->word) == xp_ctxno(word);
+    return n;
+}
+
+static void subscribe(struct xp_set *s, const struct xp_item *it)
+{
+    struct xtcp_waiter *w = waiter_of(s, it->word);
+    bool alone = (it->events & EPOLLEXCLUSIVE) && (it->events & EPOLLIN) && items_of(s, it->word) == 1;
+    if (!w)
+        return;
+    xtcp_waiter_sub(w, xp_sock(it->word));
+    if (alone)
+        s->exclusive = true; /* before the look: pairs with xp_set_not_exclusive() */
+    xtcp_waiter_exclusive(w, xp_sock(it->word), alone && !s->parents && !s->pollers);
+}
+
+void xp_set_not_exclusive(struct xp_set *s)
+{
+    if (!s->exclusive)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->exclusive = false;
+    for (uint32_t sock = 0; sock < s->sock_cap; sock++)
+        for (const struct xp_item *it = s->by_sock[sock]; it; it = it->same_sock)
+            if ((it->events & EPOLLEXCLUSIVE) && waiter_of(s, it->word))
+                xtcp_waiter_exclusive(waiter_of(s, it->word), (int)sock, false);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static int link_sock(struct xp_set *s, struct xp_item *it)
@@ -97,8 +122,7 @@ static int link_sock(struct xp_set *s, struct xp_item *it)
     it->same_sock = s->by_sock[sock];
     s->by_sock[sock] = it;
     s->nxtcp++;
-    if (waiter_of(s, it->word))
-        xtcp_waiter_sub(waiter_of(s, it->word), (int)sock);
+    subscribe(s, it);
     enqueue(s, it);
     return 0;
 }
@@ -111,7 +135,7 @@ static void unlink_sock(struct xp_set *s, struct xp_item *it)
         p = &(*p)->same_sock;
     *p = it->same_sock;
     s->nxtcp--;
-    if (waiter_of(s, it->word) && !has_item(s, it->word))
+    if (waiter_of(s, it->word) && items_of(s, it->word) == 0)
         xtcp_waiter_unsub(waiter_of(s, it->word), (int)sock);
     dequeue(s, it);
 }
@@ -313,7 +337,7 @@ void xp_set_use_waiter(struct xp_set *s, struct xtcp_waiter *w, unsigned ctx)
     for (uint32_t sock = 0; sock < s->sock_cap; sock++)
         for (struct xp_item *it = s->by_sock[sock]; it; it = it->same_sock)
             if (xp_ctxno(it->word) == ctx)
-                xtcp_waiter_sub(w, (int)sock);
+                subscribe(s, it);
     xp_set_all_ready(s);
 }
 

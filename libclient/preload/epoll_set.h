@@ -46,6 +46,7 @@ struct xp_set {
     struct xp_item *nests;          /* the sets in it that are served here */
     _Atomic unsigned parents;       /* items of other sets that are this one */
     _Atomic unsigned pollers;       /* threads that sleep on it in poll() */
+    _Atomic bool exclusive;         /* there are members that wait exclusively */
     bool untold;                    /* it had news that not all parents know of */
     int kick;                       /* an eventfd to wake sleepers with; with the first waiter */
     /* Data in the kernel's set, of kick; + 1, + 2: of context 0's waiter and control descriptor; and so on; then of sets. */
@@ -101,6 +102,9 @@ bool xp_set_news(struct xp_set *s);
 bool xp_set_any(struct xp_set *s);
 /* What is true of the set `inner`, an item of `s`: in epoll_nest.c. */
 uint32_t xp_set_nested_mask(struct xp_set *s, const struct xp_item *it);
+/* Others than threads in epoll_wait wait for it from now on: its members no longer wait exclusively, for news of theirs is not taken by
+ * whom it wakes. Locks. */
+void xp_set_not_exclusive(struct xp_set *s);
 /* Puts every xtcp socket on the ready list: after a fork or when the daemon has gone. */
 void xp_set_all_ready(struct xp_set *s);
 /* Subscribes every xtcp socket of context `ctx` with its new waiter. */

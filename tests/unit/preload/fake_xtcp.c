@@ -391,6 +391,10 @@ void xtcp_waiter_unsub(struct xtcp_waiter *w, int s)
     epoll_ctl(w->epoll, EPOLL_CTL_DEL, s, NULL);
 }
 
+void xtcp_waiter_exclusive(struct xtcp_waiter *w, int s, bool on)
+{
+}
+
 bool xtcp_waiter_pending(const struct xtcp_waiter *w)
 {
     fix((struct xtcp_waiter *)w);
