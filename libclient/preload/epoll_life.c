@@ -34,7 +34,8 @@ void xp_sets_unlock(void)
 void xp_sets_unlock_child(void)
 {
     for (unsigned i = 0; i < nsets; i++) {
-        sets[i]->sleepers = sets[i]->pollers = 0;
+        sets[i]->sleepers = 0;
+        sets[i]->pollers = 0;
         xp_set_lock_init(sets[i]);
     }
     pthread_mutex_unlock(&sets_lock);
