@@ -177,3 +177,29 @@ bool xt_in_check_ack(struct xt_in *in)
     xt_tally_acked(&a);
     return a.bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
 }
+
+/* A window that is not news to a connection that waits for none (no probes) only moves along. */
+void xt_fast_window(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    if (!xt_seq_lt(c->snd_wl1, in->seq) && !(c->snd_wl1 == in->seq && xt_seq_le(c->snd_wl2, in->seg->ack)))
+        return;
+    set_send_window(in);
+    c->probes = 0;
+}
+
+void xt_fast_ack(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    uint32_t una = c->snd_una;
+    struct xt_ack a;
+    xt_recovery_begin(&a, in);
+    measure(in);
+    a.bytes = advance(in, in->seg->ack);
+    xt_recovery_advance(&a, una);
+    set_send_window(in);
+    c->probes = 0;
+    xt_recovery_fast_ack(&a);
+    xt_rate_acked(c, in->ctx);
+    xt_tally_acked(&a);
+}

@@ -113,6 +113,16 @@ void xt_in_rest(struct xt_in *in);
 /* ack.c: the ACK field. False: the segment is to be dropped. */
 bool xt_in_check_ack(struct xt_in *in);
 
+/* input.c: the long way. */
+void xt_in_slow(struct xt_in *in);
+
+/* fast.c: true when that was all, false when nothing was done yet. */
+bool xt_in_fast(struct xt_in *in);
+/* ack.c: of an ACK without news, the window; of one for new data, all. reass.c: text. Each as the fast way needs it. */
+void xt_fast_window(struct xt_in *in);
+void xt_fast_ack(struct xt_in *in);
+void xt_fast_text(struct xt_in *in);
+
 /* What an ACK tells of what we sent. */
 struct xt_ack {
     struct xt_sent_news news; /* `delivered`: bytes that arrived, by SACK or in order */
@@ -134,6 +144,8 @@ void xt_recovery_begin(struct xt_ack *a, struct xt_in *in);
 void xt_recovery_advance(struct xt_ack *a, uint32_t una);
 /* The rest, after SND.UNA and the window are up to date. */
 void xt_recovery_ack(struct xt_ack *a);
+/* Likewise, with RACK, while all is well: XT_CA_OPEN, no SACK, no probe out. */
+void xt_recovery_fast_ack(struct xt_ack *a);
 void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* The reordering timer. */
 void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx);

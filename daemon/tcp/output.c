@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What to send next, and whether to send it now: window, congestion window, silly-window avoidance and Nagle's algorithm
  * (RFC 9293 sections 3.7.4, 3.8.4, 3.8.6.2.1). */
+#include "daemon/tcp/both.h"
 #include "daemon/tcp/cc.h"
 #include "daemon/tcp/emit.h"
 #include "daemon/tcp/internal.h"
@@ -322,23 +323,53 @@ static int send_special(struct out *o)
     return 1;
 }
 
-int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t max_len)
+/* Whatever carries data or what goes before it; 0 for nothing. */
+static int send_some(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t max_len)
 {
     struct out o = {.c = c, .ctx = ctx, .seg = out};
     if (c->pending && send_special(&o))
         return 1;
-    if (may_send(c)) {
-        o.mss = c->mss_eff - (c->n_ooo || (c->cflags & XT_CF_DSACK) ? xt_sack_optlen(c) : 0);
-        uint32_t max = max_len ? max_len : ctx->cfg->gso_max;
-        o.max = max > o.mss ? max - max % o.mss : o.mss;
-        if (c->tx_urg > c->tx_una)
-            o.max = o.mss; /* the urgent pointer of each segment is its own */
-        if (send_data(&o)) {
-            pace(&o, out->len);
-            return 1;
-        }
-        arm(&o);
+    if (!may_send(c))
+        return 0;
+    o.mss = c->mss_eff - (c->n_ooo || (c->cflags & XT_CF_DSACK) ? xt_sack_optlen(c) : 0);
+    uint32_t max = max_len ? max_len : ctx->cfg->gso_max;
+    o.max = max > o.mss ? max - max % o.mss : o.mss;
+    if (c->tx_urg > c->tx_una)
+        o.max = o.mss; /* the urgent pointer of each segment is its own */
+    if (send_data(&o)) {
+        pace(&o, out->len);
+        return 1;
     }
+    arm(&o);
+    return 0;
+}
+
+/* Where nothing waits and nothing is in flight, as with who only receives, send_some() would find that out in many steps, and
+ * leave the record as this does. False: it may have something. */
+static bool has_nothing(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    if (c->state != XT_ESTABLISHED || (c->pending & (uint16_t)~XT_PEND_ACK) || c->snd_una != c->snd_nxt ||
+        c->snd_nxt != xt_send_end(c) || c->ca_state != XT_CA_OPEN || c->pace_next > ctx->now_us)
+        return false;
+#ifdef XT_TCP_BOTH
+    struct xt_both b;
+    struct xt_seg none;
+    xt_both_begin(&b, c, ctx);
+    int sent = send_some(&b.conn, &b.ctx, &none, 0);
+#endif
+    if (c->tally.busy != XT_BUSY_NOT)
+        xt_tally_busy(c, ctx, false);
+    xt_rate_app_limited(c);
+#ifdef XT_TCP_BOTH
+    xt_both_end(&b, c, ctx, "output", !sent);
+#endif
+    return true;
+}
+
+int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t max_len)
+{
+    if (!has_nothing(c, ctx) && send_some(c, ctx, out, max_len))
+        return 1;
     if (c->pending & XT_PEND_ACK) {
         xt_emit_ack(c, ctx, out, xt_snd_acceptable(c));
         return 1;

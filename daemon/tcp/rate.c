@@ -31,11 +31,22 @@ static void sent_again(struct xt_conn *c, uint32_t seq, uint32_t end)
             drop_mark(r, i);
 }
 
+static uint8_t with_bit(uint8_t bits, unsigned i, bool on)
+{
+    return (uint8_t)(on ? bits | 1u << i : bits & ~(1u << i));
+}
+
+static void keep_mark(struct xt_rate *r, unsigned from, unsigned to)
+{
+    r->mark[to] = r->mark[from];
+    r->mark_limited = with_bit(r->mark_limited, to, r->mark_limited >> from & 1);
+    r->mark_again = with_bit(r->mark_again, to, r->mark_again >> from & 1);
+}
+
 static void set_mark(struct xt_rate *r, uint32_t end, uint32_t now, bool again)
 {
-    unsigned bit = 1u << r->n;
-    r->mark_limited = (uint8_t)(r->limited ? r->mark_limited | bit : r->mark_limited & ~bit);
-    r->mark_again = (uint8_t)(again ? r->mark_again | bit : r->mark_again & ~bit);
+    r->mark_limited = with_bit(r->mark_limited, r->n, r->limited);
+    r->mark_again = with_bit(r->mark_again, r->n, again);
     r->mark[r->n++] = (struct xt_rate_mark){end, now, r->first_us, r->delivered, r->delivered_us};
     r->last_end = end;
 }
@@ -54,9 +65,15 @@ void xt_rate_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t seq,
         set_mark(r, end, now, again);
 }
 
+/* Nothing is SACKed while all is well. */
+static bool has_sacked(const struct xt_conn *c)
+{
+    return c->ca_state != XT_CA_OPEN;
+}
+
 static bool covered(const struct xt_conn *c, uint32_t end)
 {
-    return xt_seq_le(end, c->snd_una) || xt_sent_is_sacked(c, end - 1);
+    return xt_seq_le(end, c->snd_una) || (has_sacked(c) && xt_sent_is_sacked(c, end - 1));
 }
 
 /* Counts from the streams alone, so that it needs no word from loss recovery; what the peer takes back of its SACKs does
@@ -65,7 +82,8 @@ static uint32_t count_delivered(struct xt_conn *c, uint32_t now)
 {
     struct xt_rate *r = &c->rate;
     uint32_t sum = (uint32_t)c->tx_una, newly;
-    sum += xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
+    if (has_sacked(c))
+        sum += xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
     newly = sum - r->delivered;
     if ((int32_t)newly <= 0)
         return 0;
@@ -76,28 +94,43 @@ static uint32_t count_delivered(struct xt_conn *c, uint32_t now)
     return newly;
 }
 
-void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+/* What mark `i` tells now that it is covered. */
+static void read_mark(struct xt_rate *r, unsigned i, uint32_t now, struct xt_rate_sample *rs)
+{
+    const struct xt_rate_mark *m = &r->mark[i];
+    if (!(r->mark_again >> i & 1))
+        rs->rtt_us = xt_u32_max(now - m->sent_us, 1);
+    rs->delivered = r->delivered - m->delivered;
+    rs->interval = xt_u32_max(xt_u32_max(m->sent_us - m->first_us, now - m->delivered_us), 1);
+    rs->prior = m->delivered;
+    rs->limited = r->mark_limited >> i & 1;
+    r->first_us = m->sent_us;
+}
+
+/* Of the marks that are covered the newest counts; all of them go, mostly all that there are. */
+static void take_marks(struct xt_conn *c, uint32_t now, struct xt_rate_sample *rs)
 {
     struct xt_rate *r = &c->rate;
+    unsigned newest = r->n, kept = 0;
+    while (newest > 0 && !covered(c, r->mark[newest - 1].end))
+        newest--;
+    if (newest == 0)
+        return;
+    read_mark(r, newest - 1, now, rs);
+    for (unsigned i = 0; i < r->n; i++)
+        if (!covered(c, r->mark[i].end))
+            keep_mark(r, i, kept++);
+    r->n = (uint8_t)kept;
+}
+
+void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
     struct xt_rate_sample rs = {0};
     uint32_t now = (uint32_t)ctx->now_us;
     const struct xt_cc *cc = xt_cc_of(c);
     rs.newly = count_delivered(c, now);
-    for (unsigned i = r->n; i-- > 0;) {
-        const struct xt_rate_mark *m = &r->mark[i];
-        if (!covered(c, m->end))
-            continue;
-        if (rs.interval == 0) { /* the newest counts */
-            if (!(r->mark_again >> i & 1))
-                rs.rtt_us = xt_u32_max(now - m->sent_us, 1);
-            rs.delivered = r->delivered - m->delivered;
-            rs.interval = xt_u32_max(xt_u32_max(m->sent_us - m->first_us, now - m->delivered_us), 1);
-            rs.prior = m->delivered;
-            rs.limited = r->mark_limited >> i & 1;
-            r->first_us = m->sent_us;
-        }
-        drop_mark(r, i);
-    }
+    if (c->rate.n)
+        take_marks(c, now, &rs);
     if (rs.interval)
         xt_tally_rate(c, &rs);
     if (cc->sample && (rs.newly || rs.interval))

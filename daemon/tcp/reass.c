@@ -70,6 +70,16 @@ static void gap_closed(struct xt_in *in)
         in->c->quick = in->ctx->cfg->quickack;
 }
 
+static void take_text(struct xt_in *in, uint32_t n)
+{
+    struct xt_conn *c = in->c;
+    ring_put(in, c->rx_head, in->payload, n);
+    c->rx_head += n;
+    c->rcv_nxt += n;
+    c->ooo_acks = 0;
+    in->ev |= XT_EV_READABLE;
+}
+
 static void in_order(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
@@ -81,11 +91,7 @@ static void in_order(struct xt_in *in)
     if (n == 0)
         return;
     report_overlap(c, c->rcv_nxt, c->rcv_nxt + n);
-    ring_put(in, c->rx_head, in->payload, n);
-    c->rx_head += n;
-    c->rcv_nxt += n;
-    c->ooo_acks = 0;
-    in->ev |= XT_EV_READABLE;
+    take_text(in, n);
     if (c->n_ooo) {
         /* At once when a segment fills all or part of a hole (RFC 5681 section 4.2). */
         join(c);
@@ -140,6 +146,17 @@ static void out_of_order(struct xt_in *in)
     xt_sack_touch(c, in->seq);
 }
 
+/* Text after a pause: the peer's window is small again. */
+static void note_arrival(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    uint32_t now = xt_now_ms(in->ctx);
+    if (now - c->data_rcv_ms > c->rto / 1000)
+        xt_window_quick_acks(c, in->ctx->cfg);
+    c->data_rcv_ms = now;
+    xt_tally_received(c, in->seg);
+}
+
 void xt_in_text(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
@@ -163,12 +180,17 @@ void xt_in_text(struct xt_in *in)
         in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_ABORT);
         return;
     }
-    if (xt_now_ms(in->ctx) - c->data_rcv_ms > c->rto / 1000)
-        xt_window_quick_acks(c, in->ctx->cfg);
-    c->data_rcv_ms = xt_now_ms(in->ctx);
-    xt_tally_received(c, in->seg);
+    note_arrival(in);
     if (in->seq == c->rcv_nxt)
         in_order(in);
     else
         out_of_order(in);
+}
+
+void xt_fast_text(struct xt_in *in)
+{
+    struct xt_conn *c = in->c;
+    note_arrival(in);
+    take_text(in, in->len);
+    xt_window_ack_data(c, in->ctx, in->len, in->seg->gso_size);
 }

@@ -326,6 +326,15 @@ void xt_recovery_ack(struct xt_ack *a)
         xt_rack_pto_arm(c, ctx);
 }
 
+void xt_recovery_fast_ack(struct xt_ack *a)
+{
+    struct xt_conn *c = a->c;
+    xt_rack_detect(c, a->ctx);
+    if (c->cflags & XT_CF_CWND_LIM)
+        xt_cc_of(c)->acked(c, a->ctx, a->bytes);
+    xt_rack_pto_arm(c, a->ctx);
+}
+
 void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     if (c->snd_una == c->snd_nxt || xt_rack_detect(c, ctx) == 0)

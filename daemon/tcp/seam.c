@@ -6,7 +6,8 @@
 static void drop(struct xt_conn *c, unsigned n)
 {
     c->n_seam = (uint8_t)(c->n_seam - n);
-    memmove(c->seam, c->seam + n, c->n_seam * sizeof *c->seam);
+    if (c->n_seam)
+        memmove(c->seam, c->seam + n, c->n_seam * sizeof *c->seam);
 }
 
 void xt_seam_put(struct xt_conn *c, uint32_t end)

@@ -7,7 +7,8 @@
 
 static void erase(struct xt_conn *c, unsigned i, unsigned n)
 {
-    memmove(&xt_sent_list(c)[i], &xt_sent_list(c)[i + n], (c->n_sent - i - n) * sizeof(struct xt_flight));
+    if (i + n < c->n_sent)
+        memmove(&xt_sent_list(c)[i], &xt_sent_list(c)[i + n], (c->n_sent - i - n) * sizeof(struct xt_flight));
     c->n_sent = (uint8_t)(c->n_sent - n);
 }
 
