@@ -19,4 +19,7 @@ void xt_both_begin(struct xt_both *b, const struct xt_conn *c, const struct xt_t
 void xt_both_end(const struct xt_both *b, const struct xt_conn *c, const struct xt_tcp_ctx *ctx, const char *what,
                  bool same);
 
+/* How often they were. */
+extern uint64_t xt_both_compared;
+
 #endif

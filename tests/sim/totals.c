@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "daemon/tcp/both.h"
+
 #define NETWORK(X)  \
     X(segs)         \
     X(bytes)        \
@@ -18,7 +20,8 @@
     X(too_big)      \
     X(crashes)      \
     X(lent)         \
-    X(overfull)
+    X(overfull)     \
+    X(fast)
 
 #define MUST_MEET(X)     \
     X(fast_recoveries)   \
@@ -55,6 +58,7 @@ void totals_add(struct totals *t, const struct net *n)
     t->crashes += n->crashed;
     t->lent += n->lent;
     t->overfull += n->overfull;
+    t->fast = xt_both_compared;
     for (int i = 0; i < 2; i++) {
         const struct link *l = &n->link[i];
         t->lost += l->lost;

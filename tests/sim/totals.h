@@ -7,7 +7,7 @@
 
 struct totals {
     uint64_t segs, bytes, crowds, lost, reordered, duplicated, corrupted, queue_drops, marks, blacked_out, acks_thinned;
-    uint64_t too_big, crashes, lent, overfull;
+    uint64_t too_big, crashes, lent, overfull, fast;
     struct xt_tcp_stats tcp;
 };
 
