@@ -233,12 +233,9 @@ unsigned xt_stack_flush_time_wait(struct xt_stack *s, uint64_t now_us)
     s->now = now_us;
     for (uint32_t i = 0; i < s->hdr->high_water; i++) {
         struct xt_conn *c = &s->conns[i];
-        struct xt_seg reply;
-        int has_reply;
         if (!(c->flags & XT_CONN_USED) || c->state != XT_TIME_WAIT)
             continue;
-        struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
-        xt_conn_after(s, c, xt_tcp_abort(c, &ctx, &reply, &has_reply));
+        xt_conn_end_time_wait(s, c);
         n++;
     }
     return n;

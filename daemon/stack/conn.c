@@ -8,8 +8,28 @@
 #include "daemon/base/time.h"
 #include "daemon/stack/internal.h"
 
+void xt_conn_end_time_wait(struct xt_stack *s, struct xt_conn *c)
+{
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
+    struct xt_seg reply;
+    int has_reply;
+    xt_conn_after(s, c, xt_tcp_abort(c, &ctx, &reply, &has_reply));
+}
+
+/* The table is full: the oldest TIME_WAIT goes. RFC 9293 wants all of its two MSL (MUST-13), but nobody to be refused for it either;
+ * Linux keeps a bounded number, too (net.ipv4.tcp_max_tw_buckets). */
+static void make_room(struct xt_stack *s)
+{
+    if (!s->over.head)
+        return;
+    s->stats.time_wait_dropped++;
+    xt_conn_end_time_wait(s, &s->conns[s->over.head - 1]);
+}
+
 static uint32_t take_index(struct xt_stack *s)
 {
+    if (!s->free_head && s->hdr->high_water >= s->hdr->max_conns)
+        make_room(s);
     if (s->free_head) {
         uint32_t i = s->free_head - 1;
         s->free_head = s->side[i].next;
@@ -152,8 +172,16 @@ static void end(struct xt_stack *s, struct xt_conn *c, uint32_t events)
 
 void xt_conn_ready(struct xt_stack *s, struct xt_conn *c)
 {
+    if (s->side[c->index].list == XT_LIST_OVER)
+        xt_list_remove(s, c->index);
     if (s->side[c->index].list == XT_LIST_NONE)
         xt_list_append(s, &s->ready, XT_LIST_READY, c->index);
+}
+
+void xt_conn_rests(struct xt_stack *s, const struct xt_conn *c)
+{
+    if (c->state == XT_TIME_WAIT && s->side[c->index].list == XT_LIST_NONE)
+        xt_list_append(s, &s->over, XT_LIST_OVER, c->index);
 }
 
 /* Tells of the events; false when the record is gone, be it by what the application did when told. */
@@ -190,6 +218,7 @@ static bool after(struct xt_stack *s, struct xt_conn *c, uint32_t events, uint64
     xt_wheel_set(&s->wheel, c->index, XT_MAX(deadline, earliest));
     if (xt_tcp_wants_output(c, &ctx))
         xt_conn_ready(s, c);
+    xt_conn_rests(s, c);
     return true;
 }
 
@@ -225,12 +254,9 @@ bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i)
 uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i)
 {
     struct xt_conn *c = &s->conns[i];
-    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
-    struct xt_seg reply;
-    int has_reply;
     uint32_t floor = c->snd_nxt + 65537; /* beyond any window without scaling that the peer may still remember */
     s->stats.time_wait_recycled++;
-    xt_conn_after(s, c, xt_tcp_abort(c, &ctx, &reply, &has_reply));
+    xt_conn_end_time_wait(s, c);
     return floor;
 }
 

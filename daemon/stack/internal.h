@@ -34,7 +34,7 @@ struct xt_list {
 };
 
 /* On which list a connection is: at most one. Neighbour n's waiters are list XT_LIST_NEIGH + n. */
-enum { XT_LIST_NONE, XT_LIST_READY, XT_LIST_NEIGH };
+enum { XT_LIST_NONE, XT_LIST_READY, XT_LIST_OVER, XT_LIST_NEIGH };
 
 /* IP options of a connection: in the state region, beside the record that says how long they are. */
 struct xt_ipopts {
@@ -143,6 +143,7 @@ struct xt_stack {
     uint32_t n_board_free;
     bool *board_claimed; /* those that records of an earlier stack have; while these are looked at */
     struct xt_list ready;
+    struct xt_list over; /* in TIME_WAIT with nothing to send, the oldest first: they make room for others */
     struct xt_flowmap flows;
     struct xt_wheel wheel; /* of connections */
     struct xt_wheel misc;  /* XT_TIMER_* */
@@ -206,13 +207,17 @@ bool xt_conn_after(struct xt_stack *s, struct xt_conn *c, uint32_t events);
 void xt_conn_after_timer(struct xt_stack *s, struct xt_conn *c, uint32_t events);
 /* Ends a connection that could not reach its peer: `err` for the application, no reset. */
 void xt_conn_fail(struct xt_stack *s, struct xt_conn *c, int err);
-/* Puts the connection on the ready list unless it is on a list. */
+/* Puts the connection on the ready list unless it waits for a neighbour. */
 void xt_conn_ready(struct xt_stack *s, struct xt_conn *c);
+/* It has nothing to send now: one in TIME_WAIT may make room for others. */
+void xt_conn_rests(struct xt_stack *s, const struct xt_conn *c);
 struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c);
 /* As xt_conn_ctx(), before a call of the core that changes the record: keeps it as it is. xt_conn_end(), or xt_conn_after(), says
  * that the change is whole. Changes do not nest. */
 struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c);
 void xt_conn_end(struct xt_stack *s);
+/* No segment leaves. */
+void xt_conn_end_time_wait(struct xt_stack *s, struct xt_conn *c);
 /* Ends the TIME_WAIT of `i` in favour of an own connect between the same end points; returns the lowest ISS for that. */
 uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i);
 /* May that be done? */

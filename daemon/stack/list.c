@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Lists of connections by index: the ready list and each neighbour's waiters. A connection is on one of them at most. */
+ * Lists of connections by index: the ready list, those that are over, each neighbour's waiters. A connection is on one of them at most. */
 #include "daemon/stack/internal.h"
 
 void xt_list_append(struct xt_stack *s, struct xt_list *l, uint16_t id, uint32_t i)
@@ -28,12 +28,19 @@ void xt_list_prepend(struct xt_stack *s, struct xt_list *l, uint16_t id, uint32_
     l->head = i + 1;
 }
 
+static struct xt_list *list_of(struct xt_stack *s, uint16_t id)
+{
+    if (id == XT_LIST_READY)
+        return &s->ready;
+    return id == XT_LIST_OVER ? &s->over : &s->neigh[id - XT_LIST_NEIGH].waiters;
+}
+
 void xt_list_remove(struct xt_stack *s, uint32_t i)
 {
     struct xt_side *d = &s->side[i];
     if (d->list == XT_LIST_NONE)
         return;
-    struct xt_list *l = d->list == XT_LIST_READY ? &s->ready : &s->neigh[d->list - XT_LIST_NEIGH].waiters;
+    struct xt_list *l = list_of(s, d->list);
     if (d->prev)
         s->side[d->prev - 1].next = d->next;
     else

@@ -270,6 +270,7 @@ static bool rounds(struct xt_stack *s, bool *local)
         *local = r == XT_SENT_LOCAL_FULL;
         if (*local || (r == XT_SENT_ONE && xt_tcp_wants_output(c, &ctx)))
             xt_conn_ready(s, c);
+        xt_conn_rests(s, c);
         xt_wheel_set(&s->wheel, i, xt_tcp_deadline(c));
     }
     return false;

@@ -72,6 +72,7 @@
     X(ports_exhausted, "connects and binds refused: no free port")                 \
     X(time_wait_reused, "TIME_WAIT connections replaced by a new SYN")             \
     X(time_wait_recycled, "TIME_WAIT connections replaced by an own connect")      \
+    X(time_wait_dropped, "TIME_WAIT connections ended early: the table was full")  \
     X(quarantined, "connections reset: two crashes in a row were at them")         \
     X(records_bad, "connections reset at the start: their record cannot be")
 
