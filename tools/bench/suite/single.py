@@ -20,7 +20,7 @@ def counter(name):
 
 
 def stack_pid():
-    return int(re.search(r'"stack_pid":\s*(\d+)', control("--json", "status")).group(1))
+    return int(re.search(r'"pid":\s*(\d+)', control("--json", "status")).group(1))
 
 
 def daemon_bytes():
