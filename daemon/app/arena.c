@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SETTLE 16u /* extents of a size that xt_arena_settle() gives back in one call */
+
 void xt_arena_init(struct xt_arena *a, int fd, uint64_t off, uint64_t len, uint64_t *used_bytes)
 {
     memset(a, 0, sizeof *a);
@@ -41,7 +43,23 @@ static bool pop(struct xt_arena *a, unsigned k, uint64_t *off)
     *off = a->free[k].off[--a->free[k].n];
     if (a->free[k].warm)
         a->free[k].warm--;
+    if (a->free[k].least > a->free[k].warm)
+        a->free[k].least = a->free[k].warm;
     return true;
+}
+
+/* At least one: it may be a transfer's that has just ended and begins again. */
+static uint32_t most_warm(unsigned k)
+{
+    uint32_t n = XT_ARENA_WARM >> (k + XT_ARENA_MIN_SHIFT);
+    return n > XT_ARENA_WARM_MAX ? XT_ARENA_WARM_MAX : n ? n : 1;
+}
+
+/* Gives back the memory of the `n` extents that have waited longest. */
+static void cool(struct xt_arena *a, unsigned k, uint32_t n)
+{
+    for (; n > 0 && a->free[k].warm; n--, a->free[k].warm--)
+        punch(a, a->free[k].off[a->free[k].n - a->free[k].warm], k);
 }
 
 /* Puts an extent on the list of its size. Without memory for the list, the extent is lost to the arena until the region ends. */
@@ -60,9 +78,8 @@ static void push(struct xt_arena *a, unsigned k, uint64_t off, bool warm)
     a->free[k].off[a->free[k].n++] = off;
     if (!warm || a->cold) {
         a->free[k].warm = 0;
-    } else if (a->free[k].warm++ == XT_ARENA_WARM) {
-        punch(a, a->free[k].off[a->free[k].n - 1 - XT_ARENA_WARM], k);
-        a->free[k].warm = XT_ARENA_WARM;
+    } else if (++a->free[k].warm > most_warm(k)) {
+        cool(a, k, 1);
     }
 }
 
@@ -152,6 +169,14 @@ void xt_arena_cool(struct xt_arena *a)
 {
     a->cold = true;
     for (unsigned k = 0; k < XT_ARENA_CLASSES; k++)
-        for (; a->free[k].warm; a->free[k].warm--)
-            punch(a, a->free[k].off[a->free[k].n - a->free[k].warm], k);
+        cool(a, k, a->free[k].warm);
+}
+
+void xt_arena_settle(struct xt_arena *a)
+{
+    for (unsigned k = 0; k < XT_ARENA_CLASSES; k++) {
+        uint32_t n = (a->free[k].least + 3) / 4;
+        cool(a, k, n < SETTLE ? n : SETTLE);
+        a->free[k].least = a->free[k].warm;
+    }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Ring space of one region: extents of power-of-two sizes. A few freed extents of each size stay populated for the next
- * socket; the memory of the others goes back to the kernel at once (a hole is punched). Not thread-safe. */
+ * Ring space of one region: extents of power-of-two sizes. Some freed extents of each size stay populated for the next
+ * sockets, for as long as there are such; the memory of the others goes back to the kernel at once (a hole is punched). Not
+ * thread-safe. */
 #ifndef XT_APP_ARENA_H
 #define XT_APP_ARENA_H
 
@@ -10,7 +11,8 @@
 #define XT_ARENA_MIN_SHIFT 12
 #define XT_ARENA_MAX_SHIFT 30
 #define XT_ARENA_CLASSES (XT_ARENA_MAX_SHIFT - XT_ARENA_MIN_SHIFT + 1)
-#define XT_ARENA_WARM 8 /* extents of a size kept populated */
+#define XT_ARENA_WARM (16u << 20) /* bytes of a size kept populated, ... */
+#define XT_ARENA_WARM_MAX 256u    /* ... and extents */
 
 struct xt_extent {
     uint64_t off;  /* from the start of the region */
@@ -25,6 +27,7 @@ struct xt_arena {
     struct {
         uint64_t *off;
         uint32_t n, cap, warm; /* the last `warm` entries are populated */
+        uint32_t least;        /* the fewest of these since the last xt_arena_settle() */
     } free[XT_ARENA_CLASSES];
 };
 
@@ -50,6 +53,9 @@ static inline uint64_t xt_arena_room(const struct xt_arena *a)
 {
     return a->end - a->top;
 }
+
+/* Gives the memory of some extents back that stayed warm since the last call, and that nobody took. */
+void xt_arena_settle(struct xt_arena *a);
 
 /* Gives the memory of the extents kept warm back to the kernel, and of all that are freed later. */
 void xt_arena_cool(struct xt_arena *a);

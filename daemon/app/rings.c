@@ -260,6 +260,7 @@ static bool trim(struct xt_session *s, uint32_t i)
 static void trim_some(struct xt_session *s)
 {
     uint32_t trimmed = 0;
+    xt_arena_settle(&s->arena);
     for (uint32_t n = 0; n < TRIM_LOOK && n < s->max_slots && trimmed < XT_TRIM_BUDGET; n += 64) {
         uint32_t w = s->trim_at / 64;
         for (uint64_t used = s->used[w]; used; used &= used - 1)

@@ -11,7 +11,7 @@
 
 #include "daemon/app/arena.h"
 
-#define SIZE (8u << 20)
+#define SIZE (64u << 20)
 
 static struct xt_arena a;
 static uint64_t used;
@@ -46,9 +46,44 @@ Test(arena, memory_goes_back, .init = start)
     for (unsigned i = 0; i < 32; i++)
         xt_arena_release(&a, &e[i]);
     cr_assert_eq(used, 0);
-    cr_assert_eq(populated(), XT_ARENA_WARM * 65536u);
+    cr_assert_eq(populated(), 32u * 65536, "for the next sockets");
+    xt_arena_settle(&a);
+    for (unsigned i = 0; i < 8; i++) /* as long as these come, theirs stay */
+        cr_assert(xt_arena_alloc(&a, 65536, &e[i]));
+    for (unsigned i = 0; i < 8; i++)
+        xt_arena_release(&a, &e[i]);
+    for (unsigned n = 0; n < 3; n++) {
+        xt_arena_settle(&a);
+        cr_assert_leq(populated(), (32u - n * 4) * 65536);
+        cr_assert_geq(populated(), 8u * 65536);
+    }
+    for (unsigned n = 0; n < 32; n++)
+        xt_arena_settle(&a);
+    cr_assert_eq(populated(), 0);
+    xt_arena_fini(&a);
+}
+
+static void fill(struct xt_extent *e, unsigned n, uint32_t size)
+{
+    for (unsigned i = 0; i < n; i++) {
+        cr_assert(xt_arena_alloc(&a, size, &e[i]));
+        memset(map + e[i].off, 1, e[i].size);
+    }
+    for (unsigned i = 0; i < n; i++)
+        xt_arena_release(&a, &e[i]);
+}
+
+Test(arena, what_is_kept_has_bounds, .init = start)
+{
+    static struct xt_extent e[300];
+    fill(e, 20, 1u << 20);
+    cr_assert_eq(populated(), XT_ARENA_WARM);
     xt_arena_cool(&a);
     cr_assert_eq(populated(), 0);
+    xt_arena_fini(&a);
+    start();
+    fill(e, 300, 4096);
+    cr_assert_eq(populated(), XT_ARENA_WARM_MAX * 4096);
     xt_arena_fini(&a);
 }
 
@@ -57,10 +92,10 @@ Test(arena, splits, .init = start)
 {
     struct xt_extent e[9], small;
     for (unsigned i = 0; i < 8; i++)
-        cr_assert(xt_arena_alloc(&a, 1u << 20, &e[i]));
+        cr_assert(xt_arena_alloc(&a, 8u << 20, &e[i]));
     cr_assert_not(xt_arena_alloc(&a, 4096, &small));
     xt_arena_release(&a, &e[3]);
-    for (unsigned i = 0; i < 256; i++)
+    for (unsigned i = 0; i < 2048; i++)
         cr_assert(xt_arena_alloc(&a, 4096, &small), "piece %u", i);
     cr_assert_not(xt_arena_alloc(&a, 4096, &small));
     xt_arena_fini(&a);
