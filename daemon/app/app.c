@@ -412,3 +412,12 @@ void xt_app_owner(struct xt_app *a, const struct xt_conn *c, struct xt_owner *ou
     out->uid = s->uid;
     memcpy(out->comm, s->comm, sizeof out->comm);
 }
+
+uint64_t xt_app_rx_tail(struct xt_app *a, const struct xt_conn *c)
+{
+    const struct xt_session *s = xt_app_owner_of(a, c);
+    if (!s || s->ps[c->slot].kind != XT_SLOT_CONN)
+        return c->rx_tail;
+    uint64_t tail = atomic_load_explicit(&s->slots[c->slot].rx_tail, memory_order_relaxed);
+    return tail - c->rx_tail <= c->rx_head - c->rx_tail ? tail : c->rx_tail; /* a liar's word is not shown */
+}

@@ -137,6 +137,9 @@ struct xt_owner {
 };
 void xt_app_owner(struct xt_app *a, const struct xt_conn *c, struct xt_owner *out);
 
+/* Up to where the program has read, which the record learns only when that matters to the window. For display. */
+uint64_t xt_app_rx_tail(struct xt_app *a, const struct xt_conn *c);
+
 struct xt_app_stats {
     uint64_t sessions, sessions_ended, liars, commands, wakeups, doorbells, accepts, backlog_drops;
     uint64_t sessions_revived, strays; /* at start: clients taken over; connections without one, which were reset */

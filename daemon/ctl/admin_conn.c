@@ -77,6 +77,7 @@ static void show_work(struct xt_job *j)
     uint64_t deadline = xt_tcp_deadline(c);
     o->found = true;
     o->conn = *c;
+    o->conn.rx_tail = xt_app_rx_tail(j->ctl->cfg.app, c);
     xt_tcp_info(c, &ctx, &o->info);
     xt_app_owner(j->ctl->cfg.app, c, &o->owner);
     o->timer = deadline == UINT64_MAX ? "none" : xt_tcp_deadline_name(c);

@@ -53,7 +53,7 @@ static void add_row(void *arg, struct xt_conn *c)
     r->local = c->local;
     r->remote = c->remote;
     if (c->state != XT_LISTEN) {
-        r->recvq = c->rx_head - c->rx_tail;
+        r->recvq = c->rx_head - xt_app_rx_tail(l->job.ctl->cfg.app, c);
         r->sendq = c->tx_head - c->tx_una;
     }
     xt_app_owner(l->job.ctl->cfg.app, c, &r->owner);

@@ -11,6 +11,7 @@ SEED=${XT_SEED:-$RANDOM}
 RANDOM=$SEED
 echo "seed $SEED, $KILLS kills"
 stage_up "$1" clean
+loads_up
 loads_start
 
 segments() { ctl stats 2>/dev/null | awk '$1 == "tcp.segs_in" || $1 == "stack.frames_in" { print $2; exit }'; }

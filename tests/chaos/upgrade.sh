@@ -9,6 +9,7 @@ set -euo pipefail
 UPGRADES=${2:-10}
 HERE=$1/tests/chaos
 stage_up "$1" clean
+loads_up
 loads_start
 
 refused() { # WORDS BINARY: with these words, and the process stays the same

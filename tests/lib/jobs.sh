@@ -40,7 +40,7 @@ make_file() {
     WANT=$(sha256sum <"$WORK/www/file")
 }
 
-# nginx_conf NAME WORKERS: a configuration that serves $WORK/www on port 80 and leaves nothing outside $WORK.
+# nginx_conf NAME WORKERS: a configuration that serves $WORK/www on port 80, stores in its up/ and leaves nothing outside $WORK.
 nginx_conf() {
     mkdir -p "$WORK/$1"
     cat >"$WORK/$1/nginx.conf" <<CONF
@@ -58,7 +58,8 @@ http {
     fastcgi_temp_path $WORK/$1/fastcgi;
     uwsgi_temp_path $WORK/$1/uwsgi;
     scgi_temp_path $WORK/$1/scgi;
-    server { listen 80; root $WORK/www; }
+    client_max_body_size 0;
+    server { listen 80; root $WORK/www; location /up/ { dav_methods PUT; } }
 }
 CONF
 }
