@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # Traffic of all kinds that goes on until it is told to stop, for tests that disturb it. To be sourced after stage.sh.
-#   loads_up [MIB]   after stage_up: a file of that size (32), xtcpd and the servers
+#   loads_up [MIB [WORKERS]]   after stage_up: a file of that size (32), xtcpd and the servers, nginx with so many workers (2)
 #   loads_start      starts the loads named in LOADS
 #   loads_wait       until each load was through once more
 #   loads_end        stops them, prints how often each was through; fails if one was not well. How often they came to the wrong bytes,
@@ -41,10 +41,14 @@ redis_value() {
     in_k timeout -k 5 "$LIMIT" redis-cli -h "$ADDR_X" -x set value <"$WORK/www/value" >>"$ERR" 2>&1 || return
     hash_is "$VALUE" in_k timeout -k 5 "$LIMIT" redis-cli -h "$ADDR_X" --raw get value
 }
-iperf() {
-    on_xtcp timeout -k 5 "$LIMIT" iperf3 -c "$ADDR_K" -t 1 >>"$ERR" 2>&1 || return
-    on_xtcp timeout -k 5 "$LIMIT" iperf3 -c "$ADDR_K" -t 1 -R >>"$ERR" 2>&1
+# The server serves one at a time, and turns another away as long as it has not seen the end of the last one.
+iperf_idle() { [ -z "$(in_k ss -Htn state established state close-wait 'sport = :5201')" ]; }
+iperf_way() {
+    xt_wait_for "$LIMIT" iperf_idle || return
+    on_xtcp timeout -k 5 "$LIMIT" iperf3 -c "$ADDR_K" -t 1 "$@" >>"$ERR" 2>&1
 }
+iperf() { iperf_way && iperf_way -R; }
+
 # A reset that is lost is not repeated, and a descriptor on its way to an executed program ends with the stack process.
 CHURN_NOT="server_aborts server_executes client_executes"
 # shellcheck disable=SC2086 # several words
@@ -64,7 +68,7 @@ loads_up() {
     VALUE=$({ cat "$WORK/www/value"; echo; } | sha256sum)
     xtcpd_start
     nginx_kernel_start
-    nginx_xtcp_start 2
+    nginx_xtcp_start "${2:-2}"
     redis_xtcp_start
     # The connection becomes the standard input and output of cat: the daemon relays the bytes.
     xt_spawn x "$WORK/socat.log" env "${XTCP_ENV[@]}" socat TCP-LISTEN:7007,reuseaddr,fork EXEC:cat,nofork
@@ -81,7 +85,7 @@ churn_servers_start() {
 again() {
     local rc stack ERR=$WORK/$1.err
     while kill -0 $$ 2>/dev/null && [ ! -e "$WORK/stop" ]; do
-        stack=$(stack_pid) rc=0
+        stack=$(stack_pid || echo "not there") rc=0
         : >"$ERR"
         "$1" || rc=$?
         case $rc in
@@ -119,12 +123,14 @@ loads_count() { cat "$WORK"/*.load | grep -c "^$1" || true; }
 
 loads_end() {
     local l
+    FAILED=0
+    kill -0 "${LOAD_PIDS[@]}" || FAILED=1 # it has to go on until it is told
     touch "$WORK/stop"
     wait "${LOAD_PIDS[@]}"
     for l in "${LOADS[@]}"; do
         echo "$l: $(grep -c '^ok' "$WORK/$l.load") of $(wc -l <"$WORK/$l.load") times well"
         grep -v '^ok' "$WORK/$l.load" | cat - "$WORK/$l.failed" 2>/dev/null | sed 's/^/    /' || true
     done
-    MISMATCHED=$(loads_count MISMATCHED) FAILED=$(loads_count FAILED) HUNG=$(loads_count HUNG)
+    MISMATCHED=$(loads_count MISMATCHED) FAILED=$((FAILED + $(loads_count FAILED))) HUNG=$(loads_count HUNG)
     [ $((MISMATCHED + FAILED + HUNG)) -eq 0 ]
 }
