@@ -56,7 +56,7 @@ churn_in() { in_k timeout -k 5 "$LIMIT" /usr/bin/python3 "$CHURN" use "$ADDR_X" 
 # shellcheck disable=SC2086
 churn_out() { on_xtcp timeout -k 5 "$LIMIT" /usr/bin/python3 "$CHURN" use "$ADDR_K" 7000 1 $CHURN_NOT 2>>"$ERR"; }
 
-LOADS=(download upload serve take short_in short_out redis redis_value relay)
+LOADS=(download serve short_in short_out redis relay)
 LOAD_PIDS=()
 
 loads_up() {
