@@ -109,4 +109,14 @@ ssize_t xt_msg_recv(int sock, void *buf, size_t size, struct xt_msg_anc *anc, in
 /* Closes the descriptors in `anc` that nobody has taken (entries set to -1 are skipped). */
 void xt_msg_anc_close(struct xt_msg_anc *anc);
 
+/* The same two for who must not wait: the close of a descriptor may take as long as its owner likes. They are given to drop(). */
+typedef void xt_msg_drop(void *arg, int fd);
+ssize_t xt_msg_recv_drop(int sock, void *buf, size_t size, struct xt_msg_anc *anc, int flags, xt_msg_drop *drop,
+                         void *arg);
+void xt_msg_anc_drop(struct xt_msg_anc *anc, xt_msg_drop *drop, void *arg);
+/* Bytes of a stream, to where `h` says; descriptors that come along are dropped. Returns how many, which the kernel has written to
+ * h->msg_len, 0 at end of file, or a negative errno. */
+struct mmsghdr;
+ssize_t xt_msg_recv_bytes(int sock, struct mmsghdr *h, int flags, xt_msg_drop *drop, void *arg);
+
 #endif

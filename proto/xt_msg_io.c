@@ -35,8 +35,21 @@ int xt_msg_send(int sock, const void *buf, size_t len, const int *fds, unsigned 
     return n < 0 ? -errno : 0;
 }
 
-/* Descriptors of one control message. False when there are more than `anc` holds; those are closed. */
-static bool take_fds(const struct cmsghdr *cm, struct xt_msg_anc *anc)
+/* That one datagram can carry: with less room, the kernel would close the rest here and now. */
+#define FDS_OF_KERNEL 253
+
+union control {
+    struct cmsghdr align;
+    char buf[CMSG_SPACE(FDS_OF_KERNEL * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+};
+
+static void close_it(void *arg, int fd)
+{
+    close(fd);
+}
+
+/* Descriptors of one control message. False when there are more than `anc` holds; those are dropped. */
+static bool take_fds(const struct cmsghdr *cm, struct xt_msg_anc *anc, xt_msg_drop *drop, void *arg)
 {
     size_t n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     bool all = true;
@@ -46,21 +59,21 @@ static bool take_fds(const struct cmsghdr *cm, struct xt_msg_anc *anc)
         if (anc->nfds < XT_MSG_FDS_MAX) {
             anc->fd[anc->nfds++] = fd;
         } else {
-            close(fd);
+            drop(arg, fd);
             all = false;
         }
     }
     return all;
 }
 
-static bool take_anc(struct msghdr *mh, struct xt_msg_anc *anc)
+static bool take_anc(struct msghdr *mh, struct xt_msg_anc *anc, xt_msg_drop *drop, void *arg)
 {
     bool all = true;
     for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
         if (cm->cmsg_level != SOL_SOCKET)
             continue;
         if (cm->cmsg_type == SCM_RIGHTS) {
-            all = take_fds(cm, anc) && all;
+            all = take_fds(cm, anc, drop, arg) && all;
         } else if (cm->cmsg_type == SCM_CREDENTIALS) {
             struct ucred cred;
             memcpy(&cred, CMSG_DATA(cm), sizeof cred);
@@ -74,13 +87,16 @@ static bool take_anc(struct msghdr *mh, struct xt_msg_anc *anc)
 
 ssize_t xt_msg_recv(int sock, void *buf, size_t size, struct xt_msg_anc *anc, int flags)
 {
-    union {
-        struct cmsghdr align;
-        char buf[CMSG_SPACE(XT_MSG_FDS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
-    } control;
-    struct iovec iov = {buf, size};
+    return xt_msg_recv_drop(sock, buf, size, anc, flags, close_it, NULL);
+}
+
+/* `*whole`: nothing was cut off, and all descriptors are in `anc`. */
+static ssize_t receive(int sock, struct iovec *iov, struct xt_msg_anc *anc, int flags, xt_msg_drop *drop, void *arg,
+                       bool *whole)
+{
+    union control control;
     struct msghdr mh = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
+        .msg_iov = iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
     memset(anc, 0, sizeof *anc);
     ssize_t n;
     do
@@ -88,18 +104,48 @@ ssize_t xt_msg_recv(int sock, void *buf, size_t size, struct xt_msg_anc *anc, in
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
-    bool all = take_anc(&mh, anc);
-    if (!all || mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-        xt_msg_anc_close(anc);
-        return -EMSGSIZE;
-    }
+    *whole = take_anc(&mh, anc, drop, arg) && !(mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
     return n;
+}
+
+ssize_t xt_msg_recv_drop(int sock, void *buf, size_t size, struct xt_msg_anc *anc, int flags, xt_msg_drop *drop,
+                         void *arg)
+{
+    struct iovec iov = {buf, size};
+    bool whole;
+    ssize_t n = receive(sock, &iov, anc, flags, drop, arg, &whole);
+    if (n < 0 || whole)
+        return n;
+    xt_msg_anc_drop(anc, drop, arg);
+    return -EMSGSIZE;
+}
+
+ssize_t xt_msg_recv_bytes(int sock, struct mmsghdr *h, int flags, xt_msg_drop *drop, void *arg)
+{
+    union control control;
+    struct xt_msg_anc anc = {0};
+    h->msg_hdr.msg_control = control.buf;
+    h->msg_hdr.msg_controllen = sizeof control.buf;
+    int n;
+    do
+        n = recvmmsg(sock, h, 1, flags | MSG_CMSG_CLOEXEC, NULL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    take_anc(&h->msg_hdr, &anc, drop, arg);
+    xt_msg_anc_drop(&anc, drop, arg);
+    return (ssize_t)h->msg_len;
+}
+
+void xt_msg_anc_drop(struct xt_msg_anc *anc, xt_msg_drop *drop, void *arg)
+{
+    for (unsigned i = 0; i < anc->nfds; i++)
+        if (anc->fd[i] >= 0)
+            drop(arg, anc->fd[i]);
+    anc->nfds = 0;
 }
 
 void xt_msg_anc_close(struct xt_msg_anc *anc)
 {
-    for (unsigned i = 0; i < anc->nfds; i++)
-        if (anc->fd[i] >= 0)
-            close(anc->fd[i]);
-    anc->nfds = 0;
+    xt_msg_anc_drop(anc, close_it, NULL);
 }

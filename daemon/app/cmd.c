@@ -47,6 +47,14 @@ static void settle_closes(struct xt_app *a)
     xt_app_publish(a);
 }
 
+/* The socket of a command may have been let go of meanwhile: a client can do that while it waits for the answer. */
+static bool settled(struct xt_session *s, uint32_t i)
+{
+    uint32_t gen = s->ps[i].gen;
+    settle_closes(s->app);
+    return !s->lied && xt_app_is_used(s, i) && s->ps[i].gen == gen && !s->ps[i].orphan;
+}
+
 /* getsockname shows 0.0.0.0 until there is a connection. */
 static void show_bound(struct xt_session *s, uint32_t i, const struct xt_addr *wanted)
 {
@@ -60,7 +68,8 @@ static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint
     struct xt_endpoint local = *want;
     int rc = xt_stack_bind(s->app->stack, &local, xt_app_claim(s, claim));
     if (rc == -EADDRINUSE) {
-        settle_closes(s->app);
+        if (!settled(s, i))
+            return -EBADF;
         local = *want;
         rc = xt_stack_bind(s->app->stack, &local, xt_app_claim(s, claim));
     }
@@ -146,7 +155,8 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
         return rc;
     rc = xt_stack_listen(a->stack, &p->local, p->claim, a->now_us, &l);
     if (rc == -EADDRINUSE) {
-        settle_closes(a);
+        if (!settled(s, i))
+            return -EBADF;
         rc = xt_stack_listen(a->stack, &p->local, p->claim, a->now_us, &l);
     }
     if (rc < 0)

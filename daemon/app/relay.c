@@ -18,6 +18,7 @@ static struct xt_slot *slot_of(const struct xt_relay *r, uint32_t slot)
     return &r->session->slots[slot];
 }
 
+/* By the daemon's own eventfd: the doorbell's open file is the client's too, who may fill it up and make it blocking. */
 static void kick(struct xt_relay *r)
 {
     struct xt_session *s = r->session;
@@ -25,7 +26,7 @@ static void kick(struct xt_relay *r)
     /* Pairs with the fence of xt_app_prepare_sleep(), as a client's kick does. */
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&s->app->global->sleeping, memory_order_relaxed))
-        (void)!write(s->doorbell, &one, sizeof one);
+        (void)!write(s->app->data_fd, &one, sizeof one);
 }
 
 static void mark(struct xt_relay *r, uint32_t slot)

@@ -112,6 +112,7 @@ static void reply(struct xt_job *j, struct xt_client *cl)
     xt_msg_uint(&o, "restarts", c->cfg.restarts);
     xt_msg_uint(&o, "crashes", c->cfg.crashes);
     xt_msg_uint(&o, "quarantined", st->quarantined);
+    xt_msg_uint(&o, "liars", st->app.liars + c->dropped);
     xt_msg_str(&o, "socket", c->cfg.config.socket);
     xt_msg_str(&o, "interface", c->cfg.config.interface);
     snprintf(text, sizeof text, "%s/%u", inet_ntop(AF_INET, &st->cfg.addr, host, sizeof host), st->cfg.prefix);

@@ -11,14 +11,39 @@
 
 #include "daemon/base/crash.h"
 #include "daemon/base/log.h"
+#include "daemon/base/time.h"
 #include "daemon/ctl/export.h"
+#include "daemon/ctl/foreign.h"
 #include "daemon/ctl/internal.h"
 #include "daemon/ctl/keep.h"
+
+#define MOST_VAIN 64 /* looks for a message that is said to be there */
+
+static void drop_fd(void *ctl, int fd)
+{
+    xt_foreign_close(((struct xt_ctl *)ctl)->foreign, fd);
+}
+
+/* The kernel would close the descriptors in messages that nobody has read together with `fd`, and have us wait for it: there are to be
+ * none. */
+static void close_read_out(struct xt_ctl *c, int fd)
+{
+    struct xt_msg_anc anc;
+    bool more = true;
+    shutdown(fd, SHUT_RDWR); /* and none comes after */
+    while (more) {
+        ssize_t n = xt_msg_recv_drop(fd, c->in, sizeof c->in, &anc, MSG_DONTWAIT, drop_fd, c);
+        more = n > 0 || n == -EMSGSIZE || (n == 0 && anc.has_cred); /* an empty message is not the end */
+        if (n >= 0)
+            xt_msg_anc_drop(&anc, drop_fd, c);
+    }
+    close(fd);
+}
 
 static void on_closed(uv_handle_t *h)
 {
     struct xt_client *cl = h->data;
-    close(cl->fd);
+    close_read_out(cl->ctl, cl->fd);
     free(cl);
 }
 
@@ -44,8 +69,10 @@ void xt_client_close(struct xt_client *cl)
 
 void xt_client_drop(struct xt_client *cl, const char *why)
 {
-    if (!cl->closing)
+    if (!cl->closing) {
+        cl->ctl->dropped++;
         xt_log_limited(XT_LOG_WARN, "control: pid %d uid %u is disconnected: %s", cl->pid, cl->uid, why);
+    }
     xt_client_close(cl);
 }
 
@@ -58,9 +85,18 @@ static void take_request(struct xt_client *cl, ssize_t n, struct xt_msg_anc *anc
     char byte;
     xt_request_handle(cl, c->in, (size_t)n, anc);
     cl->revived = false;
+    cl->spoke = true;
     XT_CRASH_POINT();
-    if (xt_msg_recv(cl->fd, &byte, sizeof byte, &again, MSG_DONTWAIT | MSG_TRUNC) >= 0)
-        xt_msg_anc_close(&again);
+    if (xt_msg_recv_drop(cl->fd, &byte, sizeof byte, &again, MSG_DONTWAIT | MSG_TRUNC, drop_fd, c) >= 0)
+        xt_msg_anc_drop(&again, drop_fd, c);
+}
+
+/* The open file of a fork's end is the client's too: it may take what it has sent, or have us look behind it (SO_PEEK_OFF). Then there
+ * is something to read whenever we ask, and nothing when we read. */
+static void found_nothing(struct xt_client *cl)
+{
+    if (++cl->vain == MOST_VAIN)
+        xt_client_drop(cl, "it takes its messages back");
 }
 
 static void on_readable(uv_poll_t *h, int status, int events)
@@ -73,16 +109,19 @@ static void on_readable(uv_poll_t *h, int status, int events)
     }
     for (unsigned i = 0; i < XT_CTL_BURST && !cl->closing && !cl->job; i++) {
         struct xt_msg_anc anc;
-        ssize_t n = xt_msg_recv(cl->fd, c->in, sizeof c->in, &anc, MSG_DONTWAIT | MSG_PEEK);
+        ssize_t n = xt_msg_recv_drop(cl->fd, c->in, sizeof c->in, &anc, MSG_DONTWAIT | MSG_PEEK, drop_fd, c);
+        if (n == -EAGAIN && i == 0)
+            found_nothing(cl);
         if (n == -EAGAIN)
             return;
+        cl->vain = 0;
         if (n == -EMSGSIZE)
             xt_client_drop(cl, "a message too long");
         else if (n <= 0)
             xt_client_close(cl);
         else
             take_request(cl, n, &anc);
-        xt_msg_anc_close(&anc);
+        xt_msg_anc_drop(&anc, drop_fd, c);
     }
     if (!cl->closing && cl->job)
         uv_poll_stop(&cl->poll);
@@ -125,11 +164,22 @@ struct xt_client *xt_client_new(struct xt_ctl *c, int fd, pid_t pid, uid_t uid, 
     cl->pid = pid;
     cl->uid = uid;
     cl->gid = gid;
+    cl->since_us = xt_time_us();
     cl->poll.data = cl;
     LIST_INSERT_HEAD(&c->clients, cl, link);
     c->nclients++;
     uv_poll_start(&cl->poll, UV_READABLE, on_readable);
     return cl;
+}
+
+void xt_client_drop_silent(struct xt_ctl *c, uint64_t now_us)
+{
+    struct xt_client *cl, *next;
+    for (cl = LIST_FIRST(&c->clients); cl; cl = next) {
+        next = LIST_NEXT(cl, link);
+        if (!cl->session && !cl->spoke && now_us - cl->since_us >= XT_CTL_SILENCE_US)
+            xt_client_drop(cl, "it has said nothing");
+    }
 }
 
 /* ---- replies ---- */

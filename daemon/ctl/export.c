@@ -21,6 +21,7 @@
 
 #include "daemon/base/rand.h"
 #include "daemon/ctl/export_internal.h"
+#include "daemon/ctl/foreign.h"
 #include "daemon/ctl/keep.h"
 
 #define MAX_OF_ALL 8192u
@@ -45,6 +46,7 @@ void xt_export_end_relay(struct xt_ctl *c, struct xt_relay *r)
 /* `ended`: the session is over, its memory is about to go. */
 static void home_close(struct xt_exporter *x, bool ended)
 {
+    x->closing = true;
     LIST_REMOVE(x, link);
     if (ended) {
         xt_keep_forget_waiter(x->ctl, x->relay.session, x->relay.waiter);
@@ -59,7 +61,8 @@ static void home_close(struct xt_exporter *x, bool ended)
 static void on_export_closed(uv_handle_t *h)
 {
     struct xt_export *e = h->data;
-    close(e->b);
+    const struct xt_ctl *c = h->loop->data; /* the home may be gone */
+    xt_foreign_close(c->foreign, e->b);     /* with what was sent and not read */
     free(e);
 }
 
@@ -82,7 +85,7 @@ static void drop_beside(struct xt_export *e)
     if (e->beside < 0)
         return;
     unkeep(e, XT_KEEP_BESIDE);
-    close(e->beside);
+    xt_foreign_close(e->home->ctl->foreign, e->beside);
     e->beside = -1;
 }
 
@@ -104,10 +107,11 @@ void xt_export_close(struct xt_export *e, bool ended)
     uv_close((uv_handle_t *)&e->poll, on_export_closed);
 }
 
-/* Closes the exporter with its last socket. Not from within a walk over its exports. */
+/* Closes the exporter with its last socket. Not from within a walk over its exports. It may be closed already: a client whose answer
+ * cannot be sent is gone at once. */
 void xt_export_settle(struct xt_exporter *x)
 {
-    if (x->n == 0)
+    if (x->n == 0 && !x->closing)
         home_close(x, false);
 }
 

@@ -17,6 +17,7 @@ struct xt_exporter {
     uv_timer_t retry; /* rings or the mailbox could not be had at once */
     unsigned retry_ms;
     bool left; /* no process of the family is left */
+    bool closing;
     unsigned open_handles;
     unsigned n;
     LIST_HEAD(, xt_export) exports;

@@ -6,6 +6,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/ctl/export_internal.h"
+#include "daemon/ctl/foreign.h"
 
 #define ROUNDS 8            /* pieces moved each way before others get their turn */
 #define KEEPER_MS 200       /* that a keeper may take at most: this thread waits for it */
@@ -13,19 +14,30 @@
 
 /* ---- moving bytes ---- */
 
+static void drop_fd(void *foreign, int fd)
+{
+    xt_foreign_close(foreign, fd);
+}
+
+static ssize_t put(int b, struct mmsghdr *h)
+{
+    int n;
+    do
+        n = sendmmsg(b, h, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : (ssize_t)h->msg_len;
+}
+
+/* Descriptors may come along; a socket of TCP carries none. */
 static ssize_t move(struct xt_export *e, const struct iovec iov[2], uint8_t way)
 {
     struct xt_relay *r = &e->home->relay;
     struct mmsghdr *h = &e->entry->h;
-    int n;
     xt_relay_move_begin(r, e->entry, way, iov);
-    do
-        n = way == XT_MOVE_OUT ? sendmmsg(e->b, h, 1, MSG_DONTWAIT | MSG_NOSIGNAL)
-                               : recvmmsg(e->b, h, 1, MSG_DONTWAIT, NULL);
-    while (n < 0 && errno == EINTR);
-    int rc = n < 0 ? -errno : (int)h->msg_len;
+    ssize_t n =
+        way == XT_MOVE_OUT ? put(e->b, h) : xt_msg_recv_bytes(e->b, h, MSG_DONTWAIT, drop_fd, e->home->ctl->foreign);
     xt_relay_move_end(r, e->entry);
-    return rc;
+    return n;
 }
 
 /* From the connection to the holders of `a`. Returns the events to wait for, or -EPROTO. */
@@ -147,7 +159,7 @@ static void pump(struct xt_export *e)
 
 void xt_export_activate(struct xt_export *e)
 {
-    if (e->active || e->listener) /* it waits for who joins */
+    if (e->active || e->closing || e->listener) /* it waits for who joins */
         return;
     e->wanted = e->entry->wanted = true;
     if (!xt_relay_take(&e->home->relay, e->slot, e->home->left)) {

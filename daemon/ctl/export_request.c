@@ -44,7 +44,10 @@ static struct xt_export *find_by_end(struct xt_ctl *c, int fd)
     struct stat st;
     struct xt_exporter *x;
     struct xt_export *e;
-    if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+    int domain;
+    socklen_t len = sizeof domain;
+    /* Of a file, fstat() could wait for who serves the file system. */
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_UNIX || fstat(fd, &st) < 0)
         return NULL;
     LIST_FOREACH(x, &c->exporters, link)
     LIST_FOREACH(e, &x->exports, link)

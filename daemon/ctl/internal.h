@@ -9,10 +9,12 @@
 #include "proto/xt_ctl.h"
 #include "proto/xt_msg.h"
 
-#define XT_CTL_BURST 16 /* messages taken from one client before the others get their turn */
+#define XT_CTL_BURST 16                      /* messages taken from one client before the others get their turn */
+#define XT_CTL_SILENCE_US UINT64_C(10000000) /* how long a connection may wait with its first message */
 
 struct xt_job;
 struct xt_exporter;
+struct xt_foreign;
 
 /* One connection to the control socket: a process of a family, or an administrator. */
 struct xt_client {
@@ -24,6 +26,9 @@ struct xt_client {
     uid_t uid;
     gid_t gid;
     bool closing;
+    bool spoke;                 /* a message has come */
+    unsigned vain;              /* times in a row that a message was announced and none was there */
+    uint64_t since_us;          /* accepted */
     bool revived;               /* of the last stack process; nothing has come from it since */
     struct xt_session *session; /* NULL: not attached */
     uint32_t proc;
@@ -44,9 +49,12 @@ struct xt_ctl {
     uint64_t started_us;
     uv_loop_t loop;
     uv_poll_t listener, news; /* news: from the data plane */
-    uv_timer_t retry;         /* while `waiting` is not empty, or accept() ran out of descriptors */
+    uv_timer_t silence;
+    struct xt_foreign *foreign; /* closes what clients have sent */
+    uv_timer_t retry;           /* while `waiting` is not empty, or accept() ran out of descriptors */
     LIST_HEAD(, xt_client) clients;
     unsigned nclients;
+    uint64_t dropped; /* clients disconnected for what they said here, or did not */
     LIST_HEAD(, xt_job) jobs;
     STAILQ_HEAD(, xt_waiting_msg) waiting;
     LIST_HEAD(, xt_exporter) exporters; /* export.c */
@@ -60,6 +68,8 @@ struct xt_ctl {
 struct xt_client *xt_client_new(struct xt_ctl *c, int fd, pid_t pid, uid_t uid, gid_t gid);
 /* Closes the connection; its proc ends. Safe to call twice. */
 void xt_client_close(struct xt_client *cl);
+/* Drops those that connected long ago and have not said a word. */
+void xt_client_drop_silent(struct xt_ctl *c, uint64_t now_us);
 /* Logs why, then closes. */
 void xt_client_drop(struct xt_client *cl, const char *why);
 /* Sends the message in `o`; a client that does not take it is dropped. */

@@ -9,6 +9,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/time.h"
 #include "daemon/ctl/export.h"
+#include "daemon/ctl/foreign.h"
 #include "daemon/ctl/internal.h"
 #include "daemon/ctl/keep.h"
 
@@ -68,8 +69,11 @@ void xt_ctl_session_ended(void *s)
         next = LIST_NEXT(cl, link);
         if (cl->session != s)
             continue;
+        xt_keep_forget_client(cl);
         cl->session = NULL; /* its proc is gone with it */
-        xt_client_drop(cl, "its session was ended by the data plane");
+        xt_log_debug("control: pid %d uid %u is disconnected: its session was ended by the data plane", cl->pid,
+                     cl->uid);
+        xt_client_close(cl);
     }
     xt_export_session_ended(taking, s);
     xt_keep_forget_session(taking, s);
@@ -114,6 +118,11 @@ static void on_connection(uv_poll_t *h, int status, int events)
     }
 }
 
+static void on_silence(uv_timer_t *h)
+{
+    xt_client_drop_silent(h->data, xt_time_us());
+}
+
 /* ---- life ---- */
 
 static int init_loop(struct xt_ctl *c)
@@ -121,8 +130,11 @@ static int init_loop(struct xt_ctl *c)
     int rc = uv_loop_init(&c->loop);
     if (rc < 0)
         return rc;
+    c->loop.data = c;
     uv_timer_init(&c->loop, &c->retry);
-    c->retry.data = c->listener.data = c->news.data = c;
+    uv_timer_init(&c->loop, &c->silence);
+    uv_timer_start(&c->silence, on_silence, XT_CTL_SILENCE_US / 1000, XT_CTL_SILENCE_US / 1000);
+    c->retry.data = c->silence.data = c->listener.data = c->news.data = c;
     rc = uv_poll_init(&c->loop, &c->listener, c->cfg.listen_fd);
     if (rc == 0)
         rc = uv_poll_start(&c->listener, UV_READABLE, on_connection);
@@ -137,8 +149,8 @@ int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
 {
     struct xt_ctl *c = calloc(1, sizeof *c);
     char err[256];
-    int rc = c ? 0 : -ENOMEM;
-    if (c) {
+    int rc = c && (c->foreign = xt_foreign_new()) ? 0 : -ENOMEM;
+    if (rc == 0) {
         c->cfg = *cfg;
         c->started_us = xt_time_us();
         LIST_INIT(&c->clients);
@@ -152,6 +164,8 @@ int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
         rc = init_loop(c);
     if (rc < 0) {
         close(cfg->listen_fd);
+        if (c && c->foreign)
+            xt_foreign_free(c->foreign);
         free(c);
         return rc;
     }
@@ -186,8 +200,10 @@ void xt_ctl_free(struct xt_ctl *c)
     uv_close((uv_handle_t *)&c->listener, NULL);
     uv_close((uv_handle_t *)&c->news, NULL);
     uv_close((uv_handle_t *)&c->retry, NULL);
+    uv_close((uv_handle_t *)&c->silence, NULL);
     uv_run(&c->loop, UV_RUN_DEFAULT);
     uv_loop_close(&c->loop);
+    xt_foreign_free(c->foreign);
     while ((w = STAILQ_FIRST(&c->waiting))) {
         STAILQ_REMOVE_HEAD(&c->waiting, link);
         free(w);

@@ -111,7 +111,7 @@ static void print_status(const struct ctl_options *opt, json_object *r)
            ctl_str(r, "mac"), ctl_str(r, "mtu"));
     print_routes(r);
     print_neighbours(r);
-    printf("%-14s%s\n", "programs", ctl_str(r, "sessions"));
+    printf("%-14s%s; %s disconnected for lies\n", "programs", ctl_str(r, "sessions"), ctl_str(r, "liars"));
     print_states(r);
 }
 

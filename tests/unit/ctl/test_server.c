@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/app/internal.h"
 #include "daemon/base/log.h"
 #include "daemon/ctl/internal.h"
 #include "daemon/ctl/netif.h"
@@ -193,6 +194,14 @@ static uint64_t sessions(void)
     return xt_app_stats(app)->sessions;
 }
 
+/* No session is left, as soon as what clients have sent is closed: other threads do that. */
+static bool none_left(void)
+{
+    for (int i = 0; i < TURNS && sessions(); i++)
+        poll(NULL, 0, 1);
+    return sessions() == 0;
+}
+
 Test(server, attach_gives_three_descriptors)
 {
     struct stat region;
@@ -222,7 +231,7 @@ Test(server, another_abi_is_refused_in_words)
     snprintf(versions[1], sizeof versions[1], "has %u:", XT_ABI_VERSION);
     cr_expect(strstr(why, versions[0]) && strstr(why, versions[1]), "%s", why);
     cr_expect_eq(anc.nfds, 0u);
-    cr_expect_eq(sessions(), 0u);
+    cr_expect(none_left());
     close(fd);
 }
 
@@ -282,7 +291,7 @@ Test(server, fork_joins_the_family)
     cr_expect(ask(sv[0], "waiter") > 0 && ok(), "hello has no reply: the next one is the waiter's");
     xt_msg_anc_close(&anc);
     close(sv[0]);
-    cr_expect_eq(sessions(), 0u);
+    cr_expect(none_left());
 }
 
 Test(server, fork_that_lies_is_disconnected)
@@ -294,7 +303,7 @@ Test(server, fork_that_lies_is_disconnected)
     begin(&o, "fork");
     cr_expect(ask_with(fd, &o, &sv[1], 1) > 0 && num("errno") == EBADMSG);
     cr_expect_leq(answer(fd), 0);
-    cr_expect_eq(sessions(), 0u);
+    cr_expect(none_left());
     close(fd);
     close(sv[0]);
     close(sv[1]);
@@ -315,7 +324,7 @@ Test(server, blocking_fork_end_does_not_block_us)
     close(sv[0]);
     close(sv[1]);
     close(fd);
-    cr_expect_eq(sessions(), 0u);
+    cr_expect(none_left());
 }
 
 Test(server, malformed_gets_an_error_and_the_door)
@@ -342,6 +351,23 @@ Test(server, unwanted_descriptors_are_closed)
     cr_assert_eq(pipe(p), 0);
     begin(&o, "flush-time-wait");
     cr_expect(ask_with(fd, &o, &p[1], 1) > 0 && ok());
+    close(p[1]);
+    cr_expect_eq(read(p[0], &byte, 1), 0, "no copy of the writing end is left");
+    close(p[0]);
+    close(fd);
+}
+
+Test(server, unread_descriptors_are_closed, .timeout = 60)
+{
+    int fd = dial(), p[2];
+    char byte;
+    cr_assert_eq(pipe(p), 0);
+    turn();
+    cr_assert_eq(xt_msg_send(fd, "x", 1, NULL, 0, 0), 0); /* for which it is disconnected */
+    cr_assert_eq(xt_msg_send(fd, "", 0, &p[1], 1, 0), 0);
+    cr_assert_eq(xt_msg_send(fd, "", 0, &p[1], 1, 0), 0);
+    cr_expect(answer(fd) > 0 && num("errno") == EBADMSG);
+    turn();
     close(p[1]);
     cr_expect_eq(read(p[0], &byte, 1), 0, "no copy of the writing end is left");
     close(p[0]);
@@ -627,7 +653,7 @@ Test(server, export_is_for_holders)
         cr_expect(export(l.fd, slots[i], true) == -1 && num("errno") == EBADF, "slot %llu",
                   (unsigned long long)slots[i]);
     liar_stop(&l);
-    cr_expect_eq(sessions(), 0u);
+    cr_expect(none_left());
 }
 
 Test(server, claim_and_join_want_a_true_end)
@@ -659,7 +685,7 @@ Test(server, exported_end_outlives_its_program)
     cr_expect_eq(sessions(), 1u);
     close(again);
     close(a);
-    cr_expect_eq(sessions(), 0u);
+    cr_expect(none_left());
 }
 
 Test(server, join_is_a_process_more)
@@ -676,7 +702,7 @@ Test(server, join_is_a_process_more)
     close(a);
     cr_expect_eq(sessions(), 1u, "it holds the family together");
     close(fd);
-    cr_expect_eq(sessions(), 0u);
+    cr_expect(none_left());
     /* Once relayed, the rings are nobody's to join. */
     liar_start(&l);
     claim_to_be_over(&l, 3);
@@ -687,7 +713,7 @@ Test(server, join_is_a_process_more)
     close(fd);
     close(a);
     liar_stop(&l);
-    cr_expect_eq(sessions(), 0u);
+    cr_expect(none_left());
 }
 
 /* Rings as no honest client has them: the socket ends, the daemon does not read or write outside of the region. */
@@ -730,7 +756,7 @@ Test(server, relay_of_impossible_rings)
         cr_expect(hangs_up(a), "case %u", i);
         close(a);
         liar_stop(&l);
-        cr_expect_eq(sessions(), 0u, "case %u", i);
+        cr_expect(none_left(), "case %u", i);
     }
 }
 
@@ -758,5 +784,158 @@ Test(server, relay_of_a_client_that_holds_on)
     close(a);
     close(other);
     liar_stop(&l);
-    cr_expect_eq(sessions(), 0u);
+    cr_expect(none_left());
+}
+
+/* ---- clients that would have the daemon wait, spin or fall ---- */
+
+/* A connection of the kernel's TCP with bytes that nobody takes: its last close waits for them. */
+static int lingering(int *peer)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct linger day = {1, 86400};
+    socklen_t len = sizeof a;
+    static char bytes[65536];
+    int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(l, (struct sockaddr *)&a, sizeof a), 0);
+    cr_assert_eq(listen(l, 1), 0);
+    cr_assert_eq(getsockname(l, (struct sockaddr *)&a, &len), 0);
+    cr_assert_eq(connect(s, (struct sockaddr *)&a, sizeof a), 0);
+    *peer = accept(l, NULL, NULL);
+    close(l);
+    while (send(s, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+        ;
+    cr_assert_eq(setsockopt(s, SOL_SOCKET, SO_LINGER, &day, sizeof day), 0);
+    return s;
+}
+
+Test(server, descriptors_that_are_slow_to_close, .timeout = 60)
+{
+    struct xt_msg_out o;
+    int peer[2], fd = dial(), s = lingering(&peer[0]);
+    turn();
+    /* With a request, and with one that is never read because of it. */
+    cr_assert_eq(xt_msg_send(fd, "x", 1, &s, 1, 0), 0);
+    close(s);
+    s = lingering(&peer[1]);
+    begin(&o, "rules");
+    cr_assert_gt(xt_msg_end(&o), 0);
+    cr_assert_eq(xt_msg_send(fd, o.buf, o.len, &s, 1, 0), 0);
+    close(s);
+    cr_expect(answer(fd) > 0 && num("errno") == EBADMSG);
+    close(fd);
+    fd = dial();
+    cr_expect(ask(fd, "rules") > 0 && ok());
+    close(fd);
+    close(peer[0]);
+    close(peer[1]);
+}
+
+/* A fork's end whose open file the client has too: there is always something to read, and we never get it. */
+Test(server, end_that_hides_what_it_has)
+{
+    struct xt_msg_out o;
+    int fd = attach(XT_ABI_VERSION), sv[2], far = 1 << 20;
+    xt_msg_anc_close(&anc);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+    begin(&o, "fork");
+    cr_assert(ask_with(fd, &o, &sv[1], 1) > 0 && ok());
+    cr_assert_eq(setsockopt(sv[1], SOL_SOCKET, SO_PEEK_OFF, &far, sizeof far), 0);
+    ssize_t n = ask(sv[0], "waiter");
+    cr_expect(n <= 0 && n != -EAGAIN, "it is disconnected: %zd", n);
+    cr_expect(ask(fd, "waiter") > 0 && ok());
+    xt_msg_anc_close(&anc);
+    close(sv[0]);
+    close(sv[1]);
+    close(fd);
+    cr_expect(none_left());
+}
+
+Test(server, who_says_nothing_is_disconnected)
+{
+    int silent = dial(), speaks = dial();
+    cr_expect(ask(speaks, "rules") > 0 && ok());
+    uint64_t last = 0;
+    const struct xt_client *cl;
+    LIST_FOREACH(cl, &ctl->clients, link)
+    last = cl->since_us > last ? cl->since_us : last;
+    xt_client_drop_silent(ctl, last);
+    cr_expect_eq(ctl->nclients, 2);
+    xt_client_drop_silent(ctl, last + XT_CTL_SILENCE_US);
+    cr_expect_eq(ctl->nclients, 1);
+    cr_expect_leq(answer(silent), 0);
+    cr_expect(ask(speaks, "rules") > 0 && ok());
+    close(silent);
+    close(speaks);
+}
+
+/* The doorbell is an eventfd whose open file the client has too: one that is full, and blocking, stops who writes to it. */
+Test(server, doorbell_that_is_full, .timeout = 60)
+{
+    uint64_t full = UINT64_MAX - 1;
+    int fd = attach(XT_ABI_VERSION), bell = dup(anc.fd[1]);
+    struct liar l = {.fd = fd};
+    struct stat st;
+    cr_assert(ok() && fstat(anc.fd[0], &st) == 0);
+    l.size = (size_t)st.st_size;
+    l.base = mmap(NULL, l.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, anc.fd[0], 0);
+    cr_assert_neq((void *)l.base, MAP_FAILED);
+    xt_msg_anc_close(&anc);
+    cr_assert_eq(write(bell, &full, sizeof full), (ssize_t)sizeof full);
+    cr_assert_eq(fcntl(bell, F_SETFL, 0), 0);
+    claim_to_be_over(&l, 3);
+    atomic_store(&xt_app_global(app)->sleeping, 1);
+    int a = export(fd, 3, true);
+    cr_expect_geq(a, 0);
+    close(a);
+    close(bell);
+    liar_stop(&l);
+    cr_expect(none_left());
+}
+
+/* Nobody is there any more to be told of the end that was made: the session ends in the midst of it. */
+Test(server, export_whose_answer_cannot_be_sent)
+{
+    struct xt_msg_out o;
+    struct liar l;
+    liar_start(&l);
+    claim_to_be_over(&l, 3);
+    begin(&o, "export");
+    xt_msg_uint(&o, "slot", 3);
+    xt_msg_bool(&o, "now", true);
+    cr_assert_gt(xt_msg_end(&o), 0);
+    cr_assert_eq(xt_msg_send(l.fd, o.buf, o.len, NULL, 0, 0), 0);
+    liar_stop(&l);
+    cr_expect(none_left());
+}
+
+static int nkept;
+
+static int count_store(const char *name, int fd)
+{
+    nkept++;
+    return 0;
+}
+
+static int count_forget(const char *name)
+{
+    nkept--;
+    return 0;
+}
+
+Test(server, nothing_of_a_liar_is_kept)
+{
+    struct liar l;
+    ctl->cfg.keep.store = count_store;
+    ctl->cfg.keep.forget = count_forget;
+    nkept = 0;
+    liar_start(&l);
+    cr_assert(ask(l.fd, "waiter") > 0 && ok());
+    xt_msg_anc_close(&anc);
+    cr_expect_eq(nkept, 6, "region, doorbell, ledger, control connection, a pipe's ends");
+    xt_app_liar(LIST_FIRST(&ctl->clients)->session, "word", 3);
+    cr_expect_leq(answer(l.fd), 0);
+    cr_expect_eq(nkept, 0);
+    liar_stop(&l);
+    cr_expect(none_left());
 }

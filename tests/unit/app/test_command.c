@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Commands of a client that changes what they are about while they are carried out. */
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "tests/unit/app/kept.h"
+
+#define PORT 7001
+
+static uint32_t new_socket(struct kept *k)
+{
+    kept_ask(k, XT_OP_SOCKET, 0, 0, 0);
+    kept_run(k, 1000);
+    MUST(kept_answer(k) >= 0);
+    return (uint32_t)kept_answer(k);
+}
+
+static void let_go(struct kept *k, uint32_t i)
+{
+    atomic_fetch_and(&xt_app_hold(k->s, 0)[0], ~(1ULL << i));
+    xt_bitmap_set(k->s->dirty, i);
+}
+
+/* To find its port free, bind looks what has been closed: the socket that has it, and the very one that is to be bound. */
+Test(command, bind_of_a_socket_that_is_let_go)
+{
+    struct kept k;
+    kept_start(&k);
+    uint32_t has = new_socket(&k), i = new_socket(&k);
+    kept_ask(&k, XT_OP_BIND, has, PORT, 0);
+    kept_run(&k, 1000);
+    cr_assert_eq(kept_answer(&k), 0);
+    let_go(&k, i);
+    let_go(&k, has);
+    kept_ask(&k, XT_OP_BIND, i, PORT, 0);
+    kept_run(&k, 1000);
+    cr_expect_eq(kept_answer(&k), -EBADF);
+    cr_expect_eq(k.s->ps[i].kind, XT_SLOT_FREE);
+    cr_expect_not(k.s->ps[i].bound);
+    i = new_socket(&k);
+    kept_ask(&k, XT_OP_BIND, i, PORT, 0);
+    kept_run(&k, 1000);
+    cr_expect_eq(kept_answer(&k), 0, "nobody has the port");
+    kept_end(&k);
+}
