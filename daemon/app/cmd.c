@@ -343,8 +343,11 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
     return 0;
 }
 
+/* The slot is written anew, whatever was there. */
 static int cmd_news(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
+    if (s->ps[i].kind == XT_SLOT_CONN)
+        xt_app_rings_show(s, i);
     xt_app_changed(s, i, true);
     return 0;
 }

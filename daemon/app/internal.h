@@ -264,6 +264,8 @@ int xt_app_tx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c);
 /* A slot that another stack process has left: finishes the change of a ring that its record `c` (NULL: none) knows of, forgets one
  * that it does not, says so to the client, and frees a lock that the dead process had. */
 void xt_app_rings_revive(struct xt_session *s, uint32_t i, const struct xt_conn *c);
+/* Stores the rings' places and sizes to the slot once more, as they are. */
+void xt_app_rings_show(struct xt_session *s, uint32_t i);
 /* Frees send rings that nothing points to any more; once in each round. */
 void xt_app_rings_settle(struct xt_app *a);
 /* Looks at some slots for rings that are empty and idle, and gives their pages back. */

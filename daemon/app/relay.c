@@ -317,3 +317,17 @@ bool xt_relay_command(struct xt_relay *r, uint32_t op, uint32_t slot, uint64_t a
     kick(r);
     return true;
 }
+
+void xt_relay_again(struct xt_relay *r, uint32_t slot)
+{
+    struct xt_session *s = r->session;
+    struct xt_waiter *box = &s->waiters[r->waiter];
+    xt_relay_hold(r, slot);
+    if (xt_relay_command(r, XT_OP_NEWS, slot, 0))
+        return;
+    uint32_t seq = atomic_load(&box->cmd_seq);
+    if (seq == __atomic_load_n(&s->pw[r->waiter].cmd_seen, __ATOMIC_ACQUIRE))
+        atomic_store(&box->done_seq, seq); /* it was taken, whatever the box says */
+    xt_bitmap_set(s->cmd, r->waiter);
+    kick(r);
+}

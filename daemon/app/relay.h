@@ -73,4 +73,8 @@ void xt_relay_want_room(struct xt_relay *r, uint32_t slot);
 /* Runs a command (XT_OP_*) without waiting for its end. False: the last one has not been answered yet; news will come. */
 bool xt_relay_command(struct xt_relay *r, uint32_t op, uint32_t slot, uint64_t arg);
 
+/* What a client that is gone has left in the shared words may be anything, so that no news comes: holds the socket again and has the
+ * data plane write the words anew. To be called until it helps. */
+void xt_relay_again(struct xt_relay *r, uint32_t slot);
+
 #endif

@@ -190,6 +190,12 @@ static void tell_tx(const struct xt_pslot *p, struct xt_slot *sh)
     atomic_store_explicit(&sh->tx_size, p->tx.size, memory_order_relaxed);
 }
 
+void xt_app_rings_show(struct xt_session *s, uint32_t i)
+{
+    tell_rx(&s->ps[i], &s->slots[i]);
+    tell_tx(&s->ps[i], &s->slots[i]);
+}
+
 int xt_app_tx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c)
 {
     struct xt_pslot *p = &s->ps[i];

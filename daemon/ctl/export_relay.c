@@ -135,6 +135,12 @@ static bool tell(struct xt_export *e)
     return e->announced && (!e->eof_in || e->finished);
 }
 
+/* Nobody is left on either side, but for bytes on their way. */
+static bool is_abandoned(const struct xt_export *e)
+{
+    return e->home->left && hung_up(e->b);
+}
+
 static void pump(struct xt_export *e)
 {
     int out = pump_out(e), in = out < 0 ? out : pump_in(e);
@@ -149,6 +155,8 @@ static void pump(struct xt_export *e)
         return;
     }
     if (!tell(e))
+        retry_soon(e->home);
+    if (is_abandoned(e))
         retry_soon(e->home);
     /* UV_PRIORITIZED never comes itself, but a hang-up is told with it. Not before the end of file was read: it would come
      * again and again while there is no room for what is left. */
@@ -187,9 +195,12 @@ static void on_retry(uv_timer_t *h)
     take_news(x);
     for (e = LIST_FIRST(&x->exports); e; e = next) {
         next = LIST_NEXT(e, link);
-        if (e->wanted && !e->active)
+        if (e->wanted && !e->active) {
             xt_export_activate(e);
-        else if (e->active && !tell(e))
+        } else if (e->active && is_abandoned(e)) {
+            xt_relay_again(&x->relay, e->slot);
+            pump(e);
+        } else if (e->active && !tell(e))
             retry_soon(x);
     }
     xt_export_settle(x);

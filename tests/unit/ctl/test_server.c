@@ -939,3 +939,44 @@ Test(server, nothing_of_a_liar_is_kept)
     liar_stop(&l);
     cr_expect(none_left());
 }
+
+/* A command of the client's first waiter. */
+static int command(struct liar *l, uint32_t op, uint32_t slot)
+{
+    const struct xt_region *r = (void *)l->base;
+    struct xt_waiter *box = (void *)(l->base + r->waiters_off);
+    uint32_t seq = atomic_load(&box->cmd_seq) + 1;
+    box->op = op;
+    box->slot = slot;
+    box->addr = xt_addr_v4(htonl(0x0a4d0001));
+    box->port = 7;
+    atomic_store(&box->cmd_seq, seq);
+    xt_bitmap_set((xt_bitword *)(void *)(l->base + r->cmd_off), 0);
+    for (int i = 0; i < TURNS && atomic_load(&box->done_seq) != seq; i++)
+        turn();
+    return box->result;
+}
+
+/* What a client that is gone has written about its socket keeps the relay from ever seeing that all is over. */
+Test(server, export_of_a_socket_that_never_has_news)
+{
+    struct liar l;
+    liar_start(&l);
+    cr_assert(ask(l.fd, "waiter") > 0 && ok() && num("waiter") == 0);
+    xt_msg_anc_close(&anc);
+    const struct xt_region *r = (void *)l.base;
+    uint32_t slot = (uint32_t)command(&l, XT_OP_SOCKET, 0);
+    cr_assert_eq(command(&l, XT_OP_CONNECT, slot), 0);
+    xt_stack_close(stack, xt_stack_conn(stack, l.slots[slot].conn), 1000000);
+    turn();
+    atomic_store(&l.slots[slot].cond, XT_COND_CONNECTED);
+    int a = export(l.fd, slot, true);
+    cr_assert_geq(a, 0);
+    atomic_store(&l.slots[slot].cond, XT_COND_CONNECTING);
+    atomic_store(&l.slots[slot].subs, 0);
+    struct xt_waiter *relays = (struct xt_waiter *)(void *)(l.base + r->waiters_off) + 1;
+    atomic_store(&relays->done_seq, 1000);
+    close(a);
+    liar_stop(&l);
+    cr_expect(none_left());
+}
