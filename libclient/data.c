@@ -115,9 +115,18 @@ static int send_error(struct xt_slot *sl, bool take)
     return 0;
 }
 
-static bool can_send(struct xt_slot *sl, void *unused)
+/* Since `before` somebody has ended the connection by connect() to no family: there may be another one by now. */
+static bool was_disconnected(const struct xt_slot *sl, uint32_t before)
 {
+    return atomic_load_explicit(&sl->disconnects, memory_order_relaxed) != before;
+}
+
+static bool can_send(struct xt_slot *sl, void *arg)
+{
+    const uint32_t *disconnects = arg;
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
+    if (was_disconnected(sl, *disconnects))
+        return true;
     if (cond & XT_COND_CONNECTING)
         return false;
     return cond & XT_COND_WRSHUT || atomic_load_explicit(&sl->so_error, memory_order_relaxed) || xtcp_is_relayed(sl) ||
@@ -163,6 +172,7 @@ ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int 
     struct xt_slot *sl = xtcp_slot(x, s);
     struct cursor c = {iov, n, 0};
     size_t len = total(iov, n), done = sent > 0 ? (size_t)sent : 0;
+    uint32_t disconnects = atomic_load_explicit(&sl->disconnects, memory_order_relaxed);
     if (sent < 0 || (done > 0 && (done == len || !xtcp_blocking(sl, flags))))
         return sent;
     skip(&c, n, done);
@@ -175,11 +185,13 @@ ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int 
             return done ? (ssize_t)done : r;
         if (!xtcp_blocking(sl, flags)) {
             /* Asks for the wake-up, then looks once more: room that came in between must not be missed. */
-            if (can_send(sl, NULL) && r == 0 && !done)
+            if (can_send(sl, &disconnects) && r == 0 && !done)
                 continue;
             return done ? (ssize_t)done : -EAGAIN;
         }
-        int rc = xtcp_wait(x, s, can_send, NULL, deadline);
+        int rc = xtcp_wait(x, s, can_send, &disconnects, deadline);
+        if (rc == 0 && was_disconnected(sl, disconnects))
+            rc = done || !(rc = -xtcp_take_error(sl)) ? -EPIPE : rc;
         if (rc < 0)
             return done ? (ssize_t)done : rc;
     }
@@ -305,12 +317,15 @@ static ssize_t try_recv(struct xtcp *x, int s, struct xt_slot *sl, struct recv_o
 
 struct want {
     uint64_t bytes;
+    uint32_t disconnects; /* as at the beginning of the call */
 };
 
 static bool can_recv(struct xt_slot *sl, void *arg)
 {
     const struct want *w = arg;
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
+    if (was_disconnected(sl, w->disconnects))
+        return true;
     if (atomic_load_explicit(&sl->so_error, memory_order_relaxed) && !(cond & XT_COND_CONNECTING))
         return true;
     return cond & XT_COND_RDHUP || xtcp_rx_avail(sl) >= w->bytes || xtcp_is_relayed(sl);
@@ -349,6 +364,7 @@ static ssize_t recv_loop(struct xtcp *x, int s, struct xt_slot *sl, struct recv_
     bool peek = op->flags & MSG_PEEK;
     uint64_t deadline = xtcp_blocking(sl, op->flags) ? xtcp_deadline(sl->rcvtimeo_ms) : 0;
     struct cursor start = op->c;
+    uint32_t disconnects = atomic_load_explicit(&sl->disconnects, memory_order_relaxed);
     for (;;) {
         ssize_t n = try_recv(x, s, sl, op);
         if (n < 0)
@@ -365,8 +381,10 @@ static ssize_t recv_loop(struct xtcp *x, int s, struct xt_slot *sl, struct recv_
             return op->done ? (ssize_t)op->done : -EAGAIN;
         }
         /* A peek sees everything again. It cannot wait for more than the ring holds. */
-        struct want w = {peek ? target < sl->rx_size ? target : sl->rx_size : 1};
+        struct want w = {peek ? target < sl->rx_size ? target : sl->rx_size : 1, disconnects};
         int rc = xtcp_wait(x, s, can_recv, &w, deadline);
+        if (rc == 0 && was_disconnected(sl, disconnects))
+            rc = -EPIPE;
         if (rc < 0 || (peek && op->done && xtcp_rx_avail(sl) <= op->done))
             return op->done ? (ssize_t)op->done : rc;
         if (peek) {
@@ -380,8 +398,10 @@ static ssize_t recv_loop(struct xtcp *x, int s, struct xt_slot *sl, struct recv_
 static ssize_t recv_nothing(struct xtcp *x, int s, struct xt_slot *sl, int flags)
 {
     uint64_t deadline = xtcp_blocking(sl, flags) ? xtcp_deadline(sl->rcvtimeo_ms) : 0;
-    struct want w = {1};
+    struct want w = {1, atomic_load_explicit(&sl->disconnects, memory_order_relaxed)};
     while (!xtcp_rx_avail(sl)) {
+        if (was_disconnected(sl, w.disconnects))
+            return -EPIPE;
         int why = xtcp_alive(x) ? nothing_to_read(sl, true) : -ECONNABORTED;
         if (why > 0 && !xtcp_rx_avail(sl))
             why = xtcp_blocking(sl, flags) ? xtcp_wait(x, s, can_recv, &w, deadline) : -EAGAIN;

@@ -89,22 +89,34 @@ static bool connected(struct xt_slot *sl, void *unused)
 
 int xtcp_finish_connect(struct xtcp *x, int s, struct xt_slot *sl, int early)
 {
+    uint32_t disconnects = atomic_load(&sl->disconnects);
     int rc = xtcp_wait(x, s, connected, NULL, xtcp_deadline(sl->sndtimeo_ms));
     if (rc == -EAGAIN)
         return early;
     if (rc < 0)
         return rc;
+    if (disconnects != atomic_load(&sl->disconnects))
+        return -EPIPE; /* the error is told to who comes next */
     if ((rc = xtcp_take_error(sl)))
         return xtcp_failed(sl, -rc);
     return atomic_load(&sl->cond) & XT_COND_CONNECTED ? 0 : xtcp_failed(sl, -ECONNABORTED);
 }
 
-/* connect() to AF_UNSPEC while the SYN is on its way: as a shutdown, but that the socket can connect again at once. */
+/* connect() to AF_UNSPEC. With both locks: nobody else is at the rings, which become others. */
 static int disconnect(struct xtcp *x, int s, struct xt_slot *sl)
 {
-    int rc = xtcp_shutdown(x, s, SHUT_RDWR);
-    if (rc == 0)
+    struct xtcp_cmd c = {.op = XT_OP_DISCONNECT, .slot = s};
+    int rc = xtcp_lock(x, &sl->rx_lock);
+    if (rc < 0)
+        return rc;
+    rc = xtcp_lock(x, &sl->tx_lock);
+    if (rc == 0) {
+        atomic_fetch_add(&sl->disconnects, 1); /* before: who is woken by it looks */
         atomic_fetch_or(&sl->oflags, (uint32_t)XT_OFLAG_DISCONNECTED);
+        rc = xtcp_call(x, &c);
+        xtcp_unlock(&sl->tx_lock);
+    }
+    xtcp_unlock(&sl->rx_lock);
     return rc;
 }
 
@@ -114,8 +126,7 @@ XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, so
     struct xtcp_cmd c = {.op = XT_OP_CONNECT, .slot = s};
     if (!sl)
         return -EBADF;
-    if (addr && alen >= sizeof addr->sa_family && addr->sa_family == AF_UNSPEC &&
-        atomic_load(&sl->cond) & XT_COND_CONNECTING)
+    if (addr && alen >= sizeof addr->sa_family && addr->sa_family == AF_UNSPEC)
         return disconnect(x, s, sl);
     int rc = xtcp_from_sockaddr(addr, alen, &c), err, early = -EINPROGRESS;
     if (rc < 0)

@@ -88,6 +88,7 @@ enum xt_op {
     XT_OP_NEWS,     /* wakes all subscribers of the slot */
     XT_OP_GETOPT,   /* arg[0]: enum xt_opt, one whose value is data; result: its length, value in data */
     XT_OP_FO_KEYS, /* Fast Open keys of a listener. arg[0]: number to set, from data; 0: gives them in data; result: number */
+    XT_OP_DISCONNECT, /* as connect() to no family: the slot is as new. The caller has rx_lock and tx_lock */
     XT_OP_GROW_TX, /* the send ring is full and slot.tx_goal is larger: a larger one, with what is in it. The caller has tx_lock */
     XT_OP_MAX
 };
@@ -207,7 +208,7 @@ enum {
 
 /* xt_slot.oflags, beside the O_ flags. */
 enum {
-    XT_OFLAG_DISCONNECTED = 1 << 27, /* connect to no family has ended an attempt: the next one does not tell of that */
+    XT_OFLAG_DISCONNECTED = 1 << 27, /* connect to no family: the next one does not tell of its error */
     XT_OFLAG_SIGNALS = 1 << 28,      /* a process of the family has waiters for signals about it */
     XT_OFLAG_FAILED = 1 << 29,       /* connect has told that it failed: the socket is as good as new */
     XT_OFLAG_CONNECT = 1 << 30,      /* a connect answered EINPROGRESS, and none since has told how it ended */
@@ -278,12 +279,17 @@ struct xt_slot {
     struct xt_endpoint local, remote; /* written by the daemon: bound and peer end points */
     uint32_t optval_more[6];          /* optval, continued from XT_SO_RCVBUF on */
     uint32_t misc;                    /* options that change nothing but are read back; the library's own */
+    /* line 5, client, seldom: as line 3 */
+    _Atomic uint32_t disconnects; /* counts XT_OP_DISCONNECT: who waited before that waits in vain */
+    uint32_t rsv0;
+    uint64_t rsv1[7];
 };
 static_assert(offsetof(struct xt_slot, rx_head) == 64, "xt_slot line 1");
 static_assert(offsetof(struct xt_slot, tx_head) == 128, "xt_slot line 2");
 static_assert(offsetof(struct xt_slot, oflags) == 192, "xt_slot line 3");
 static_assert(offsetof(struct xt_slot, local) == 256, "xt_slot line 4");
-static_assert(sizeof(struct xt_slot) == 320, "xt_slot");
+static_assert(offsetof(struct xt_slot, disconnects) == 320, "xt_slot line 5");
+static_assert(sizeof(struct xt_slot) == 384, "xt_slot");
 static_assert(XT_SO_CONGESTION == 11 + 6, "optval and optval_more");
 
 #endif

@@ -182,29 +182,6 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     return 0;
 }
 
-/* After a failed connect the socket is as new, but for its options and local end point. */
-static void make_fresh(struct xt_session *s, uint32_t i)
-{
-    struct xt_pslot *p = &s->ps[i];
-    struct xt_slot *sh = &s->slots[i];
-    p->kind = XT_SLOT_FRESH;
-    p->cond = 0;
-    p->pending_error = 0;
-    p->rx_head = p->rx_tail = p->tx_head = p->tx_tail = p->rx_urg = p->tx_urg = 0;
-    atomic_store(&sh->rx_head, 0);
-    atomic_store(&sh->rx_tail, 0);
-    atomic_store(&sh->tx_head, 0);
-    atomic_store(&sh->tx_tail, 0);
-    atomic_store(&sh->tx_urg, 0);
-    atomic_store(&sh->rx_urg, 0);
-    atomic_store(&sh->rx_told, 0);
-    atomic_store(&sh->urg_read, 0);
-    atomic_store(&sh->so_error, 0);
-    atomic_store(&sh->soft_error, 0);
-    atomic_store(&sh->state, XT_CLOSED);
-    atomic_store_explicit(&sh->cond, 0, memory_order_release);
-}
-
 struct prep {
     struct xt_session *s;
     uint32_t slot;
@@ -279,7 +256,7 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
         return -EISCONN;
     if (c->port == 0)
         return -ECONNREFUSED;
-    make_fresh(s, i);
+    xt_app_slot_fresh(s, i, 0);
     if (!xt_app_slot_rings(s, i))
         return -ENOBUFS;
     struct xt_endpoint remote = remote_of(s, c);
@@ -290,7 +267,7 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
     int rc = xt_stack_connect_options(a->stack, &local, &remote, &p->ipopt, a->now_us, prepare_conn, &pr, &conn);
     if (rc < 0) {
         p->conn = XT_NO_CONN;
-        make_fresh(s, i);
+        xt_app_slot_fresh(s, i, 0);
         return rc;
     }
     XT_CRASH_POINT();
@@ -341,6 +318,11 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
     atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
     xt_app_changed(s, i, true);
     return 0;
+}
+
+static int cmd_disconnect(struct xt_session *s, uint32_t i, const struct cmd *c)
+{
+    return xt_app_disconnect(s, i, c->again);
 }
 
 /* The slot is written anew, whatever was there. */
@@ -588,10 +570,17 @@ static int cmd_getopt(struct xt_session *s, uint32_t i, const struct cmd *c)
 static int run(struct xt_session *s, const struct cmd *c)
 {
     static int (*const ops[XT_OP_MAX])(struct xt_session *, uint32_t, const struct cmd *) = {
-        [XT_OP_BIND] = cmd_bind,         [XT_OP_LISTEN] = cmd_listen, [XT_OP_CONNECT] = cmd_connect,
-        [XT_OP_SHUTDOWN] = cmd_shutdown, [XT_OP_SETOPT] = cmd_setopt, [XT_OP_INFO] = cmd_info,
-        [XT_OP_GROW_TX] = cmd_grow_tx,   [XT_OP_NEWS] = cmd_news,     [XT_OP_GETOPT] = cmd_getopt,
+        [XT_OP_BIND] = cmd_bind,
+        [XT_OP_LISTEN] = cmd_listen,
+        [XT_OP_CONNECT] = cmd_connect,
+        [XT_OP_SHUTDOWN] = cmd_shutdown,
+        [XT_OP_SETOPT] = cmd_setopt,
+        [XT_OP_INFO] = cmd_info,
+        [XT_OP_GROW_TX] = cmd_grow_tx,
+        [XT_OP_NEWS] = cmd_news,
+        [XT_OP_GETOPT] = cmd_getopt,
         [XT_OP_FO_KEYS] = cmd_fo_keys,
+        [XT_OP_DISCONNECT] = cmd_disconnect,
     };
     if (c->op == XT_OP_NOP)
         return 0;

@@ -247,12 +247,24 @@ void xt_app_slot_tell_relay(struct xt_session *s, uint32_t i);
  * the connection needs its rings no more. */
 void xt_app_slot_release(struct xt_session *s, uint32_t i);
 bool xt_app_slot_reap(struct xt_session *s, uint32_t i);
+/* The connection goes on without owner and rings. */
+void xt_app_slot_detach(struct xt_session *s, uint32_t i, struct xt_conn *c);
+
+/* ---- disconnect.c: sockets that are used anew ---- */
+
+/* After a failed connect, or a connection that was given up, the socket is as new, but for its options, its local end point and
+ * an error that nobody has been told of yet (0: none). */
+void xt_app_slot_fresh(struct xt_session *s, uint32_t i, int32_t err);
+/* XT_OP_DISCONNECT; `again`: perhaps for the second time. 0, -ECONNABORTED or -EREMOTE. */
+int xt_app_disconnect(struct xt_session *s, uint32_t i, bool again);
 
 /* ---- rings.c: sizes and memory of rings ---- */
 
 /* Rings for a slot: as configured, or smaller when the arena is short of room. False: no memory. */
 bool xt_app_slot_rings(struct xt_session *s, uint32_t i);
 void xt_app_rings_release(struct xt_session *s, uint32_t i);
+/* Likewise of a slot that lives on: what the device is still to send stays where it is until it has. */
+void xt_app_rings_drop(struct xt_session *s, uint32_t i);
 /* The reader has consumed up to p->rx_tail: frees an old ring that is read, and makes the ring larger if that would help. */
 void xt_app_rx_consumed(struct xt_session *s, uint32_t i, struct xt_conn *c);
 /* Changes the receive ring to one of `size` bytes if it is larger and there is room. */

@@ -183,6 +183,16 @@ void xt_app_rings_settle(struct xt_app *a)
         a->retired[k] = a->retired[k + n];
 }
 
+void xt_app_rings_drop(struct xt_session *s, uint32_t i)
+{
+    struct xt_pslot *p = &s->ps[i];
+    if (p->tx.size && may_retire(s->app)) {
+        retire(s, p->tx);
+        p->tx.size = 0;
+    }
+    xt_app_rings_release(s, i);
+}
+
 /* The caller reads them after its answer. */
 static void tell_tx(const struct xt_pslot *p, struct xt_slot *sh)
 {

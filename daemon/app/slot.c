@@ -248,21 +248,25 @@ static bool drained(const struct xt_conn *c)
     return c->state == XT_TIME_WAIT || c->tx_una == c->tx_head;
 }
 
+void xt_app_slot_detach(struct xt_session *s, uint32_t i, struct xt_conn *c)
+{
+    xt_stack_set_bufs(s->app->stack, c, NULL, 0, NULL, 0);
+    XT_CRASH_POINT();
+    c->session = 0;
+    XT_CRASH_POINT();
+    c->slot = UINT32_MAX;
+    s->ps[i].conn = XT_NO_CONN;
+    XT_CRASH_POINT();
+}
+
 bool xt_app_slot_reap(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
     struct xt_conn *c = xt_app_conn(s, p);
     if (!p->orphan || (c && !drained(c)))
         return false;
-    if (c) { /* goes on without owner and rings */
-        xt_stack_set_bufs(s->app->stack, c, NULL, 0, NULL, 0);
-        XT_CRASH_POINT();
-        c->session = 0;
-        XT_CRASH_POINT();
-        c->slot = UINT32_MAX;
-        p->conn = XT_NO_CONN;
-        XT_CRASH_POINT();
-    }
+    if (c)
+        xt_app_slot_detach(s, i, c);
     xt_app_slot_free(s, i);
     return true;
 }

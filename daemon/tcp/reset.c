@@ -31,6 +31,12 @@ void xt_reset_make(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct
     ctx->stats->resets_sent++;
 }
 
+/* Our FIN waits behind data: to the peer this still is CLOSE_WAIT, or FIN_WAIT1. */
+static bool fin_waits(const struct xt_conn *c)
+{
+    return (c->state == XT_CLOSING || c->state == XT_LAST_ACK) && c->snd_nxt != xt_send_end(c);
+}
+
 uint32_t xt_tcp_abort(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *reply, int *reply_len)
 {
     *reply_len = 0;
@@ -48,6 +54,11 @@ uint32_t xt_tcp_abort(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt
     case XT_SYN_SENT:
         break;
     default: /* LISTEN has no peer; CLOSING, LAST_ACK and TIME_WAIT have both FINs (3.10.5) */
+        if (fin_waits(c)) {
+            xt_reset_make(c, ctx, reply);
+            *reply_len = 1;
+            break;
+        }
         return xt_fsm_post(c, ctx, XT_FSM_ABORT);
     }
     /* Not the end of file that a reader would take it for. */

@@ -126,6 +126,15 @@ void xp_half_shutdown(uint64_t w, int how)
         watch(w, false);
 }
 
+void xp_half_disconnect(uint64_t w)
+{
+    const struct sockaddr none = {.sa_family = AF_UNSPEC};
+    bool before = xp_half_listens(w);
+    xp_real.connect(xp_half(w), &none, sizeof none);
+    if (before)
+        watch(w, false);
+}
+
 /* Neither side's connections starve the other's: they take turns. But a kernel's half that had none when it was last asked, which
  * costs a system call, is asked first only now and then. */
 static int accept_any(uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags,

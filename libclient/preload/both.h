@@ -24,6 +24,8 @@ void xp_half_drop(uint64_t w);
 void xp_half_only(uint64_t w);
 bool xp_half_listens(uint64_t w);
 void xp_half_shutdown(uint64_t w, int how);
+/* As connect() to no family: it listens no more. */
+void xp_half_disconnect(uint64_t w);
 /* listen(), and accept4() of an xtcp socket by `accept_xtcp`, which does not wait. -errno. */
 int xp_half_listen(uint64_t w, int backlog);
 int xp_half_accept(int fd, uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags,

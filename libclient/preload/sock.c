@@ -393,14 +393,25 @@ bool xp_to_connect(int fd, const struct sockaddr *addr, socklen_t len, uint64_t 
     return true;
 }
 
+/* connect() to no family, or to nothing at all, decides nothing about a socket that is undecided. */
+static int disconnect(int fd, const struct sockaddr *none, socklen_t len)
+{
+    uint64_t w;
+    if (!xp_is_xtcp(fd, &w))
+        return xp_real.connect(fd, none, len);
+    if (xp_half(w) >= 0 && len >= sizeof(sa_family_t))
+        xp_half_disconnect(w);
+    return (int)xp_ret(xtcp_connect(xp_x(w), xp_sock(w), none, len));
+}
+
 XP_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
     struct sockaddr_in in;
     uint64_t w;
     int rc;
     pthread_testcancel();
-    if (addr && len >= sizeof(sa_family_t) && addr->sa_family == AF_UNSPEC && xp_is_xtcp(fd, &w))
-        return (int)xp_ret(xtcp_connect(xp_x(w), xp_sock(w), addr, len));
+    if (addr && (len < sizeof(sa_family_t) || addr->sa_family == AF_UNSPEC))
+        return disconnect(fd, addr, len);
     if (!xp_to_connect(fd, addr, len, &w, &in, &rc))
         return xp_real.connect(fd, addr, len);
     return (int)xp_ret(rc < 0 ? rc : xtcp_connect(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));

@@ -219,6 +219,25 @@ static void refused(const char *ip)
     check(close(fd) == 0, "close");
 }
 
+/* connect() to no family on an open connection: the socket is as new. */
+static void given_up(const char *ip, int port)
+{
+    const struct sockaddr none = {.sa_family = AF_UNSPEC};
+    struct sockaddr_in a = at(ip, port);
+    int fd = dial(ip, port, "connect to be given up"), err = 0;
+    socklen_t len = sizeof err;
+    ask(fd, SEND, 16 * KIB4);
+    check(connect(fd, &none, sizeof none) == 0, "connect to nobody");
+    check(getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0, "getsockopt");
+    errno = err;
+    check(err == ECONNRESET, "error of what was given up");
+    check(connect(fd, (struct sockaddr *)&a, sizeof a) == 0, "connect anew");
+    ask(fd, SEND, 4 * KIB4);
+    errno = EBADMSG;
+    check(take(fd, 4 * KIB4, "recv"), "download anew");
+    check(close(fd) == 0, "close");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "peer") == 0)
@@ -230,5 +249,6 @@ int main(int argc, char **argv)
     download(argv[2], atoi(argv[3]));
     called(argv[2], atoi(argv[3]));
     refused(argv[2]);
+    given_up(argv[2], atoi(argv[3]));
     return 0;
 }

@@ -57,6 +57,7 @@ void probe_async(void);
 void probe_cancel(void);
 void probe_opts(void);
 void probe_notsent(void);
+void probe_unspec(void);
 
 extern const char *peer_addr, *own_addr;
 extern int peer_port, own_port;

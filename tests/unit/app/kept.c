@@ -75,6 +75,21 @@ static void nothing(void *arg)
 {
 }
 
+void kept_connect(struct kept *k)
+{
+    kept_ask(k, XT_OP_CONNECT, k->a, PORT, 0);
+    kept_run(k, 100000);
+    MUST(kept_answer(k) == 0);
+    struct xt_slot *l = &k->s->slots[k->l];
+    uint32_t n = atomic_load(&l->acc_head) - 1;
+    MUST(n == atomic_load(&l->acc_tail));
+    k->b = ((const uint32_t *)(const void *)(k->s->base + l->tx_off))[n];
+    atomic_fetch_or(&xt_app_hold(k->s, 0)[0], 1ULL << k->b);
+    atomic_store(&l->acc_tail, n + 1);
+    xt_bitmap_set(k->s->dirty, k->l);
+    kept_run(k, 100000);
+}
+
 static void open_sockets(struct kept *k)
 {
     uint32_t *const made[] = {&k->l, &k->a};
@@ -90,16 +105,7 @@ static void open_sockets(struct kept *k)
     kept_ask(k, XT_OP_LISTEN, k->l, 0, 8);
     kept_run(k, 1000);
     MUST(kept_answer(k) == 0);
-    kept_ask(k, XT_OP_CONNECT, k->a, PORT, 0);
-    kept_run(k, 100000);
-    MUST(kept_answer(k) == 0);
-    struct xt_slot *l = &k->s->slots[k->l];
-    MUST(atomic_load(&l->acc_head) == 1);
-    k->b = *(const uint32_t *)(const void *)(k->s->base + l->tx_off);
-    atomic_fetch_or(&xt_app_hold(k->s, 0)[0], 1ULL << k->b);
-    atomic_store(&l->acc_tail, 1);
-    xt_bitmap_set(k->s->dirty, k->l);
-    kept_run(k, 100000);
+    kept_connect(k);
 }
 
 void kept_start(struct kept *k)

@@ -43,6 +43,9 @@ void kept_take_up(struct kept *k, const struct kept *old);
 /* Lets everything happen that happens within `us` microseconds. */
 void kept_run(struct kept *k, uint64_t us);
 
+/* Socket a connects to the listener; what that accepts is b. */
+void kept_connect(struct kept *k);
+
 /* Puts a command into the mailbox. It is run by kept_run(). */
 void kept_ask(struct kept *k, uint32_t op, uint32_t slot, uint16_t port, uint64_t arg);
 /* Its answer, or INT_MIN: there is none yet. */

@@ -288,3 +288,26 @@ Test(kill, idle_rings_are_trimmed, .timeout = 200)
 {
     kill_at_each_store(&(struct change){prepare_idle, run_trim, check_idle, 4});
 }
+
+/* The connection is given up with data on its way, and the socket connects anew. */
+static void prepare_disconnect(struct kept *k)
+{
+    MUST(kept_write(k, 100) == 100);
+    kept_ask(k, XT_OP_DISCONNECT, k->a, 0, 0);
+}
+
+static void check_disconnect(struct kept *k)
+{
+    struct xt_slot *a = &k->s->slots[k->a];
+    kept_run(k, 100000);
+    MUST(kept_answer(k) == 0);
+    MUST(k->s->ps[k->a].kind == XT_SLOT_FRESH);
+    MUST(atomic_load(&a->cond) == 0 && atomic_load(&a->state) == XT_CLOSED);
+    MUST(atomic_load(&a->so_error) == ECONNRESET);
+    kept_connect(k);
+}
+
+Test(kill, a_connection_is_given_up, .timeout = 200)
+{
+    kill_at_each_store(&(struct change){prepare_disconnect, run_tx, check_disconnect, 20});
+}
