@@ -196,15 +196,17 @@ static bool drained(struct xt_slot *sl, void *unused)
     return state == XT_CLOSED || state == XT_FIN_WAIT2 || state == XT_TIME_WAIT || atomic_load(&sl->so_error);
 }
 
-/* SO_LINGER with a time: the last close of a blocking socket waits for its data to be acknowledged. */
+/* SO_LINGER with a time: the last close waits for its data to be acknowledged, whether the socket blocks or not. With data unread it
+ * is a reset, which nobody waits for. */
 static void linger(struct xtcp *x, int s, struct xt_slot *sl)
 {
-    uint32_t seconds = sl->optval_more[XT_SO_LINGER - 11];
-    if (seconds <= 1 || !xtcp_blocking(sl, 0) || !(atomic_load(&sl->cond) & XT_COND_CONNECTED) || shared(x, s))
+    uint32_t seconds = sl->optval_more[XT_SO_LINGER - 11], most = UINT32_MAX / 1000;
+    bool unread = atomic_load(&sl->rx_head) != atomic_load(&sl->rx_tail);
+    if (seconds <= 1 || unread || !(atomic_load(&sl->cond) & XT_COND_CONNECTED) || shared(x, s))
         return;
-    struct xtcp_cmd c = {.op = XT_OP_SHUTDOWN, .slot = s, .arg = {SHUT_WR}};
+    struct xtcp_cmd c = {.op = XT_OP_SHUTDOWN, .slot = s, .arg = {SHUT_RDWR}};
     if (xtcp_call(x, &c) == 0)
-        xtcp_wait(x, s, drained, NULL, xtcp_deadline((seconds - 1) * 1000));
+        xtcp_wait(x, s, drained, NULL, xtcp_deadline(seconds - 1 < most ? (seconds - 1) * 1000 : most * 1000));
 }
 
 XTCP_API int xtcp_close(struct xtcp *x, int s)
@@ -213,11 +215,11 @@ XTCP_API int xtcp_close(struct xtcp *x, int s)
     if (!sl)
         return -EBADF;
     XTCP_NO_CANCEL();
+    uint64_t bit = 1ULL << (s % 64);
+    atomic_fetch_and(&x->known[(uint32_t)s / 64], ~bit); /* a fork meanwhile does not have it */
     linger(x, s, sl);
     if (atomic_load_explicit(&sl->oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_SIGNALS)
         xtcp_async_end(x, s);
-    uint64_t bit = 1ULL << (s % 64);
-    atomic_fetch_and(&x->known[(uint32_t)s / 64], ~bit);
     atomic_fetch_and(&x->hold[(uint32_t)s / 64], ~bit);
     xtcp_mark(x, s);
     return 0;
