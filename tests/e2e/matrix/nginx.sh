@@ -1,11 +1,36 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# nginx with four workers: reload and binary upgrade under load without one failed request.
+# nginx with four workers: reload and binary upgrade under load without one failed request. Then with a listener for each worker
+# (reuseport): all of them are served, also after a reload.
 commands="nginx"
 master() { cat "$WORK/web-$1/nginx.pid" 2>/dev/null; }
 new_master() { [ -n "$(master nginx)" ] && [ "$(master nginx)" != "$1" ]; }
 workers() { pgrep -P "$1" -f worker | sort | tr '\n' ' '; }
 new_workers() { [ "$(workers "$1" | wc -w)" -ge 4 ] && [ "$(workers "$1")" != "$2" ] && ! pgrep -P "$1" -f 'shutting down' >/dev/null; }
+served() { # the workers that have answered one of a hundred connections
+    client curl -s --fail -o /dev/null -H 'Connection: close' -w '%header{x-worker}\n' "http://$HOST:$((PORT + 1))/small?[1-100]" | sort -u | tr '\n' ' '
+}
+all_served() {
+    local got
+    got=$(served)
+    same "workers that were served" "$got" "$(workers "$SERVE_PID")"
+}
+reuseport() {
+    local old
+    rm -rf "$WORK/web-reuseport"
+    nginx_conf web-reuseport 4
+    sed -i "s/listen 80;/listen $((PORT + 1)) reuseport; add_header X-Worker \$pid;/" "$WORK/web-reuseport/nginx.conf"
+    serve reuseport "$(PATH=$PATH:/usr/sbin type -P nginx)" -p "$WORK/web-reuseport" -c "$WORK/web-reuseport/nginx.conf" \
+        -e "$WORK/web-reuseport/error.log"
+    wait_port $((PORT + 1))
+    xt_wait_for 20 new_workers "$SERVE_PID" none
+    all_served
+    old=$(workers "$SERVE_PID")
+    kill -HUP "$SERVE_PID"
+    xt_wait_for 20 new_workers "$SERVE_PID" "$old" || { echo "no reload"; cat "$WORK/web-reuseport/error.log"; return 1; }
+    all_served
+    kill -QUIT "$SERVE_PID"
+}
 job() {
     local old
     rm -rf "$WORK/web-nginx"
@@ -31,4 +56,5 @@ job() {
     load_end
     same "errors in the log" "$(grep -c 'emerg\|alert\|crit' "$WORK/web-nginx/error.log")" 0
     kill -TERM "$(master nginx)"
+    reuseport
 }
