@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "libclient/fastopen.h"
+#include "libclient/opts.h"
 #include "proto/xt_ring.h"
 
 #define CHUNK 65536u /* published at a time, so that the daemon sends while the next is copied */
@@ -567,6 +568,18 @@ XTCP_API int xtcp_inq(struct xtcp *x, int s)
     uint64_t tail = atomic_load_explicit(&sl->rx_tail, memory_order_relaxed), at = urgent_at(sl, tail);
     uint64_t end = !OOBINLINE(sl) && at < head ? at : head; /* up to the urgent byte, unless that is one like others */
     return end - tail < INT_MAX ? (int)(end - tail) : INT_MAX;
+}
+
+XTCP_API int xtcp_inq_hint(struct xtcp *x, int s)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl || !(sl->misc & MISC_INQ) || xtcp_is_relayed(sl))
+        return -ENOENT;
+    uint64_t tail =
+        atomic_load_explicit(&sl->rx_tail, memory_order_acquire); /* first: the head never falls behind it */
+    bool fin = atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_FIN;
+    uint64_t left = atomic_load_explicit(&sl->rx_head, memory_order_acquire) - tail + fin;
+    return left < INT_MAX ? (int)left : INT_MAX;
 }
 
 XTCP_API int xtcp_outq(struct xtcp *x, int s)

@@ -40,7 +40,7 @@ static const struct hint {
     {IPPROTO_TCP, TCP_SAVE_SYN, 0, 0, 0, 2, ENOPROTOOPT, 0},
     {IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, MISC_THIN_LINEAR, 0, 0, 1, 0, 0},
     {IPPROTO_TCP, TCP_THIN_DUPACK, 0, 0, 0, 1, 0, 0}, /* Linux has forgotten it */
-    {IPPROTO_TCP, TCP_INQ, 0, 0, 0, 1, ENOPROTOOPT, 0},
+    {IPPROTO_TCP, TCP_INQ, MISC_INQ, 0, 0, 1, 0, 0},  /* for who receives messages: xtcp_inq_hint() */
     {IPPROTO_TCP, TCP_TX_DELAY, 0, 0, ANY, ENOPROTOOPT, 0},
     {IPPROTO_TCP, TCP_TIMESTAMP, 0, 0, ANY, 0, EPERM},
     {IPPROTO_IP, IP_RECVOPTS, HINT(MISC_RECVOPTS)},

@@ -14,6 +14,7 @@ enum {
     MISC_TRANSPARENT = 0x4,
     MISC_NO_PORT = 0x8,
     MISC_BROADCAST = 0x10,
+    MISC_INQ = 0x20,
     /* 0x40 and 0x80: fastopen.h */
     MISC_RECVTOS = 0x100,
     MISC_RECVTTL = 0x200,

@@ -114,6 +114,8 @@ int xtcp_async_fd(struct xtcp *x, int s, bool urgent, bool make);
 /* Unread bytes (FIONREAD) and bytes not yet acknowledged (SIOCOUTQ). */
 int xtcp_inq(struct xtcp *x, int s);
 int xtcp_outq(struct xtcp *x, int s);
+/* What recvmsg(2) tells with TCP_INQ set: unread bytes, one more when there is an end of file to be read. -ENOENT: it is not set. */
+int xtcp_inq_hint(struct xtcp *x, int s);
 bool xtcp_at_mark(struct xtcp *x, int s);
 
 /* POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLERR | POLLPRI | POLLRDNORM | POLLWRNORM as true at this moment, as Linux

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The read and write families. */
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -221,6 +222,23 @@ XP_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags, const s
 }
 XP_ALIAS(sendto);
 
+/* Ancillary data, as far as there is room for it. */
+static void put_cmsg(struct msghdr *msg, size_t room, int level, int type, const void *data, size_t len)
+{
+    struct cmsghdr h = {.cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(len)};
+    if (!msg->msg_control || room < sizeof h) {
+        msg->msg_flags |= MSG_CTRUNC;
+        return;
+    }
+    if (h.cmsg_len > room) {
+        msg->msg_flags |= MSG_CTRUNC;
+        h.cmsg_len = room;
+    }
+    memcpy(msg->msg_control, &h, sizeof h);
+    memcpy(CMSG_DATA((struct cmsghdr *)msg->msg_control), data, h.cmsg_len - sizeof h);
+    msg->msg_controllen = CMSG_SPACE(len) < room ? CMSG_SPACE(len) : room;
+}
+
 static ssize_t recvmsg_ret(int fd, uint64_t w, struct msghdr *msg, int flags)
 {
     if (!msg)
@@ -229,9 +247,13 @@ static ssize_t recvmsg_ret(int fd, uint64_t w, struct msghdr *msg, int flags)
         return xp_ret(-EMSGSIZE);
     ssize_t r = recvv_ret(fd, w, msg->msg_iov, msg->msg_iovlen, flags);
     if (r >= 0) {
+        size_t room = msg->msg_controllen;
+        int inq = xtcp_inq_hint(xp_x(w), xp_sock(w));
         msg->msg_namelen = 0;
         msg->msg_controllen = 0;
         msg->msg_flags = flags & (MSG_OOB | MSG_CMSG_CLOEXEC);
+        if (inq >= 0)
+            put_cmsg(msg, room, IPPROTO_TCP, TCP_CM_INQ, &inq, sizeof inq);
     }
     return r;
 }

@@ -204,8 +204,49 @@ static void options(void)
     close(fd);
 }
 
+static void say_inq(const char *name, int fd, size_t room, int flags)
+{
+    char buf[4];
+    union {
+        char b[64];
+        struct cmsghdr h;
+    } c = {{0}};
+    struct iovec iov = {buf, sizeof buf};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = c.b, .msg_controllen = room};
+    long r = recvmsg(fd, &m, flags);
+    int v = -1;
+    memcpy(&v, CMSG_DATA(&c.h), sizeof v);
+    say_ret(name, r);
+    say("  flags %#x, %zu bytes of control: %zu %d %d, %d", m.msg_flags, m.msg_controllen, (size_t)c.h.cmsg_len,
+        c.h.cmsg_level, c.h.cmsg_type, v);
+}
+
+static void unread_told(void)
+{
+    int n, one = 1, fd = dial(&n);
+    say_inq("recvmsg without data", fd, 64, MSG_DONTWAIT);
+    peer("send %d 40", n);
+    setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &(int){40}, sizeof(int));
+    until(fd, POLLIN);
+    setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
+    say_inq("recvmsg without TCP_INQ", fd, 64, 0);
+    say_ret("TCP_INQ", setsockopt(fd, IPPROTO_TCP, TCP_INQ, &one, sizeof one));
+    say_inq("with TCP_INQ", fd, 64, 0);
+    say_inq("peek", fd, 64, MSG_PEEK);
+    static const size_t rooms[] = {0, 15, 16, 18, 20, 23, 24};
+    for (unsigned i = 0; i < sizeof rooms / sizeof *rooms; i++)
+        say_inq("little room", fd, rooms[i], 0);
+    peer("fin %d", n);
+    until(fd, POLLRDHUP);
+    say_inq("before the end", fd, 64, 0);
+    say_inq("at the end", fd, 64, 0);
+    say_inq("once more", fd, 64, 0);
+    close(fd);
+}
+
 void probe_misc(void)
 {
+    unread_told();
     duplicates();
     forked();
     stream();

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -278,6 +279,16 @@ static int ask(int s, unsigned long req)
 int xtcp_inq(struct xtcp *x, int s)
 {
     return ask(s, FIONREAD);
+}
+
+int xtcp_inq_hint(struct xtcp *x, int s)
+{
+    struct pollfd p = {.fd = s, .events = POLLRDHUP};
+    int on = 0, n = 0;
+    socklen_t len = sizeof on;
+    if (xp_real.getsockopt(s, IPPROTO_TCP, TCP_INQ, &on, &len) < 0 || !on || ioctl(s, FIONREAD, &n) < 0)
+        return -ENOENT;
+    return n + (xp_real.poll(&p, 1, 0) > 0);
 }
 
 int xtcp_outq(struct xtcp *x, int s)
