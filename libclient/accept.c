@@ -57,7 +57,8 @@ XTCP_API int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t
         if (rc < 0)
             return rc;
         int c = take(x, sl);
-        xtcp_unlock(&sl->rx_lock);
+        if (rc != XTCP_NESTED)
+            xtcp_unlock(&sl->rx_lock);
         if (c >= 0) {
             xt_bitmap_set(x->dirty, (uint32_t)s); /* for its books: no reason to wake it */
             atomic_store(&x->slots[c].oflags, flags & SOCK_NONBLOCK ? (uint32_t)O_NONBLOCK : 0);

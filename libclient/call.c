@@ -38,7 +38,7 @@ void xtcp_mark(struct xtcp *x, int s)
 
 static bool answered(const struct xtcp_waiter *w, uint32_t seq)
 {
-    return atomic_load_explicit(&w->sh->done_seq, memory_order_acquire) == seq;
+    return (int32_t)(atomic_load_explicit(&w->sh->done_seq, memory_order_acquire) - seq) >= 0;
 }
 
 /* Most answers come within a few microseconds. */
@@ -79,7 +79,12 @@ int xtcp_call(struct xtcp *x, struct xtcp_cmd *c)
     if (rc < 0)
         return rc;
     struct xt_waiter *box = w->sh;
-    uint32_t seq = atomic_load_explicit(&box->cmd_seq, memory_order_relaxed) + 1;
+    uint32_t seq = atomic_load_explicit(&box->cmd_seq, memory_order_relaxed);
+    if (!answered(w, seq) && (rc = wait_for_answer(w, seq)) < 0) { /* a command that was left by a jump */
+        xtcp_waiter_put(w);
+        return rc;
+    }
+    seq++;
     box->op = c->op;
     box->slot = (uint32_t)c->slot;
     box->addr = c->addr;

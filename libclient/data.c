@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Bytes: one memory copy for each contiguous piece between the caller's buffers and the rings. */
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include "libclient/fastopen.h"
@@ -45,15 +47,36 @@ static void copy(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct c
     }
 }
 
+/* Past `n` bytes of what the cursor still has. */
+static void advance(struct cursor *c, size_t n)
+{
+    while (n) {
+        size_t left = c->iov->iov_len - c->off; // NOLINT(clang-analyzer-core*): `n` is at most what the pieces hold
+        size_t k = n < left ? n : left;
+        c->off += k;
+        n -= k;
+        if (n) {
+            c->iov++;
+            c->off = 0;
+        }
+    }
+}
+
 /* ---- send ---- */
 
+/* What a signal handler sent meanwhile would be put into the old ring. */
 bool xtcp_tx_grow(struct xtcp *x, int s, struct xt_slot *sl)
 {
     uint32_t size = atomic_load_explicit(&sl->tx_size, memory_order_relaxed);
+    sigset_t all, old;
     if (atomic_load_explicit(&sl->tx_goal, memory_order_relaxed) <= size)
         return false;
     struct xtcp_cmd c = {.op = XT_OP_GROW_TX, .slot = s};
-    return xtcp_call(x, &c) == 0 && atomic_load_explicit(&sl->tx_size, memory_order_relaxed) > size;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = xtcp_call(x, &c);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return rc == 0 && atomic_load_explicit(&sl->tx_size, memory_order_relaxed) > size;
 }
 
 /* MSG_MORE goes with what is written last. The daemon loads it after tx_head: it may hear of it early, never late. */
@@ -65,33 +88,106 @@ static void publish_more(struct xt_slot *sl, int flags)
         atomic_fetch_and(&sl->want, ~(uint32_t)XT_WANT_MORE);
 }
 
-static void publish_tx(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head, int flags)
+/* The ring has `n` bytes more than `head`. False: a signal handler has moved the head since. */
+static bool publish(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head, size_t n, int flags)
 {
-    bool urgent = flags & MSG_OOB;
     publish_more(sl, flags);
-    atomic_store_explicit(&sl->tx_head, head, memory_order_release); /* the bytes are written: pairs with the daemon */
-    if (urgent)
-        atomic_store_explicit(&sl->tx_urg, head, memory_order_release); /* after tx_head: the daemon loads it first */
+    /* The bytes are written: pairs with the daemon. */
+    if (!atomic_compare_exchange_strong_explicit(&sl->tx_head, &head, head + n, memory_order_release,
+                                                 memory_order_relaxed))
+        return false;
+    if (flags & MSG_OOB)
+        atomic_store_explicit(&sl->tx_urg, head + n,
+                              memory_order_release); /* after tx_head: the daemon loads it first */
     /* The daemon looks at everything: what was consumed too. */
     atomic_store_explicit(&sl->rx_told, atomic_load_explicit(&sl->rx_tail, memory_order_relaxed), memory_order_relaxed);
     xtcp_mark(x, s);
+    return true;
 }
 
-/* Puts as much as there is room for into the ring; the lock is held. */
-static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, int flags)
+/* A piece on its way into the ring, with the lock held. A signal handler that interrupts it and sends on the same socket completes it
+ * first: the interrupted copy then writes the same once more, to where nobody else may write before it has ended. */
+struct piece {
+    struct piece *outer; /* of the call that this one's caller has interrupted */
+    struct xtcp *x;
+    struct xt_slot *sl;
+    struct cursor from;
+    uint64_t head;
+    size_t n;
+    int s, flags;
+    bool done;
+};
+
+static __thread struct {
+    struct piece *volatile top;
+    volatile uint32_t jumps;
+} under_way __attribute__((tls_model("initial-exec")));
+
+static void put_piece(struct piece *p)
+{
+    struct cursor c = p->from;
+    if (atomic_load_explicit(&p->sl->tx_head, memory_order_relaxed) != p->head)
+        return;
+    copy(p->x->base + p->sl->tx_off, p->sl->tx_size, p->head, p->n, &c, true);
+    if (publish(p->x, p->s, p->sl, p->head, p->n, p->flags))
+        p->done = true;
+}
+
+/* The oldest first. Returns where the oldest copy into this ring that may still run began, or UINT64_MAX. */
+static uint64_t complete(struct piece *p, const struct xt_slot *sl)
+{
+    uint64_t oldest = p ? complete(p->outer, sl) : UINT64_MAX;
+    if (!p || p->sl != sl)
+        return oldest;
+    put_piece(p);
+    return oldest < p->head ? oldest : p->head;
+}
+
+/* Room in the ring for one who has interrupted others. */
+static uint64_t room_beside(struct xt_slot *sl, struct piece *interrupted)
+{
+    uint64_t oldest = complete(interrupted, sl), room = xtcp_tx_free(sl);
+    if (oldest == UINT64_MAX)
+        return room;
+    uint64_t used = atomic_load_explicit(&sl->tx_head, memory_order_relaxed) - oldest;
+    uint64_t left = used < sl->tx_size ? sl->tx_size - used : 0;
+    return room < left ? room : left;
+}
+
+static struct piece *interrupted(void)
+{
+    if (under_way.jumps != xtcp_jumps())
+        under_way.top = NULL; /* left by a jump */
+    under_way.jumps = xtcp_jumps();
+    return under_way.top;
+}
+
+/* Puts as much as there is room for into the ring; the lock is held. Who is nested has interrupted a call that may be writing to the ring
+ * of now: it stays. */
+static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct cursor *c, size_t len, int flags, bool nested)
 {
     size_t done = 0;
+    struct piece *outer = interrupted();
     while (done < len && xtcp_may_queue(sl)) {
-        uint64_t head = atomic_load_explicit(&sl->tx_head, memory_order_relaxed), room = xtcp_tx_free(sl);
+        uint64_t room = nested ? room_beside(sl, outer) : xtcp_tx_free(sl);
         size_t n = len - done < CHUNK ? len - done : CHUNK;
         n = n < room ? n : (size_t)room;
-        if (!n && xtcp_tx_grow(x, s, sl))
+        if (!n && !nested && xtcp_tx_grow(x, s, sl))
             continue;
         if (!n)
             break;
-        copy(x->base + sl->tx_off, sl->tx_size, head, n, c, true);
+        struct piece p = {.outer = outer, .x = x, .s = s, .sl = sl, .from = *c, .n = n};
+        p.head = atomic_load_explicit(&sl->tx_head, memory_order_relaxed);
+        p.flags = done + n == len ? flags : flags & ~MSG_OOB;
+        atomic_signal_fence(memory_order_seq_cst);
+        under_way.top = &p;
+        put_piece(&p);
+        under_way.top = outer;
+        atomic_signal_fence(memory_order_seq_cst);
+        if (!p.done)
+            continue; /* a handler sent before it knew of the piece */
         done += n;
-        publish_tx(x, s, sl, head + n, done == len ? flags : flags & ~MSG_OOB);
+        advance(c, n);
     }
     return done;
 }
@@ -140,20 +236,12 @@ static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct cursor
     int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->tx_lock) : -ECONNABORTED;
     if (rc < 0)
         return rc;
-    rc = send_error(sl, first);
-    ssize_t n = rc;
-    if (rc == 0 && !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_CONNECTING))
-        n = (ssize_t)fill(x, s, sl, c, len, flags);
-    xtcp_unlock(&sl->tx_lock);
+    ssize_t n = send_error(sl, first);
+    if (n == 0 && !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_CONNECTING))
+        n = (ssize_t)fill(x, s, sl, c, len, flags, rc == XTCP_NESTED);
+    if (rc != XTCP_NESTED)
+        xtcp_unlock(&sl->tx_lock);
     return n;
-}
-
-/* Past `done` bytes of the `n` pieces. */
-static void skip(struct cursor *c, int n, size_t done)
-{
-    for (; n > 0 && done >= c->iov->iov_len; n--)
-        done -= c->iov++->iov_len;
-    c->off = n > 0 ? done : 0;
 }
 
 ssize_t xtcp_put(struct xtcp *x, int s, struct xt_slot *sl, const struct iovec *iov, int n, size_t max)
@@ -163,8 +251,9 @@ ssize_t xtcp_put(struct xtcp *x, int s, struct xt_slot *sl, const struct iovec *
     int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->tx_lock) : -ECONNABORTED;
     if (rc < 0)
         return rc;
-    size_t done = fill(x, s, sl, &c, len < max ? len : max, 0);
-    xtcp_unlock(&sl->tx_lock);
+    size_t done = fill(x, s, sl, &c, len < max ? len : max, 0, rc == XTCP_NESTED);
+    if (rc != XTCP_NESTED)
+        xtcp_unlock(&sl->tx_lock);
     return (ssize_t)done;
 }
 
@@ -176,7 +265,7 @@ ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int 
     uint32_t disconnects = atomic_load_explicit(&sl->disconnects, memory_order_relaxed);
     if (sent < 0 || (done > 0 && (done == len || !xtcp_blocking(sl, flags))))
         return sent;
-    skip(&c, n, done);
+    advance(&c, done);
     uint64_t deadline = xtcp_blocking(sl, flags) ? xtcp_deadline(sl->sndtimeo_ms) : 0;
     for (;;) {
         ssize_t r = try_send(x, s, sl, &c, len - done, flags, done == 0);
@@ -243,10 +332,10 @@ uint64_t xtcp_rx_avail(struct xt_slot *sl)
     return head - tail - (!OOBINLINE(sl) && urgent_at(sl, tail) == tail);
 }
 
-/* Gives ring space back. The daemon is told when that matters to the peer: a quarter of the ring has been freed since the last
- * time, or the peer may be short of window and two segments are free again, or it may have none at all. Whatever else makes
+/* Ring space has been given back. The daemon is told when that matters to the peer: a quarter of the ring has been freed since the
+ * last time, or the peer may be short of window and two segments are free again, or it may have none at all. Whatever else makes
  * the daemon look at the slot (sending, above all) tells it too. */
-static void consumed(struct xtcp *x, int s, struct xt_slot *sl, uint64_t tail)
+static void tell_consumed(struct xtcp *x, int s, struct xt_slot *sl, uint64_t tail)
 {
     uint64_t told = atomic_load_explicit(&sl->rx_told, memory_order_relaxed);
     uint64_t size = sl->rx_size, freed = tail - told;
@@ -254,11 +343,20 @@ static void consumed(struct xtcp *x, int s, struct xt_slot *sl, uint64_t tail)
     uint64_t window = size > unread ? size - unread : 0; /* as the daemon sees it */
     uint64_t two = 2 * (uint64_t)(sl->snd_mss ? sl->snd_mss : 1460);
     two = two < size / 4 ? two : size / 4;
-    atomic_store_explicit(&sl->rx_tail, tail, memory_order_release); /* the bytes are copied: they may be overwritten */
     if (freed < size / 4 && !(window < size / 4 && freed >= two) && window >= two)
         return;
     atomic_store_explicit(&sl->rx_told, tail, memory_order_relaxed);
     xtcp_mark(x, s);
+}
+
+/* Gives back what is before `tail`: the bytes are copied, they may be overwritten. False: a signal handler has read since `was` was
+ * loaded. */
+static bool consumed(struct xtcp *x, int s, struct xt_slot *sl, uint64_t was, uint64_t tail)
+{
+    if (!atomic_compare_exchange_strong_explicit(&sl->rx_tail, &was, tail, memory_order_release, memory_order_relaxed))
+        return false;
+    tell_consumed(x, s, sl, tail);
+    return true;
 }
 
 /* What may be read now: from *from on, at most `len` bytes, not across the urgent mark. With nothing behind the urgent byte the
@@ -299,20 +397,30 @@ struct recv_op {
     int flags;
 };
 
+/* False: a signal handler has read what is being read. */
+static bool take_bytes(struct xtcp *x, int s, struct xt_slot *sl, struct recv_op *op, size_t *n)
+{
+    uint64_t from, was = atomic_load_explicit(&sl->rx_tail, memory_order_relaxed);
+    *n = readable(sl, &from, op->len - op->done);
+    if (*n && !(op->flags & MSG_TRUNC))
+        copy_out(x, sl, from, *n, &op->c);
+    if (op->flags & MSG_PEEK || (!*n && (op->done || from == was)))
+        return atomic_load_explicit(&sl->rx_tail, memory_order_relaxed) == was;
+    return consumed(x, s, sl, was, from + *n);
+}
+
 /* One go with the lock held. Returns bytes; 0: none there. */
 static ssize_t try_recv(struct xtcp *x, int s, struct xt_slot *sl, struct recv_op *op)
 {
-    uint64_t from;
+    struct cursor start = op->c;
+    size_t n;
     int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->rx_lock) : -ECONNABORTED;
     if (rc < 0)
         return rc;
-    size_t n = readable(sl, &from, op->len - op->done);
-    bool passes = !op->done && from != atomic_load_explicit(&sl->rx_tail, memory_order_relaxed);
-    if (n && !(op->flags & MSG_TRUNC))
-        copy_out(x, sl, from, n, &op->c);
-    if ((n || passes) && !(op->flags & MSG_PEEK))
-        consumed(x, s, sl, from + n);
-    xtcp_unlock(&sl->rx_lock);
+    while (!take_bytes(x, s, sl, op, &n))
+        op->c = start;
+    if (rc != XTCP_NESTED)
+        xtcp_unlock(&sl->rx_lock);
     return (ssize_t)n;
 }
 
@@ -355,7 +463,8 @@ static ssize_t recv_oob(struct xtcp *x, struct xt_slot *sl, const struct iovec *
     if (rc < 0)
         return rc;
     ssize_t r = take_oob(x, sl, &c, flags);
-    xtcp_unlock(&sl->rx_lock);
+    if (rc != XTCP_NESTED)
+        xtcp_unlock(&sl->rx_lock);
     return r;
 }
 
@@ -461,16 +570,23 @@ static int reserve_begin(struct xtcp *x, int s, struct xt_slot *sl)
     if (rc < 0)
         return rc;
     atomic_fetch_or(&sl->want, (uint32_t)XT_WANT_PINNED);
-    if (!xtcp_tx_free(sl) && !xtcp_tx_grow(x, s, sl))
+    if (!xtcp_tx_free(sl) && (rc == XTCP_NESTED || !xtcp_tx_grow(x, s, sl)))
         xtcp_tx_writable(sl);
-    xtcp_unlock(&sl->tx_lock);
+    if (rc != XTCP_NESTED)
+        xtcp_unlock(&sl->tx_lock);
     return 0;
 }
 
 XTCP_API int xtcp_hold_ring(struct xtcp *x, int s, bool tx)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
-    return sl ? xtcp_lock(x, tx ? &sl->tx_lock : &sl->rx_lock) : -EBADF;
+    if (!sl)
+        return -EBADF;
+    _Atomic uint32_t *lock = tx ? &sl->tx_lock : &sl->rx_lock;
+    int rc = xtcp_lock(x, lock);
+    if (rc == 0)
+        xtcp_lock_alone(lock);
+    return rc == XTCP_NESTED ? -EAGAIN : rc;
 }
 
 XTCP_API void xtcp_release_ring(struct xtcp *x, int s, bool tx)
@@ -512,7 +628,7 @@ XTCP_API int xtcp_commit(struct xtcp *x, int s, size_t n)
     if (n > xtcp_tx_free(sl))
         return -EINVAL;
     if (n)
-        publish_tx(x, s, sl, atomic_load_explicit(&sl->tx_head, memory_order_relaxed) + n, 0);
+        publish(x, s, sl, atomic_load_explicit(&sl->tx_head, memory_order_relaxed), n, 0);
     if (atomic_load_explicit(&sl->cond, memory_order_relaxed) & XT_COND_DEFERRED)
         return xtcp_fastopen_go(x, s);
     return 0;
@@ -551,7 +667,7 @@ XTCP_API int xtcp_consume(struct xtcp *x, int s, size_t n)
     if (n > readable(sl, &from, SIZE_MAX))
         return -EINVAL;
     if (n)
-        consumed(x, s, sl, from + n);
+        consumed(x, s, sl, atomic_load_explicit(&sl->rx_tail, memory_order_relaxed), from + n);
     return 0;
 }
 

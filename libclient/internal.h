@@ -241,9 +241,14 @@ int xtcp_become(struct xtcp *x, int ctl, uint32_t proc);
 
 /* ---- lock.c ---- */
 
-/* Locks one direction of a socket for this process. 0; -EAGAIN when this very thread holds it (a signal handler);
- * -ECONNABORTED when its owner died together with the daemon; -EREMOTE when the daemon relays the socket's bytes. */
+#define XTCP_NESTED 1
+
+/* Locks one direction of a socket for this thread. 0; XTCP_NESTED in a signal handler that has interrupted this very thread with the
+ * lock: it may do what is done by compare-and-swap, for the interrupted call begins anew then, and does not unlock; -EAGAIN: not even
+ * that; -ECONNABORTED when its owner died together with the daemon; -EREMOTE when the daemon relays the socket's bytes. */
 int xtcp_lock(struct xtcp *x, _Atomic uint32_t *lock);
+/* While this thread has it, handlers get -EAGAIN. */
+void xtcp_lock_alone(const _Atomic uint32_t *lock);
 void xtcp_unlock(_Atomic uint32_t *lock);
 
 #endif

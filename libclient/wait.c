@@ -16,6 +16,7 @@ struct cached {
     struct xtcp *x;
     uint32_t serial, epoch;
     struct xtcp_waiter *w;
+    uint32_t jumps; /* when it became busy */
     bool busy;
 };
 
@@ -147,8 +148,13 @@ static struct xtcp_waiter *take_idle(struct xtcp *x)
 int xtcp_waiter_get(struct xtcp *x, struct xtcp_waiter **out)
 {
     bool fits = cache.x == x && cache.serial == x->serial && cache.epoch == x->epoch;
-    if (fits && !cache.busy) {
+    if (fits && cache.busy && cache.jumps != xtcp_jumps())
+        xtcp_waiter_done(cache.w); /* its user was left by a jump */
+    else if (fits)
+        fits = !cache.busy;
+    if (fits) {
         cache.busy = true;
+        cache.jumps = xtcp_jumps();
         *out = cache.w;
         return 0;
     }
@@ -160,7 +166,7 @@ int xtcp_waiter_get(struct xtcp *x, struct xtcp_waiter **out)
     if (rc == 0 && !cache.busy) {
         if (cache.x)
             on_thread_exit(NULL);
-        cache = (struct cached){x, x->serial, x->epoch, *out, true};
+        cache = (struct cached){x, x->serial, x->epoch, *out, xtcp_jumps(), true};
         pthread_setspecific(exit_key, &cache);
     }
     errno = saved;
@@ -452,8 +458,10 @@ int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg
     if (rc < 0)
         return rc;
     struct wait wait = {w, s};
-    xtcp_waiter_sub(w, s);
-    while (!ready(sl, arg) && rc == 0) {
+    for (;;) {
+        xtcp_waiter_sub(w, s); /* each time: a signal handler may have used the waiter too */
+        if (ready(sl, arg) || rc != 0)
+            break;
         if (!xtcp_alive(x)) {
             rc = -ECONNABORTED;
             break;

@@ -166,6 +166,11 @@ bool xtcp_waiter_spin(struct xtcp_waiter *w);
 /* Whether a call that a signal has interrupted is to go on: every handler of this process wants that (SA_RESTART). */
 bool xtcp_restarts(void);
 
+/* To be told before this thread leaves a signal handler by a jump (longjmp), as that may end a call on a socket half-way. And how
+ * often it was told. */
+void xtcp_jumped(void);
+uint32_t xtcp_jumps(void);
+
 /* ---- fork ----
  * Call _prepare before fork(), then _parent or _child after it. The child becomes a process of the family that holds every socket
  * its parent held. _prepare fails with -ENOBUFS (too many processes) or -ECONNABORTED; fork may go on without: the child then

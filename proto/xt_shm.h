@@ -214,6 +214,10 @@ enum {
     XT_OFLAG_CONNECT = 1 << 30,      /* a connect answered EINPROGRESS, and none since has told how it ended */
 };
 
+/* slot.rx_lock and tx_lock: the process that has it plus one, and above that what its threads tell themselves apart by. */
+#define XT_LOCK_PROC(v) (((v)&0x7ffu) - 1)
+#define XT_LOCK_THREAD(n) (((n)&0xfffffu) << 11)
+
 /* Owner in slot.tx_lock when the daemon has it: for as long as it takes to give free pages back. It never waits for the lock. */
 #define XT_LOCK_DAEMON 0x7ffffffeu
 
@@ -265,7 +269,7 @@ struct xt_slot {
     _Atomic uint64_t tx_urg;           /* stream offset one past the last MSG_OOB byte, 0: none */
     _Atomic uint32_t acc_tail;         /* listener: connections taken, wraps; moved by compare-and-swap */
     _Atomic uint32_t want;             /* XT_WANT_* */
-    _Atomic uint32_t rx_lock, tx_lock; /* 0, or owner proc + 1, bit 31: somebody waits (futex) */
+    _Atomic uint32_t rx_lock, tx_lock; /* 0, or XT_LOCK_*; bit 31: somebody waits (futex) */
     _Atomic uint64_t subs;             /* bit (waiter % 64) for each waiter that wants events */
     _Atomic uint64_t rx_told;          /* rx_tail when the slot was last marked dirty; the library's own */
     _Atomic uint64_t urg_read;         /* the urgent mark whose byte was read by MSG_OOB; the library's own */

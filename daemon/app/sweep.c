@@ -93,7 +93,7 @@ static bool is_reaped(const struct xt_session *s, uint32_t proc)
 static void free_lock(const struct xt_session *s, _Atomic uint32_t *lock)
 {
     uint32_t v = atomic_load_explicit(lock, memory_order_relaxed);
-    uint32_t owner = (v & ~LOCK_WAITERS) - 1;
+    uint32_t owner = XT_LOCK_PROC(v);
     if (owner >= XT_MAX_PROCS || !is_reaped(s, owner) || !atomic_compare_exchange_strong(lock, &v, 0))
         return;
     if (v & LOCK_WAITERS)

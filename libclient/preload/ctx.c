@@ -19,7 +19,7 @@ struct xtcp *xp_ctxs[XP_CTXS];
 bool xp_bystander;
 unsigned xp_fork_gen;
 
-static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t attach_lock = XP_LOCK_INIT;
 static _Atomic int current = -1; /* index of the context in use */
 static unsigned used;            /* contexts made so far */
 static _Atomic int placeholder = -1;
@@ -132,9 +132,9 @@ uint64_t xp_join(int fd)
 {
     int half = -1;
     XP_NO_CANCEL();
-    pthread_mutex_lock(&attach_lock);
+    xp_lock(&attach_lock);
     uint64_t w = join_locked(fd, &half);
-    pthread_mutex_unlock(&attach_lock);
+    xp_unlock(&attach_lock);
     return w && half >= 0 ? with_half(w, half) : w;
 }
 
@@ -164,18 +164,18 @@ int xp_attach(void)
     if (__builtin_expect(i >= 0 && xtcp_alive(xp_ctxs[i]), 1))
         return i;
     XP_NO_CANCEL();
-    pthread_mutex_lock(&attach_lock);
+    xp_lock(&attach_lock);
     i = attach_locked(false);
-    pthread_mutex_unlock(&attach_lock);
+    xp_unlock(&attach_lock);
     return i;
 }
 
 void xp_attach_quietly(void)
 {
     XP_NO_CANCEL();
-    pthread_mutex_lock(&attach_lock);
+    xp_lock(&attach_lock);
     attach_locked(true);
-    pthread_mutex_unlock(&attach_lock);
+    xp_unlock(&attach_lock);
 }
 
 void xp_disown(int fd)
@@ -235,11 +235,11 @@ int xp_placeholder(int fd, bool cloexec)
         return -errno;
     XP_NO_CANCEL();
     /* None yet, or something closed it behind our back. */
-    pthread_mutex_lock(&attach_lock);
+    xp_lock(&attach_lock);
     if (atomic_load(&placeholder) == src)
         atomic_store(&placeholder, placeholder_new());
     src = atomic_load(&placeholder);
-    pthread_mutex_unlock(&attach_lock);
+    xp_unlock(&attach_lock);
     if (src < 0)
         return src;
     r = placeholder_copy(src, fd, cloexec);
@@ -250,7 +250,7 @@ void xp_fork_prepare(void)
 {
     if (xp_bystander)
         return;
-    pthread_mutex_lock(&attach_lock);
+    xp_lock(&attach_lock);
     xp_sets_lock();
     for (unsigned i = 0; i < used; i++)
         fork_ready[i] = xtcp_fork_prepare(xp_ctxs[i]);
@@ -264,7 +264,7 @@ void xp_fork_parent(void)
         if (fork_ready[i] == 0)
             xtcp_fork_parent(xp_ctxs[i]);
     xp_sets_unlock();
-    pthread_mutex_unlock(&attach_lock);
+    xp_unlock(&attach_lock);
 }
 
 void xp_fork_child(void)
@@ -273,7 +273,7 @@ void xp_fork_child(void)
         return;
     xp_fork_gen++;
     xp_sets_unlock_child();
-    pthread_mutex_unlock(&attach_lock);
+    xp_unlock_child(&attach_lock);
     for (unsigned i = 0; i < used; i++) {
         if (fork_ready[i] == 0 || fork_ready[i] == -ECONNABORTED) {
             /* Without a daemon the sockets are dead in the child too, but it may attach to the next one. */

@@ -119,12 +119,12 @@ XP_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
     s = xp_set_make(epfd);
     if (!s)
         return (int)xp_ret(-ENOMEM);
-    pthread_mutex_lock(&s->lock);
+    xp_lock(&s->lock);
     if (xp_kind(w) == XP_XTCP)
         rc = set_ctl(s, epfd, op, fd, w, ev);
     else
         rc = ctl_undecided(s, epfd, op, fd, w, ev);
-    pthread_mutex_unlock(&s->lock);
+    xp_unlock(&s->lock);
     xp_nest_watched(s);
     return (int)xp_ret(rc);
 }
@@ -160,15 +160,15 @@ static int drop_own(struct xp_set *s, struct epoll_event *evs, int r)
             evs[n++] = evs[i];
         } else if (own > XP_TAG_NEST) {
             struct xp_item *it;
-            pthread_mutex_lock(&s->lock);
+            xp_lock(&s->lock);
             if ((it = xp_set_find(s, (int)(own - XP_TAG_NEST - 1))))
                 xp_set_touch(s, it);
-            pthread_mutex_unlock(&s->lock);
+            xp_unlock(&s->lock);
         } else if (own && own % 2 == 0) { /* a control connection */
             xtcp_check(xp_ctxs[own / 2 - 1]);
-            pthread_mutex_lock(&s->lock);
+            xp_lock(&s->lock);
             xp_set_all_ready(s);
-            pthread_mutex_unlock(&s->lock);
+            xp_unlock(&s->lock);
         }
     }
     return n;
@@ -199,7 +199,7 @@ static int gather(struct xp_set *s, struct epoll_event *evs, int max)
         bool nested = s->nests || xp_set_held(s);
         if (nested)
             xp_nest_lock();
-        pthread_mutex_lock(&s->lock);
+        xp_lock(&s->lock);
         if (xp_set_held(s))
             xp_set_refresh(s);
         else
@@ -209,7 +209,7 @@ static int gather(struct xp_set *s, struct epoll_event *evs, int max)
             xp_set_kick(s); /* more than this thread can carry */
         moved = s->moved;
         s->moved = 0;
-        pthread_mutex_unlock(&s->lock);
+        xp_unlock(&s->lock);
         if (nested)
             xp_nest_tell(s);
         if (!moved || moved == last)
@@ -234,7 +234,7 @@ static void wake_up(void *arg)
     XP_NO_CANCEL();
     if (nap->fork_gen != xp_fork_gen)
         return; /* a signal handler has forked: this set counts no sleepers of the parent's */
-    pthread_mutex_lock(&s->lock);
+    xp_lock(&s->lock);
     s->sleepers--;
     nap->watched = s->watched;
     if (s->life == nap->life) {
@@ -246,7 +246,7 @@ static void wake_up(void *arg)
     } else if (s->sleepers == 0 && s->watched) {
         xp_set_drop_waiters(s);
     }
-    pthread_mutex_unlock(&s->lock);
+    xp_unlock(&s->lock);
 }
 
 /* Spinning is for one family; with more, news of the others would come late. */
@@ -276,11 +276,11 @@ static int sleep_in_kernel(struct xp_set *s, int epfd, struct epoll_event *evs, 
 {
     struct nap n = {.set = s, .fork_gen = xp_fork_gen};
     int r;
-    pthread_mutex_lock(&s->lock);
+    xp_lock(&s->lock);
     n.life = s->life;
     n.watched = s->watched;
     s->sleepers++;
-    pthread_mutex_unlock(&s->lock);
+    xp_unlock(&s->lock);
     pthread_cleanup_push(wake_up, &n);
     r = nap(&n, epfd, evs, max, timeout, mask);
     pthread_cleanup_pop(1);
@@ -322,9 +322,9 @@ static int wait_watched(struct xp_set *s, int epfd, struct epoll_event *evs, int
 {
     if (s->fork_gen != xp_fork_gen) {
         XP_NO_CANCEL();
-        pthread_mutex_lock(&s->lock);
+        xp_lock(&s->lock);
         int rc = s->fork_gen != xp_fork_gen ? xp_set_adopt(s, epfd) : 0;
-        pthread_mutex_unlock(&s->lock);
+        xp_unlock(&s->lock);
         if (rc < 0)
             return rc;
     }

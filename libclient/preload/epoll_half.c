@@ -101,8 +101,8 @@ int xp_set_halves_merge(struct xp_set *s, int epfd, struct epoll_event *evs, int
     if (n <= 0 || !s->halves)
         return n;
     XP_NO_CANCEL();
-    pthread_mutex_lock(&s->lock);
+    xp_lock(&s->lock);
     n = merge(s, epfd, evs, k, n);
-    pthread_mutex_unlock(&s->lock);
+    xp_unlock(&s->lock);
     return n;
 }

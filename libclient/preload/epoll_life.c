@@ -12,21 +12,21 @@
 /* Memory of sets is used again but never given back, so that a thread which still waits in a closed one finds a lock. */
 static struct xp_set *sets[MAX_SETS];
 static _Atomic unsigned nsets;
-static pthread_mutex_t sets_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t sets_lock = XP_LOCK_INIT;
 
 void xp_sets_lock(void)
 {
     xp_nest_lock();
-    pthread_mutex_lock(&sets_lock);
+    xp_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++)
-        pthread_mutex_lock(&sets[i]->lock);
+        xp_lock(&sets[i]->lock);
 }
 
 void xp_sets_unlock(void)
 {
     for (unsigned i = 0; i < nsets; i++)
-        pthread_mutex_unlock(&sets[i]->lock);
-    pthread_mutex_unlock(&sets_lock);
+        xp_unlock(&sets[i]->lock);
+    xp_unlock(&sets_lock);
     xp_nest_unlock();
 }
 
@@ -37,9 +37,10 @@ void xp_sets_unlock_child(void)
         sets[i]->sleepers = 0;
         sets[i]->pollers = 0;
         xp_set_lock_init(sets[i]);
+        xp_unlock_child(&sets[i]->lock);
     }
-    pthread_mutex_unlock(&sets_lock);
-    xp_nest_unlock();
+    xp_unlock_child(&sets_lock);
+    xp_nest_unlock_child();
 }
 
 struct xp_set *xp_set_at(unsigned i)
@@ -79,7 +80,7 @@ struct xp_set *xp_set_make(int epfd)
 {
     uint64_t w;
     int i = -1;
-    pthread_mutex_lock(&sets_lock);
+    xp_lock(&sets_lock);
     w = xp_get(epfd);
     if (xp_kind(w) != XP_EPOLL || xp_value(w) == 0) {
         i = set_alloc();
@@ -90,7 +91,7 @@ struct xp_set *xp_set_make(int epfd)
             xp_put(epfd, w);
         }
     }
-    pthread_mutex_unlock(&sets_lock);
+    xp_unlock(&sets_lock);
     return xp_set_of(w);
 }
 
@@ -99,9 +100,9 @@ uint64_t xp_epoll_share(int fd)
     struct xp_set *s = xp_set_make(fd);
     if (!s)
         return 0;
-    pthread_mutex_lock(&s->lock);
+    xp_lock(&s->lock);
     s->fds++;
-    pthread_mutex_unlock(&s->lock);
+    xp_unlock(&s->lock);
     return xp_get(fd);
 }
 
@@ -256,27 +257,27 @@ int xp_set_begin_half(struct xp_set *s, int epfd, int fd)
 
 void xp_sets_half(int fd, bool on)
 {
-    pthread_mutex_lock(&sets_lock);
+    xp_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++) {
         struct xp_set *s = sets[i];
-        pthread_mutex_lock(&s->lock);
+        xp_lock(&s->lock);
         if (!on)
             xp_set_end_half(s, fd);
         else if (xp_set_find(s, fd))
             xp_set_begin_half(s, s->fork_gen == xp_fork_gen ? xp_set_fd(s) : -1, fd);
-        pthread_mutex_unlock(&s->lock);
+        xp_unlock(&s->lock);
     }
-    pthread_mutex_unlock(&sets_lock);
+    xp_unlock(&sets_lock);
 }
 
 static _Atomic unsigned orphans; /* ever made */
 
 void xp_sets_closed(int fd, bool copies)
 {
-    pthread_mutex_lock(&sets_lock);
+    xp_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++) {
         struct xp_set *s = sets[i];
-        pthread_mutex_lock(&s->lock);
+        xp_lock(&s->lock);
         if (s->nundecided)
             s->has_kernel = true; /* it may stay there as a kernel socket */
         if (!copies)
@@ -285,22 +286,22 @@ void xp_sets_closed(int fd, bool copies)
             xp_set_del(s, fd);
         else if (xp_set_orphan(s, fd) == 0)
             orphans++;
-        pthread_mutex_unlock(&s->lock);
+        xp_unlock(&s->lock);
     }
-    pthread_mutex_unlock(&sets_lock);
+    xp_unlock(&sets_lock);
 }
 
 void xp_sets_gone(uint64_t w)
 {
     if (!orphans)
         return;
-    pthread_mutex_lock(&sets_lock);
+    xp_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++) {
-        pthread_mutex_lock(&sets[i]->lock);
+        xp_lock(&sets[i]->lock);
         xp_set_gone(sets[i], own_object(sets[i]), w);
-        pthread_mutex_unlock(&sets[i]->lock);
+        xp_unlock(&sets[i]->lock);
     }
-    pthread_mutex_unlock(&sets_lock);
+    xp_unlock(&sets_lock);
 }
 
 /* Puts a member that was ours into the kernel's set, as it was asked for here. */
@@ -317,11 +318,11 @@ static void give_to_kernel(struct xp_set *s, int fd, const struct xp_item *it)
 
 void xp_sets_relayed(int fd)
 {
-    pthread_mutex_lock(&sets_lock);
+    xp_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++) {
         struct xp_set *s = sets[i];
         const struct xp_item *it;
-        pthread_mutex_lock(&s->lock);
+        xp_lock(&s->lock);
         if ((it = xp_set_find(s, fd))) {
             give_to_kernel(s, fd, it);
             xp_set_end_half(s, fd);
@@ -329,27 +330,27 @@ void xp_sets_relayed(int fd)
             if (s->watched && s->sleepers)
                 xp_set_kick(s);
         }
-        pthread_mutex_unlock(&s->lock);
+        xp_unlock(&s->lock);
     }
-    pthread_mutex_unlock(&sets_lock);
+    xp_unlock(&sets_lock);
 }
 
 void xp_sets_moved(int fd, uint64_t w)
 {
-    pthread_mutex_lock(&sets_lock);
+    xp_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++) {
         struct xp_set *s = sets[i];
         int epfd;
-        pthread_mutex_lock(&s->lock);
+        xp_lock(&s->lock);
         if (xp_set_find(s, fd) && (epfd = xp_set_fd(s)) >= 0 && xp_set_watch(s, epfd, xp_ctxno(w)) == 0 &&
             xp_set_move(s, fd, w) == 0) {
             xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
             xp_set_begin_half(s, epfd, fd);
             xp_set_kick(s);
         }
-        pthread_mutex_unlock(&s->lock);
+        xp_unlock(&s->lock);
     }
-    pthread_mutex_unlock(&sets_lock);
+    xp_unlock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++)
         xp_nest_watched(sets[i]);
 }
@@ -371,8 +372,8 @@ void xp_epoll_closed(uint64_t w)
     struct xp_set *s = xp_set_of(w);
     if (!s)
         return;
-    pthread_mutex_lock(&sets_lock);
-    pthread_mutex_lock(&s->lock);
+    xp_lock(&sets_lock);
+    xp_lock(&s->lock);
     if (--s->fds == 0) {
         xp_set_clear(s);
         s->life++;
@@ -381,6 +382,6 @@ void xp_epoll_closed(uint64_t w)
         else if (s->watched)
             xp_set_kick(s); /* the last of them drops them */
     }
-    pthread_mutex_unlock(&s->lock);
-    pthread_mutex_unlock(&sets_lock);
+    xp_unlock(&s->lock);
+    xp_unlock(&sets_lock);
 }

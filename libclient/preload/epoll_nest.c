@@ -5,16 +5,21 @@
 
 #include "libclient/preload/preload.h"
 
-static pthread_mutex_t nest_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t nest_lock = XP_LOCK_INIT;
 
 void xp_nest_lock(void)
 {
-    pthread_mutex_lock(&nest_lock);
+    xp_lock(&nest_lock);
 }
 
 void xp_nest_unlock(void)
 {
-    pthread_mutex_unlock(&nest_lock);
+    xp_unlock(&nest_lock);
+}
+
+void xp_nest_unlock_child(void)
+{
+    xp_unlock_child(&nest_lock);
 }
 
 /* ---- a set becomes one that is served here ---- */
@@ -42,12 +47,12 @@ static void watched(struct xp_set *inner)
     struct xp_set *s;
     for (unsigned i = 0; (s = xp_set_at(i)); i++) {
         bool before;
-        pthread_mutex_lock(&s->lock);
+        xp_lock(&s->lock);
         before = s->watched;
         for (uint32_t fd = 0; fd < s->fd_cap; fd++)
             if (s->by_fd[fd] && s->by_fd[fd]->nest == inner)
                 take(s, s->by_fd[fd]);
-        pthread_mutex_unlock(&s->lock);
+        xp_unlock(&s->lock);
         if (!before && s->watched && s->parents)
             watched(s);
     }
@@ -104,10 +109,10 @@ int xp_nest_ctl(int epfd, int op, int fd, struct epoll_event *ev)
     if (!s)
         return -ENOMEM;
     xp_nest_lock();
-    pthread_mutex_lock(&s->lock);
+    xp_lock(&s->lock);
     before = s->watched;
     rc = op == EPOLL_CTL_ADD ? add(s, epfd, fd, ev) : change(s, epfd, op, fd, ev);
-    pthread_mutex_unlock(&s->lock);
+    xp_unlock(&s->lock);
     if (!before && s->watched && s->parents)
         watched(s);
     xp_nest_unlock();
@@ -167,10 +172,10 @@ uint32_t xp_set_nested_mask(struct xp_set *s, const struct xp_item *it)
 {
     struct xp_set *inner = it->nest;
     bool foreign, any;
-    pthread_mutex_lock(&inner->lock);
+    xp_lock(&inner->lock);
     foreign = inner->fork_gen != xp_fork_gen;
     any = is_ready(inner);
-    pthread_mutex_unlock(&inner->lock);
+    xp_unlock(&inner->lock);
     if (foreign) /* its object is another since */
         tag_ctl(s, xp_set_fd(s), EPOLL_CTL_ADD, it->fd);
     return any ? EPOLLIN | EPOLLRDNORM : 0;
@@ -183,7 +188,7 @@ static void tell(struct xp_set *inner, const struct xp_set *but)
         bool found = false;
         if (s == but || !s->nests)
             continue;
-        pthread_mutex_lock(&s->lock);
+        xp_lock(&s->lock);
         for (struct xp_item *it = s->nests; it; it = it->same_sock)
             if (it->nest == inner) {
                 xp_set_touch(s, it);
@@ -191,7 +196,7 @@ static void tell(struct xp_set *inner, const struct xp_set *but)
             }
         if (found && (s->sleepers || xp_set_held(s)))
             xp_set_kick(s);
-        pthread_mutex_unlock(&s->lock);
+        xp_unlock(&s->lock);
     }
 }
 
@@ -221,11 +226,11 @@ unsigned xp_epoll_mask(struct xp_set *s)
     bool any;
     XP_NO_CANCEL();
     xp_nest_lock();
-    pthread_mutex_lock(&s->lock);
+    xp_lock(&s->lock);
     any = is_ready(s);
     if (any && s->pollers > 1)
         xp_set_kick(s);
-    pthread_mutex_unlock(&s->lock);
+    xp_unlock(&s->lock);
     xp_nest_tell(s);
     return any ? POLLIN | POLLRDNORM : 0;
 }

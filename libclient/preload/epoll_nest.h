@@ -31,6 +31,7 @@ void xp_set_end_half(struct xp_set *s, int fd);
 /* ---- epoll_nest.c ---- */
 void xp_nest_lock(void);
 void xp_nest_unlock(void);
+void xp_nest_unlock_child(void);
 /* epoll_ctl of a set in a set. -errno. */
 int xp_nest_ctl(int epfd, int op, int fd, struct epoll_event *ev);
 /* `s` may have had its first xtcp socket: sets around it serve it here from now on. */

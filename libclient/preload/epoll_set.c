@@ -104,13 +104,13 @@ void xp_set_not_exclusive(struct xp_set *s)
 {
     if (!s->exclusive)
         return;
-    pthread_mutex_lock(&s->lock);
+    xp_lock(&s->lock);
     s->exclusive = false;
     for (uint32_t sock = 0; sock < s->sock_cap; sock++)
         for (const struct xp_item *it = s->by_sock[sock]; it; it = it->same_sock)
             if ((it->events & EPOLLEXCLUSIVE) && waiter_of(s, it->word))
                 xtcp_waiter_exclusive(waiter_of(s, it->word), (int)sock, false);
-    pthread_mutex_unlock(&s->lock);
+    xp_unlock(&s->lock);
 }
 
 static int link_sock(struct xp_set *s, struct xp_item *it)
@@ -169,6 +169,22 @@ static void unlink_nest(struct xp_set *s, struct xp_item *it)
     dequeue(s, it);
 }
 
+/* Members go in signal handlers too, which must not call free(). */
+static void item_free(struct xp_set *s, struct xp_item *it)
+{
+    it->next = s->spare;
+    s->spare = it;
+}
+
+static struct xp_item *item_new(struct xp_set *s)
+{
+    struct xp_item *it = s->spare;
+    if (!it)
+        return malloc(sizeof *it);
+    s->spare = it->next;
+    return it;
+}
+
 int xp_set_add(struct xp_set *s, int fd, uint64_t word, const struct epoll_event *ev)
 {
     struct xp_item *it;
@@ -176,14 +192,14 @@ int xp_set_add(struct xp_set *s, int fd, uint64_t word, const struct epoll_event
     if (xp_set_find(s, fd))
         return -EEXIST;
     rc = grow(&s->by_fd, &s->fd_cap, (uint32_t)fd);
-    it = rc < 0 ? NULL : calloc(1, sizeof *it);
+    it = rc < 0 ? NULL : item_new(s);
     if (!it)
         return -ENOMEM;
     *it = (struct xp_item){.fd = fd, .half = -1, .word = word, .events = ev->events, .data = ev->data};
     if (is_xtcp(it)) {
         rc = link_sock(s, it);
         if (rc < 0) {
-            free(it);
+            item_free(s, it);
             return rc;
         }
     } else {
@@ -220,7 +236,7 @@ int xp_set_del(struct xp_set *s, int fd)
     else
         s->nundecided--;
     xp_set_half_del(s, -1, it);
-    free(it);
+    item_free(s, it);
     return 0;
 }
 
@@ -247,7 +263,7 @@ void xp_set_gone(struct xp_set *s, int epfd, uint64_t word)
         if (is_orphan_of(it, word)) {
             unlink_sock(s, it);
             xp_set_half_del(s, epfd, it);
-            free(it);
+            item_free(s, it);
         }
     }
 }
@@ -273,6 +289,8 @@ void xp_set_clear(struct xp_set *s)
     for (uint32_t sock = 0; sock < s->sock_cap; sock++)
         while (s->by_sock[sock])
             xp_set_gone(s, -1, s->by_sock[sock]->word);
+    while (s->spare)
+        free(item_new(s));
     free(s->by_fd);
     free(s->by_sock);
     s->by_fd = s->by_sock = NULL;

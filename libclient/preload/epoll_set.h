@@ -40,6 +40,7 @@ struct xp_set {
     struct xp_item **by_fd, **by_sock;
     uint32_t fd_cap, sock_cap;
     struct xp_item *ready, **ready_tail;
+    struct xp_item *spare;          /* former members, to be used again */
     struct xtcp_waiter *w[XP_CTXS]; /* by context; NULL until its first socket comes */
     bool watched;                   /* there is one */
     unsigned sleepers;              /* threads in epoll_wait */

@@ -14,22 +14,44 @@
 #define PRELOAD "LD_PRELOAD="
 
 extern char **environ;
+extern void *__libc_stack_end; /* the dynamic linker's: where the program's stack began */
 
 /* "LD_PRELOAD=<path of this library>", empty when it was not loaded that way; and our variables as they were at start. */
 static char preload[sizeof PRELOAD + PATH_MAX];
 static char *kept[MAX_KEPT];
 
+static char *const *find(char *const *env, const char *assignment)
+{
+    size_t len = strcspn(assignment, "=") + 1;
+    for (; env && *env; env++)
+        if (strncmp(*env, assignment, len) == 0)
+            return env;
+    return NULL;
+}
+
+/* Before libc has set itself up (DT_PREINIT_ARRAY) the environment is only where the kernel has put it: behind the arguments. */
+static char **environment(void)
+{
+    long *start = __libc_stack_end;
+    return environ ? environ : (char **)(start + 1 + *start + 1);
+}
+
+/* At the library's start, or before when others use it in their constructors. */
 __attribute__((constructor)) static void remember_environment(void)
 {
+    static bool done;
     Dl_info info;
-    const char *ld = getenv("LD_PRELOAD");
     unsigned n = 0;
-    if (!ld || !dladdr((void *)remember_environment, &info) || !info.dli_fname || !strstr(ld, info.dli_fname))
+    if (done)
+        return;
+    done = true;
+    char *const *ld = find(environment(), PRELOAD);
+    if (!ld || !dladdr((void *)remember_environment, &info) || !info.dli_fname || !strstr(*ld, info.dli_fname))
         return;
     strcpy(preload, PRELOAD);
     if (!realpath(info.dli_fname, preload + sizeof PRELOAD - 1))
         preload[0] = '\0';
-    for (char **e = environ; e && *e && n < MAX_KEPT; e++)
+    for (char **e = environment(); *e && n < MAX_KEPT; e++)
         if (strncmp(*e, "XTCP_", 5) == 0 && strncmp(*e, "XTCP_FDS=", 9) != 0)
             kept[n++] = strdup(*e);
 }
@@ -37,6 +59,7 @@ __attribute__((constructor)) static void remember_environment(void)
 const char *xp_setting(const char *name)
 {
     size_t len = strlen(name);
+    remember_environment();
     const char *now = getenv(name);
     for (unsigned i = 0; !now && i < MAX_KEPT && kept[i]; i++)
         if (strncmp(kept[i], name, len) == 0 && kept[i][len] == '=')
@@ -49,20 +72,12 @@ static char inherited[32];
 
 static void before_exec(void)
 {
+    remember_environment();
     int top = xp_before_exec();
     if (top)
         snprintf(inherited, sizeof inherited, "XTCP_FDS=%d", top);
     else
         inherited[0] = 0;
-}
-
-static char *const *find(char *const *env, const char *assignment)
-{
-    size_t len = strcspn(assignment, "=") + 1;
-    for (; env && *env; env++)
-        if (strncmp(*env, assignment, len) == 0)
-            return env;
-    return NULL;
 }
 
 static bool has_library(const char *assignment)

@@ -43,6 +43,8 @@ XP_EXPORT int close(int fd)
         return (int)xp_ret(-EBADF);
     pthread_testcancel();
     XP_NO_CANCEL();
+    if (__builtin_expect(xp_close_later(fd), 0))
+        return 0;
     xp_release(fd);
     return xp_real.close(fd);
 }

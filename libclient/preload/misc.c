@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Other names for the same calls: the fortified variants and libc's own, and dlopen() with RTLD_DEEPBIND. */
+ * Other names for the same calls: the fortified variants and libc's own; dlopen() with RTLD_DEEPBIND; longjmp(). */
+#include <setjmp.h>
 #include <stdarg.h>
 
 #include "libclient/preload/preload.h"
@@ -116,4 +117,36 @@ int __fcntl(int fd, int cmd, ...)
 XP_EXPORT void *dlopen(const char *file, int mode)
 {
     return xp_real.dlopen(file, mode & ~RTLD_DEEPBIND);
+}
+
+/* ---- jumps, which may leave a call that a signal handler has interrupted ---- */
+
+XP_EXPORT __typeof__(longjmp) _longjmp, __longjmp_chk;
+
+XP_EXPORT void longjmp(jmp_buf env, int value)
+{
+    xtcp_jumped();
+    xp_real.longjmp(env, value);
+    __builtin_unreachable();
+}
+
+XP_EXPORT void siglongjmp(sigjmp_buf env, int value)
+{
+    xtcp_jumped();
+    xp_real.siglongjmp(env, value);
+    __builtin_unreachable();
+}
+
+void _longjmp(jmp_buf env, int value)
+{
+    xtcp_jumped();
+    xp_real._longjmp(env, value);
+    __builtin_unreachable();
+}
+
+void __longjmp_chk(jmp_buf env, int value)
+{
+    xtcp_jumped();
+    xp_real.__longjmp_chk(env, value);
+    __builtin_unreachable();
 }

@@ -11,7 +11,8 @@
 /* Each thread's own waiters, by context, made when it first sleeps in poll(). */
 static XP_TLS struct {
     struct xtcp_waiter *w[XP_CTXS];
-    bool busy; /* a signal handler interrupted a poll() and calls poll() itself: it must not share the waiters */
+    bool busy;      /* a signal handler interrupted a poll() and calls poll() itself: it must not share the waiters */
+    uint32_t jumps; /* when it became busy: a jump may have left that poll() */
 } mine;
 
 static pthread_key_t exit_key;
@@ -69,9 +70,14 @@ static void hold(struct xp_job *j)
 
 static void watch(struct xp_job *j)
 {
-    j->nested = mine.busy;
+    bool was_left = mine.busy && mine.jumps != xtcp_jumps();
+    for (unsigned i = 0; i < XP_CTXS && was_left; i++)
+        if (mine.w[i])
+            xtcp_waiter_done(mine.w[i]);
+    j->nested = mine.busy && !was_left;
     j->fork_gen = xp_fork_gen;
     mine.busy = true;
+    mine.jumps = xtcp_jumps();
     for (unsigned i = 0; i < XP_CTXS; i++) {
         if (!j->in[i])
             continue;

@@ -95,6 +95,16 @@ void xp_fork_parent(void);
 void xp_fork_child(void);
 void xp_sigpipe(void);
 
+/* ---- guard.c: the locks that close() may need, from signal handlers too ---- */
+
+#define XP_LOCK_INIT PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP
+void xp_lock(pthread_mutex_t *lock);
+void xp_unlock(pthread_mutex_t *lock);
+/* In the child of a fork, whose thread is another than the one that has locked. */
+void xp_unlock_child(pthread_mutex_t *lock);
+/* True when the caller is a signal handler that has interrupted this thread with a lock held: `fd` is closed when it has none. */
+bool xp_close_later(int fd);
+
 /* ---- exec.c ---- */
 
 /* One of our variables: as the environment has it now, or, in a program that has cleaned that, had it at the start. NULL: empty

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,6 +24,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+extern __typeof__(longjmp) __longjmp_chk;
+
 /* clang-format off */
 #define XP_REAL_LIST(X) \
     X(socket) X(bind) X(listen) X(accept) X(accept4) X(connect) X(shutdown) X(getsockname) X(getpeername) \
@@ -32,7 +35,8 @@
     X(epoll_pwait2) X(sendfile) X(splice) X(close_range) X(fclose) X(freopen) X(fdopen) X(fileno) X(dlopen) \
     X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn) X(posix_spawnp) \
     X(vdprintf) X(posix_spawn_file_actions_adddup2) X(system) X(popen) X(clone) X(fstat) X(prctl) \
-    X(chroot) X(setuid) X(seteuid) X(setreuid) X(setresuid)
+    X(chroot) X(setuid) X(seteuid) X(setreuid) X(setresuid) \
+    X(longjmp) X(_longjmp) X(siglongjmp) X(__longjmp_chk)
 /* clang-format on */
 
 struct xp_real_calls {

@@ -486,6 +486,15 @@ bool xtcp_restarts(void)
     return false;
 }
 
+void xtcp_jumped(void)
+{
+}
+
+uint32_t xtcp_jumps(void)
+{
+    return 0;
+}
+
 int xtcp_claim(const char *path, int fd)
 {
     return -ENOENT;
