@@ -6,7 +6,11 @@ commands="nginx"
 master() { cat "$WORK/web-$1/nginx.pid" 2>/dev/null; }
 new_master() { [ -n "$(master nginx)" ] && [ "$(master nginx)" != "$1" ]; }
 workers() { pgrep -P "$1" -f worker | sort | tr '\n' ' '; }
-new_workers() { [ "$(workers "$1" | wc -w)" -ge 4 ] && [ "$(workers "$1")" != "$2" ] && ! pgrep -P "$1" -f 'shutting down' >/dev/null; }
+new_workers() { # MASTER OLD: four, and the old ones are gone
+    local now
+    now=$(workers "$1")
+    [ "$(wc -w <<<"$now")" -eq 4 ] && ! grep -qwF -f <(xargs -n 1 <<<"$2") <<<"$now"
+}
 served() { # the workers that have answered one of a hundred connections
     client curl -s --fail -o /dev/null -H 'Connection: close' -w '%header{x-worker}\n' "http://$HOST:$((PORT + 1))/small?[1-100]" | sort -u | tr '\n' ' '
 }
