@@ -112,7 +112,7 @@ ssize_t xt_msg_recv_drop(int sock, void *buf, size_t size, struct xt_msg_anc *an
                          void *arg)
 {
     struct iovec iov = {buf, size};
-    bool whole;
+    bool whole = false;
     ssize_t n = receive(sock, &iov, anc, flags, drop, arg, &whole);
     if (n < 0 || whole)
         return n;
