@@ -49,8 +49,8 @@ iperf_way() {
 }
 iperf() { iperf_way && iperf_way -R; }
 
-# A reset that is lost is not repeated, and a descriptor on its way to an executed program ends with the stack process.
-CHURN_NOT="server_aborts server_executes client_executes"
+# A reset that is lost is not repeated.
+CHURN_NOT="server_aborts"
 # shellcheck disable=SC2086 # several words
 churn_in() { in_k timeout -k 5 "$LIMIT" /usr/bin/python3 "$CHURN" use "$ADDR_X" 7000 1 $CHURN_NOT 2>>"$ERR"; }
 # shellcheck disable=SC2086
