@@ -8,6 +8,7 @@
 
 #define WSCALE_MAX 14
 #define IP_OPTIONS_MAX 40
+#define OPTS_AGREED (XT_OPT_MSS | XT_OPT_WSCALE | XT_OPT_SACK_OK | XT_OPT_TS)
 
 static bool is_ring(uint32_t size)
 {
@@ -24,7 +25,8 @@ static bool numbers_ok(const struct xt_conn *c)
 {
     return c->ca_state <= XT_CA_LOSS && c->snd_wscale <= WSCALE_MAX && c->rcv_wscale <= WSCALE_MAX &&
            c->cc < XT_CC_MAX && c->opt.cc <= XT_CC_MAX && c->recovery <= XT_RECOVERY_SACK &&
-           c->tally.busy <= XT_BUSY_SNDBUF && c->ip_optlen <= IP_OPTIONS_MAX && c->ip_optlen % 4 == 0;
+           (c->opts & ~OPTS_AGREED) == 0 && c->tally.busy <= XT_BUSY_SNDBUF && c->ip_optlen <= IP_OPTIONS_MAX &&
+           c->ip_optlen % 4 == 0;
 }
 
 /* RFC 9293 section 3.3.1: sequence numbers and streams tell the same. After a close in SYN_RECV our SYN may still be out. */

@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/base/rand.h"
 #include "proto/xt_msg.h"
 
 Test(msg, flat_round_trip)
@@ -120,7 +119,7 @@ Test(msg, string_with_nul_is_no_c_string)
 /* Random bytes from an exact allocation: whatever the parser says, a sanitizer sees it stay inside. */
 Test(msg, random_bytes_stay_inside)
 {
-    uint32_t seed = xt_random_u32(), accepted = 0;
+    uint32_t seed = 1, accepted = 0;
     cr_log_info("seed %u", seed);
     srandom(seed);
     for (int round = 0; round < 20000; round++) {

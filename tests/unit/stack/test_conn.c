@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "daemon/base/macros.h"
-#include "daemon/base/rand.h"
 #include "daemon/wire/eth.h"
 #include "tests/unit/stack/net.h"
 
@@ -319,7 +318,7 @@ Test(conn, send_ring_taken_away)
 Test(conn, transfer_over_a_bad_link)
 {
     struct xt_conn *ca, *cb;
-    unsigned first = xt_random_u32();
+    unsigned first = 1;
     printf("bad link seed %u\n", first);
     for (unsigned i = 0; i < 2; i++) { /* many small frames, so that some are certain to be lost */
         n.h[i].cfg.tcp.gso_max = 1448;

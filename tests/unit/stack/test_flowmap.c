@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "daemon/base/flowmap.h"
-#include "daemon/base/rand.h"
 
 #define N 64
 
@@ -46,7 +45,7 @@ static uint32_t model_find(const int *model, int f)
 
 Test(flowmap, agrees_with_a_plain_array)
 {
-    unsigned first = xt_random_u32(), seed = first;
+    unsigned first = 1, seed = first;
     struct xt_key key;
     struct xt_flowmap m;
     int model[N];

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "daemon/base/macros.h"
-#include "daemon/base/rand.h"
 #include "daemon/base/wheel.h"
 
 #define N 200
@@ -87,7 +86,7 @@ static void pop_all(struct xt_wheel *w, uint64_t *model, uint64_t now)
 
 Test(wheel, agrees_with_a_plain_array)
 {
-    unsigned first = xt_random_u32(), seed = first;
+    unsigned first = 1, seed = first;
     struct xt_wheel w;
     uint64_t model[N], now = (uint64_t)(unsigned)rand_r(&seed) << 10;
     cr_log_info("seed %u", first);
