@@ -19,7 +19,7 @@ unset XT_CRASH_FILE
 xt_spawn k "$WORK/peer.log" "$EXCHANGE" peer 7000
 xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
 rc=0
-in_x python3 "$(dirname "$0")/crash_points.py" "$WORK/crash" "$SAMPLES" "$AGAIN" "${XT_SEED:-$RANDOM}" -- \
+in_x python3 "$(dirname "$0")/crash_points.py" "$WORK/crash" "$SAMPLES" "$AGAIN" "${XT_SEED:-1}" -- \
     env "${XTCP_ENV[@]}" "$EXCHANGE" run "$ADDR_K" 7000 || rc=$?
 [ $rc -eq 0 ] || { echo "-- peer:"; tail -n 5 "$WORK/peer.log"; }
 grep -h 'dropped\|AddressSanitizer\|runtime error' "$WORK/xtcpd.log" && rc=1
