@@ -101,6 +101,9 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
     s->pmtu_key = derive(key, "paths");
     s->neigh_key = derive(key, "neighbours");
     s->fo_key = derive(key, "fast open");
+    /* RFC 6056 section 3.3.3 wants a counter; one that began anew at 0 would give a successor the ports that this process had first,
+     * and peers may still know connections there. */
+    s->next_port = (uint32_t)xt_siphash(&s->port_key, &s->now, sizeof s->now);
     s->scratch_size = 65536;
     s->side = calloc(s->cfg.max_conns, sizeof *s->side);
     s->ports = calloc(65536, sizeof *s->ports);

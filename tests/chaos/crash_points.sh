@@ -4,7 +4,7 @@
 # course of every call goes on as if nothing had been. Wants a build with -Dcrash_points=true.
 # usage: crash_points.sh BUILD [SAMPLES [AGAIN]]; SAMPLES 0: all points; AGAIN: the successor dies too, within so many points
 set -euo pipefail
-BUILD=$1 SAMPLES=${2:-12} AGAIN=${3:-0}
+BUILD=$1 SAMPLES=${2:-60} AGAIN=${3:-0}
 EXCHANGE=${XT_TEST_PLAIN:-$BUILD}/tests/chaos/exchange
 if ! grep -q XT_CRASH_FILE "$BUILD/daemon/main/xtcpd"; then
     echo "SKIP: this build has no crash points (meson setup -Dcrash_points=true)"

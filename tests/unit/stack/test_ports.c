@@ -238,3 +238,19 @@ Test(ports, sharing_outlives_the_stack)
     cr_assert_eq(count[0] + count[1] + count[2], 60);
     cr_assert(count[0] && count[1] && count[2]);
 }
+
+/* The reset of a connection may have been lost with the process; its port would find what is left of it at the peer. */
+Test(ports, a_successor_begins_elsewhere)
+{
+    h.cfg.port_max = 49999;
+    xt_stack_free(h.s);
+    host_start(&h, S);
+    struct xt_conn *c = host_connect(&h, 2, 80, S, NULL);
+    cr_assert(c);
+    uint16_t first = c->local.port;
+    xt_stack_abort(h.s, c, S);
+    xt_stack_free(h.s);
+    host_start(&h, 2 * S);
+    cr_assert(c = host_connect(&h, 2, 80, 2 * S, NULL));
+    cr_assert_gt(abs(c->local.port - first), 10);
+}
