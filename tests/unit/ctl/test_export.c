@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sockets that are handed to programs which know nothing of xtcp. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/unit/ctl/server.h"
+
+TestSuite(export, .init = server_setup, .fini = server_teardown);
+
+Test(export, export_is_for_holders)
+{
+    struct liar l;
+    int fd = dial();
+    cr_expect_eq(export(fd, 0, true), -1, "not attached");
+    close(fd);
+    liar_start(&l);
+    const uint64_t slots[] = {0, 63, 64, 65536, UINT32_MAX, UINT64_MAX};
+    for (unsigned i = 0; i < sizeof slots / sizeof slots[0]; i++)
+        cr_expect(export(l.fd, slots[i], true) == -1 && num("errno") == EBADF, "slot %llu",
+                  (unsigned long long)slots[i]);
+    liar_stop(&l);
+    cr_expect(none_left());
+}
+
+Test(export, claim_and_join_want_a_true_end)
+{
+    int pair[2], fd = dial();
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    cr_expect_eq(ask_with_end(fd, "claim", -1), ENOENT);
+    cr_expect_eq(ask_with_end(fd, "claim", pair[0]), ENOENT);
+    cr_expect_eq(ask_with_end(fd, "join", pair[0]), ENOENT);
+    cr_expect_eq(ask_with_end(fd, "join", fd), ENOENT);
+    close(fd);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+/* Its name says where it leads; the last holder gone ends it, and with it the session that it kept. */
+Test(export, exported_end_outlives_its_program)
+{
+    struct liar l;
+    struct sockaddr_un un;
+    socklen_t len = sizeof un;
+    liar_start(&l);
+    claim_to_hold(&l, 3);
+    int a = export(l.fd, 3, false), again = export(l.fd, 3, false);
+    cr_assert(a >= 0 && again >= 0);
+    cr_assert_eq(getpeername(a, (struct sockaddr *)&un, &len), 0);
+    cr_expect_eq(strncmp(un.sun_path + 1, "xtcp/3/", 7), 0, "%s", un.sun_path + 1);
+    liar_stop(&l);
+    cr_expect_eq(sessions(), 1u);
+    close(again);
+    close(a);
+    cr_expect(none_left());
+}
+
+Test(export, join_is_a_process_more)
+{
+    struct liar l;
+    liar_start(&l);
+    claim_to_hold(&l, 3);
+    int a = export(l.fd, 3, false), fd = dial();
+    cr_assert_geq(a, 0);
+    cr_expect_eq(ask_with_end(fd, "join", a), 0u);
+    cr_expect(anc.nfds == 3 && num("slot") == 3 && num("proc") == 2);
+    xt_msg_anc_close(&anc);
+    liar_stop(&l);
+    close(a);
+    cr_expect_eq(sessions(), 1u, "it holds the family together");
+    close(fd);
+    cr_expect(none_left());
+    /* Once relayed, the rings are nobody's to join. */
+    liar_start(&l);
+    claim_to_be_over(&l, 3);
+    a = export(l.fd, 3, true);
+    fd = dial();
+    cr_expect_eq(ask_with_end(fd, "join", a), EREMOTE);
+    cr_expect_eq(ask_with_end(fd, "claim", a), 0u);
+    close(fd);
+    close(a);
+    liar_stop(&l);
+    cr_expect(none_left());
+}
+
+/* Rings as no honest client has them: the socket ends, the daemon does not read or write outside of the region. */
+Test(export, relay_of_impossible_rings)
+{
+    static const struct {
+        uint64_t rx_off, tx_off, rx_head, rx_tail, tx_head, tx_tail;
+        uint32_t rx_size, tx_size;
+    } lies[] = {
+        {.rx_size = 4096, .rx_head = 1ULL << 40},
+        {.rx_size = 4095, .rx_head = 10},
+        {.rx_size = 4096, .rx_head = 10, .rx_off = 1ULL << 40},
+        {.rx_size = 4096, .rx_head = 10, .rx_off = UINT64_MAX - 5},
+        {.rx_size = 1u << 31, .rx_head = 10, .rx_off = 1u << 23},
+        {.rx_head = 10},
+        {.rx_size = 4096, .rx_tail = 1},
+        {.tx_size = 4096, .tx_head = 4097},
+        {.tx_size = 4096, .tx_tail = 1},
+        {.tx_size = 12288},
+        {.tx_size = 4096, .tx_off = UINT64_MAX},
+        {.tx_size = 4096, .tx_off = 1ULL << 40},
+    };
+    for (unsigned i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        struct liar l;
+        liar_start(&l);
+        struct xt_slot *sl = &l.slots[7];
+        const uint64_t arena = ((const struct xt_region *)(const void *)l.base)->arena_off;
+        claim_to_hold(&l, 7);
+        sl->rx_off = lies[i].rx_off ? lies[i].rx_off : arena;
+        sl->tx_off = lies[i].tx_off ? lies[i].tx_off : arena;
+        sl->rx_size = lies[i].rx_size;
+        sl->tx_size = lies[i].tx_size;
+        atomic_store(&sl->rx_head, lies[i].rx_head);
+        atomic_store(&sl->rx_tail, lies[i].rx_tail);
+        atomic_store(&sl->tx_head, lies[i].tx_head);
+        atomic_store(&sl->tx_tail, lies[i].tx_tail);
+        atomic_store(&sl->cond, XT_COND_CONNECTED);
+        int a = export(l.fd, 7, true);
+        cr_assert_geq(a, 0);
+        cr_expect(hangs_up(a), "case %u", i);
+        close(a);
+        liar_stop(&l);
+        cr_expect(none_left(), "case %u", i);
+    }
+}
+
+/* A lock that is never let go, bits and words changed all the time: nobody else is disturbed. */
+Test(export, relay_of_a_client_that_holds_on)
+{
+    struct liar l;
+    int other;
+    liar_start(&l);
+    struct xt_slot *sl = &l.slots[7];
+    claim_to_hold(&l, 7);
+    atomic_store(&sl->rx_lock, 1);
+    int a = export(l.fd, 7, true);
+    cr_assert_geq(a, 0);
+    cr_expect_eq(write(a, "x", 1), 1);
+    other = attach(XT_ABI_VERSION);
+    cr_expect(ok());
+    xt_msg_anc_close(&anc);
+    const struct xt_region *r = (void *)l.base;
+    memset(l.base + r->waiters_off, 0xff, sizeof(struct xt_waiter) * 2);
+    memset(l.base + r->ready_off, 0xff, 4096);
+    memset(l.base + r->hold_off, 0xff, 8192);
+    cr_expect(ask(other, "waiter") > 0 && ok());
+    xt_msg_anc_close(&anc);
+    close(a);
+    close(other);
+    liar_stop(&l);
+    cr_expect(none_left());
+}
