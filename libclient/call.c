@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Commands through a waiter's mailbox, marks and doorbells. */
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,18 +42,29 @@ static bool answered(const struct xtcp_waiter *w, uint32_t seq)
     return (int32_t)(atomic_load_explicit(&w->sh->done_seq, memory_order_acquire) - seq) >= 0;
 }
 
-/* Most answers come within a few microseconds. */
+#define PATIENCE_NS 8000 /* most answers come before that, when the daemon is awake */
+
+/* Spins while that pays, as xtcp_waiter_spin() does: with more to do than cores, who spins keeps the daemon from answering. */
 static bool spin_for_answer(struct xtcp_waiter *w, uint32_t seq)
 {
-    uint64_t end = xtcp_now_ns() + (uint64_t)w->x->global->spin_us * 1000;
-    do {
-        for (unsigned n = 0; n < 32; n++) {
-            if (answered(w, seq))
-                return true;
+    uint64_t begin = xtcp_now_ns(), now = begin, most = (uint64_t)w->x->global->spin_us * 1000;
+    bool got = answered(w, seq);
+    if (got || !most || (w->call_score < 4 && ++w->call_skip % 16))
+        return got;
+    while (!got && now - begin < most) {
+        for (unsigned n = 0; n < 32 && !got; n++) {
             __builtin_ia32_pause();
+            got = answered(w, seq);
         }
-    } while (xtcp_now_ns() < end);
-    return false;
+        if (!got && now - begin > PATIENCE_NS)
+            sched_yield(); /* the daemon may want this very core */
+        now = xtcp_now_ns();
+    }
+    if (now - begin < most)
+        w->call_score = w->call_score < 14 ? (uint8_t)(w->call_score + 2) : 15;
+    else
+        w->call_score = w->call_score > 3 ? (uint8_t)(w->call_score - 3) : 0;
+    return got;
 }
 
 static int wait_for_answer(struct xtcp_waiter *w, uint32_t seq)
@@ -71,20 +83,23 @@ static int wait_for_answer(struct xtcp_waiter *w, uint32_t seq)
     return 0;
 }
 
-int xtcp_call(struct xtcp *x, struct xtcp_cmd *c)
+/* The command before was one that nobody waited for: it must be out of the mailbox. */
+static int wait_for_last(struct xtcp_waiter *w, uint32_t seq)
 {
-    struct xtcp_waiter *w;
-    XTCP_NO_CANCEL();
-    int rc = xtcp_waiter_get(x, &w);
+    if (answered(w, seq))
+        return 0;
+    xtcp_kick(w->x);
+    return wait_for_answer(w, seq);
+}
+
+/* Puts a command into the mailbox; *seq is its number. */
+static int post(struct xtcp_waiter *w, const struct xtcp_cmd *c, uint32_t *seq)
+{
+    struct xt_waiter *box = w->sh;
+    *seq = atomic_load_explicit(&box->cmd_seq, memory_order_relaxed);
+    int rc = wait_for_last(w, *seq);
     if (rc < 0)
         return rc;
-    struct xt_waiter *box = w->sh;
-    uint32_t seq = atomic_load_explicit(&box->cmd_seq, memory_order_relaxed);
-    if (!answered(w, seq) && (rc = wait_for_answer(w, seq)) < 0) { /* a command that was left by a jump */
-        xtcp_waiter_put(w);
-        return rc;
-    }
-    seq++;
     box->op = c->op;
     box->slot = (uint32_t)c->slot;
     box->addr = c->addr;
@@ -93,15 +108,44 @@ int xtcp_call(struct xtcp *x, struct xtcp_cmd *c)
     box->arg[1] = c->arg[1];
     if (c->in)
         memcpy(box->data, c->in, c->in_len);
-    atomic_store_explicit(&box->cmd_seq, seq, memory_order_release); /* pairs with the daemon's acquire */
-    xt_bitmap_set(x->cmd, w->number);
-    xtcp_kick(x);
-    rc = wait_for_answer(w, seq);
+    atomic_store_explicit(&box->cmd_seq, ++*seq, memory_order_release); /* pairs with the daemon's acquire */
+    xt_bitmap_set(w->x->cmd, w->number);
+    return 0;
+}
+
+int xtcp_call(struct xtcp *x, struct xtcp_cmd *c)
+{
+    struct xtcp_waiter *w;
+    uint32_t seq;
+    XTCP_NO_CANCEL();
+    int rc = xtcp_waiter_get(x, &w);
+    if (rc < 0)
+        return rc;
+    rc = post(w, c, &seq);
     if (rc == 0) {
-        rc = box->result;
-        if (c->data && rc >= 0)
-            memcpy(c->data, box->data, c->data_len < sizeof box->data ? c->data_len : sizeof box->data);
+        xtcp_kick(x);
+        rc = wait_for_answer(w, seq);
     }
+    if (rc == 0) {
+        rc = w->sh->result;
+        if (c->data && rc >= 0)
+            memcpy(c->data, w->sh->data, c->data_len < sizeof w->sh->data ? c->data_len : sizeof w->sh->data);
+    }
+    xtcp_waiter_put(w);
+    return rc;
+}
+
+int xtcp_tell(struct xtcp *x, const struct xtcp_cmd *c, bool now)
+{
+    struct xtcp_waiter *w;
+    uint32_t seq;
+    XTCP_NO_CANCEL();
+    int rc = xtcp_waiter_get(x, &w);
+    if (rc < 0)
+        return rc;
+    rc = post(w, c, &seq);
+    if (rc == 0 && now)
+        xtcp_kick(x);
     xtcp_waiter_put(w);
     return rc;
 }

@@ -35,6 +35,7 @@ struct xtcp_waiter {
     bool user;                               /* made by xtcp_waiter_new() */
     uint8_t spin_score;                      /* 0 to 15: how well spinning has paid lately */
     uint8_t spin_skip;
+    uint8_t call_score, call_skip; /* likewise, for answers to commands */
 };
 
 struct xtcp {
@@ -194,6 +195,8 @@ struct xtcp_cmd {
 
 /* Runs a command; waits for the answer whatever signals come. Returns its result or a negative errno. */
 int xtcp_call(struct xtcp *x, struct xtcp_cmd *c);
+/* As xtcp_call(), but waits for no answer. Who marks the socket later has it done before. `now`: it is urgent. */
+int xtcp_tell(struct xtcp *x, const struct xtcp_cmd *c, bool now);
 /* Wakes the data plane if it sleeps. Called after a mark was set (sequentially consistent). */
 void xtcp_kick(struct xtcp *x);
 /* The daemon shall look at the socket. */

@@ -87,6 +87,15 @@ static int tell(struct xtcp *x, int s, uint32_t opt, int64_t value)
     return xtcp_call(x, &c);
 }
 
+/* Options that the daemon always takes: no answer is waited for. That nobody waits for Nagle's algorithm to let something go is no
+ * news while there is nothing unsent. */
+static int post(struct xtcp *x, int s, const struct xt_slot *sl, uint32_t opt, int64_t value)
+{
+    struct xtcp_cmd c = {.op = XT_OP_SETOPT, .slot = s, .port = (uint16_t)sl->gen, .arg = {opt, (uint64_t)value}};
+    bool empty = atomic_load(&sl->tx_head) == atomic_load(&sl->tx_tail);
+    return xtcp_tell(x, &c, opt != XT_SO_NODELAY || !empty);
+}
+
 /* ---- options with a shape of their own ---- */
 
 static int set_linger(struct xtcp *x, int s, struct xt_slot *sl, const void *val, socklen_t len)
@@ -270,7 +279,7 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
         v = kept(o->what, v);
         if (o->what == XT_SO_NOTSENT_LOWAT)
             *place(sl, o->what) = as_kept(o->what, v); /* before: the daemon tells all who wait to look */
-        rc = tell(x, s, o->what, v);
+        rc = o->what == XT_SO_NODELAY || o->what == XT_SO_CORK ? post(x, s, sl, o->what, v) : tell(x, s, o->what, v);
         if (rc == 0)
             *place(sl, o->what) = as_kept(o->what, v);
         return rc;

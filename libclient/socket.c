@@ -159,6 +159,19 @@ XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, so
     return xtcp_finish_connect(x, s, sl, early);
 }
 
+XTCP_API int xtcp_open(struct xtcp *x, const struct sockaddr *addr, socklen_t alen, int *s)
+{
+    int32_t result = 0;
+    struct xtcp_cmd c = {.op = XT_OP_OPEN, .data = &result, .data_len = sizeof result};
+    int rc = xtcp_from_sockaddr(addr, alen, &c);
+    if (rc < 0 || (rc = xtcp_call(x, &c)) < 0)
+        return rc;
+    *s = rc;
+    know(x, rc);
+    atomic_fetch_or(&x->slots[rc].oflags, (uint32_t)O_NONBLOCK | (result == 0 ? (uint32_t)XT_OFLAG_CONNECT : 0));
+    return result == 0 ? -EINPROGRESS : result;
+}
+
 /* For the application there is no TIME_WAIT, as in Linux. */
 static bool is_over(struct xt_slot *sl)
 {

@@ -108,7 +108,7 @@ static int bring_up(struct xtcp *x, struct xtcp_waiter *w, bool again)
     w->epoch = x->epoch;
     w->start = start;
     w->owed = 0;
-    w->spin_score = 15;
+    w->spin_score = w->call_score = 15;
     return 0;
 }
 

@@ -61,6 +61,9 @@ int xtcp_socket(struct xtcp *x);
 int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen);
 int xtcp_listen(struct xtcp *x, int s, int backlog);
 int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen);
+/* A new non-blocking socket that connects, by one command: *s is the socket, -EINPROGRESS the answer of a connect under way. When
+ * connect refuses, *s is a socket all the same; it is not touched when there is none (as xtcp_socket()). */
+int xtcp_open(struct xtcp *x, const struct sockaddr *addr, socklen_t alen, int *s);
 int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen, int flags);
 
 /* As sendmsg(2) and recvmsg(2) for a stream. Flags: MSG_DONTWAIT, MSG_MORE, MSG_OOB, MSG_NOSIGNAL (implied);

@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 8u
+#define XT_ABI_VERSION 9u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 1024u          /* of one family, at a time */
 #define XT_MAX_WAITERS 4096u        /* of one family, at a time */
@@ -83,13 +83,15 @@ enum xt_op {
     XT_OP_LISTEN,   /* arg[0]: backlog */
     XT_OP_CONNECT,  /* addr, port, arg[0]: XT_CONNECT_*; 0 when the SYN is on its way, the outcome comes as an event */
     XT_OP_SHUTDOWN, /* arg[0]: SHUT_RD, SHUT_WR, SHUT_RDWR */
-    XT_OP_SETOPT,   /* arg[0]: enum xt_opt, arg[1]: value; result of SNDBUF, RCVBUF, RCVLOWAT: the value in effect */
-    XT_OP_INFO,     /* data: struct xt_tcp_info_abi */
-    XT_OP_NEWS,     /* wakes all subscribers of the slot */
-    XT_OP_GETOPT,   /* arg[0]: enum xt_opt, one whose value is data; result: its length, value in data */
+    /* arg[0]: enum xt_opt, arg[1]: value; port: lower half of slot.gen, 0: any; result of SNDBUF, RCVBUF, RCVLOWAT: the value in effect */
+    XT_OP_SETOPT,
+    XT_OP_INFO,   /* data: struct xt_tcp_info_abi */
+    XT_OP_NEWS,   /* wakes all subscribers of the slot */
+    XT_OP_GETOPT, /* arg[0]: enum xt_opt, one whose value is data; result: its length, value in data */
     XT_OP_FO_KEYS, /* Fast Open keys of a listener. arg[0]: number to set, from data; 0: gives them in data; result: number */
     XT_OP_DISCONNECT, /* as connect() to no family: the slot is as new. The caller has rx_lock and tx_lock */
     XT_OP_GROW_TX, /* the send ring is full and slot.tx_goal is larger: a larger one, with what is in it. The caller has tx_lock */
+    XT_OP_OPEN, /* SOCKET and CONNECT; result as of SOCKET, data: int32_t, the result of CONNECT */
     XT_OP_MAX
 };
 

@@ -285,9 +285,12 @@ static void on_cmd(void *arg, uint32_t waiter)
     xt_app_cmd(arg, waiter);
 }
 
+/* A command that was given before the mark is carried out before. */
 static void on_dirty(void *arg, uint32_t slot)
 {
     struct xt_session *s = arg;
+    if (xt_bitmap_any(s->cmd))
+        s->app->stats.commands += xt_bitmap_take_some(s->cmd, XT_MAX_WAITERS, XT_CMD_BUDGET, on_cmd, s);
     if (!s->lied)
         xt_app_slot_dirty(s, slot);
 }

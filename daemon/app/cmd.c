@@ -281,6 +281,19 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
     return (int)room;
 }
 
+static int cmd_open(struct xt_session *s, const struct cmd *c)
+{
+    uint32_t made = c->pw->made;
+    bool was_made = c->again && c->pw->made_seq == c->seq && xt_app_is_used(s, made);
+    int i = was_made ? hold_new(s, c, made) : cmd_socket(s, c);
+    if (i < 0)
+        return i;
+    XT_CRASH_POINT();
+    int32_t rc = cmd_connect(s, (uint32_t)i, c);
+    memcpy(c->box->data, &rc, sizeof rc);
+    return i;
+}
+
 static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
     struct xt_pslot *p = &s->ps[i];
@@ -519,6 +532,8 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
     struct xt_pslot *p = &s->ps[i];
     struct xt_conn *conn = xt_app_conn(s, p);
+    if (c->port && c->port != (uint16_t)p->gen)
+        return 0; /* nobody waited for it, and its socket was closed meanwhile */
     if (set_core_option(&p->opt, c->arg[0], c->arg[1])) {
         if (conn) {
             conn->opt = p->opt;
@@ -586,6 +601,8 @@ static int run(struct xt_session *s, const struct cmd *c)
         return 0;
     if (c->op == XT_OP_SOCKET)
         return cmd_socket(s, c);
+    if (c->op == XT_OP_OPEN)
+        return cmd_open(s, c);
     if (c->op >= XT_OP_MAX)
         return -ENOSYS;
     if (!xt_app_is_used(s, c->slot) || s->ps[c->slot].orphan || s->ps[c->slot].pending)

@@ -222,6 +222,28 @@ static int take_over(int fd, uint64_t *w)
     return s < 0 ? s : become(fd, w, ctx, s, 0);
 }
 
+/* A non-blocking socket with no options becomes an xtcp socket that connects, by one command. What connect() shall answer. */
+static int open_at_once(int fd, uint64_t *w, const struct sockaddr_in *in)
+{
+    XP_NO_CANCEL();
+    int ctx = xp_attach(), s = -1, rc = -ENETDOWN, put;
+    if (ctx >= 0)
+        rc = xtcp_open(xp_ctxs[ctx], (const struct sockaddr *)in, sizeof *in, &s);
+    if (rc == -ECONNABORTED && (ctx = xp_attach()) >= 0)
+        rc = xtcp_open(xp_ctxs[ctx], (const struct sockaddr *)in, sizeof *in, &s);
+    if (s < 0)
+        return rc;
+    put = become(fd, w, ctx, s, 0);
+    return put < 0 ? put : rc;
+}
+
+/* Has it nothing that must be told before it connects, and is it in no set? Then who waits could miss what happens before. */
+static bool may_open(int fd, uint64_t w)
+{
+    int flags = xp_value(w) == 0 && !(xp_flags(w) & XP_F_INSET) ? xp_real.fcntl(fd, F_GETFL) : -1;
+    return flags >= 0 && flags & O_NONBLOCK;
+}
+
 /* Binds both: the xtcp socket first, as it may be made again when the kernel does not have the port that was chosen. Returns the xtcp
  * socket or -errno; the kernel's is then as it was. */
 static int bind_pair(int fd, uint64_t w, const struct sockaddr_in *in, int *ctx)
@@ -373,7 +395,9 @@ static bool choose_half(int fd, uint64_t *w, const struct sockaddr *addr, sockle
     return true;
 }
 
-bool xp_to_connect(int fd, const struct sockaddr *addr, socklen_t len, uint64_t *w, struct sockaddr_in *in, int *rc)
+/* `at_once`: by connect(), which has nothing more to do when *rc is not 0. */
+static bool to_connect(int fd, const struct sockaddr *addr, socklen_t len, bool at_once, uint64_t *w,
+                       struct sockaddr_in *in, int *rc)
 {
     *rc = 0;
     if (xp_is_xtcp(fd, w)) {
@@ -389,8 +413,13 @@ bool xp_to_connect(int fd, const struct sockaddr *addr, socklen_t len, uint64_t 
         leave(fd, *w);
         return false;
     }
-    *rc = take_over(fd, w);
+    *rc = at_once && may_open(fd, *w) ? open_at_once(fd, w, in) : take_over(fd, w);
     return true;
+}
+
+bool xp_to_connect(int fd, const struct sockaddr *addr, socklen_t len, uint64_t *w, struct sockaddr_in *in, int *rc)
+{
+    return to_connect(fd, addr, len, false, w, in, rc);
 }
 
 /* connect() to no family, or to nothing at all, decides nothing about a socket that is undecided. */
@@ -412,7 +441,7 @@ XP_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
     pthread_testcancel();
     if (addr && (len < sizeof(sa_family_t) || addr->sa_family == AF_UNSPEC))
         return disconnect(fd, addr, len);
-    if (!xp_to_connect(fd, addr, len, &w, &in, &rc))
+    if (!to_connect(fd, addr, len, true, &w, &in, &rc))
         return xp_real.connect(fd, addr, len);
     return (int)xp_ret(rc < 0 ? rc : xtcp_connect(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));
 }

@@ -118,3 +118,43 @@ Test(queue, a_command_that_was_done_and_not_answered_is_not_done_twice)
     cr_expect_eq(kept_answer(&k), made);
     cr_expect_eq(k.s->nused, used);
 }
+
+static int32_t open_result(const struct kept *of)
+{
+    int32_t rc;
+    memcpy(&rc, of->s->waiters[of->waiter].data, sizeof rc);
+    return rc;
+}
+
+Test(queue, an_open_that_was_done_and_not_answered_is_not_done_twice)
+{
+    kept_ask(&old, XT_OP_OPEN, 0, old.s->ps[old.l].local.port, 0);
+    kept_run(&old, 100000);
+    int made = kept_answer(&old);
+    cr_assert_geq(made, 0);
+    cr_assert_eq(open_result(&old), 0);
+    cr_assert(atomic_load(&old.s->slots[made].cond) & XT_COND_CONNECTED);
+    uint32_t used = old.s->nused;
+    struct xt_waiter *box = &old.s->waiters[old.waiter];
+    atomic_store(&box->done_seq, atomic_load(&box->done_seq) - 1);
+    memset(box->data, 0xff, sizeof box->data);
+    kept_take_up(&k, &old);
+    kept_run(&k, 1000);
+    cr_expect_eq(kept_answer(&k), made);
+    cr_expect_eq(open_result(&k), 0);
+    cr_expect_eq(k.s->nused, used);
+}
+
+Test(queue, an_option_of_a_socket_that_was_closed_meanwhile_is_not_set)
+{
+    const struct xt_pslot *p = &old.s->ps[old.a];
+    struct xt_waiter *box = &old.s->waiters[old.waiter];
+    box->arg[1] = 1;
+    kept_ask(&old, XT_OP_SETOPT, old.a, (uint16_t)(p->gen + 1), XT_SO_NODELAY);
+    kept_run(&old, 1000);
+    cr_expect_eq(kept_answer(&old), 0);
+    cr_expect_eq(p->opt.nodelay, 0);
+    kept_ask(&old, XT_OP_SETOPT, old.a, (uint16_t)p->gen, XT_SO_NODELAY);
+    kept_run(&old, 1000);
+    cr_expect_eq(p->opt.nodelay, 1);
+}

@@ -45,6 +45,32 @@ Test(echo, nonblocking)
     pair_stop(&p);
 }
 
+Test(echo, open_connects_a_new_socket)
+{
+    struct pair p;
+    char buf[16];
+    struct sockaddr_in at = daemon_addr(PAIR_PORT), nobody = daemon_addr(PAIR_PORT + 1), no = {.sin_family = AF_UNIX};
+    int s = -1;
+    pair_start(&p, NULL);
+    cr_assert_eq(xtcp_open(p.x, (struct sockaddr *)&at, sizeof at, &p.a), -EINPROGRESS);
+    cr_assert_geq(p.b = xtcp_accept(p.x, p.l, NULL, NULL, 0), 0);
+    struct pollfd w = {.fd = p.a, .events = POLLOUT};
+    cr_assert(pair_poll(&p, &w));
+    cr_assert_eq(w.revents, POLLOUT | POLLWRNORM);
+    cr_assert_eq(xtcp_connect(p.x, p.a, (struct sockaddr *)&at, sizeof at), 0, "how the one under way has ended");
+    cr_assert_eq(xtcp_connect(p.x, p.a, (struct sockaddr *)&at, sizeof at), -EISCONN);
+    cr_assert(xtcp_get_nonblock(p.x, p.a));
+    cr_assert_eq(xtcp_send(p.x, p.a, "hello", 5, 0), 5);
+    cr_assert_eq(xtcp_recv(p.x, p.b, buf, sizeof buf, 0), 5);
+    cr_assert_eq(xtcp_open(p.x, (struct sockaddr *)&no, sizeof no, &s), -EAFNOSUPPORT);
+    cr_assert_eq(s, -1);
+    nobody.sin_port = 0;
+    cr_assert_eq(xtcp_open(p.x, (struct sockaddr *)&nobody, sizeof nobody, &s), -ECONNREFUSED);
+    cr_assert_geq(s, 0, "a socket all the same");
+    cr_assert_eq(xtcp_connect(p.x, s, (struct sockaddr *)&at, sizeof at), -EINPROGRESS);
+    pair_stop(&p);
+}
+
 /* The ring is 64 KiB: a full one says so, and room comes back in thirds. */
 Test(echo, full_ring)
 {

@@ -147,6 +147,16 @@ int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t a
     return (int)ret(connect(s, addr, alen));
 }
 
+int xtcp_open(struct xtcp *x, const struct sockaddr *addr, socklen_t alen, int *s)
+{
+    int made = xtcp_socket(x);
+    if (made < 0)
+        return made;
+    *s = made;
+    fcntl(made, F_SETFL, O_NONBLOCK);
+    return xtcp_connect(x, made, addr, alen);
+}
+
 int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen, int flags)
 {
     struct pollfd p = {.fd = s, .events = POLLIN};
