@@ -5,8 +5,9 @@
 # use); each proves by hash, count or exit status that all arrived.
 #   matrix.sh BUILD PROGRAM             all five rounds: kk xk kx xx xy
 #   ROUNDS="xk kx" matrix.sh ...        only these: client's side, server's side
-#   REPEAT=N matrix.sh ...              all of it N times on the same daemons, whose sockets, sessions and descriptors must each time
-#                                       return to what they were after the first repetitions, and whose memory must not grow;
+#   REPEAT=N matrix.sh ...              all of it N times on the same daemons, with the same steps and proofs but a file of 1 MiB and a
+#                                       tenth of the requests. The daemons' sockets, sessions and descriptors must each time
+#                                       return to what they were after the first repetitions, and their memory must not grow;
 #                                       ends with a table of lines "repeated PROGRAM ROUND REPETITIONS FAILURES LONGEST"
 # A round that takes more than 120 s (or what the job says: limit=N) has failed, and shows who waits for what.
 # 0: all good; 77: a program is not installed; 1: something failed.
@@ -20,7 +21,7 @@ MATRIX=$here/matrix
 build=$1 program=$2
 declare -A names=([k]=kernel [x]=xtcp [y]="another xtcp")
 
-limit=120
+limit=120 # seconds that a round may take
 . "$here/matrix/$program.sh"
 for c in $commands; do
     [ -e "$c" ] || PATH=$PATH:/usr/sbin:/sbin type -P "$c" >/dev/null || {
@@ -32,9 +33,9 @@ done
 stage_up "$build" clean || exit
 chmod 711 "$WORK"
 xtcpd_start || exit
-make_file 8
+make_file "$([ "${REPEAT:-1}" -gt 1 ] && echo 1 || echo 8)"
 chmod -R a+rX "$WORK/www"
-FILE=$WORK/www/file WANT=${WANT%% *}
+FILE=$WORK/www/file WANT=${WANT%% *} SIZE=$(stat -c %s "$WORK/www/file")
 declare -A runs failures longest # by round
 failed=0 differences=0 PORT=20000
 if declare -F prepare >/dev/null; then prepare || exit; fi

@@ -20,11 +20,8 @@ census() {
     local stack
     stack=$(stack_of "$1")
     "$XTCPCTL" --socket "$2" flush-time-wait >/dev/null
-    echo "$("$XTCPCTL" --socket "$2" --json status | python3 -c '
-import json, sys
-s = json.load(sys.stdin)
-print(*(f"{k}={s[k]}" for k in ("connections", "sessions", "control_connections")))') regions=$(grep -c \
-        'memfd:xtcp-client' "/proc/$stack/maps") descriptors=$(fds_of "$1")+$(fds_of "$stack")"
+    echo "$("$XTCPCTL" --socket "$2" --json status | grep -oE '"(control_)?(connections|sessions)": *[0-9]+' | tr -d '" ' |
+        paste -sd ' ') regions=$(grep -c 'memfd:xtcp-client' "/proc/$stack/maps") descriptors=$(fds_of "$1")+$(fds_of "$stack")"
 }
 census_is() { [ "$(census "${@:2}")" = "$1" ]; }
 

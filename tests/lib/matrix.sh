@@ -5,7 +5,8 @@
 #                    xtcpd than x, on the kernel's end of the wire
 #   HOST, PORT       the server's address as the client reaches it, and a port of this round's own (PORT+1..PORT+9 too)
 #   DIR              a folder of this round's own that any user may enter
-#   FILE, WANT       8 MiB that do not compress (in $WORK/www), and their hash
+#   FILE, WANT, SIZE 8 MiB that do not compress (in $WORK/www), their hash, and 8 MiB; when jobs are repeated, 1 MiB
+#   $(amount N)      N, when jobs are repeated a tenth of it
 # and uses
 #   serve NAME CMD...     a server in the background: output in $DIR/NAME.log, process id in $SERVE_PID
 #   on_server CMD...      a command on the server's side, on its TCP
@@ -22,6 +23,7 @@
 # function prepare() that runs before the first (77: skip).
 
 LIMIT=${LIMIT:-60}
+amount() { echo $((${REPEAT:-1} > 1 ? ($1 + 9) / 10 : $1)); }
 
 # On which end of the wire, k or x, that side's programs are. Clients on the kernel's TCP sit where the server does not.
 side_of_server() { if [ "$SERVER" = x ]; then echo x; else echo k; fi; }
@@ -159,7 +161,7 @@ load_start() {
 }
 # Until a hundred more have been served.
 load_more() {
-    local goal=$(($(load_count) + 100))
+    local goal=$(($(load_count) + $(amount 100)))
     xt_wait_for 30 load_reached "$goal" || { echo "the load came to a halt"; ctl_of "$SERVER" list; cat "$DIR/load.log"; return 1; }
 }
 load_count() { stat -c %s "$DIR/enough.count" 2>/dev/null || echo 0; }

@@ -4,12 +4,12 @@
 commands="ab nginx"
 bench() {
     client ab -q -s 30 "$@" "http://$HOST:$PORT/small" >"$DIR/ab"
-    same "ab $* complete" "$(awk '/^Complete requests/ { print $3 }' "$DIR/ab")" 5000
+    same "ab $* complete" "$(awk '/^Complete requests/ { print $3 }' "$DIR/ab")" "$(amount 5000)"
     same "ab $* failed" "$(awk '/^Failed requests/ { print $3 }' "$DIR/ab")" 0
 }
 job() {
     web nginx
     head -c 10000 "$FILE" >"$WORK/www/small"
-    bench -n 5000 -c 50
-    bench -n 5000 -c 50 -k
+    bench -n "$(amount 5000)" -c 50
+    bench -n "$(amount 5000)" -c 50 -k
 }

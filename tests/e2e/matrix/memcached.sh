@@ -7,7 +7,7 @@ job() {
     wait_port
     cp "$FILE" "$DIR/blob"
     client memccp --servers="$HOST:$PORT" "$DIR/blob"
-    same "a value of 8 MiB" "$(client memccat --servers="$HOST:$PORT" blob | head -c 8388608 | hash_of)" "$WANT"
+    same "a large value" "$(client memccat --servers="$HOST:$PORT" blob | head -c "$SIZE" | hash_of)" "$WANT"
     client memccapable -h "$HOST" -p "$PORT" -a >"$DIR/capable"
-    client /usr/bin/python3 "$MATRIX/memcached.py" "$HOST" "$PORT" 40 250
+    client /usr/bin/python3 "$MATRIX/memcached.py" "$HOST" "$PORT" 40 "$(amount 250)"
 }

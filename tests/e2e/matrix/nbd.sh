@@ -8,7 +8,7 @@ job() {
     wait_port
     client nbdcopy "nbd://$HOST:$PORT" "$DIR/got"
     same "from" "$(hash_of <"$DIR/got")" "$WANT"
-    head -c 8388608 /dev/urandom >"$DIR/new"
+    head -c "$SIZE" /dev/urandom >"$DIR/new"
     client nbdcopy "$DIR/new" "nbd://$HOST:$PORT"
     same "to" "$(hash_of <"$DIR/image")" "$(hash_of <"$DIR/new")"
 }

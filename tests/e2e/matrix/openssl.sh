@@ -7,7 +7,7 @@ job() {
     serve s_server sh -c "cd '$WORK/www' && exec openssl s_server -accept $PORT -cert '$DIR/cert' -key '$DIR/key' -WWW -quiet"
     wait_port
     same "s_server" "$(client curl -sS --fail -k "https://$HOST:$PORT/file" | hash_of)" "$WANT"
-    same "s_client" "$(printf 'GET /file HTTP/1.0\r\n\r\n' | client openssl s_client -quiet -connect "$HOST:$PORT" 2>/dev/null | tail -c 8388608 | hash_of)" "$WANT"
+    same "s_client" "$(printf 'GET /file HTTP/1.0\r\n\r\n' | client openssl s_client -quiet -connect "$HOST:$PORT" 2>/dev/null | tail -c "$SIZE" | hash_of)" "$WANT"
     web_behind
     printf 'foreground = yes\npid =\nsyslog = no\n[s]\naccept = %s\nconnect = %s:%s\ncert = %s\nkey = %s\n' \
         $((PORT + 2)) "$BEHIND" $((PORT + 1)) "$DIR/cert" "$DIR/key" >"$DIR/server"

@@ -11,7 +11,7 @@ job() {
     same "up" "$(hash_of <"$DIR/m/file")" "$WANT"
     client rsync -a "rsync://$HOST:$PORT/m/file" "$DIR/got"
     same "down" "$(hash_of <"$DIR/got")" "$WANT"
-    head -c 4000000 "$FILE" >"$DIR/part"
+    head -c $((SIZE / 2)) "$FILE" >"$DIR/part"
     client rsync --ignore-times --no-whole-file --stats "rsync://$HOST:$PORT/m/file" "$DIR/part" >"$DIR/stats"
     same "the other half" "$(hash_of <"$DIR/part")" "$WANT"
     mkdir "$DIR/tree"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruby.rb thread|fork PORT FILE      a server that reads a line and answers with the file
 # ruby.rb get HOST PORT N SHA256     N clients of it at once
-require 'digest'
+require 'digest/sha2' # whole: threads that load it at their first use meet a class without its methods
 require 'socket'
 
 def answer(conn, path)

@@ -21,7 +21,8 @@ CONF
     # Its folder for the child without privileges, in a name space of mounts that ends with it.
     serve sshd unshare -m sh -c 'mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && exec /usr/sbin/sshd -D -e -f "$0"' "$DIR/conf"
     wait_port
-    opts=(-F none -i "$DIR/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile="$DIR/known" -o LogLevel=ERROR -o BatchMode=yes)
+    opts=(-F none -i "$DIR/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile="$DIR/known" -o LogLevel=ERROR -o BatchMode=yes
+        -o KexAlgorithms=curve25519-sha256) # the default makes up a third of the job's processor time
     same "a command" "$(client ssh -p "$PORT" "${opts[@]}" root@"$HOST" 'echo hello; id -u')" $'hello\n0'
     local rc=0
     client ssh -p "$PORT" "${opts[@]}" root@"$HOST" 'exit 42' || rc=$?

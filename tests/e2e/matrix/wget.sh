@@ -6,7 +6,7 @@ job() {
     web nginx
     client wget -nv -O "$DIR/one" "http://$HOST:$PORT/file"
     same "a file" "$(hash_of <"$DIR/one")" "$WANT"
-    head -c 3000000 "$FILE" >"$DIR/part"
+    head -c $((SIZE / 3)) "$FILE" >"$DIR/part"
     client wget -nv -c -O "$DIR/part" "http://$HOST:$PORT/file"
     same "the rest of a file" "$(hash_of <"$DIR/part")" "$WANT"
     printf '<a href="file?1">1</a> <a href="file?2">2</a> <a href="file?3">3</a>\n' >"$WORK/www/tree.html"

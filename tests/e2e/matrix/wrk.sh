@@ -5,7 +5,7 @@ commands="wrk nginx"
 job() {
     web nginx
     head -c 10000 "$FILE" >"$WORK/www/small"
-    client wrk -t 2 -c 50 -d 2s --timeout 20s "http://$HOST:$PORT/small" >"$DIR/wrk"
+    client wrk -t 2 -c 50 -d "$(amount 2)s" --timeout 20s "http://$HOST:$PORT/small" >"$DIR/wrk"
     cat "$DIR/wrk"
     same "errors" "$(grep -c 'Socket errors\|Non-2xx' "$DIR/wrk")" 0
     note "$(awk '/requests in/ { print $1 " requests" }' "$DIR/wrk")"
