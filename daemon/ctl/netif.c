@@ -119,13 +119,14 @@ static int check_address(const struct xt_config *c, const struct reply *r)
     return rc;
 }
 
-static int check_privilege(const struct reply *r)
+int xt_netif_check_rights(char *err, size_t errlen)
 {
+    const struct reply r = {err, errlen};
     int sock = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     if (sock < 0 && (errno == EPERM || errno == EACCES))
-        return fail(r, -EPERM, "no right to open packet sockets: run as root, or 'setcap cap_net_raw+ep' on xtcpd");
+        return fail(&r, -EPERM, "no right to open packet sockets: run as root, or 'setcap cap_net_raw+ep' on xtcpd");
     if (sock < 0)
-        return fail(r, -errno, "cannot open a packet socket: %s", strerror(errno));
+        return fail(&r, -errno, "cannot open a packet socket: %s", strerror(errno));
     close(sock);
     return 0;
 }
@@ -140,8 +141,6 @@ int xt_netif_check(struct xt_config *c, char *err, size_t errlen)
         rc = check_link(c, &l, &r);
     if (rc == 0)
         rc = check_address(c, &r);
-    if (rc == 0)
-        rc = check_privilege(&r);
     if (rc < 0)
         return rc;
     if (memcmp(c->mac, zero, 6) == 0)

@@ -5,10 +5,14 @@
 
 #include "daemon/ctl/config.h"
 
-/* Checks that the interface exists, is Ethernet and up, that the kernel owns the address nowhere, and that packet sockets may be
- * opened; fills `mac` and `mtu` where they are automatic. Returns 0, or a negative errno with one line in `err` that says how to
- * mend it: -ENODEV, -EINVAL, -ENETDOWN, -EADDRINUSE, -EPERM or what a system call said. */
+/* Checks that the interface exists, is Ethernet and up, and that the kernel owns the address nowhere; fills `mac` and
+ * `mtu` where they are automatic. Returns 0, or a negative errno with one line in `err` that says how to mend it:
+ * -ENODEV, -EINVAL, -ENETDOWN, -EADDRINUSE or what a system call said. */
 int xt_netif_check(struct xt_config *c, char *err, size_t errlen);
+
+/* Likewise that packet sockets may be opened: -EPERM. To close one takes the kernel tens of milliseconds (a grace period of
+ * RCU), so this is not for who succeeds another process. */
+int xt_netif_check_rights(char *err, size_t errlen);
 
 /* The automatic MAC address: locally administered, the same for the same interface MAC and address. */
 void xt_netif_derive_mac(const uint8_t ifmac[6], uint32_t addr, uint8_t out[6]);

@@ -36,7 +36,9 @@ int xt_effective_settings(const struct xt_start *st, struct xt_handed *h, struct
         rc = xt_config_check(out, err, errlen);
     if (rc == 0)
         rc = xt_ctl_find_group(out->admin_group, &unused, err, errlen);
-    return rc < 0 ? rc : xt_netif_check(out, err, errlen);
+    if (rc == 0)
+        rc = xt_netif_check(out, err, errlen);
+    return rc < 0 ? rc : xt_netif_check_rights(err, errlen);
 }
 
 int xt_effective_keep(struct xt_handed *h, const struct xt_config *c)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A keeper as systemd is one: speaks the notify protocol with a command (NOTIFY_SOCKET, FDSTORE, WATCHDOG) and starts it again, with
 # what it has stored (LISTEN_FDS), when it dies. SIGTERM ends it, SIGUSR1 hangs the command's second thread.
+# From the second start on the command has no right to open packet sockets: it does not need it.
 # usage: notify_keeper.py SOCKET WATCHDOG-SECONDS -- CMD...; prints a line for each thing that happens.
 import array, ctypes, os, select, signal, socket, sys, time
 
@@ -9,6 +10,7 @@ path, patience, cmd = sys.argv[1], float(sys.argv[2]), sys.argv[4:]
 sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 sock.bind(path)
 sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+libc = ctypes.CDLL(None, use_errno=True)
 store = []  # (name, fd)
 events = []
 wake_r, wake_w = os.pipe()
@@ -29,6 +31,8 @@ def start():
     for fd in high + [1000 + i for i in range(len(store))]:
         if fd >= 3 + len(store):
             os.close(fd)
+    if store and libc.prctl(24, 13) != 0:  # PR_CAPBSET_DROP, CAP_NET_RAW
+        sys.exit("prctl: " + os.strerror(ctypes.get_errno()))
     env = dict(os.environ, NOTIFY_SOCKET=path, WATCHDOG_USEC=str(int(patience * 1e6)), WATCHDOG_PID=str(os.getpid()))
     if store:
         env.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(store)), LISTEN_FDNAMES=":".join(n for n, _ in store))
@@ -36,7 +40,6 @@ def start():
 
 
 def hang(pid):
-    libc = ctypes.CDLL(None, use_errno=True)
     for tid in map(int, os.listdir(f"/proc/{pid}/task")):
         if tid != pid and open(f"/proc/{pid}/task/{tid}/comm").read().strip() == "xtcpd":
             for request in (0x4206, 0x4207):  # PTRACE_SEIZE, PTRACE_INTERRUPT
