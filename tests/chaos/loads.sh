@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Traffic of all kinds that goes on until it is told to stop, for tests that disturb it. To be sourced after stage.sh.
 #   loads_up [MIB [WORKERS]]   after stage_up: a file of that size (32), xtcpd and the servers, nginx with so many workers (2)
+#   postgres_up      a database on xtcp, for the load pgbench; 77 when postgres is not installed
 #   loads_start      starts the loads named in LOADS
+#   loads_kill N     kills the stack process so often, each time after a random number of segments
 #   loads_wait       until each load was through once more
 #   loads_end        stops them, prints how often each was through; fails if one was not well. How often they came to the wrong bytes,
 #                    failed or hung is in $MISMATCHED, $FAILED and $HUNG
 # A load is a function that succeeds, returns $WRONG (what came is not what was sent), or fails; `timeout` tells of one that hangs.
 
 WRONG=90
-LIMIT=60 REQUESTS=20000 # seconds that a load may take; of a redis-benchmark
+LIMIT=60 REQUESTS=5000 TRANSACTIONS=100 # seconds that a load may take; of a redis-benchmark; of each client of a pgbench
 CHURN=$(cd "$(dirname "${BASH_SOURCE[0]}")/../e2e" && pwd)/churn.py
 
 hash_is() { # WANT CMD...: what the command writes has this hash
@@ -41,12 +43,18 @@ redis_value() {
     in_k timeout -k 5 "$LIMIT" redis-cli -h "$ADDR_X" -x set value <"$WORK/www/value" >>"$ERR" 2>&1 || return
     hash_is "$VALUE" in_k timeout -k 5 "$LIMIT" redis-cli -h "$ADDR_X" --raw get value
 }
-# The server serves one at a time, and turns another away as long as it has not seen the end of the last one.
-iperf_idle() { [ -z "$(in_k ss -Htn state established state close-wait 'sport = :5201')" ]; }
+# A server for each: one that goes on closes its listener after a client, some time after that client's connections, and resets or
+# refuses who comes just then.
 iperf_way() {
-    xt_wait_for "$LIMIT" iperf_idle || return
-    on_xtcp timeout -k 5 "$LIMIT" iperf3 -c "$ADDR_K" -t 1 "$@" >>"$ERR" 2>&1
+    local rc=0 server
+    ip netns exec "$NS_K" timeout -k 5 "$LIMIT" iperf3 -s -1 -p 5201 >>"$ERR" 2>&1 {XT_NEVER}>&- &
+    server=$!
+    xt_wait_for "$LIMIT" iperf_listens && on_xtcp timeout -k 5 "$LIMIT" iperf3 -c "$ADDR_K" -t 1 "$@" >>"$ERR" 2>&1 || rc=$?
+    [ $rc -eq 0 ] || kill $server 2>/dev/null || :
+    wait $server 2>/dev/null || :
+    return $rc
 }
+iperf_listens() { [ -n "$(in_k ss -Hltn 'sport = :5201')" ]; }
 iperf() { iperf_way && iperf_way -R; }
 
 # A reset that is lost is not repeated.
@@ -55,6 +63,14 @@ CHURN_NOT="server_aborts"
 churn_in() { in_k timeout -k 5 "$LIMIT" /usr/bin/python3 "$CHURN" use "$ADDR_X" 7000 1 $CHURN_NOT 2>>"$ERR"; }
 # shellcheck disable=SC2086
 churn_out() { on_xtcp timeout -k 5 "$LIMIT" /usr/bin/python3 "$CHURN" use "$ADDR_K" 7000 1 $CHURN_NOT 2>>"$ERR"; }
+
+# Every transaction is done, and once.
+pgbench() {
+    sql -c "truncate pgbench_history" >>"$ERR" 2>&1 || return
+    in_k timeout -k 5 "$LIMIT" pgbench -h "$ADDR_X" -U postgres -n -c 8 -j 2 -t "$TRANSACTIONS" postgres >>"$ERR" 2>&1 || return
+    [ "$(sql -c "select count(*) from pgbench_history" 2>>"$ERR")" = $((8 * TRANSACTIONS)) ] || return $WRONG
+}
+sql() { in_k timeout -k 5 "$LIMIT" psql -X -At -h "$ADDR_X" -U postgres "$@"; }
 
 LOADS=(download serve short_in short_out redis relay)
 LOAD_PIDS=()
@@ -73,6 +89,18 @@ loads_up() {
     # The connection becomes the standard input and output of cat: the daemon relays the bytes.
     xt_spawn x "$WORK/socat.log" env "${XTCP_ENV[@]}" socat TCP-LISTEN:7007,reuseaddr,fork EXEC:cat,nofork
     xt_wait_for 10 quiet in_k nc -z "$ADDR_X" 7007
+}
+
+postgres_up() {
+    local bin=/usr/lib/postgresql/15/bin as=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+    [ -x $bin/postgres ] || return 77
+    chmod 711 "$WORK"
+    install -d -o postgres -m 700 "$WORK/pg"
+    "${as[@]}" $bin/initdb -D "$WORK/pg" -A trust --no-sync >"$WORK/initdb.log"
+    echo "host all all 0.0.0.0/0 trust" >>"$WORK/pg/pg_hba.conf"
+    xt_spawn x "$WORK/postgres.log" env "${XTCP_ENV[@]}" "${as[@]}" $bin/postgres -D "$WORK/pg" -k "$WORK/pg" \
+        -c listen_addresses=0.0.0.0 -c fsync=off
+    xt_wait_for 20 quiet sql -c "select 1" && in_k pgbench -h "$ADDR_X" -U postgres -i -q postgres >"$WORK/pgbench.log" 2>&1
 }
 
 churn_servers_start() {
@@ -108,6 +136,17 @@ loads_start() {
     XT_PIDS+=("${LOAD_PIDS[@]}")
 }
 
+segments() { ctl stats 2>/dev/null | awk '$1 == "tcp.segs_in" || $1 == "stack.frames_in" { print $2; exit }'; }
+segments_are() { local n; n=$(segments) && [ -n "$n" ] && [ "$n" -ge "$1" ]; }
+loads_kill() {
+    local kill
+    for ((kill = 1; kill <= $1; kill++)); do
+        xt_wait_for 60 segments_are $((RANDOM % 8000 + 100)) || { echo "no segments come before kill $kill"; return 1; }
+        kill -9 "$(stack_pid)"
+        xt_wait_for 60 quiet ctl status || { echo "xtcpd does not answer after kill $kill"; return 1; }
+    done
+}
+
 loads_moved() { # L=N...: each load L was through more than N times
     local l
     for l in "$@"; do [ "$(wc -l <"$WORK/${l%=*}.load")" -gt "${l#*=}" ] || return 1; done
@@ -116,7 +155,7 @@ loads_moved() { # L=N...: each load L was through more than N times
 loads_wait() {
     local l at=()
     for l in "${LOADS[@]}"; do at+=("$l=$(wc -l <"$WORK/$l.load")"); done
-    xt_wait_for 90 loads_moved "${at[@]}"
+    xt_wait_for $((LIMIT + 30)) loads_moved "${at[@]}"
 }
 
 loads_count() { cat "$WORK"/*.load | grep -c "^$1" || true; }

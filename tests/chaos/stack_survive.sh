@@ -13,14 +13,6 @@ echo "seed $SEED, $KILLS kills"
 stage_up "$1" clean
 loads_up
 loads_start
-
-segments() { ctl stats 2>/dev/null | awk '$1 == "tcp.segs_in" || $1 == "stack.frames_in" { print $2; exit }'; }
-moved() { local n; n=$(segments) && [ -n "$n" ] && [ "$n" -ge "$1" ]; }
-
-for ((kill = 1; kill <= KILLS; kill++)); do
-    xt_wait_for 30 moved $((RANDOM % 8000 + 100))
-    kill -9 "$(stack_pid)"
-    xt_wait_for 30 quiet ctl status
-done
+loads_kill "$KILLS"
 loads_wait
 loads_end
