@@ -20,7 +20,8 @@ struct status {
     struct xt_app_stats app;
     struct xt_neigh_info neigh[NEIGHBOURS];
     unsigned nneigh;
-    uint64_t quarantined;
+    struct xt_stack_stats stack;
+    struct xt_tcp_stats tcp;
 };
 
 static void count_state(void *arg, struct xt_conn *c)
@@ -39,7 +40,8 @@ static void work(struct xt_job *j)
         st->walking = true;
         st->cfg = *xt_stack_cfg(s);
         st->app = *xt_app_stats(cfg->app);
-        st->quarantined = xt_stack_stats(s)->quarantined;
+        st->stack = *xt_stack_stats(s);
+        st->tcp = *xt_stack_tcp_stats(s);
         st->nneigh = xt_stack_neighbours(s, st->neigh, NEIGHBOURS, xt_time_us());
     }
     j->more = xt_stack_each(s, &st->cursor, WALK, count_state, st);
@@ -111,7 +113,7 @@ static void reply(struct xt_job *j, struct xt_client *cl)
     xt_msg_uint(&o, "epoch", c->cfg.epoch);
     xt_msg_uint(&o, "restarts", c->cfg.restarts);
     xt_msg_uint(&o, "crashes", c->cfg.crashes);
-    xt_msg_uint(&o, "quarantined", st->quarantined);
+    xt_msg_uint(&o, "quarantined", st->stack.quarantined);
     xt_msg_uint(&o, "liars", st->app.liars + c->dropped);
     xt_msg_str(&o, "socket", c->cfg.config.socket);
     xt_msg_str(&o, "interface", c->cfg.config.interface);
@@ -125,6 +127,7 @@ static void reply(struct xt_job *j, struct xt_client *cl)
     xt_msg_uint(&o, "sessions", st->app.sessions);
     xt_msg_uint(&o, "control_connections", c->nclients);
     put_states(&o, st);
+    xt_admin_put_defences(&o, &st->stack, &st->tcp);
     xt_client_send(cl, &o, NULL, 0);
 }
 

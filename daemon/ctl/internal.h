@@ -112,6 +112,8 @@ void xt_attach_hello(struct xt_request *r);
 /* Answers when whoever hung up before the client asked has been noticed, and the data plane told. */
 void xt_attach_settle(struct xt_request *r);
 void xt_admin_status(struct xt_request *r);
+/* admin_defences.c: a member of the reply to status. */
+void xt_admin_put_defences(struct xt_msg_out *o, const struct xt_stack_stats *stack, const struct xt_tcp_stats *tcp);
 void xt_admin_list(struct xt_request *r);
 void xt_admin_show(struct xt_request *r);
 void xt_admin_close(struct xt_request *r);

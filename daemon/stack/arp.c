@@ -17,6 +17,7 @@
 #define DEFEND_INTERVAL (10 * XT_US_PER_S)  /* RFC 5227 section 1.1 */
 #define ANNOUNCE_INTERVAL (2 * XT_US_PER_S) /* likewise; ANNOUNCE_NUM is 2 */
 #define SEARCH 64                           /* entries looked at for one to replace */
+#define FORGED_MAX (XT_NEIGH_MAX / 2)       /* entries asked for at a time for addresses that may not exist */
 
 static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
@@ -33,6 +34,13 @@ static void send_arp(struct xt_stack *s, uint16_t op, const uint8_t dst[6], cons
     xt_eth_emit(frame, &eth);
     xt_arp_emit(frame + XT_ETH_HDR_LEN, &arp);
     xt_out_frame(s, &plain, frame, sizeof frame, NULL, 0);
+}
+
+static void set_state(struct xt_stack *s, uint16_t n, uint8_t state)
+{
+    s->neigh_asked -= s->neigh[n].state == XT_NEIGH_INCOMPLETE;
+    s->neigh_asked += state == XT_NEIGH_INCOMPLETE;
+    s->neigh[n].state = state;
 }
 
 static void request(struct xt_stack *s, uint16_t n, const uint8_t dst[6])
@@ -79,11 +87,13 @@ static void forget(struct xt_stack *s, uint16_t n)
         at = &s->neigh[*at - 1].chain;
     *at = s->neigh[n].chain;
     xt_wheel_cancel(&s->misc, n);
-    s->neigh[n] = (struct xt_neigh){.state = XT_NEIGH_FREE};
+    set_state(s, n, XT_NEIGH_FREE);
+    s->neigh[n] = (struct xt_neigh){0};
 }
 
-/* An entry for `addr`: a free one, or in place of the longest unused of some that nobody waits for. */
-static uint16_t enter(struct xt_stack *s, uint32_t addr)
+/* An entry for `addr`, last used at `used`: a free one, or in place of the longest unused of some that nobody waits for. Those that
+ * only asked for us go first: however many they are, they push out none that we talk to. */
+static uint16_t enter(struct xt_stack *s, uint32_t addr, uint64_t used)
 {
     uint16_t best = XT_NEIGH_NONE;
     for (unsigned i = 0; i < SEARCH; i++) {
@@ -100,10 +110,12 @@ static uint16_t enter(struct xt_stack *s, uint32_t addr)
         s->stats.arp_table_full++;
         return best;
     }
-    if (s->neigh[best].state != XT_NEIGH_FREE)
+    if (s->neigh[best].state != XT_NEIGH_FREE) {
+        s->stats.arp_replaced++;
         forget(s, best);
+    }
     uint16_t *head = bucket(s, addr);
-    s->neigh[best] = (struct xt_neigh){.addr = addr, .chain = *head, .used = s->now, .since = s->now};
+    s->neigh[best] = (struct xt_neigh){.addr = addr, .chain = *head, .used = used, .since = s->now};
     *head = best + 1;
     return best;
 }
@@ -120,11 +132,12 @@ static void wake_waiters(struct xt_stack *s, uint16_t n)
 static void learn(struct xt_stack *s, uint16_t n, const uint8_t mac[6], bool answer)
 {
     struct xt_neigh *e = &s->neigh[n];
-    bool changed = memcmp(e->mac, mac, 6) != 0 || e->state < XT_NEIGH_REACHABLE || e->state == XT_NEIGH_FAILED;
-    if (!answer && !changed)
+    bool known = e->state == XT_NEIGH_REACHABLE || e->state == XT_NEIGH_STALE, moved = memcmp(e->mac, mac, 6) != 0;
+    if (!answer && known && !moved)
         return;
+    s->stats.arp_moved += known && moved;
     memcpy(e->mac, mac, 6);
-    e->state = answer ? XT_NEIGH_REACHABLE : XT_NEIGH_STALE;
+    set_state(s, n, answer ? XT_NEIGH_REACHABLE : XT_NEIGH_STALE);
     e->tries = 0;
     e->since = s->now;
     e->until = s->now + REACHABLE_MIN + xt_siphash(&s->neigh_key, &s->now, sizeof s->now) % REACHABLE_MIN;
@@ -132,22 +145,26 @@ static void learn(struct xt_stack *s, uint16_t n, const uint8_t mac[6], bool ans
     wake_waiters(s, n);
 }
 
-uint16_t xt_arp_resolve(struct xt_stack *s, uint32_t addr)
+uint16_t xt_arp_resolve(struct xt_stack *s, uint32_t addr, bool forged)
 {
     uint16_t n = find(s, addr);
-    if (n == XT_NEIGH_NONE) {
-        n = enter(s, addr);
-        if (n != XT_NEIGH_NONE) {
-            s->neigh[n].state = XT_NEIGH_INCOMPLETE;
-            request(s, n, broadcast);
-        }
+    if (n != XT_NEIGH_NONE)
+        return n;
+    if (forged && s->neigh_asked >= FORGED_MAX) {
+        s->stats.arp_limited++;
+        return XT_NEIGH_NONE;
+    }
+    n = enter(s, addr, s->now);
+    if (n != XT_NEIGH_NONE) {
+        set_state(s, n, XT_NEIGH_INCOMPLETE);
+        request(s, n, broadcast);
     }
     return n;
 }
 
 void xt_arp_retry(struct xt_stack *s, uint16_t n)
 {
-    s->neigh[n].state = XT_NEIGH_INCOMPLETE;
+    set_state(s, n, XT_NEIGH_INCOMPLETE);
     s->neigh[n].tries = 0;
     request(s, n, broadcast);
 }
@@ -157,7 +174,7 @@ void xt_arp_use(struct xt_stack *s, uint16_t n)
     struct xt_neigh *e = &s->neigh[n];
     e->used = s->now;
     if (e->state == XT_NEIGH_REACHABLE && s->now >= e->until)
-        e->state = XT_NEIGH_STALE;
+        set_state(s, n, XT_NEIGH_STALE);
     if (e->state == XT_NEIGH_STALE && e->tries == 0)
         request(s, n, e->mac);
 }
@@ -173,7 +190,7 @@ void xt_arp_doubt(struct xt_stack *s, uint32_t addr, uint16_t n)
 static void fail(struct xt_stack *s, uint16_t n)
 {
     s->stats.arp_failed++;
-    s->neigh[n].state = XT_NEIGH_FAILED;
+    set_state(s, n, XT_NEIGH_FAILED);
     xt_wheel_set(&s->misc, n, s->now + RETRANS);
     uint32_t last = s->neigh[n].waiters.tail;
     for (uint32_t at; (at = s->neigh[n].waiters.head) != 0;) {
@@ -234,7 +251,7 @@ void xt_arp_input(struct xt_stack *s, const uint8_t *p, size_t len)
     if (arp.spa != 0 && xt_route_on_link(s, arp.spa)) {
         uint16_t n = find(s, arp.spa);
         if (n == XT_NEIGH_NONE && ours)
-            n = enter(s, arp.spa);
+            n = enter(s, arp.spa, 0);
         if (n != XT_NEIGH_NONE)
             learn(s, n, arp.sha, ours && arp.op == XT_ARP_REPLY);
     }

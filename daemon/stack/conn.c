@@ -16,14 +16,23 @@ void xt_conn_end_time_wait(struct xt_stack *s, struct xt_conn *c)
     xt_conn_after(s, c, xt_tcp_abort(c, &ctx, &reply, &has_reply));
 }
 
-/* The table is full: the oldest TIME_WAIT goes. RFC 9293 wants all of its two MSL (MUST-13), but nobody to be refused for it either;
- * Linux keeps a bounded number, too (net.ipv4.tcp_max_tw_buckets). */
+/* Does it only wait for its end? In FIN_WAIT2 that of another one, who may take his time, and nobody is there to be told. */
+static bool is_over(const struct xt_conn *c)
+{
+    return c->state == XT_TIME_WAIT || (c->state == XT_FIN_WAIT2 && (c->cflags & XT_CF_ORPHAN));
+}
+
+/* The table is full: the oldest of those that are over goes. RFC 9293 wants all of its two MSL for TIME_WAIT (MUST-13), but nobody to
+ * be refused for it either; Linux keeps a bounded number of both, too (net.ipv4.tcp_max_tw_buckets). */
 static void make_room(struct xt_stack *s)
 {
     if (!s->over.head)
         return;
-    s->stats.time_wait_dropped++;
-    xt_conn_end_time_wait(s, &s->conns[s->over.head - 1]);
+    struct xt_conn *c = &s->conns[s->over.head - 1];
+    ++*(c->state == XT_TIME_WAIT ? &s->stats.time_wait_dropped : &s->stats.fin_wait2_dropped);
+    struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
+    c->timer[XT_TIMER_WAIT] = s->now;
+    xt_conn_after(s, c, xt_tcp_timer(c, &ctx));
 }
 
 static uint32_t take_index(struct xt_stack *s)
@@ -180,7 +189,7 @@ void xt_conn_ready(struct xt_stack *s, struct xt_conn *c)
 
 void xt_conn_rests(struct xt_stack *s, const struct xt_conn *c)
 {
-    if (c->state == XT_TIME_WAIT && s->side[c->index].list == XT_LIST_NONE)
+    if (is_over(c) && s->side[c->index].list == XT_LIST_NONE)
         xt_list_append(s, &s->over, XT_LIST_OVER, c->index);
 }
 

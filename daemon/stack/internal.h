@@ -63,7 +63,7 @@ struct xt_neigh {
     uint16_t chain; /* next of the hash chain plus 1 */
     uint64_t since; /* last confirmed */
     uint64_t until; /* reachable until then */
-    uint64_t used;  /* last looked up */
+    uint64_t used;  /* last sent to; 0: never, somebody has only asked us */
     struct xt_list waiters;
 };
 
@@ -143,7 +143,7 @@ struct xt_stack {
     uint32_t n_board_free;
     bool *board_claimed; /* those that records of an earlier stack have; while these are looked at */
     struct xt_list ready;
-    struct xt_list over; /* in TIME_WAIT with nothing to send, the oldest first: they make room for others */
+    struct xt_list over; /* those that only wait for their end, the oldest first: they make room for others */
     struct xt_flowmap flows;
     struct xt_wheel wheel; /* of connections */
     struct xt_wheel misc;  /* XT_TIMER_* */
@@ -161,6 +161,7 @@ struct xt_stack {
 
     struct xt_neigh neigh[XT_NEIGH_MAX];
     uint16_t neigh_heads[XT_NEIGH_MAX]; /* hash table: index plus 1 */
+    uint32_t neigh_asked;               /* entries that are INCOMPLETE */
     uint32_t neigh_hand;                /* where the search for an entry to replace goes on */
     struct xt_key neigh_key;
     uint64_t defended; /* when our address was last defended, 0: never */
@@ -209,7 +210,7 @@ void xt_conn_after_timer(struct xt_stack *s, struct xt_conn *c, uint32_t events)
 void xt_conn_fail(struct xt_stack *s, struct xt_conn *c, int err);
 /* Puts the connection on the ready list unless it waits for a neighbour. */
 void xt_conn_ready(struct xt_stack *s, struct xt_conn *c);
-/* It has nothing to send now: one in TIME_WAIT may make room for others. */
+/* It has nothing to send now: one that only waits for its end may make room for others. */
 void xt_conn_rests(struct xt_stack *s, const struct xt_conn *c);
 struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c);
 /* As xt_conn_ctx(), before a call of the core that changes the record: keeps it as it is. xt_conn_end(), or xt_conn_after(), says
@@ -293,8 +294,9 @@ void xt_ipopts_received(struct xt_stack *s, struct xt_conn *c, const struct xt_s
 
 /* ---- arp.c ---- */
 void xt_arp_input(struct xt_stack *s, const uint8_t *p, size_t len);
-/* The entry of `addr`, asked for when it is new; XT_NEIGH_NONE when the table is full of busy ones. */
-uint16_t xt_arp_resolve(struct xt_stack *s, uint32_t addr);
+/* The entry of `addr`, asked for when it is new; XT_NEIGH_NONE when the table is full of busy ones, or when `forged`, an address that
+ * a peer may have made up, and half of the table are busy. */
+uint16_t xt_arp_resolve(struct xt_stack *s, uint32_t addr, bool forged);
 /* Starts over an entry whose resolution failed. */
 void xt_arp_retry(struct xt_stack *s, uint16_t n);
 /* Called when a frame is about to go to `n`: an entry out of date is used, and probed. */

@@ -111,7 +111,7 @@ static enum hop next_hop(struct xt_stack *s, const struct xt_conn *c, uint16_t *
         d->route_gen = s->route_gen;
     }
     if (s->neigh[d->neigh].addr != d->nexthop) {
-        uint16_t found = xt_arp_resolve(s, d->nexthop);
+        uint16_t found = xt_arp_resolve(s, d->nexthop, c->state == XT_SYN_RECV);
         if (found == XT_NEIGH_NONE)
             return HOP_NO_NEIGHBOUR;
         d->neigh = found;
@@ -189,7 +189,7 @@ static bool reply_hop(struct xt_stack *s, uint32_t dst, const struct xt_ipopt *o
         s->stats.drop_no_route++;
         return false;
     }
-    uint16_t n = xt_arp_resolve(s, hop);
+    uint16_t n = xt_arp_resolve(s, hop, true);
     if (n == XT_NEIGH_NONE || (s->neigh[n].state != XT_NEIGH_REACHABLE && s->neigh[n].state != XT_NEIGH_STALE)) {
         s->stats.drop_no_neighbour++;
         return false;

@@ -57,6 +57,9 @@
     X(arp_announcements, "ARP announcements of our own address")                   \
     X(arp_conflicts, "ARP packets of another host that claims our address")        \
     X(arp_failed, "neighbours that did not answer")                                \
+    X(arp_moved, "neighbours that have another hardware address now")              \
+    X(arp_replaced, "neighbours forgotten for others: the table is full")          \
+    X(arp_limited, "neighbours not asked for: too many asked for half-open peers") \
     X(arp_table_full, "neighbours not entered: the table is full of busy entries") \
     X(drop_bad_arp, "dropped: malformed ARP")                                      \
     X(icmp_in, "ICMP messages received")                                           \
@@ -73,6 +76,7 @@
     X(time_wait_reused, "TIME_WAIT connections replaced by a new SYN")             \
     X(time_wait_recycled, "TIME_WAIT connections replaced by an own connect")      \
     X(time_wait_dropped, "TIME_WAIT connections ended early: the table was full")  \
+    X(fin_wait2_dropped, "FIN_WAIT2 connections of nobody ended early: likewise")  \
     X(quarantined, "connections reset: two crashes in a row were at them")         \
     X(records_bad, "connections reset at the start: their record cannot be")
 

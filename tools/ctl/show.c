@@ -99,6 +99,31 @@ static void print_states(json_object *reply)
     putchar('\n');
 }
 
+/* What the kinds of attack have met with: only counters that are not 0. */
+static void print_defences(json_object *reply)
+{
+    json_object *kinds = NULL;
+    const char *label = "defences";
+    if (!json_object_object_get_ex(reply, "defences", &kinds))
+        return;
+    json_object_object_foreach(kinds, kind, counters)
+    {
+        const char *sep = ": ";
+        json_object_object_foreach(counters, name, count)
+        {
+            if (!json_object_get_uint64(count))
+                continue;
+            if (*sep == ':')
+                printf("%-14s%s", label, kind);
+            label = "";
+            printf("%s%s %" PRIu64, sep, name, json_object_get_uint64(count));
+            sep = ", ";
+        }
+        if (*sep == ',')
+            putchar('\n');
+    }
+}
+
 static void print_status(const struct ctl_options *opt, json_object *r)
 {
     char up[24];
@@ -113,6 +138,7 @@ static void print_status(const struct ctl_options *opt, json_object *r)
     print_neighbours(r);
     printf("%-14s%s; %s disconnected for lies\n", "programs", ctl_str(r, "sessions"), ctl_str(r, "liars"));
     print_states(r);
+    print_defences(r);
 }
 
 int ctl_cmd_status(const struct ctl_options *opt, int argc, char **argv)

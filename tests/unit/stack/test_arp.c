@@ -271,3 +271,70 @@ Test(arp, table_is_bounded)
         found += info[i].addr == ip(3999);
     cr_assert_eq(found, 1);
 }
+
+static void restart_on_slash_8(void)
+{
+    host_stop(&h);
+    host_cfg(&h, 1);
+    h.cfg.prefix = 8;
+    host_start(&h, 5 * S);
+}
+
+/* A storm of requests fills the table with strangers; the one that we talk to stays. */
+Test(arp, strangers_push_out_none_that_is_talked_to)
+{
+    restart_on_slash_8();
+    arp_from(XT_ARP_REPLY, 2, 2, 1, 5 * S);
+    cr_assert(host_connect(&h, 2, 80, 5 * S, NULL));
+    xt_stack_output(h.s, 5 * S);
+    for (unsigned i = 0; i < 5000; i++) {
+        arp_from(XT_ARP_REQUEST, 3, 1000 + i, 1, 6 * S + i);
+        host_drain(&h);
+    }
+    cr_assert_geq(xt_stack_stats(h.s)->arp_replaced, 5000 - 1024);
+    cr_assert_eq(xt_stack_stats(h.s)->arp_moved, 0);
+    static struct xt_neigh_info info[1024];
+    unsigned n = xt_stack_neighbours(h.s, info, 1024, 7 * S), found = 0;
+    for (unsigned i = 0; i < n; i++)
+        found += info[i].addr == ip(2);
+    cr_assert_eq(found, 1);
+}
+
+Test(arp, another_hardware_address_is_counted)
+{
+    arp_from(XT_ARP_REPLY, 2, 2, 1, 5 * S);
+    arp_from(XT_ARP_REPLY, 2, 2, 1, 5 * S);
+    cr_assert_eq(xt_stack_stats(h.s)->arp_moved, 0);
+    arp_from(XT_ARP_REPLY, 3, 2, 1, 5 * S);
+    cr_assert_eq(xt_stack_stats(h.s)->arp_moved, 1);
+}
+
+/* SYNs from addresses of our link that nobody has: they have half of the table ask for them, not more. */
+Test(arp, half_open_peers_leave_room_in_the_table)
+{
+    restart_on_slash_8();
+    cr_assert(host_listen(&h, 80, true, 5 * S));
+    for (unsigned i = 0; i < 1000; i++) {
+        struct xt_seg seg = {.sport = 4000, .dport = 80, .seq = 7, .wnd = 65535, .flags = XT_TH_SYN};
+        inject(&h, f, make_tcp(f, &h, 1000 + i, &seg, NULL), 5 * S + i);
+        xt_stack_output(h.s, 5 * S + i);
+        host_drain(&h);
+        seg.seq++;
+        seg.flags = XT_TH_RST;
+        inject(&h, f, make_tcp(f, &h, 1000 + i, &seg, NULL), 5 * S + i);
+    }
+    cr_assert_eq(xt_stack_stats(h.s)->arp_requests_out, 512);
+    cr_assert_eq(xt_stack_stats(h.s)->arp_limited, 1000 - 512);
+    cr_assert(host_connect(&h, 9, 80, 6 * S, NULL));
+    xt_stack_output(h.s, 6 * S);
+    expect_request(9, 0xff);
+    /* When they are found not to exist, there is room for the next. */
+    for (unsigned i = 1; i <= 10; i++)
+        xt_stack_timers(h.s, 6 * S + i * S);
+    host_drain(&h);
+    cr_assert_eq(xt_stack_stats(h.s)->arp_failed, 513);
+    struct xt_seg seg = {.sport = 4000, .dport = 80, .seq = 7, .wnd = 65535, .flags = XT_TH_SYN};
+    inject(&h, f, make_tcp(f, &h, 5000, &seg, NULL), 20 * S);
+    xt_stack_output(h.s, 20 * S);
+    expect_request(5000, 0xff);
+}

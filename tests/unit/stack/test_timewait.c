@@ -97,3 +97,31 @@ Test(timewait, the_next_stack_makes_room_too)
     cr_assert_eq(server->state, XT_ESTABLISHED);
     cr_assert_eq(dropped(b), 1);
 }
+
+/* Peers that never close have no hold on the table: who waits for their FINs on nobody's behalf gives way, without a word. */
+Test(timewait, fin_wait2_of_nobody_makes_room_too)
+{
+    struct xt_conn *open, *half, *first, *server;
+    open_one(&open);
+    open_one(&half);
+    xt_stack_shutdown(b->s, half, n.now);
+    open_one(&first);
+    xt_stack_close(b->s, first, n.now);
+    net_pump(&n);
+    for (unsigned i = 0; i < MAX_CONNS - 4; i++) {
+        struct xt_conn *client = open_one(&server);
+        xt_stack_close(b->s, server, n.now);
+        net_pump(&n);
+        cr_assert_eq(server->state, XT_FIN_WAIT2);
+        xt_stack_abort(a->s, client, n.now);
+        host_drain(a);
+    }
+    cr_assert_eq(half->state, XT_FIN_WAIT2);
+    cr_assert_eq(xt_stack_stats(b->s)->fin_wait2_dropped, 0);
+    open_one(&server);
+    cr_assert_eq(server, first, "its record");
+    cr_assert_eq(half->state, XT_FIN_WAIT2, "somebody may read there");
+    cr_assert_eq(open->state, XT_ESTABLISHED);
+    cr_assert_eq(xt_stack_stats(b->s)->fin_wait2_dropped, 1);
+    cr_assert_eq(dropped(b), 0);
+}
