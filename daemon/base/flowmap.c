@@ -10,13 +10,39 @@ static uint32_t hash_of(const struct xt_flowmap *m, const struct xt_flow *flow)
     return (uint32_t)xt_siphash(&m->key, flow, sizeof *flow);
 }
 
+#define CHAINS_AT_FIRST 16u
+
+static uint32_t *chain_of(const struct xt_flowmap *m, uint32_t hash)
+{
+    uint32_t n = hash & m->mask;
+    return &m->heads[n < m->split ? hash & (2 * m->mask + 1) : n];
+}
+
+/* The next chain that is not split gives its entries with the next bit of the hash to a new one. */
+static void split_one(struct xt_flowmap *m)
+{
+    uint32_t bit = m->mask + 1, *at = &m->heads[m->split], *to = &m->heads[m->split + bit];
+    while (*at) {
+        struct xt_flow_entry *e = &m->entries[*at - 1];
+        if (e->hash & bit) {
+            *to = *at;
+            *at = e->next;
+            to = &e->next;
+        } else {
+            at = &e->next;
+        }
+    }
+    *to = 0;
+    if (++m->split == bit) {
+        m->mask = 2 * m->mask + 1;
+        m->split = 0;
+    }
+}
+
 int xt_flowmap_init(struct xt_flowmap *m, uint32_t max, const struct xt_key *key)
 {
-    uint32_t heads = 16;
-    while (heads < max && heads < 1u << 31)
-        heads *= 2;
-    *m = (struct xt_flowmap){.mask = heads - 1, .max = max, .key = *key};
-    m->heads = calloc(heads, sizeof *m->heads);
+    *m = (struct xt_flowmap){.mask = CHAINS_AT_FIRST - 1, .max = max, .key = *key};
+    m->heads = calloc((size_t)max + CHAINS_AT_FIRST, sizeof *m->heads);
     m->entries = calloc(max ? max : 1, sizeof *m->entries);
     if (m->heads && m->entries)
         return 0;
@@ -34,7 +60,7 @@ void xt_flowmap_fini(struct xt_flowmap *m)
 
 static uint32_t find(const struct xt_flowmap *m, const struct xt_flow *flow, uint32_t hash)
 {
-    for (uint32_t at = m->heads[hash & m->mask]; at; at = m->entries[at - 1].next) {
+    for (uint32_t at = *chain_of(m, hash); at; at = m->entries[at - 1].next) {
         const struct xt_flow_entry *e = &m->entries[at - 1];
         if (e->hash == hash && memcmp(&e->key, flow, sizeof *flow) == 0)
             return at - 1;
@@ -53,7 +79,9 @@ int xt_flowmap_add(struct xt_flowmap *m, const struct xt_flow *flow, uint32_t i)
     uint32_t hash = hash_of(m, flow);
     if (e->used || find(m, flow, hash) != XT_FLOW_NONE)
         return -EEXIST;
-    uint32_t *head = &m->heads[hash & m->mask];
+    if (m->count > m->mask + m->split)
+        split_one(m);
+    uint32_t *head = chain_of(m, hash);
     *e = (struct xt_flow_entry){.key = *flow, .hash = hash, .next = *head, .used = 1};
     *head = i + 1;
     m->count++;
@@ -65,7 +93,7 @@ void xt_flowmap_remove(struct xt_flowmap *m, uint32_t i)
     struct xt_flow_entry *e = &m->entries[i];
     if (!e->used)
         return;
-    uint32_t *at = &m->heads[e->hash & m->mask];
+    uint32_t *at = chain_of(m, e->hash);
     while (*at != i + 1)
         at = &m->entries[*at - 1].next;
     *at = e->next;

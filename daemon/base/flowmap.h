@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From a connection's two end points to its index: a hash table chained through arrays by index. Keyed (SipHash), so that
- * the network cannot choose collisions. Sized once for the greatest index; pages are touched only as entries come.
+ * the network cannot choose collisions. It grows by one chain for each entry more than it has chains (linear hashing): no
+ * entry waits for a table to be made anew, and memory is touched only as entries come, up to what the greatest index needs.
  * Not thread-safe. */
 #ifndef XT_BASE_FLOWMAP_H
 #define XT_BASE_FLOWMAP_H
@@ -31,7 +32,8 @@ struct xt_flow_entry {
 struct xt_flowmap {
     uint32_t *heads; /* index plus 1 of a chain's first entry; 0: empty */
     struct xt_flow_entry *entries;
-    uint32_t mask, max, count;
+    uint32_t mask, split; /* chains below `split` are split in two, by one bit more of the hash than the mask has */
+    uint32_t max, count;
     struct xt_key key;
 };
 

@@ -5,9 +5,7 @@
  *   bench-load bulk HOST PORT SECONDS                    sends; prints Gbit/s as taken by the socket
  *   bench-load pong HOST PORT SECONDS                    64 bytes there and back, one after the other; prints round trips a second
  *   bench-load echo PORT PORTS                           gives back what it gets on any number of connections
- *   bench-load sink PORT PORTS                           only reads it
- *   bench-load hold HOST PORT PORTS CONNS                opens CONNS connections to ports PORT to PORT+PORTS-1, says "open", waits
- *                                                        for a line, exchanges a byte on each, says "exchanged", waits for another */
+ *   bench-load sink PORT PORTS                           only reads it */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -184,28 +182,6 @@ static void serve(int port, int ports, bool echo)
     }
 }
 
-static void hold(const char *host, int port, int ports, int conns)
-{
-    int *fds = calloc((size_t)conns, sizeof *fds);
-    char line[16];
-    if (!fds)
-        die("hold");
-    for (int i = 0; i < conns; i++)
-        fds[i] = open_to(host, port + i % ports);
-    puts("open");
-    fflush(stdout);
-    if (fgets(line, sizeof line, stdin)) {
-        for (int i = 0; i < conns; i++) {
-            send_all(fds[i], "x", 1);
-            receive_all(fds[i], 1);
-        }
-        puts("exchanged");
-        fflush(stdout);
-        (void)!fgets(line, sizeof line, stdin);
-    }
-    free(fds);
-}
-
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -217,8 +193,6 @@ int main(int argc, char **argv)
         pong(argv[2], atoi(argv[3]), atof(argv[4]));
     else if (argc == 4 && (!strcmp(what, "echo") || !strcmp(what, "sink")))
         serve(atoi(argv[2]), atoi(argv[3]), what[0] == 'e');
-    else if (argc == 6 && !strcmp(what, "hold"))
-        hold(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]));
     else {
         fprintf(stderr, "usage: bench-load rpc|bulk|pong|echo|sink|hold ... (see the head of its source)\n");
         return 2;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Load through libxtcp's zero-copy calls: what a program gains that is written for xtcp. Prints what bench-load prints.
- *   bench-native bulk|pong HOST PORT SECONDS */
+ *   bench-native bulk|pong HOST PORT SECONDS
+ *   bench-native echo PORT PORTS   gives back what it gets on any number of connections: as bench-load's, but that no descriptor is
+ *                                  needed for each */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +35,54 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Takes every connection that waits at the listener `l`. */
+static void take_connections(int l)
+{
+    for (int c; (c = xtcp_accept(x, l, NULL, NULL, MSG_DONTWAIT)) >= 0;)
+        xtcp_waiter_sub(w, c);
+}
+
+static void give_back(int c)
+{
+    char buf[4096];
+    ssize_t n;
+    while ((n = xtcp_recv(x, c, buf, sizeof buf, MSG_DONTWAIT)) > 0)
+        check(xtcp_send(x, c, buf, (size_t)n, 0), "send");
+    if (n != -EAGAIN)
+        xtcp_close(x, c);
+}
+
+static void on_news(void *arg, uint32_t c)
+{
+    const int *listeners = arg; /* made first: theirs are the lowest numbers */
+    if ((int)c <= listeners[0])
+        take_connections((int)c);
+    else
+        give_back((int)c);
+}
+
+static void serve(int port, int ports)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    struct pollfd p = {.fd = xtcp_waiter_fd(w), .events = POLLIN};
+    for (int i = 0; i < ports; i++) {
+        s = xtcp_socket(x);
+        check(s, "socket");
+        at.sin_port = htons((uint16_t)(port + i));
+        check(xtcp_bind(x, s, (struct sockaddr *)&at, sizeof at), "bind");
+        check(xtcp_listen(x, s, 4096), "listen");
+        xtcp_waiter_sub(w, s);
+    }
+    puts("ready");
+    fflush(stdout);
+    for (;;) {
+        if (!xtcp_waiter_spin(w) && !xtcp_waiter_prepare(w))
+            poll(&p, 1, -1);
+        xtcp_waiter_done(w);
+        xtcp_waiter_take(w, on_news, &s);
+    }
 }
 
 static void ignore(void *arg, uint32_t sock)
@@ -100,9 +151,10 @@ int main(int argc, char **argv)
 {
     struct sockaddr_in to = {.sin_family = AF_INET};
     int one = 1;
-    if (argc != 5 || (strcmp(argv[1], "bulk") != 0 && strcmp(argv[1], "pong") != 0) ||
-        inet_pton(AF_INET, argv[2], &to.sin_addr) != 1) {
-        fprintf(stderr, "usage: bench-native bulk|pong HOST PORT SECONDS\n");
+    bool server = argc == 4 && strcmp(argv[1], "echo") == 0;
+    if (!server && (argc != 5 || (strcmp(argv[1], "bulk") != 0 && strcmp(argv[1], "pong") != 0) ||
+                    inet_pton(AF_INET, argv[2], &to.sin_addr) != 1)) {
+        fprintf(stderr, "usage: bench-native bulk|pong HOST PORT SECONDS\n       bench-native echo PORT PORTS\n");
         return 2;
     }
     to.sin_port = htons((uint16_t)atoi(argv[3]));
@@ -110,11 +162,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", xtcp_strerror_attach());
         return 1;
     }
+    check(xtcp_waiter_new(x, &w), "waiter");
+    if (server)
+        serve(atoi(argv[2]), atoi(argv[3]));
     s = xtcp_socket(x);
     check(s, "socket");
     check(xtcp_connect(x, s, (struct sockaddr *)&to, sizeof to), "connect");
     check(xtcp_setsockopt(x, s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), "TCP_NODELAY");
-    check(xtcp_waiter_new(x, &w), "waiter");
     xtcp_waiter_sub(w, s);
     printf("%.3f\n", argv[1][0] == 'b' ? bulk(atof(argv[4])) : pong(atof(argv[4])));
     xtcp_detach(x);

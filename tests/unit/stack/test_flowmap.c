@@ -71,3 +71,40 @@ Test(flowmap, agrees_with_a_plain_array)
     }
     xt_flowmap_fini(&m);
 }
+
+static struct xt_flow one_of_many(uint32_t n)
+{
+    return (struct xt_flow){.local = xt_addr_v4(1), .remote = xt_addr_v4(n), .lport = 80, .rport = 1000};
+}
+
+/* A chain for each entry and no more, whatever the greatest index is; and all are found at each size. */
+Test(flowmap, grows_with_its_entries)
+{
+    enum { MOST = 1 << 20, MANY = 5000 };
+    struct xt_key key = {{2}};
+    struct xt_flowmap m;
+    cr_assert_eq(xt_flowmap_init(&m, MOST, &key), 0);
+    for (uint32_t n = 0; n < MANY; n++) {
+        struct xt_flow f = one_of_many(n), other = one_of_many(n / 2), none = one_of_many(n + 1);
+        cr_assert_eq(xt_flowmap_add(&m, &f, n), 0);
+        cr_assert_eq(xt_flowmap_find(&m, &f), n);
+        cr_assert_eq(xt_flowmap_find(&m, &other), n / 2);
+        cr_assert_eq(xt_flowmap_find(&m, &none), XT_FLOW_NONE);
+    }
+    uint32_t chains = m.mask + 1 + m.split, longest = 0;
+    cr_assert(chains <= MANY && chains >= MANY - 1, "%u chains", chains);
+    for (uint32_t c = 0; c < chains; c++) {
+        uint32_t length = 0;
+        for (uint32_t at = m.heads[c]; at; at = m.entries[at - 1].next)
+            length++;
+        longest = length > longest ? length : longest;
+    }
+    cr_assert(longest < 16, "%u in a chain", longest);
+    for (uint32_t n = 0; n < MANY; n++) {
+        struct xt_flow f = one_of_many(n);
+        xt_flowmap_remove(&m, n);
+        cr_assert_eq(xt_flowmap_find(&m, &f), XT_FLOW_NONE);
+    }
+    cr_assert_eq(m.count, 0);
+    xt_flowmap_fini(&m);
+}

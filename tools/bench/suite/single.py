@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sections that are not a server and a client over a topology: memory, core, pktio, native."""
+import contextlib
+import json
 import os
 import re
 import resource
@@ -13,10 +15,6 @@ from workloads import binary
 def control(*argv):
     return rig.output([os.path.join(os.environ["BENCH_TOP"], "build/tools/ctl/xtcpctl"), "--socket", os.path.join(os.environ["WORK"],
                       "xtcpd.sock"), *argv])
-
-
-def counter(name):
-    return sum(int(m) for m in re.findall(r"\S*%s\s+(\d+)" % name, control("stats")))
 
 
 def stack_pid():
@@ -40,55 +38,93 @@ def daemon_bytes():
 
 
 def kernel_bytes():
-    """What the kernel's half of the same connections takes: slabs and socket buffers."""
+    """What the kernel has in slabs: sockets and their buffers among it."""
     with open("/proc/meminfo") as f:
         return int(re.search(r"Slab:\s*(\d+)", f.read()).group(1)) * 1024
 
 
-class Held:
-    """Idle connections from the kernel's end to an echo server on xtcp."""
-    port, ports = 7000, 40
+class Crowd:
+    """`conns` idle connections of peers that no kernel knows (bench-crowd) to echo servers in the other namespace: on xtcp's TCP,
+    which need no descriptor for each (bench-native), or on the kernel's."""
+    port, most = 7000, 100000  # connections of one server: their rings have to fit in its region
 
-    def __init__(self, conns):
-        self.conns = conns
+    def __init__(self, conns, on_xtcp):
+        self.conns, self.bytes = conns, daemon_bytes if on_xtcp else kernel_bytes
+        side = rig.topology("A")[0 if on_xtcp else 1]
+        program = "bench-native" if on_xtcp else "bench-load"
+        ports = range(self.port, self.port + -(-conns // self.most))
+        self.servers = [rig.server(side, port, [binary(program), "echo", str(port), "1"]) for port in ports]
+        mac = json.loads(control("--json", "status"))["mac"] if on_xtcp else rig.output(
+            side.server + ["cat", "/sys/class/net/%s/address" % os.environ["IF_X"]]).strip()
+        self.command = rig.places()["k"] + [binary("bench-crowd"), os.environ["IF_K"], mac, side.host, str(self.port), str(len(ports)),
+                                            str(conns)]
 
     def __enter__(self):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self.conns + 1000, max(self.conns + 1000, resource.getrlimit(
-            resource.RLIMIT_NOFILE)[1])))
-        a, _ = rig.topology("A")
-        self.server = rig.server(a, self.port, [binary("bench-load"), "echo", str(self.port), str(self.ports)])
-        self.server.__enter__()
-        self.before = daemon_bytes(), kernel_bytes()
-        self.client = subprocess.Popen(a.client + [binary("bench-load"), "hold", a.host, str(self.port), str(self.ports), str(self.conns)],
-                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.stack = contextlib.ExitStack()
+        for s in self.servers:
+            self.stack.enter_context(s)
+        self.before = self.bytes()
+        self.crowd = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.said("open")
         return self
 
     def said(self, word):
-        if self.client.stdout.readline().strip() != word:
+        line = self.crowd.stdout.readline().split()
+        if not line or line[0] != word:
             raise rig.Failed("%d connections: not %s" % (self.conns, word))
+        return float(line[1])
 
-    def exchange(self):
-        self.client.stdin.write("\n")
-        self.client.stdin.flush()
-        self.said("exchanged")
+    def exchange(self, count):
+        """Seconds that it takes `count` connections, taken at random (0: each once), to have 64 bytes given back."""
+        self.crowd.stdin.write("exchange %d\n" % count)
+        self.crowd.stdin.flush()
+        return self.said("exchanged")
 
     def each(self):
-        return tuple((b - a) / self.conns for a, b in zip(self.before, (daemon_bytes(), kernel_bytes())))
+        return (self.bytes() - self.before) / self.conns
 
     def __exit__(self, *exc):
-        self.client.stdin.close()
-        self.client.wait(60)
-        self.server.__exit__(*exc)
+        self.crowd.stdin.close()
+        self.crowd.wait(60)
+        self.stack.close()
+
+
+def stack_seconds():
+    with open("/proc/%d/stat" % stack_pid()) as f:
+        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / rig.TICKS
+
+
+MOST_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+EXCHANGES = 20000
 
 
 def memory(args, out):
-    for conns in (2000,) if args.quick else (10000, 100000):
-        with Held(conns) as held:
-            row = lambda workload, goal="": out.add("memory", "A", "%d idle, %s" % (conns, workload), "B each", [held.each()], goal)
-            row("before the first byte", "at most 1024")
-            held.exchange()
-            row("after one exchange")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_DESCRIPTORS, MOST_DESCRIPTORS))
+    rig.output(["ip", "-n", os.environ["NS_X"], "route", "replace", "10.80.0.0/16", "via", "10.77.0.1"])
+    for conns, goal in ((2000, ""),) if args.quick else ((10000, "at most 1024"), (100000, "at most 1342 (128 MiB)"), (1000000, "held")):
+        held = []
+        for on_xtcp in (True, False) if conns + 100 < MOST_DESCRIPTORS else (True,):
+            with Crowd(conns, on_xtcp) as crowd:
+                figures = [crowd.each()]
+                if on_xtcp:
+                    events(crowd, args, out)
+                if conns <= 100000:
+                    crowd.exchange(0)
+                    figures.append(crowd.each())
+                held.append(figures)
+        for row in zip(("before the first byte", "after one exchange"), *held, *(() if len(held) > 1 else ([None, None],))):
+            out.add("memory", "A", "%d idle, %s" % (conns, row[0]), "B each", [row[1:]], goal)
+            goal = ""
+
+
+def events(crowd, args, out):
+    """What an exchange with one of them costs the stack process: four frames, two wake-ups at the most."""
+    costs = []
+    for _ in range(args.rounds):
+        before = stack_seconds()
+        crowd.exchange(EXCHANGES)
+        costs.append(((stack_seconds() - before) / EXCHANGES * 1e6, None))
+    out.add("memory", "A", "an exchange among %d" % crowd.conns, "us of the stack", costs)
 
 
 def callgrind(program, what):
