@@ -31,6 +31,7 @@ XT_ADDR_AUX=10.78.0.1
 XT_IF_K=xtk0
 XT_IF_X=xtx0
 XT_PIDS=()
+declare -gA XT_BORN=() # by process id
 XT_NAMESPACES=()
 # Nothing ever comes from here: what a wait for the next look reads from. Without a process for each look; bash 5.2 may wait for ever for
 # such a one when process numbers are used again soon.
@@ -139,6 +140,15 @@ xt_spawn() {
     "$@" >"$log" 2>&1 </dev/null {XT_NEVER}>&- &
     XT_PID=$!
     XT_PIDS+=("$XT_PID")
+    XT_BORN[$XT_PID]=$(xt_born "$XT_PID")
+}
+
+# When the process began, in clock ticks; nothing when there is none.
+xt_born() {
+    local stat
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+    read -ra stat <<<"${stat##*) }"
+    echo "${stat[19]}"
 }
 
 # True when the process is gone or only waits to be reaped.
@@ -149,8 +159,11 @@ xt_gone() {
 }
 
 xt_stop() {
-    kill -TERM "$1" 2>/dev/null || :
-    xt_wait_for 2 xt_gone "$1" || kill -KILL "$1" 2>/dev/null || :
+    # On a busy machine the number of one that ended long ago is a stranger's by now.
+    if [ "${XT_BORN[$1]-$(xt_born "$1")}" = "$(xt_born "$1")" ]; then
+        kill -TERM "$1" 2>/dev/null || :
+        xt_wait_for 2 xt_gone "$1" || kill -KILL "$1" 2>/dev/null || :
+    fi
     wait "$1" 2>/dev/null || :
 }
 
