@@ -9,5 +9,5 @@ job() {
     cat "$DIR/wrk"
     same "errors" "$(grep -c 'Socket errors\|Non-2xx' "$DIR/wrk")" 0
     note "$(awk '/requests in/ { print $1 " requests" }' "$DIR/wrk")"
-    [ "$(awk '/requests in/ { print $1 }' "$DIR/wrk")" -gt 100 ]
+    [ "$(awk '/requests in/ { print $1 }' "$DIR/wrk")" -gt 0 ]
 }
