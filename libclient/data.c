@@ -257,7 +257,7 @@ ssize_t xtcp_put(struct xtcp *x, int s, struct xt_slot *sl, const struct iovec *
     return (ssize_t)done;
 }
 
-ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int flags, ssize_t sent)
+static ssize_t send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int flags, ssize_t sent)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
     struct cursor c = {iov, n, 0};
@@ -287,15 +287,24 @@ ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int 
     }
 }
 
+ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int flags, ssize_t sent)
+{
+    ssize_t done = send_on(x, s, iov, n, flags, sent);
+    if (flags & MSG_ZEROCOPY && done > 0)
+        xtcp_sent_zerocopy(x, s, &x->slots[s]);
+    return done;
+}
+
 XTCP_API ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
     struct xtcp_cmd c = {0};
     if (!sl)
         return -EBADF;
-    if (!(atomic_load_explicit(&sl->cond, memory_order_relaxed) & XT_COND_DEFERRED))
-        return xtcp_send_on(x, s, iov, n, flags, 0);
-    return xtcp_send_on(x, s, iov, n, flags, xtcp_fastopen_send(x, s, iov, n, flags & ~MSG_FASTOPEN, &c));
+    ssize_t done = 0;
+    if (atomic_load_explicit(&sl->cond, memory_order_relaxed) & XT_COND_DEFERRED)
+        done = xtcp_fastopen_send(x, s, iov, n, flags & ~MSG_FASTOPEN, &c);
+    return xtcp_send_on(x, s, iov, n, flags, done);
 }
 
 XTCP_API ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, int flags)
@@ -530,8 +539,8 @@ XTCP_API ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int 
         return -EBADF;
     if (atomic_load_explicit(&sl->oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_SIGNALS)
         xtcp_async_drain(x, s);
-    if (flags & MSG_ERRQUEUE)
-        return -EAGAIN; /* ICMP errors are told by SO_ERROR, see IP_RECVERR: none is ever queued */
+    if (flags & MSG_ERRQUEUE) /* ICMP errors are told by SO_ERROR, see IP_RECVERR: none is ever queued */
+        return xtcp_errqueue(x, s, NULL);
     if (flags & MSG_OOB)
         return recv_oob(x, sl, iov, n, flags);
     struct recv_op op = {.c = {iov, n, 0}, .len = total(iov, n), .flags = flags};

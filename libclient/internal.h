@@ -163,6 +163,12 @@ ssize_t xtcp_put(struct xtcp *x, int s, struct xt_slot *sl, const struct iovec *
 /* As xtcp_sendv() when `done` bytes have been sent already; a negative `done` is the result. */
 ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int flags, ssize_t done);
 
+/* ---- zerocopy.c ---- */
+
+/* A send with MSG_ZEROCOPY has moved bytes. */
+void xtcp_sent_zerocopy(struct xtcp *x, int s, struct xt_slot *sl);
+bool xtcp_has_completions(struct xt_slot *sl);
+
 /* ---- cancellation ---- */
 
 /* To the end of the block this thread cannot be cancelled. Only xtcp_wait() is a cancellation point, and only where it sleeps: a thread

@@ -4,8 +4,11 @@
 #define XTCP_OPTS_H
 
 #include <stdbool.h>
+#include <sys/socket.h>
 
 #include "proto/xt_shm.h"
+
+struct xtcp;
 
 /* Bits of slot.misc. */
 enum {
@@ -38,11 +41,36 @@ enum {
     MISC_NO_MULTICAST_LOOP = 0x8000000,
 };
 
+/* Bits of slot.more. */
+enum {
+    MORE_ZEROCOPY = 0x1, /* SO_ZEROCOPY */
+};
+
 /* What a bind asks of others at its port, as XT_OP_BIND has it. */
 static inline uint32_t xtcp_port_claim(const struct xt_slot *sl)
 {
     return (sl->reuse ? 1u : 0u) | (sl->misc & MISC_REUSEPORT ? 2u : 0u);
 }
+
+/* ---- opts.c ---- */
+
+/* Where an option's value is kept. 0 means "never set", so values are stored plus one; UINT32_MAX is -1. */
+uint32_t *xtcp_opt_kept(struct xt_slot *sl, uint32_t opt);
+int xtcp_opt_tell(struct xtcp *x, int s, uint32_t opt, int64_t value);
+/* What getsockopt() answers, cut to the room there is. 0. */
+int xtcp_opt_give(void *val, socklen_t *len, const void *from, size_t n);
+int xtcp_opt_give_int(void *val, socklen_t *len, int v);
+
+/* ---- opts_socket.c, opts_proto.c: those that are more than a number. Setting: false: it is none of them; else *rc is the answer.
+ * Getting: -ENOPROTOOPT: none of them. ---- */
+
+bool xtcp_socket_setopt(struct xtcp *x, int s, struct xt_slot *sl, int name, const void *val, socklen_t len, int *rc);
+int xtcp_socket_getopt(struct xtcp *x, struct xt_slot *sl, int name, void *val, socklen_t *len);
+bool xtcp_proto_setopt(struct xtcp *x, int s, struct xt_slot *sl, int level, int name, const void *val, socklen_t len,
+                       int *rc);
+int xtcp_proto_getopt(struct xtcp *x, int s, struct xt_slot *sl, int level, int name, void *val, socklen_t *len);
+
+/* ---- hints.c ---- */
 
 /* Options without an effect here. False: it is none of them; else *rc is the answer. */
 bool xtcp_hint_set(struct xt_slot *sl, int level, int name, int v, int *rc);

@@ -337,7 +337,8 @@ XTCP_API unsigned xtcp_mask(struct xtcp *x, int s)
     if (!xtcp_alive(x))
         return POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM;
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
-    unsigned err = atomic_load_explicit(&sl->so_error, memory_order_relaxed) ? POLLERR : 0;
+    bool told = atomic_load_explicit(&sl->so_error, memory_order_relaxed) || xtcp_has_completions(sl);
+    unsigned err = told ? POLLERR : 0;
     if (cond & XT_COND_LISTEN)
         return atomic_load_explicit(&sl->acc_head, memory_order_acquire) !=
                        atomic_load_explicit(&sl->acc_tail, memory_order_relaxed)

@@ -21,8 +21,9 @@
 extern "C" {
 #endif
 
-struct xtcp;        /* a context */
-struct xtcp_waiter; /* something to sleep on */
+struct sock_extended_err; /* linux/errqueue.h */
+struct xtcp;              /* a context */
+struct xtcp_waiter;       /* something to sleep on */
 
 /* Attaches to the daemon at `path` (NULL: $XTCP_SOCKET, else /run/xtcp/xtcpd.sock).
  * -ENOENT, -ECONNREFUSED: no daemon; -EPROTONOSUPPORT: another ABI version (xtcp_strerror_attach() has the words);
@@ -66,13 +67,17 @@ int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t a
 int xtcp_open(struct xtcp *x, const struct sockaddr *addr, socklen_t alen, int *s);
 int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen, int flags);
 
-/* As sendmsg(2) and recvmsg(2) for a stream. Flags: MSG_DONTWAIT, MSG_MORE, MSG_OOB, MSG_NOSIGNAL (implied);
+/* As sendmsg(2) and recvmsg(2) for a stream. Flags: MSG_DONTWAIT, MSG_MORE, MSG_OOB, MSG_ZEROCOPY, MSG_NOSIGNAL (implied);
  * receive: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_OOB. -EPIPE after shutdown or close by the peer, -ECONNRESET,
  * -ETIMEDOUT, -EAGAIN. 0 from receive is end of file. */
 ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags);
 ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags);
 ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, int flags);
 ssize_t xtcp_recv(struct xtcp *x, int s, void *buf, size_t len, int flags);
+
+/* Takes the oldest entry of the socket's error queue (MSG_ERRQUEUE), as recvmsg(2) gives it: what sends with MSG_ZEROCOPY are over.
+ * xtcp_recv() with MSG_ERRQUEUE takes it too, and returns 0. -EAGAIN: there is none. `out` may be NULL. */
+int xtcp_errqueue(struct xtcp *x, int s, struct sock_extended_err *out);
 
 /* As sendmsg(2) with a destination: with MSG_FASTOPEN (RFC 7413) it connects, with data in the SYN when the peer's cookie is known.
  * Errors of connect besides; -EINPROGRESS: nothing was sent, the connect is under way; -EISCONN; -EALREADY; -EOPNOTSUPP where the

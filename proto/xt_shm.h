@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 9u
+#define XT_ABI_VERSION 10u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 1024u          /* of one family, at a time */
 #define XT_MAX_WAITERS 4096u        /* of one family, at a time */
@@ -210,6 +210,7 @@ enum {
 
 /* xt_slot.oflags, beside the O_ flags. */
 enum {
+    XT_OFLAG_ZEROCOPY = 1 << 26,     /* slot.zerocopy has been used */
     XT_OFLAG_DISCONNECTED = 1 << 27, /* connect to no family: the next one does not tell of its error */
     XT_OFLAG_SIGNALS = 1 << 28,      /* a process of the family has waiters for signals about it */
     XT_OFLAG_FAILED = 1 << 29,       /* connect has told that it failed: the socket is as good as new */
@@ -230,6 +231,15 @@ enum {
     XT_WANT_MORE = 0x2, /* what was written last came with MSG_MORE: a segment that it does not fill may wait */
     XT_WANT_PINNED =
         0x4, /* set with tx_lock held, for good: free ring space is written without the lock, keep its pages */
+    XT_WANT_STAMPS = 0x8, /* say when bytes arrived: slot.stamp */
+};
+
+#define XT_STAMPS 3u
+
+/* Bytes before stream offset `upto`, and not before that of an older entry, arrived at `ns` of CLOCK_REALTIME. The daemon stores 0 to
+ * `upto`, then `ns`, then `upto`; who loads the same `upto` before and after `ns` has both of one arrival. 0: none yet. */
+struct xt_stamp {
+    _Atomic uint64_t upto, ns;
 };
 
 struct xt_slot {
@@ -287,8 +297,10 @@ struct xt_slot {
     uint32_t misc;                    /* options that change nothing but are read back; the library's own */
     /* line 5, client, seldom: as line 3 */
     _Atomic uint32_t disconnects; /* counts XT_OP_DISCONNECT: who waited before that waits in vain */
-    uint32_t rsv0;
-    uint64_t rsv1[7];
+    uint32_t more;                /* misc, continued */
+    _Atomic uint64_t
+        zerocopy; /* sends with MSG_ZEROCOPY: the next one's number << 32 | the first not told to be over */
+    struct xt_stamp stamp[XT_STAMPS]; /* written by the daemon, in turn, while the client has XT_WANT_STAMPS set */
 };
 static_assert(offsetof(struct xt_slot, rx_head) == 64, "xt_slot line 1");
 static_assert(offsetof(struct xt_slot, tx_head) == 128, "xt_slot line 2");

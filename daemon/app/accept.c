@@ -183,6 +183,7 @@ bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
     to->rcvlowat = from->rcvlowat;
     to->reuse = from->reuse;
     to->misc = from->misc;
+    to->more = from->more;
     to->mark = from->mark;
     to->priority = from->priority;
     to->busy_poll = from->busy_poll;

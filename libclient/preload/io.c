@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The read and write families. */
+#include <time.h>
+
+#include <linux/errqueue.h> /* for which <time.h> is first */
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <string.h>
@@ -222,21 +225,57 @@ XP_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags, const s
 }
 XP_ALIAS(sendto);
 
-/* Ancillary data, as far as there is room for it. */
-static void put_cmsg(struct msghdr *msg, size_t room, int level, int type, const void *data, size_t len)
+/* Room for ancillary data that is not used yet. */
+struct cmsg_room {
+    struct msghdr *msg;
+    char *at;
+    size_t left;
+};
+
+static struct cmsg_room cmsg_begin(struct msghdr *msg)
+{
+    struct cmsg_room room = {msg, msg->msg_control, msg->msg_control ? msg->msg_controllen : 0};
+    msg->msg_controllen = 0;
+    return room;
+}
+
+/* As far as there is room for it. */
+static void put_cmsg(struct cmsg_room *room, int level, int type, const void *data, size_t len)
 {
     struct cmsghdr h = {.cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(len)};
-    if (!msg->msg_control || room < sizeof h) {
-        msg->msg_flags |= MSG_CTRUNC;
+    if (room->left < sizeof h) {
+        room->msg->msg_flags |= MSG_CTRUNC;
         return;
     }
-    if (h.cmsg_len > room) {
-        msg->msg_flags |= MSG_CTRUNC;
-        h.cmsg_len = room;
+    if (h.cmsg_len > room->left) {
+        room->msg->msg_flags |= MSG_CTRUNC;
+        h.cmsg_len = room->left;
     }
-    memcpy(msg->msg_control, &h, sizeof h);
-    memcpy(CMSG_DATA((struct cmsghdr *)msg->msg_control), data, h.cmsg_len - sizeof h);
-    msg->msg_controllen = CMSG_SPACE(len) < room ? CMSG_SPACE(len) : room;
+    size_t used = CMSG_SPACE(len) < room->left ? CMSG_SPACE(len) : room->left;
+    memcpy(room->at, &h, sizeof h);
+    memcpy(room->at + sizeof h, data, h.cmsg_len - sizeof h);
+    room->msg->msg_controllen += used;
+    room->at += used;
+    room->left -= used;
+}
+
+/* MSG_ERRQUEUE: an entry of the error queue has no bytes, and nobody who was the cause. */
+static ssize_t recv_error(uint64_t w, struct msghdr *msg, int flags)
+{
+    struct {
+        struct sock_extended_err err;
+        struct sockaddr_in6 offender;
+    } e = {0};
+    bool inet6 = xp_flags(w) & XP_F_INET6;
+    int rc = xtcp_errqueue(xp_x(w), xp_sock(w), &e.err);
+    if (rc < 0)
+        return rc;
+    struct cmsg_room room = cmsg_begin(msg);
+    msg->msg_namelen = 0;
+    msg->msg_flags = MSG_ERRQUEUE | (flags & MSG_CMSG_CLOEXEC);
+    put_cmsg(&room, inet6 ? SOL_IPV6 : SOL_IP, inet6 ? IPV6_RECVERR : IP_RECVERR, &e,
+             sizeof e.err + (inet6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in)));
+    return 0;
 }
 
 static ssize_t recvmsg_ret(int fd, uint64_t w, struct msghdr *msg, int flags)
@@ -245,15 +284,16 @@ static ssize_t recvmsg_ret(int fd, uint64_t w, struct msghdr *msg, int flags)
         return xp_ret(-EFAULT);
     if (msg->msg_iovlen > IOV_MAX)
         return xp_ret(-EMSGSIZE);
+    if (flags & MSG_ERRQUEUE)
+        return xp_ret(recv_error(w, msg, flags));
     ssize_t r = recvv_ret(fd, w, msg->msg_iov, msg->msg_iovlen, flags);
     if (r >= 0) {
-        size_t room = msg->msg_controllen;
+        struct cmsg_room room = cmsg_begin(msg);
         int inq = xtcp_inq_hint(xp_x(w), xp_sock(w));
         msg->msg_namelen = 0;
-        msg->msg_controllen = 0;
         msg->msg_flags = flags & (MSG_OOB | MSG_CMSG_CLOEXEC);
         if (inq >= 0)
-            put_cmsg(msg, room, IPPROTO_TCP, TCP_CM_INQ, &inq, sizeof inq);
+            put_cmsg(&room, IPPROTO_TCP, TCP_CM_INQ, &inq, sizeof inq);
     }
     return r;
 }

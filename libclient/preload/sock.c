@@ -53,6 +53,7 @@ static const struct {
     {SOL_SOCKET, SO_BROADCAST},
     {SOL_SOCKET, SO_TIMESTAMP},
     {SOL_SOCKET, SO_TIMESTAMPNS},
+    {SOL_SOCKET, SO_ZEROCOPY},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
     {IPPROTO_IP, IP_FREEBIND},
     {IPPROTO_IP, IP_TRANSPARENT},
@@ -653,9 +654,6 @@ XP_EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t
     }
     if (xp_kind(w) == XP_RELAY)
         return (int)xp_ret(xp_relay_setsockopt(fd, w, level, name, val, len));
-    /* Who has it waits for completions. By then the socket may be xtcp's, which copies: as an old kernel, refuse it at once. */
-    if (xp_kind(w) == XP_UNDECIDED && !xp_bystander && level == SOL_SOCKET && name == SO_ZEROCOPY)
-        return (int)xp_ret(known(-ENOPROTOOPT, "setsockopt", level, name));
     rc = xp_real.setsockopt(fd, level, name, val, len);
     if (rc == 0 && xp_kind(w) == XP_UNDECIDED)
         remember_option(fd, level, name, val, len);

@@ -58,6 +58,7 @@ static const struct {
     {SOL_SOCKET, SO_BUF_LOCK, "SO_BUF_LOCK", TELL, {0, 9}, 2},
     {SOL_SOCKET, SO_TXREHASH, "SO_TXREHASH", TELL, {1, 0, 5}, 3},
     {SOL_SOCKET, SO_RESERVE_MEM, "SO_RESERVE_MEM", TELL, {-5}, 1},
+    {SOL_SOCKET, SO_ZEROCOPY, "SO_ZEROCOPY", TELL, {1, 2, -1, 0}, 4},
     {SOL_SOCKET, 9999, "an unknown socket option", TELL, {1}, 1},
     {IPPROTO_TCP, TCP_NODELAY, "TCP_NODELAY", TELL, {9, 0}, 2},
     {IPPROTO_TCP, TCP_CORK, "TCP_CORK", TELL, {9, 0}, 2},

@@ -5,6 +5,9 @@
  * program's sight. */
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
+
+#include <linux/errqueue.h> /* for which <time.h> is first */
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <poll.h>
@@ -183,6 +186,16 @@ ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int n, int fl
 {
     struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
     return ret(recvmsg(s, &m, flags));
+}
+
+int xtcp_errqueue(struct xtcp *x, int s, struct sock_extended_err *out)
+{
+    char control[128];
+    struct msghdr m = {.msg_control = control, .msg_controllen = sizeof control};
+    int rc = (int)ret(recvmsg(s, &m, MSG_ERRQUEUE));
+    if (rc == 0 && out)
+        memcpy(out, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof *out);
+    return rc;
 }
 
 ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, int flags)
