@@ -43,7 +43,10 @@ enum {
 
 /* Bits of slot.more. */
 enum {
-    MORE_ZEROCOPY = 0x1, /* SO_ZEROCOPY */
+    MORE_ZEROCOPY = 0x1,
+    MORE_STAMP = 0x2,     /* SO_TIMESTAMP, in one of its forms: */
+    MORE_STAMP_NS = 0x4,  /* SO_TIMESTAMPNS */
+    MORE_STAMP_NEW = 0x8, /* SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW */
 };
 
 /* What a bind asks of others at its port, as XT_OP_BIND has it. */
@@ -69,6 +72,11 @@ int xtcp_socket_getopt(struct xtcp *x, struct xt_slot *sl, int name, void *val, 
 bool xtcp_proto_setopt(struct xtcp *x, int s, struct xt_slot *sl, int level, int name, const void *val, socklen_t len,
                        int *rc);
 int xtcp_proto_getopt(struct xtcp *x, int s, struct xt_slot *sl, int level, int name, void *val, socklen_t *len);
+
+/* ---- stamp.c: SO_TIMESTAMP and its kin. false: it is none of them. ---- */
+
+bool xtcp_stamp_setopt(struct xt_slot *sl, int name, int v);
+int xtcp_stamp_getopt(const struct xt_slot *sl, int name); /* 0, 1 or -ENOPROTOOPT */
 
 /* ---- hints.c ---- */
 

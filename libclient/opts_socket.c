@@ -111,6 +111,9 @@ bool xtcp_socket_setopt(struct xtcp *x, int s, struct xt_slot *sl, int name, con
     if (set_shaped(x, s, sl, name, val, len, rc))
         return true;
     memcpy(&v, val, sizeof v);
+    *rc = 0;
+    if (xtcp_stamp_setopt(sl, name, v))
+        return true;
     switch (name) {
     case SO_SNDBUF:
     case SO_SNDBUFFORCE:
@@ -173,6 +176,7 @@ static int give_cookie(const struct xtcp *x, const struct xt_slot *sl, void *val
 
 int xtcp_socket_getopt(struct xtcp *x, struct xt_slot *sl, int name, void *val, socklen_t *len)
 {
+    int stamp;
     uint32_t l = *xtcp_opt_kept(sl, XT_SO_LINGER);
     struct linger linger = {.l_onoff = l != 0, .l_linger = l ? (int)(l - 1) : 0};
     switch (name) {
@@ -214,6 +218,7 @@ int xtcp_socket_getopt(struct xtcp *x, struct xt_slot *sl, int name, void *val, 
     case SO_COOKIE:
         return give_cookie(x, sl, val, len);
     default:
-        return -ENOPROTOOPT;
+        stamp = xtcp_stamp_getopt(sl, name);
+        return stamp < 0 ? stamp : xtcp_opt_give_int(val, len, stamp);
     }
 }

@@ -124,6 +124,9 @@ int xtcp_inq(struct xtcp *x, int s);
 int xtcp_outq(struct xtcp *x, int s);
 /* What recvmsg(2) tells with TCP_INQ set: unread bytes, one more when there is an end of file to be read. -ENOENT: it is not set. */
 int xtcp_inq_hint(struct xtcp *x, int s);
+/* What recvmsg(2) tells with SO_TIMESTAMP or SO_TIMESTAMPNS set: seconds, and micro- or nanoseconds, when the last byte came that was
+ * read, or the last of `peeked` after it. Returns the type of the control message; -ENOENT: nothing is told. */
+int xtcp_stamp(struct xtcp *x, int s, size_t peeked, int64_t out[2]);
 bool xtcp_at_mark(struct xtcp *x, int s);
 
 /* POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLERR | POLLPRI | POLLRDNORM | POLLWRNORM as true at this moment, as Linux

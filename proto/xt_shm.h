@@ -234,10 +234,8 @@ enum {
     XT_WANT_STAMPS = 0x8, /* say when bytes arrived: slot.stamp */
 };
 
-#define XT_STAMPS 3u
-
-/* Bytes before stream offset `upto`, and not before that of an older entry, arrived at `ns` of CLOCK_REALTIME. The daemon stores 0 to
- * `upto`, then `ns`, then `upto`; who loads the same `upto` before and after `ns` has both of one arrival. 0: none yet. */
+/* When the last bytes arrived: all before stream offset `upto`, at `ns` of CLOCK_REALTIME. The daemon stores 0 to `upto`, then `ns`,
+ * then `upto`; who loads the same before and after `ns` has both of one arrival. 0: none yet. */
 struct xt_stamp {
     _Atomic uint64_t upto, ns;
 };
@@ -299,8 +297,10 @@ struct xt_slot {
     _Atomic uint32_t disconnects; /* counts XT_OP_DISCONNECT: who waited before that waits in vain */
     uint32_t more;                /* misc, continued */
     _Atomic uint64_t
-        zerocopy; /* sends with MSG_ZEROCOPY: the next one's number << 32 | the first not told to be over */
-    struct xt_stamp stamp[XT_STAMPS]; /* written by the daemon, in turn, while the client has XT_WANT_STAMPS set */
+        zerocopy;          /* sends with MSG_ZEROCOPY: the next one's number << 32 | the first not told to be over */
+    uint64_t pacing_max;   /* ~SO_MAX_PACING_RATE */
+    struct xt_stamp stamp; /* the daemon's, while the client has XT_WANT_STAMPS set */
+    uint64_t rsv1[3];
 };
 static_assert(offsetof(struct xt_slot, rx_head) == 64, "xt_slot line 1");
 static_assert(offsetof(struct xt_slot, tx_head) == 128, "xt_slot line 2");

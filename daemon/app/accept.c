@@ -184,6 +184,8 @@ bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
     to->reuse = from->reuse;
     to->misc = from->misc;
     to->more = from->more;
+    to->want = from->want & XT_WANT_STAMPS;
+    to->pacing_max = from->pacing_max;
     to->mark = from->mark;
     to->priority = from->priority;
     to->busy_poll = from->busy_poll;

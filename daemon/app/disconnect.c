@@ -24,6 +24,7 @@ void xt_app_slot_fresh(struct xt_session *s, uint32_t i, int32_t err)
     atomic_store(&sh->rx_urg, 0);
     atomic_store(&sh->rx_told, 0);
     atomic_store(&sh->urg_read, 0);
+    atomic_store(&sh->stamp.upto, 0);
     atomic_store(&sh->so_error, err);
     p->pending_error = 0;
     atomic_store(&sh->soft_error, 0);

@@ -180,6 +180,9 @@ static void store_slot(struct xt_changed *ch)
         if (c->flags & XT_CONN_TELL_SENT)
             atomic_store_explicit(&sh->tx_sent, (uint32_t)sent(p, c), memory_order_release);
     }
+    if (atomic_load_explicit(&sh->want, memory_order_relaxed) & XT_WANT_STAMPS &&
+        atomic_load_explicit(&sh->rx_head, memory_order_relaxed) != p->rx_head)
+        xt_app_stamp(sh, p->rx_head);
     atomic_store_explicit(&sh->rx_head, p->rx_head, memory_order_release); /* pairs with the reader's acquire */
     XT_CRASH_POINT();
     atomic_store_explicit(&sh->tx_tail, p->tx_tail, memory_order_release); /* and the writer's */

@@ -317,6 +317,9 @@ void xt_app_cmd(struct xt_session *s, uint32_t waiter);
 int xt_app_cmd_fo_keys(struct xt_session *s, uint32_t i, uint64_t set, struct xt_waiter *box);
 /* Fast Open's part of XT_OP_SETOPT: 0, -EINVAL (too late), -EOPNOTSUPP (switched off). */
 int xt_app_fo_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t v);
+/* stamp.c: the bytes before `upto` arrive now. */
+void xt_app_stamp(struct xt_slot *sh, uint64_t upto);
+
 /* ipopt.c: IP_OPTIONS. `raw` is the client's. Returns 0 or -EINVAL. */
 int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volatile uint8_t *raw, uint64_t len);
 /* Writes the options to `out` (XT_IPOPT_MAX bytes); returns how many bytes. */

@@ -289,9 +289,15 @@ static ssize_t recvmsg_ret(int fd, uint64_t w, struct msghdr *msg, int flags)
     ssize_t r = recvv_ret(fd, w, msg->msg_iov, msg->msg_iovlen, flags);
     if (r >= 0) {
         struct cmsg_room room = cmsg_begin(msg);
+        int64_t stamp[2];
         int inq = xtcp_inq_hint(xp_x(w), xp_sock(w));
+        int kind = r > 0 && !(flags & MSG_OOB)
+                       ? xtcp_stamp(xp_x(w), xp_sock(w), flags & MSG_PEEK ? (size_t)r : 0, stamp)
+                       : -ENOENT;
         msg->msg_namelen = 0;
         msg->msg_flags = flags & (MSG_OOB | MSG_CMSG_CLOEXEC);
+        if (kind >= 0)
+            put_cmsg(&room, SOL_SOCKET, kind, stamp, sizeof stamp);
         if (inq >= 0)
             put_cmsg(&room, IPPROTO_TCP, TCP_CM_INQ, &inq, sizeof inq);
     }

@@ -10,7 +10,7 @@
 #include "libclient/preload/preload.h"
 
 /* Options that an undecided socket remembers having been given; bit i of its word's value is entry i. The last bit stands for all
- * from there on: seldom set, and no harm done when what was not set is carried too. */
+ * from there on: seldom set, and what is 0 of them was not set (or to what it was). */
 static const struct {
     int level, name;
 } carried[] = {
@@ -51,8 +51,11 @@ static const struct {
     {SOL_SOCKET, SO_BUSY_POLL},
     {SOL_SOCKET, SO_DONTROUTE},
     {SOL_SOCKET, SO_BROADCAST},
-    {SOL_SOCKET, SO_TIMESTAMP},
-    {SOL_SOCKET, SO_TIMESTAMPNS},
+    {SOL_SOCKET, SO_TIMESTAMP_OLD},
+    {SOL_SOCKET, SO_TIMESTAMPNS_OLD},
+    {SOL_SOCKET, SO_TIMESTAMP_NEW},
+    {SOL_SOCKET, SO_TIMESTAMPNS_NEW}, /* after SO_TIMESTAMP_NEW, which says 1 then, too */
+    {SOL_SOCKET, SO_MAX_PACING_RATE},
     {SOL_SOCKET, SO_ZEROCOPY},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
     {IPPROTO_IP, IP_FREEBIND},
@@ -98,7 +101,7 @@ static uint32_t plain_options(void)
     for (unsigned i = 0; i < NCARRIED; i++) {
         bool sizes = carried[i].name == SO_RCVLOWAT || carried[i].name == SO_SNDBUF || carried[i].name == SO_RCVBUF;
         if (carried[i].level == SOL_SOCKET ? !sizes : carried[i].level == IPPROTO_TCP && carried[i].name == TCP_NODELAY)
-            set |= 1u << i;
+            set |= 1u << carried_bit(i);
     }
     return set;
 }
@@ -125,6 +128,8 @@ static void carry_options(int fd, uint64_t w, struct xtcp *x, int s)
         socklen_t len = sizeof val;
         if (!(xp_value(w) >> carried_bit(i) & 1) ||
             xp_real.getsockopt(fd, carried[i].level, carried[i].name, val, &len) < 0)
+            continue;
+        if (i >= SELDOM && len == sizeof(int) && memcmp(val, &(int){0}, sizeof(int)) == 0)
             continue;
         if (carried[i].level == SOL_SOCKET && (carried[i].name == SO_SNDBUF || carried[i].name == SO_RCVBUF)) {
             int doubled; /* the kernel's answer is twice what was asked for */

@@ -154,13 +154,13 @@ void settle(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} kinds[] = {{"states", probe_states}, {"io", probe_io},         {"epoll", probe_epoll},
-             {"misc", probe_misc},     {"close", probe_close},   {"urgent", probe_urgent},
-             {"block", probe_block},   {"calls", probe_calls},   {"copy", probe_copy},
-             {"async", probe_async},   {"ready", probe_ready},   {"mux", probe_mux},
-             {"nest", probe_nest},     {"sets", probe_sets},     {"waits", probe_waits},
-             {"cancel", probe_cancel}, {"opts", probe_opts},     {"notsent", probe_notsent},
-             {"unspec", probe_unspec}, {"linger", probe_linger}, {"zerocopy", probe_zerocopy}};
+} kinds[] = {
+    {"states", probe_states},     {"io", probe_io},           {"epoll", probe_epoll},   {"misc", probe_misc},
+    {"close", probe_close},       {"urgent", probe_urgent},   {"block", probe_block},   {"calls", probe_calls},
+    {"copy", probe_copy},         {"async", probe_async},     {"ready", probe_ready},   {"mux", probe_mux},
+    {"nest", probe_nest},         {"sets", probe_sets},       {"waits", probe_waits},   {"cancel", probe_cancel},
+    {"opts", probe_opts},         {"notsent", probe_notsent}, {"unspec", probe_unspec}, {"linger", probe_linger},
+    {"zerocopy", probe_zerocopy}, {"stamp", probe_stamp}};
 
 static int usage(void)
 {

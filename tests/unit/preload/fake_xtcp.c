@@ -182,10 +182,32 @@ ssize_t xtcp_sendto(struct xtcp *x, int s, const struct iovec *iov, int n, int f
     return ret(sendmsg(s, &m, flags | MSG_NOSIGNAL));
 }
 
+static __thread struct {
+    int kind;
+    int64_t value[2];
+} last_stamp; /* of the last receive */
+
 ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
 {
-    struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
-    return ret(recvmsg(s, &m, flags));
+    struct {
+        struct cmsghdr h;
+        int64_t stamp[2];
+    } c;
+    struct msghdr m = {
+        .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n, .msg_control = &c, .msg_controllen = sizeof c};
+    ssize_t r = ret(recvmsg(s, &m, flags));
+    last_stamp.kind = -ENOENT;
+    if (r >= 0 && m.msg_controllen == sizeof c && c.h.cmsg_level == SOL_SOCKET) {
+        last_stamp.kind = c.h.cmsg_type;
+        memcpy(last_stamp.value, c.stamp, sizeof c.stamp);
+    }
+    return r;
+}
+
+int xtcp_stamp(struct xtcp *x, int s, size_t peeked, int64_t out[2])
+{
+    memcpy(out, last_stamp.value, sizeof last_stamp.value);
+    return last_stamp.kind;
 }
 
 int xtcp_errqueue(struct xtcp *x, int s, struct sock_extended_err *out)
