@@ -153,6 +153,15 @@ void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, c
     }
 }
 
+void xt_demux_seg(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, const struct xt_seg *seg,
+                  const struct xt_rx *rx)
+{
+    if (i == XT_FLOW_NONE)
+        to_listener(s, flow, seg, rx, false, 0);
+    else
+        xt_demux_conn(s, i, flow, seg, rx);
+}
+
 void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, size_t len, const struct xt_rx *rx)
 {
     struct xt_seg seg;
@@ -164,10 +173,5 @@ void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t 
     seg.gso_size = rx->gso_size;
     struct xt_flow flow = {
         .local = xt_addr_v4(ip->dst), .remote = xt_addr_v4(ip->src), .lport = seg.dport, .rport = seg.sport};
-    uint32_t i = xt_flowmap_find(&s->flows, &flow);
-    if (i == XT_FLOW_NONE) {
-        to_listener(s, &flow, &seg, rx, false, 0);
-        return;
-    }
-    xt_demux_conn(s, i, &flow, &seg, rx);
+    xt_demux_seg(s, xt_flowmap_find(&s->flows, &flow), &flow, &seg, rx);
 }

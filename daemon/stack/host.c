@@ -108,7 +108,7 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
     s->side = calloc(s->cfg.max_conns, sizeof *s->side);
     s->ports = calloc(65536, sizeof *s->ports);
     s->reass_mem = calloc(1, REASS_MEM);
-    s->local = calloc(1, XT_LOCAL_QUEUE);
+    s->local = calloc(XT_LOCAL_QUEUE, sizeof *s->local);
     s->scratch = calloc(XT_SCRATCH_SLOTS + 1, s->scratch_size);
     if (!s->side || !s->ports || !s->reass_mem || !s->local || !s->scratch)
         return -ENOMEM;

@@ -16,9 +16,9 @@
 #define XT_NEIGH_NONE UINT16_MAX
 #define XT_PMTU_MAX 256u
 #define XT_FO_PEERS 512u
-#define XT_REASS_MAX 16u          /* datagrams in the making */
-#define XT_REASS_RANGES 64u       /* pieces of one of them that do not touch */
-#define XT_LOCAL_QUEUE (1u << 20) /* bytes */
+#define XT_REASS_MAX 16u    /* datagrams in the making */
+#define XT_REASS_RANGES 64u /* pieces of one of them that do not touch */
+#define XT_LOCAL_QUEUE 1024u
 #define XT_SCRATCH_SLOTS 64u
 
 /* Indices of the wheel for all that is not a connection. */
@@ -49,6 +49,7 @@ struct xt_side {
     uint32_t sib_prev, sib_next; /* SYN_RECV children of one listener, or the listeners of one port; index plus 1 */
     uint32_t child;              /* of a listener: the first of them */
     uint32_t nexthop, route_gen; /* route found, valid while route_gen is the stack's */
+    uint32_t peer;               /* where the other end of a local connection was last seen: index plus 1 */
     uint16_t list;               /* XT_LIST_* */
     uint16_t neigh;              /* where `nexthop` was last seen in the neighbour table */
 };
@@ -126,6 +127,13 @@ struct xt_placed {
     uint8_t mac[6];
 };
 
+/* A segment on its way from our own address to itself. */
+struct xt_local {
+    struct xt_seg seg;
+    uint32_t from, gen; /* whose: record and life; XT_NO_CONN: nobody's, without payload */
+    uint8_t cookie[XT_FO_COOKIE_MAX];
+};
+
 struct xt_stack {
     struct xt_stack_cfg cfg;
     struct xt_stack_ops ops;
@@ -178,9 +186,8 @@ struct xt_stack {
     struct xt_reass reass[XT_REASS_MAX];
     uint8_t *reass_mem;
 
-    uint8_t *local;                  /* queue of packets to ourselves */
-    uint32_t local_head, local_tail; /* byte places of the next to take and to put */
-    uint32_t local_count;
+    struct xt_local *local; /* a queue of XT_LOCAL_QUEUE */
+    uint32_t local_head, local_count;
 
     uint8_t *scratch; /* payload of frames made here, which must stay until sent */
     uint32_t scratch_size, scratch_next;
@@ -243,7 +250,9 @@ void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t lis
 
 /* ---- demux.c ---- */
 void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, size_t len, const struct xt_rx *rx);
-/* A segment for the connection with index `i`. */
+/* A segment for the connection with index `i`; XT_FLOW_NONE: for a listener or nobody. */
+void xt_demux_seg(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, const struct xt_seg *seg,
+                  const struct xt_rx *rx);
 void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, const struct xt_seg *seg,
                    const struct xt_rx *rx);
 static inline struct xt_flow xt_flow_of(const struct xt_endpoint *local, const struct xt_endpoint *remote)
@@ -269,9 +278,9 @@ void xt_out_frame(struct xt_stack *s, const struct virtio_net_hdr *vnet, const v
                   const struct iovec *iov, unsigned niov);
 
 /* ---- local.c ---- */
-bool xt_local_room(const struct xt_stack *s, size_t len);
-/* Queues a packet of the pieces; the caller has asked for room. */
-void xt_local_put(struct xt_stack *s, const void *hdr, size_t hdrlen, const struct iovec *iov, unsigned niov);
+bool xt_local_room(const struct xt_stack *s);
+/* Queues a segment to ourselves, of connection `from` or (NULL) without payload; the caller has asked for room. */
+void xt_local_put(struct xt_stack *s, const struct xt_seg *seg, const struct xt_conn *from);
 /* Handles what is queued now (not what that puts there); returns whether there was anything. */
 bool xt_local_run(struct xt_stack *s);
 

@@ -1,71 +1,102 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Packets from our own address to itself: two programs of one daemon. A bounded queue of copies in one byte ring; each
- * is a length and an IPv4 packet, never split at the ring's end. */
+ * Segments from our own address to itself: two programs of one daemon. No packet is made of them: what the sender's core has
+ * made is what the receiver's core gets, and the payload stays in the send ring until that one copies it to its place. Each is
+ * otherwise as if it had come from the network, and one that finds no receiver, or whose ring is gone, is a lost segment. */
 #include <string.h>
 
 #include "daemon/base/macros.h"
 #include "daemon/stack/internal.h"
 
-#define SKIP UINT32_MAX /* in the place of a length: go on at the ring's start */
-
-static uint32_t stride(size_t len)
+bool xt_local_room(const struct xt_stack *s)
 {
-    return (uint32_t)XT_ALIGN_UP(len + sizeof(uint32_t), (size_t)8);
+    return s->local_count < XT_LOCAL_QUEUE;
 }
 
-/* Where a packet of `need` bytes may be put; UINT32_MAX: nowhere. Room for a SKIP mark is left at the end. */
-static uint32_t place(const struct xt_stack *s, uint32_t need)
+/* Members that are not on a wire are 0, as xt_seg_parse() leaves them. */
+static void as_received(struct xt_local *l)
 {
-    if (s->local_count == 0)
-        return 0;
-    if (s->local_tail > s->local_head) {
-        if (s->local_tail + need + 8 <= XT_LOCAL_QUEUE)
-            return s->local_tail;
-        return need < s->local_head ? 0 : UINT32_MAX;
+    struct xt_tcp_opts *o = &l->seg.opt;
+    if (!(o->present & XT_OPT_TS))
+        o->tsval = o->tsecr = 0;
+    if (!(l->seg.flags & XT_TH_SYN)) {
+        o->present &= XT_OPT_TS;
+        o->mss = 0;
+        o->wscale = 0;
     }
-    return s->local_tail + need < s->local_head ? s->local_tail : UINT32_MAX;
+    if (o->present & XT_OPT_FO) {
+        memcpy(l->cookie, o->cookie, o->ncookie);
+        o->cookie = l->cookie;
+    } else {
+        o->cookie = NULL;
+        o->ncookie = 0;
+    }
 }
 
-bool xt_local_room(const struct xt_stack *s, size_t len)
+void xt_local_put(struct xt_stack *s, const struct xt_seg *seg, const struct xt_conn *from)
 {
-    return place(s, stride(len)) != UINT32_MAX;
-}
-
-void xt_local_put(struct xt_stack *s, const void *hdr, size_t hdrlen, const struct iovec *iov, unsigned niov)
-{
-    uint32_t len = (uint32_t)hdrlen, mark = SKIP;
-    for (unsigned i = 0; i < niov; i++)
-        len += (uint32_t)iov[i].iov_len;
-    uint32_t at = place(s, stride(len));
     if (s->local_count == 0)
-        s->local_head = 0;
-    else if (at == 0)
-        memcpy(s->local + s->local_tail, &mark, sizeof mark);
-    uint8_t *p = s->local + at;
-    memcpy(p, &len, sizeof len);
-    p += sizeof len;
-    memcpy(p, hdr, hdrlen);
-    p += hdrlen;
-    for (unsigned i = 0; i < niov; p += iov[i].iov_len, i++)
-        memcpy(p, iov[i].iov_base, iov[i].iov_len);
-    s->local_tail = at + stride(len);
-    s->local_count++;
+        s->local_head = 0; /* the same few places, while few are needed */
+    struct xt_local *l = &s->local[(s->local_head + s->local_count++) % XT_LOCAL_QUEUE];
+    l->seg = *seg;
+    l->from = from ? from->index : XT_NO_CONN;
+    l->gen = from ? from->gen : 0;
+    as_received(l);
     s->stats.local_segs++;
 }
 
-/* The packet stays in its place while it is handled: what it provokes is put behind it. */
-bool xt_local_run(struct xt_stack *s)
+/* Where the payload is now: the ring may have been moved, or be gone with its connection. */
+static bool find_payload(const struct xt_stack *s, struct xt_local *l)
+{
+    struct xt_seg *seg = &l->seg;
+    if (seg->len == 0)
+        return true;
+    const struct xt_conn *c = &s->conns[l->from];
+    const uint8_t *tx = s->side[l->from].tx;
+    if (c->gen != l->gen || !(c->flags & XT_CONN_USED) || !tx || seg->len > c->tx_size)
+        return false;
+    uint32_t at = (uint32_t)seg->tx_off & (c->tx_size - 1), first = c->tx_size - at;
+    seg->payload = tx + at;
+    if (first < seg->len) {
+        seg->part = first;
+        seg->more = tx;
+    }
+    return true;
+}
+
+/* The receiver; remembered beside the sender's record. */
+static uint32_t receiver(struct xt_stack *s, const struct xt_local *l, const struct xt_flow *flow)
+{
+    struct xt_side *d = l->from != XT_NO_CONN ? &s->side[l->from] : NULL;
+    if (d && d->peer) {
+        const struct xt_conn *c = &s->conns[d->peer - 1];
+        const uint32_t flags = XT_CONN_USED | XT_CONN_LOCAL;
+        if ((c->flags & flags) == flags && c->local.port == flow->lport && c->remote.port == flow->rport)
+            return d->peer - 1;
+    }
+    uint32_t i = xt_flowmap_find(&s->flows, flow);
+    if (d && i != XT_FLOW_NONE)
+        d->peer = i + 1;
+    return i;
+}
+
+static void hand_over(struct xt_stack *s, struct xt_local *l)
 {
     static const struct xt_rx rx = {.trusted = true};
-    uint32_t n = s->local_count, len;
+    struct xt_addr own = xt_addr_v4(s->cfg.addr);
+    struct xt_flow flow = {.local = own, .remote = own, .lport = l->seg.dport, .rport = l->seg.sport};
+    if (find_payload(s, l))
+        xt_demux_seg(s, receiver(s, l, &flow), &flow, &l->seg, &rx);
+    else
+        s->stats.drop_no_ring++;
+}
+
+/* A segment stays in its place while it is handled: what it provokes is put behind it. */
+bool xt_local_run(struct xt_stack *s)
+{
+    uint32_t n = s->local_count;
     for (uint32_t i = 0; i < n; i++) {
-        memcpy(&len, s->local + s->local_head, sizeof len);
-        if (len == SKIP) {
-            s->local_head = 0;
-            memcpy(&len, s->local, sizeof len);
-        }
-        xt_ip_input(s, s->local + s->local_head + sizeof len, len, &rx);
-        s->local_head += stride(len);
+        hand_over(s, &s->local[s->local_head]);
+        s->local_head = (s->local_head + 1) % XT_LOCAL_QUEUE;
         s->local_count--;
     }
     return n > 0;

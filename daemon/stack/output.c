@@ -16,6 +16,7 @@
 /* As max_len: no super-segments. Devices that cut them compute the pseudo-header from the IP header's destination, which with
  * a source route is only the next hop. */
 #define PLAIN 1
+#define LOCAL_MAX (1u << 30) /* likewise, to ourselves: only the window is a limit */
 
 struct frame {
     struct virtio_net_hdr vnet;
@@ -75,15 +76,10 @@ static void build(struct xt_stack *s, struct frame *f, uint32_t src, uint32_t ds
     }
 }
 
-/* To `mac`, or to ourselves when it is NULL. */
 static void send_built(struct xt_stack *s, struct frame *f, const uint8_t *mac, const struct iovec *iov, unsigned niov)
 {
-    if (mac) {
-        put_eth(s, f->hdr, mac);
-        xt_out_frame(s, &f->vnet, f->hdr, f->len, iov, niov);
-    } else {
-        xt_local_put(s, f->hdr + XT_ETH_HDR_LEN, f->len - XT_ETH_HDR_LEN, iov, niov);
-    }
+    put_eth(s, f->hdr, mac);
+    xt_out_frame(s, &f->vnet, f->hdr, f->len, iov, niov);
 }
 
 /* The payload's place in the send ring, in one or two pieces. */
@@ -141,6 +137,14 @@ static void count_lost(struct xt_stack *s, enum hop hop)
         s->stats.drop_no_ring++;
 }
 
+/* Bound of a segment's payload, 0 for the usual one. A source route to ourselves is not travelled. */
+static uint32_t max_len(bool local, const struct xt_ipopt *o)
+{
+    if (local)
+        return LOCAL_MAX;
+    return o && o->route ? PLAIN : 0;
+}
+
 /* All that could keep the segment here is asked before the core makes it: what it has made counts as sent. */
 enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
 {
@@ -151,7 +155,7 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
     uint16_t n = 0;
     bool local = c->flags & XT_CONN_LOCAL;
 
-    if (local ? !xt_local_room(s, HDR_INLINE + s->cfg.tcp.gso_max) : tx_full(s))
+    if (local ? !xt_local_room(s) : tx_full(s))
         return local ? XT_SENT_LOCAL_FULL : XT_SENT_FULL;
     if (!local && (hop = next_hop(s, c, &n)) == HOP_WAIT) {
         xt_list_remove(s, c->index);
@@ -160,7 +164,7 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
     }
     const struct xt_ipopt *o = xt_ipopts_of(s, c);
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
-    bool any = xt_tcp_output(c, &ctx, &seg, o && o->route ? PLAIN : 0);
+    bool any = xt_tcp_output(c, &ctx, &seg, max_len(local, o));
     if (any)
         xt_board_check(s, c);
     XT_CRASH_POINT_OF(c->local.port);
@@ -172,10 +176,13 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
         count_lost(s, hop);
         return XT_SENT_ONE;
     }
-    if (!local)
+    if (local) {
+        xt_local_put(s, &seg, c);
+    } else {
         xt_arp_use(s, n);
-    build(s, &f, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &seg, &c->opt, o);
-    send_built(s, &f, local ? NULL : s->neigh[n].mac, iov, payload(s, c, &seg, iov));
+        build(s, &f, xt_addr_to_v4(&c->local.addr), xt_addr_to_v4(&c->remote.addr), &seg, &c->opt, o);
+        send_built(s, &f, s->neigh[n].mac, iov, payload(s, c, &seg, iov));
+    }
     if (seg.len && c->flags & XT_CONN_TELL_SENT)
         s->ops.event(s->ops.arg, c, XT_EV_WRITABLE);
     return XT_SENT_ONE;
@@ -204,14 +211,14 @@ void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct x
 {
     struct frame f;
     if (dst == s->cfg.addr) {
-        if (!xt_local_room(s, HDR_INLINE)) {
+        if (xt_local_room(s))
+            xt_local_put(s, seg, NULL);
+        else
             s->stats.drop_local_full++;
-            return;
-        }
-        mac = NULL;
-    } else if (!mac && !reply_hop(s, dst, ipopt, &mac)) {
         return;
     }
+    if (!mac && !reply_hop(s, dst, ipopt, &mac))
+        return;
     build(s, &f, src, dst, seg, opt, ipopt);
     send_built(s, &f, mac, NULL, 0);
 }
@@ -285,6 +292,7 @@ void xt_stack_send_now(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
             break;
         xt_wheel_set(&s->wheel, c->index, xt_tcp_deadline(c));
     }
+    xt_local_run(s); /* while it has its ring */
 }
 
 bool xt_stack_output(struct xt_stack *s, uint64_t now_us)

@@ -18,7 +18,8 @@ static void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_se
     out->urp = 0;
     out->flags = flags;
     out->ecn = 0;
-    out->payload = NULL;
+    out->payload = out->more = NULL;
+    out->part = 0;
     out->len = 0;
     out->may_fragment = (c->cflags & XT_CF_FRAGMENT) || c->opt.fragment;
     out->gso_size = 0;

@@ -154,8 +154,7 @@ void xt_tcp_fastopen_grant(struct xt_conn *child, const uint8_t cookie[XT_FO_COO
 uint32_t xt_tcp_fastopen_accept(struct xt_conn *child, struct xt_conn *listener, const struct xt_tcp_ctx *ctx,
                                 const struct xt_seg *syn)
 {
-    struct xt_in in = {
-        .c = child, .ctx = ctx, .seg = syn, .payload = syn->payload, .seq = syn->seq + 1, .len = syn->len};
+    struct xt_in in = {.c = child, .ctx = ctx, .seg = syn, .seq = syn->seq + 1, .len = syn->len};
     child->fo |= XT_FO_CHILD | XT_FO_PENDING;
     listener->fo_listen.pending++;
     ctx->stats->fastopen_passive++;

@@ -66,7 +66,7 @@ static void trim(struct xt_in *in, uint32_t wnd)
         if (old > 0)
             xt_sack_duplicate(c, in->seq, in->seq + old);
         c->pending |= XT_PEND_ACK;
-        in->payload += old;
+        in->skip += old;
         in->len -= old;
         in->seq = c->rcv_nxt;
     }
@@ -294,7 +294,6 @@ uint32_t xt_tcp_input(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const str
         .c = c,
         .ctx = ctx,
         .seg = seg,
-        .payload = seg->payload,
         .seq = seg->seq,
         .len = seg->len,
         .flags = seg->flags,

@@ -27,7 +27,7 @@ struct xt_in {
     struct xt_conn *c;
     const struct xt_tcp_ctx *ctx;
     const struct xt_seg *seg;
-    const uint8_t *payload;
+    uint32_t skip; /* bytes of the payload that were cut off at its beginning */
     uint32_t seq, len;
     uint32_t ev; /* XT_EV_* so far */
     uint8_t flags;

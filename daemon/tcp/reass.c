@@ -27,7 +27,7 @@ void xt_tcp_move_rx(struct xt_conn *c, const uint8_t *from, uint8_t *to, uint32_
 }
 
 /* Copies to stream offset `off`, unless it is there already (xt_tcp_place); the caller has checked the room. */
-static void ring_put(const struct xt_in *in, uint64_t off, const uint8_t *from, uint32_t len)
+static void put_piece(const struct xt_in *in, uint64_t off, const uint8_t *from, uint32_t len)
 {
     uint32_t size = in->c->rx_size, at = (uint32_t)off & (size - 1);
     uint32_t first = xt_u32_min(len, size - at);
@@ -36,6 +36,19 @@ static void ring_put(const struct xt_in *in, uint64_t off, const uint8_t *from, 
     memcpy(in->ctx->rx + at, from, first);
     if (first < len)
         memcpy(in->ctx->rx, from + first, len - first);
+}
+
+/* The first `len` bytes of what is left of the payload. */
+static void ring_put(const struct xt_in *in, uint64_t off, uint32_t len)
+{
+    const struct xt_seg *seg = in->seg;
+    uint32_t part = seg->part ? seg->part : seg->len, first = 0;
+    if (in->skip < part) {
+        first = xt_u32_min(len, part - in->skip);
+        put_piece(in, off, seg->payload + in->skip, first);
+    }
+    if (first < len)
+        put_piece(in, off + first, seg->more + (in->skip + first - part), len - first);
 }
 
 /* Bytes of ring from RCV.NXT on that may be written. */
@@ -73,7 +86,7 @@ static void gap_closed(struct xt_in *in)
 static void take_text(struct xt_in *in, uint32_t n)
 {
     struct xt_conn *c = in->c;
-    ring_put(in, c->rx_head, in->payload, n);
+    ring_put(in, c->rx_head, n);
     c->rx_head += n;
     c->rcv_nxt += n;
     c->ooo_acks = 0;
@@ -139,7 +152,7 @@ static void out_of_order(struct xt_in *in)
             in->ctx->stats->drop_ooo_full++;
             return;
         }
-        ring_put(in, c->rx_head + gap, in->payload, n);
+        ring_put(in, c->rx_head + gap, n);
         in->ctx->stats->ooo_segs++;
         c->tally.ooo_segs++;
     }

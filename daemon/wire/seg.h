@@ -56,6 +56,8 @@ struct xt_seg {
     uint8_t ecn; /* the two ECN bits of the IP header */
     struct xt_tcp_opts opt;
     const uint8_t *payload; /* input: into the frame; output: NULL (see tx_off) */
+    const uint8_t *more;    /* input, of a payload in two pieces: the second, after `part` bytes of the first */
+    uint32_t part;          /* 0: it is in one */
     uint32_t len;           /* payload bytes; more than an MSS for coalesced or to-be-segmented segments */
     bool may_fragment;      /* output: routers may cut it up */
     uint16_t gso_size;      /* 0, or the bytes for each on-wire segment of a super-segment */
