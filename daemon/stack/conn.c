@@ -91,8 +91,10 @@ struct xt_conn *xt_conn_new(struct xt_stack *s, const struct xt_endpoint *local,
 
 struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c)
 {
-    return (struct xt_tcp_ctx){
-        .now_us = s->now, .cfg = &s->cfg.tcp, .stats = &s->tcp_stats, .rx = s->side[c->index].rx};
+    return (struct xt_tcp_ctx){.now_us = s->now,
+                               .cfg = c->flags & XT_CONN_LOCAL ? &s->local_tcp : &s->cfg.tcp,
+                               .stats = &s->tcp_stats,
+                               .rx = s->side[c->index].rx};
 }
 
 /* As much of a board as the record `c` says is in use. */

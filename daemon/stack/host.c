@@ -12,6 +12,9 @@
 #define RECORDS_OFF XT_ALIGN_UP(UNDO_OFF + sizeof(struct xt_undo), (size_t)64)
 #define IP_TCP_HDR 40u      /* without options: what the MSS leaves out */
 #define IP_TCP_HDR_MAX 120u /* the headers that a super-segment may have */
+/* Of connections to ourselves, where nothing is lost and nobody else is in the way: what is in flight is bounded by the rings. */
+#define LOCAL_CWND 255u    /* segments */
+#define LOCAL_DELACK 1000u /* microseconds */
 #define REASS_MEM (XT_REASS_MAX * 65600u)
 
 static size_t boards_off(uint32_t max_conns)
@@ -50,6 +53,10 @@ static int configure(struct xt_stack *s, const struct xt_stack_cfg *cfg)
     s->cfg.ttl = cfg->ttl ? cfg->ttl : 64;
     s->cfg.tcp.mss = cfg->tcp.mss ? XT_MIN(cfg->tcp.mss, mss) : mss;
     s->cfg.tcp.gso_max = XT_MIN(cfg->tcp.gso_max, 65535 - IP_TCP_HDR_MAX);
+    s->local_tcp = s->cfg.tcp;
+    s->local_tcp.init_cwnd = LOCAL_CWND;
+    s->local_tcp.quickack = 0;
+    s->local_tcp.delack = XT_MIN(cfg->tcp.delack, LOCAL_DELACK);
     return 0;
 }
 

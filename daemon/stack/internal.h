@@ -136,6 +136,7 @@ struct xt_local {
 
 struct xt_stack {
     struct xt_stack_cfg cfg;
+    struct xt_tcp_cfg local_tcp; /* cfg.tcp for connections to ourselves */
     struct xt_stack_ops ops;
     uint64_t now;
     struct xt_placed placed;

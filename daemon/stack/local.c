@@ -4,7 +4,6 @@
  * otherwise as if it had come from the network, and one that finds no receiver, or whose ring is gone, is a lost segment. */
 #include <string.h>
 
-#include "daemon/base/macros.h"
 #include "daemon/stack/internal.h"
 
 bool xt_local_room(const struct xt_stack *s)

@@ -32,6 +32,7 @@ download() { hash_is "$WANT" x_curl "http://$ADDR_K/file"; }
 upload() { stored to_kernel x_curl "http://$ADDR_K/up/to_kernel"; }
 serve() { hash_is "$WANT" k_curl "http://$ADDR_X/file"; }
 take() { stored to_xtcp k_curl "http://$ADDR_X/up/to_xtcp"; }
+within() { hash_is "$WANT" x_curl "http://$ADDR_X/file" && stored within x_curl "http://$ADDR_X/up/within"; }
 short_in() { hash_is "$SMALL" k_curl -r 0-1023 "http://$ADDR_X/file"; }
 short_out() { hash_is "$SMALL" x_curl -r 0-1023 "http://$ADDR_K/file"; }
 redis() {
@@ -72,7 +73,7 @@ pgbench() {
 }
 sql() { in_k timeout -k 5 "$LIMIT" psql -X -At -h "$ADDR_X" -U postgres "$@"; }
 
-LOADS=(download serve short_in short_out redis relay)
+LOADS=(download serve within short_in short_out redis relay)
 LOAD_PIDS=()
 
 loads_up() {
