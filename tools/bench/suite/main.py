@@ -23,7 +23,7 @@ def arguments():
                                 description="xtcp beside the kernel: medians of alternating rounds, ratio round by round.")
     p.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of each pair (5)")
     p.add_argument("--seconds", type=float, default=3, metavar="S", help="length of one measurement that runs by time (3)")
-    p.add_argument("--quick", action="store_true", help="every section in under five minutes: 3 rounds of half a second, less memory")
+    p.add_argument("--quick", action="store_true", help="every section in under five minutes: 3 rounds of half a second, less memory and cpu")
     p.add_argument("--topology", default="ABC", metavar="ABC", help="only these topologies")
     p.add_argument("--json", metavar="FILE", help="also write the rows as a JSON array ('-': to the standard output, the table to "
                                                   "the standard error)")
