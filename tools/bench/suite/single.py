@@ -7,6 +7,7 @@ import re
 import resource
 import subprocess
 import tempfile
+import time
 
 import rig
 from workloads import binary
@@ -98,7 +99,17 @@ MOST_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 EXCHANGES = 20000
 
 
+def rest(conns, args, out, goal):
+    """What the stack process takes of a processor while nothing happens."""
+    time.sleep(1)  # for what came last to be over: delayed ACKs, spinning
+    before, began = stack_seconds(), time.monotonic()
+    time.sleep(max(2, args.seconds))
+    out.add("memory", "A", "%d idle" % conns, "% of a processor", [((stack_seconds() - before) / (time.monotonic() - began) * 100, None)],
+            goal)
+
+
 def memory(args, out):
+    rest(0, args, out, "under 1")
     resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_DESCRIPTORS, MOST_DESCRIPTORS))
     rig.output(["ip", "-n", os.environ["NS_X"], "route", "replace", "10.80.0.0/16", "via", "10.77.0.1"])
     for conns, goal in ((2000, ""),) if args.quick else ((10000, "at most 1024"), (100000, "at most 1342 (128 MiB)"), (1000000, "held")):
@@ -107,6 +118,7 @@ def memory(args, out):
             with Crowd(conns, on_xtcp) as crowd:
                 figures = [crowd.each()]
                 if on_xtcp:
+                    rest(conns, args, out, "under 2" if conns <= 10000 else "")
                     events(crowd, args, out)
                 if conns <= 100000:
                     crowd.exchange(0)
