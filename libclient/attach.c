@@ -314,6 +314,7 @@ static int handshake(int ctl, struct joining *j, struct xtcp **out)
     }
     xt_msg_anc_close(&anc);
     xt_msg_get_str(&in, "rules", x->rules, sizeof x->rules);
+    xt_msg_get_str(&in, "interface", x->interface, sizeof x->interface);
     x->ctl = ctl;
     x->session = (uint32_t)session;
     x->proc = (uint32_t)proc;
@@ -438,6 +439,11 @@ XTCP_API size_t xtcp_footprint(const struct xtcp *x)
 XTCP_API void xtcp_own_addr(const struct xtcp *x, struct sockaddr_in *out)
 {
     *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = x->global->addr_be};
+}
+
+XTCP_API const char *xtcp_interface(const struct xtcp *x)
+{
+    return x->interface;
 }
 
 XTCP_API const char *xtcp_rules(const struct xtcp *x)

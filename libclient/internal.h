@@ -4,6 +4,7 @@
 #define XTCP_INTERNAL_H
 
 #include <errno.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -45,6 +46,7 @@ struct xtcp {
     uint32_t session, proc;
     _Atomic bool lost; /* the control connection has ended */
     char rules[XT_RULES_MAX];
+    char interface[IF_NAMESIZE];
 
     uint8_t *base;
     size_t size, own_size; /* of the region, of this mapping */

@@ -45,6 +45,7 @@ static const struct option {
     {IPPROTO_TCP, TCP_WINDOW_CLAMP, NUMBER, XT_SO_WINDOW_CLAMP, INT32_MIN, INT32_MAX, 0},
     {IPPROTO_IP, IP_TOS, NUMBER, XT_SO_TOS, INT32_MIN, INT32_MAX, 0},
     {IPPROTO_IP, IP_TTL, NUMBER, XT_SO_TTL, 1, 255, 64},
+    {IPPROTO_IP, IP_MINTTL, NUMBER, XT_SO_MIN_TTL, 0, 255, 0},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, BIT, MISC_NO_PORT, 0, 0, 0},
     {IPPROTO_IP, IP_FREEBIND, BIT, MISC_FREEBIND, 0, 0, 0},
     {IPPROTO_IP, IP_TRANSPARENT, BIT, MISC_TRANSPARENT, 0, 0, 0},
@@ -65,6 +66,8 @@ static const struct option *find(int level, int name)
 
 uint32_t *xtcp_opt_kept(struct xt_slot *sl, uint32_t opt)
 {
+    if (opt >= XT_SO_MIN_TTL)
+        return &sl->optval_end[opt - XT_SO_MIN_TTL];
     if (opt >= XT_SO_SYNCNT)
         return &sl->optval_last[opt - XT_SO_SYNCNT];
     return opt < 11 ? &sl->optval[opt] : &sl->optval_more[opt - 11];

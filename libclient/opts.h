@@ -47,6 +47,7 @@ enum {
     MORE_STAMP = 0x2,     /* SO_TIMESTAMP, in one of its forms: */
     MORE_STAMP_NS = 0x4,  /* SO_TIMESTAMPNS */
     MORE_STAMP_NEW = 0x8, /* SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW */
+    MORE_DEVICE = 0x10,   /* SO_BINDTODEVICE: the interface that xtcp has */
 };
 
 /* What a bind asks of others at its port, as XT_OP_BIND has it. */

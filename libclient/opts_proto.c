@@ -70,7 +70,7 @@ static int ask_info(struct xtcp *x, int s, struct xt_tcp_info_abi *a)
     return xtcp_call(x, &c);
 }
 
-static int get_info(struct xtcp *x, int s, void *val, socklen_t *len)
+static int get_info(struct xtcp *x, int s, const struct xt_slot *sl, void *val, socklen_t *len)
 {
     struct xt_tcp_info_abi a;
     int rc = ask_info(x, s, &a);
@@ -78,6 +78,7 @@ static int get_info(struct xtcp *x, int s, void *val, socklen_t *len)
         return rc;
     struct xtcp_tcp_info t;
     xtcp_tcp_info_fill(&t, &a);
+    t.t.tcpi_max_pacing_rate = ~sl->pacing_max;
     return xtcp_opt_give(val, len, &t, sizeof t);
 }
 
@@ -130,7 +131,7 @@ int xtcp_proto_getopt(struct xtcp *x, int s, struct xt_slot *sl, int level, int 
         return rc;
     switch (name) {
     case TCP_INFO:
-        return get_info(x, s, val, len);
+        return get_info(x, s, sl, val, len);
     case TCP_MAXSEG:
         return get_maxseg(x, s, sl, val, len);
     case TCP_CONGESTION:

@@ -75,12 +75,45 @@ static int set_rcvlowat(struct xtcp *x, int s, struct xt_slot *sl, int value)
     return 0;
 }
 
-/* The interface that xtcp's sockets go through is xtcp's to choose; a name that nobody has is refused as by Linux. */
-static int set_device(const void *val, socklen_t len)
+/* The interface of xtcp's sockets is xtcp's. A socket is the kernel's when another was named before it became one (the preload's
+ * decision); later there is no way to that one. */
+static int set_device(const struct xtcp *x, struct xt_slot *sl, const char *name)
+{
+    if (*name && !if_nametoindex(name))
+        return -ENODEV;
+    if (sl->more & MORE_DEVICE && geteuid() != 0)
+        return -EPERM;
+    if (*name && strcmp(name, x->interface) != 0)
+        return -ENOPROTOOPT;
+    sl->more = *name ? sl->more | MORE_DEVICE : sl->more & ~(uint32_t)MORE_DEVICE;
+    return 0;
+}
+
+static int set_device_name(const struct xtcp *x, struct xt_slot *sl, const void *val, socklen_t len)
 {
     char name[IFNAMSIZ] = "";
     memcpy(name, val, len < sizeof name - 1 ? len : sizeof name - 1);
-    return !*name || if_nametoindex(name) ? 0 : -ENODEV;
+    return set_device(x, sl, name);
+}
+
+static int set_device_index(const struct xtcp *x, struct xt_slot *sl, int index)
+{
+    char name[IFNAMSIZ] = "";
+    if (index < 0)
+        return -EINVAL;
+    if (index && !if_indextoname((unsigned)index, name))
+        return -ENODEV;
+    return set_device(x, sl, name);
+}
+
+/* Programs of old have 32 bits, of which all ones stand for "no limit" too. */
+static int set_pacing(struct xtcp *x, int s, struct xt_slot *sl, const void *val, socklen_t len, int v)
+{
+    uint64_t rate = v == -1 ? UINT64_MAX : (uint32_t)v;
+    if (len >= sizeof rate)
+        memcpy(&rate, val, sizeof rate);
+    sl->pacing_max = ~rate;
+    return xtcp_opt_tell(x, s, XT_SO_PACING_MAX, rate == UINT64_MAX ? 0 : (int64_t)rate);
 }
 
 /* Those whose values are shorter or longer than an int. */
@@ -97,7 +130,7 @@ static bool set_shaped(struct xtcp *x, int s, struct xt_slot *sl, int name, cons
         *rc = set_timeout(&sl->sndtimeo_ms, val, len);
         return true;
     case SO_BINDTODEVICE:
-        *rc = set_device(val, len);
+        *rc = set_device_name(x, sl, val, len);
         return true;
     default:
         *rc = -EINVAL;
@@ -132,6 +165,12 @@ bool xtcp_socket_setopt(struct xtcp *x, int s, struct xt_slot *sl, int name, con
     case SO_RCVLOWAT:
         *rc = set_rcvlowat(x, s, sl, v);
         return true;
+    case SO_BINDTOIFINDEX:
+        *rc = set_device_index(x, sl, v);
+        return true;
+    case SO_MAX_PACING_RATE:
+        *rc = set_pacing(x, s, sl, val, len, v);
+        return true;
     default:
         return false;
     }
@@ -162,6 +201,21 @@ static int take_any_error(struct xt_slot *sl)
     int err = xtcp_take_error(sl);
     return err || !atomic_load_explicit(&sl->soft_error, memory_order_relaxed) ? err
                                                                                : atomic_exchange(&sl->soft_error, 0);
+}
+
+static int get_device(const struct xtcp *x, const struct xt_slot *sl, void *val, socklen_t *len)
+{
+    if (!(sl->more & MORE_DEVICE))
+        return xtcp_opt_give(val, len, "", 0);
+    return *len < IFNAMSIZ ? -EINVAL : xtcp_opt_give(val, len, x->interface, strlen(x->interface) + 1);
+}
+
+static int get_pacing(const struct xt_slot *sl, void *val, socklen_t *len)
+{
+    uint64_t rate = ~sl->pacing_max;
+    if (*len >= sizeof rate)
+        return xtcp_opt_give(val, len, &rate, sizeof rate);
+    return xtcp_opt_give_int(val, len, rate < UINT32_MAX ? (int)(uint32_t)rate : -1);
 }
 
 /* A number that no other socket of this daemon has, and that stays whoever holds the socket. */
@@ -207,12 +261,15 @@ int xtcp_socket_getopt(struct xtcp *x, struct xt_slot *sl, int name, void *val, 
     case SO_RCVBUF:
         return get_buffer(x, sl, XT_SO_RCVBUF, val, len);
     case SO_BINDTODEVICE:
-        *len = 0;
-        return 0;
+        return get_device(x, sl, val, len);
+    case SO_BINDTOIFINDEX:
+        return xtcp_opt_give_int(val, len, sl->more & MORE_DEVICE ? (int)if_nametoindex(x->interface) : 0);
     case SO_BUF_LOCK:
         return xtcp_opt_give_int(val, len, buffers_locked(sl));
     case SO_PEERCRED: /* as Linux answers of any TCP socket */
         return xtcp_opt_give(val, len, &(struct ucred){.uid = (uid_t)-1, .gid = (gid_t)-1}, sizeof(struct ucred));
+    case SO_MAX_PACING_RATE:
+        return get_pacing(sl, val, len);
     case SO_PEERGROUPS:
         return -ENODATA;
     case SO_COOKIE:

@@ -115,7 +115,6 @@ void xtcp_tcp_info_fill(struct xtcp_tcp_info *out, const struct xt_tcp_info_abi 
     t->tcpi_advmss = a->advmss;
     t->tcpi_pmtu = a->pmtu;
     t->tcpi_pacing_rate = a->pacing_rate;
-    t->tcpi_max_pacing_rate = UINT64_MAX;
     t->tcpi_delivery_rate = a->delivery_rate;
     fill_windows(t, a);
     fill_times(t, a);

@@ -51,6 +51,9 @@ void xtcp_own_addr(const struct xtcp *x, struct sockaddr_in *out);
 /* Bytes of address space that the attachment takes. */
 size_t xtcp_footprint(const struct xtcp *x);
 
+/* The network interface that its sockets use. */
+const char *xtcp_interface(const struct xtcp *x);
+
 /* Which sockets the daemon's configuration would have programs put on xtcp (proto/xt_rules.h). */
 const char *xtcp_rules(const struct xtcp *x);
 

@@ -136,6 +136,8 @@ enum xt_opt {
     XT_SO_WINDOW_CLAMP,
     XT_SO_MTU_DISCOVER,
     XT_SO_NOTSENT_LOWAT,
+    XT_SO_MIN_TTL,    /* from here on in optval_end */
+    XT_SO_PACING_MAX, /* bytes/s, 0: no limit; in slot.pacing_max */
     XT_SO_MAX
 };
 
@@ -297,10 +299,11 @@ struct xt_slot {
     _Atomic uint32_t disconnects; /* counts XT_OP_DISCONNECT: who waited before that waits in vain */
     uint32_t more;                /* misc, continued */
     _Atomic uint64_t
-        zerocopy;          /* sends with MSG_ZEROCOPY: the next one's number << 32 | the first not told to be over */
-    uint64_t pacing_max;   /* ~SO_MAX_PACING_RATE */
-    struct xt_stamp stamp; /* the daemon's, while the client has XT_WANT_STAMPS set */
-    uint64_t rsv1[3];
+        zerocopy;           /* sends with MSG_ZEROCOPY: the next one's number << 32 | the first not told to be over */
+    uint64_t pacing_max;    /* ~SO_MAX_PACING_RATE */
+    struct xt_stamp stamp;  /* the daemon's, while the client has XT_WANT_STAMPS set */
+    uint32_t optval_end[2]; /* optval, continued from XT_SO_MIN_TTL on */
+    uint64_t rsv1[2];
 };
 static_assert(offsetof(struct xt_slot, rx_head) == 64, "xt_slot line 1");
 static_assert(offsetof(struct xt_slot, tx_head) == 128, "xt_slot line 2");

@@ -192,6 +192,7 @@ bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
     memcpy(to->optval, from->optval, sizeof to->optval);
     memcpy(to->optval_more, from->optval_more, sizeof to->optval_more);
     memcpy(to->optval_last, from->optval_last, sizeof to->optval_last);
+    memcpy(to->optval_end, from->optval_end, sizeof to->optval_end);
     xt_app_slot_attach(s, i, c);
     return true;
 }

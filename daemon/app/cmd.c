@@ -523,6 +523,12 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
     case XT_SO_DEFER_ACCEPT:
         o->defer = (uint8_t)n;
         return true;
+    case XT_SO_MIN_TTL:
+        o->min_ttl = (uint8_t)n;
+        return true;
+    case XT_SO_PACING_MAX:
+        o->pacing_max = v;
+        return true;
     default:
         return false;
     }

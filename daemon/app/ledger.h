@@ -17,7 +17,7 @@
 #include "proto/xt_shm.h"
 
 #define XT_LEDGER_MAGIC 0x474c5458u /* "XTLG" */
-#define XT_LEDGER_VERSION 5u
+#define XT_LEDGER_VERSION 6u
 
 #define XT_PROC_WORDS (XT_MAX_PROCS / 64)
 

@@ -61,6 +61,7 @@ void xt_attach_welcome(struct xt_client *cl, uint32_t slot, int beside)
     xt_msg_uint(&o, "session", xt_session_id(cl->session));
     xt_msg_uint(&o, "proc", cl->proc);
     xt_msg_str(&o, "rules", cl->ctl->cfg.config.rules);
+    xt_msg_str(&o, "interface", cl->ctl->cfg.config.interface);
     if (slot != XT_NO_SLOT)
         xt_msg_uint(&o, "slot", slot);
     xt_client_send(cl, &o, fds, beside >= 0 ? 4 : 3);

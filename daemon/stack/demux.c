@@ -95,6 +95,15 @@ static bool accept_cookie(struct xt_stack *s, struct xt_conn *l, const struct xt
     return true;
 }
 
+/* TIME_WAIT is no application's any more. */
+bool xt_demux_too_far(struct xt_stack *s, const struct xt_conn *c, uint8_t ttl)
+{
+    if (ttl >= c->opt.min_ttl || c->state == XT_TIME_WAIT)
+        return false;
+    s->stats.drop_min_ttl++;
+    return true;
+}
+
 static void to_listener(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *seg,
                         const struct xt_rx *rx, bool reuse, uint32_t floor)
 {
@@ -106,6 +115,8 @@ static void to_listener(struct xt_stack *s, const struct xt_flow *flow, const st
             reset(s, flow, &reply, rx, NULL);
         return;
     }
+    if (xt_demux_too_far(s, l, seg->ttl))
+        return;
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, l);
     if ((seg->flags & (XT_TH_SYN | XT_TH_ACK | XT_TH_RST)) == XT_TH_ACK && accept_cookie(s, l, flow, seg, rx))
         return;
@@ -134,6 +145,8 @@ void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, c
     struct xt_seg reply;
     int has_reply = 0;
     struct xt_conn *c = &s->conns[i];
+    if (xt_demux_too_far(s, c, seg->ttl))
+        return;
     provide_bufs(s, c, seg);
     if (rx->back)
         xt_ipopts_received(s, c, seg, rx->back);
@@ -170,6 +183,7 @@ void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t 
         return;
     }
     seg.ecn = ip->tos & 3;
+    seg.ttl = ip->ttl;
     seg.gso_size = rx->gso_size;
     struct xt_flow flow = {
         .local = xt_addr_v4(ip->dst), .remote = xt_addr_v4(ip->src), .lport = seg.dport, .rport = seg.sport};

@@ -38,7 +38,7 @@ static int errno_of(const struct xt_icmp *m)
     return EHOSTUNREACH;
 }
 
-static void error_input(struct xt_stack *s, const struct xt_icmp *m)
+static void error_input(struct xt_stack *s, const struct xt_icmp *m, uint8_t ttl)
 {
     struct xt_icmp_quote q;
     if (xt_icmp_quote(m, &q) != 0 || q.ip.proto != XT_IPPROTO_TCP || q.ip.src != s->cfg.addr) {
@@ -53,6 +53,8 @@ static void error_input(struct xt_stack *s, const struct xt_icmp *m)
         s->stats.drop_icmp_stray++;
         return;
     }
+    if (xt_demux_too_far(s, &s->conns[i], ttl))
+        return;
     int err = errno_of(m);
     if (err == EMSGSIZE && mtu == 0)
         mtu = plateau_below(q.ip.total_len);
@@ -84,7 +86,7 @@ void xt_icmp_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *
         s->stats.icmp_echo_replies++;
         xt_out_ip(s, rx->mac, ip->src, XT_IPPROTO_ICMP, s->build, n);
     } else if (r == 0 && xt_icmp_is_error(m.type)) {
-        error_input(s, &m);
+        error_input(s, &m, ip->ttl);
     } else {
         s->stats.drop_icmp_type++;
     }

@@ -256,6 +256,8 @@ void xt_demux_seg(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, co
                   const struct xt_rx *rx);
 void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, const struct xt_seg *seg,
                    const struct xt_rx *rx);
+/* IP_MINTTL: has what comes for `c` passed more routers than the application allows (RFC 5082)? Then it is counted as dropped. */
+bool xt_demux_too_far(struct xt_stack *s, const struct xt_conn *c, uint8_t ttl);
 static inline struct xt_flow xt_flow_of(const struct xt_endpoint *local, const struct xt_endpoint *remote)
 {
     return (struct xt_flow){.local = local->addr, .remote = remote->addr, .lport = local->port, .rport = remote->port};

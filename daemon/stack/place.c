@@ -23,6 +23,7 @@ uint8_t *xt_stack_place(struct xt_stack *s, const uint8_t *frame, size_t have, s
     if (pl->conn == XT_FLOW_NONE)
         return NULL;
     pl->seg.ecn = ip.tos & 3;
+    pl->seg.ttl = ip.ttl;
     pl->seg.gso_size = vnet->gso_type != VIRTIO_NET_HDR_GSO_NONE ? vnet->gso_size : 0;
     *head = (uint32_t)(pl->seg.payload - frame);
     if (len != *head + (size_t)pl->seg.len)

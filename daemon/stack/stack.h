@@ -78,7 +78,7 @@ enum {
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
 #define XT_STATE_MAGIC 0x54535458u /* "XTST" */
-#define XT_STATE_VERSION 8u
+#define XT_STATE_VERSION 9u
 
 struct xt_state_hdr {
     uint32_t magic, version;

@@ -22,6 +22,7 @@
     X(drop_bad_tcp, "dropped: malformed TCP header")                               \
     X(drop_not_ours, "dropped: not to our address")                                \
     X(drop_source_route, "dropped: source route not completed, or not accepted")   \
+    X(drop_min_ttl, "dropped: TTL below what the socket wants (IP_MINTTL)")        \
     X(routes_learned, "return routes taken from source-routed packets")            \
     X(drop_martian, "dropped: source address that no peer can have")               \
     X(drop_group, "dropped: TCP to a broadcast or multicast address")              \

@@ -66,10 +66,20 @@ void xt_cc_restart(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     c->cc_acked = 0;
 }
 
+uint64_t xt_cc_window_rate(const struct xt_conn *c)
+{
+    return c->srtt ? (uint64_t)c->cwnd * (c->cwnd < c->ssthresh / 2 ? 2000000 : 1200000) / c->srtt : 0;
+}
+
 uint64_t xt_cc_pacing_rate(const struct xt_conn *c)
 {
     const struct xt_cc *cc = xt_cc_of(c);
-    return cc->pacing_rate ? cc->pacing_rate(c) : 0;
+    uint64_t rate = cc->pacing_rate ? cc->pacing_rate(c) : 0, max = c->opt.pacing_max;
+    if (max == 0)
+        return rate;
+    if (rate == 0)
+        rate = xt_cc_window_rate(c);
+    return rate && rate < max ? rate : max;
 }
 
 /* Digit by digit, in base 2: after each step y is the root of what of x was looked at. */

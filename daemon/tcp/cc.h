@@ -58,6 +58,11 @@ uint32_t xt_cc_slow_start(struct xt_conn *c, uint32_t bytes);
  * retransmission time-out of silence, down to the restart window; ssthresh remembers three quarters of it. */
 void xt_cc_restart(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 
+/* What is taken for the rate of an algorithm that does not pace: two windows in a round trip of slow start, a fifth more than one
+ * later, as Linux has it. 0: the round trip is not known. */
+uint64_t xt_cc_window_rate(const struct xt_conn *c);
+
+/* Bytes per second; 0: not paced. */
 uint64_t xt_cc_pacing_rate(const struct xt_conn *c);
 
 /* The largest integer whose cube is not above `x`. */

@@ -87,6 +87,8 @@ struct xt_tcp_sockopt {
     uint32_t window_clamp; /* TCP_WINDOW_CLAMP: most that is offered, bytes; 0: no limit */
     uint8_t syn_retries;   /* TCP_SYNCNT; 0: as configured */
     uint8_t fragment;      /* IP_MTU_DISCOVER: routers may cut up what is sent (IP_PMTUDISC_DONT) */
+    uint8_t min_ttl;       /* IP_MINTTL, the stack's: what comes with less is dropped */
+    uint64_t pacing_max;   /* SO_MAX_PACING_RATE: bytes/s; 0: no limit */
 };
 
 struct xt_range {
@@ -386,6 +388,6 @@ struct xt_conn {
 static_assert(sizeof(struct xt_conn) <= 1600, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
-static_assert(offsetof(struct xt_conn, timer) == 152, "xt_conn.timer");
+static_assert(offsetof(struct xt_conn, timer) == 160, "xt_conn.timer");
 
 #endif

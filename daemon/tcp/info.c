@@ -23,14 +23,10 @@ static void flight(const struct xt_conn *c, struct xt_tcp_info *out)
         out->notsent = (uint32_t)(c->tx_head - c->tx_una);
 }
 
-/* What the algorithm asks for; one that does not pace is taken to send two windows in a round trip of slow start, and a
- * fifth more than one later. */
 static uint64_t pacing_rate(const struct xt_conn *c)
 {
     uint64_t rate = xt_cc_pacing_rate(c);
-    if (rate || c->srtt == 0)
-        return rate;
-    return (uint64_t)c->cwnd * (c->cwnd < c->ssthresh / 2 ? 2000000 : 1200000) / c->srtt;
+    return rate ? rate : xt_cc_window_rate(c);
 }
 
 void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_tcp_info *out)

@@ -54,6 +54,7 @@ struct xt_seg {
     uint16_t urp; /* urgent pointer, valid with XT_TH_URG */
     uint8_t flags;
     uint8_t ecn; /* the two ECN bits of the IP header */
+    uint8_t ttl; /* input: of the IP header */
     struct xt_tcp_opts opt;
     const uint8_t *payload; /* input: into the frame; output: NULL (see tx_off) */
     const uint8_t *more;    /* input, of a payload in two pieces: the second, after `part` bytes of the first */
@@ -73,7 +74,7 @@ static inline uint32_t xt_seg_seqlen(const struct xt_seg *s)
 /* Parses the TCP header and options at `p` (`len` bytes, header and payload), without verifying the checksum.
  * Unknown options, and known ones of a length that is not theirs, are skipped (MUST-6); a length that is less than 2 or leaves
  * the header ends option parsing with what was found so far (MUST-7). Of an option given twice the last counts. Members
- * that the segment does not have are 0, `ecn`, `gso_size` and `tx_off` too: the caller sets them.
+ * that the segment does not have are 0, `ecn`, `ttl`, `gso_size` and `tx_off` too: the caller sets them.
  * Returns 0; -EBADMSG when the header is truncated or its data offset is out of bounds.
  * `seg->payload` points into `p`. */
 int xt_seg_parse(const uint8_t *p, size_t len, struct xt_seg *seg);

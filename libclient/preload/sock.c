@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Making sockets, deciding whose they are, names and options. */
+#include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -56,6 +57,7 @@ static const struct {
     {SOL_SOCKET, SO_TIMESTAMP_NEW},
     {SOL_SOCKET, SO_TIMESTAMPNS_NEW}, /* after SO_TIMESTAMP_NEW, which says 1 then, too */
     {SOL_SOCKET, SO_MAX_PACING_RATE},
+    {SOL_SOCKET, SO_BINDTODEVICE}, /* by SO_BINDTOIFINDEX too */
     {SOL_SOCKET, SO_ZEROCOPY},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
     {IPPROTO_IP, IP_FREEBIND},
@@ -307,6 +309,16 @@ static void leave(int fd, uint64_t w)
     xp_put(fd, 0);
 }
 
+/* Has SO_BINDTODEVICE named an interface that xtcp has not? The kernel takes what it is given by name or by number. */
+static bool on_another_device(int fd, uint64_t w, const struct xtcp *x)
+{
+    char name[IFNAMSIZ] = "";
+    socklen_t len = sizeof name;
+    return xp_kind(w) == XP_UNDECIDED && xp_value(w) >> SELDOM & 1 &&
+           xp_real.getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) == 0 && *name &&
+           strcmp(name, xtcp_interface(x)) != 0;
+}
+
 /* Whose it shall be, and a debug line that says so. */
 static enum xt_place decide(int fd, uint64_t w, bool listening, const struct sockaddr *addr, socklen_t len,
                             struct sockaddr_in *in)
@@ -319,6 +331,8 @@ static enum xt_place decide(int fd, uint64_t w, bool listening, const struct soc
     if (ctx >= 0 && (!addr || (xp_flags(w) & XP_F_V6ONLY) || !xp_addr_v4(addr, len, listening && inet6, in) ||
                      (addr->sa_family == AF_INET) == inet6))
         strcpy(why, "not an IPv4 address");
+    else if (ctx >= 0 && on_another_device(fd, w, xp_ctxs[ctx]))
+        strcpy(why, "bound to another device");
     else if (ctx >= 0)
         place = xp_decide(xp_ctxs[ctx], listening, in, why, sizeof why);
     uint32_t h = ntohl(in->sin_addr.s_addr);
@@ -638,6 +652,8 @@ static void remember_option(int fd, int level, int name, const void *val, sockle
     for (unsigned i = 0; i < NCARRIED; i++)
         if (carried[i].level == level && carried[i].name == name)
             xp_put(fd, w | 1ULL << (32 + carried_bit(i)));
+    if (level == SOL_SOCKET && name == SO_BINDTOIFINDEX)
+        xp_put(fd, w | 1ULL << (32 + SELDOM));
     if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && len >= sizeof(int)) {
         int on;
         memcpy(&on, val, sizeof on);

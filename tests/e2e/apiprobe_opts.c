@@ -47,7 +47,7 @@ static const struct {
     {SOL_SOCKET, SO_NOFCS, "SO_NOFCS", TELL, {1, 0}, 2},
     {SOL_SOCKET, SO_SELECT_ERR_QUEUE, "SO_SELECT_ERR_QUEUE", TELL, {1, 0}, 2},
     {SOL_SOCKET, SO_LOCK_FILTER, "SO_LOCK_FILTER", TELL, {0}, 1},
-    {SOL_SOCKET, SO_MAX_PACING_RATE, "SO_MAX_PACING_RATE", TELL, {1000000, -1}, 2},
+    {SOL_SOCKET, SO_MAX_PACING_RATE, "SO_MAX_PACING_RATE", TELL, {1000000, 0, -1}, 3},
     {SOL_SOCKET, SO_TYPE, "SO_TYPE", TELL, {1}, 1},
     {SOL_SOCKET, SO_PROTOCOL, "SO_PROTOCOL", TELL, {1}, 1},
     {SOL_SOCKET, SO_DOMAIN, "SO_DOMAIN", TELL, {1}, 1},
@@ -214,6 +214,47 @@ static void shaped(int fd, const char *when)
     say_ret("a value nowhere", setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, NULL, 4));
 }
 
+/* IP_MINTTL: what comes from farther away is not taken, and taken when it comes again after the option has changed. */
+static void min_ttl(void)
+{
+    int n, fd = dial(&n), most = 255, least = 1, waiting = -1;
+    char buf[8];
+    say("IP_MINTTL");
+    setsockopt(fd, IPPROTO_IP, IP_MINTTL, &most, sizeof most);
+    peer("send %d 5", n);
+    settle();
+    ioctl(fd, FIONREAD, &waiting);
+    say("  from far away: %d bytes", waiting);
+    setsockopt(fd, IPPROTO_IP, IP_MINTTL, &least, sizeof least);
+    until(fd, POLLIN);
+    say_ret("  from near by", recv(fd, buf, sizeof buf, 0));
+    close(fd);
+    peer("close %d", n);
+}
+
+/* SO_MAX_PACING_RATE has 32 bits or 64, and TCP_INFO shows it. */
+static void pacing(void)
+{
+    static const unsigned long long rates[] = {1000000, 1ULL << 33, 0, ~0ULL, 5};
+    int n, fd = dial(&n);
+    say("SO_MAX_PACING_RATE");
+    for (unsigned i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+        unsigned long long all = 77;
+        unsigned half = 77;
+        struct tcp_info info = {0};
+        socklen_t len = sizeof all, half_len = sizeof half, info_len = sizeof info;
+        say_ret(" set", setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rates[i], sizeof rates[i]));
+        getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &all, &len);
+        getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &half, &half_len);
+        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_len);
+        say(" %llu: %llu in %u bytes, %u in %u, %llu", rates[i], all, len, half, half_len,
+            (unsigned long long)info.tcpi_max_pacing_rate);
+        say(" kept to: %s", rates[i] == 0 || info.tcpi_pacing_rate <= rates[i] ? "yes" : "no");
+    }
+    close(fd);
+    peer("close %d", n);
+}
+
 static void v6only(void)
 {
     int one = 1, zero = 0, got = -1, fd = socket(AF_INET6, SOCK_STREAM, 0);
@@ -251,4 +292,6 @@ void probe_opts(void)
     shaped(fd, "listening");
     close(fd);
     v6only();
+    min_ttl();
+    pacing();
 }

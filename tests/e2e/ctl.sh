@@ -74,6 +74,8 @@ gcc -static -o "$WORK/static" "$WORK/static.c"
 check "a static program" 1 "static" ctl run -- "$WORK/static"
 check "no such program" 127 "nosuch" ctl run -- "$WORK/nosuch"
 check "no such program in the PATH" 127 "nosuch" ctl run nosuch
+gcc -static-pie -o "$WORK/static-pie" "$WORK/static.c"
+check "a static program that is position-independent" 1 "static" ctl run -- "$WORK/static-pie"
 check "not to be executed" 126 "may not be executed" ctl run -- "$WORK/static.c"
 check "a folder" 126 "may not be executed" ctl run -- "$WORK"
 printf '#!%s\n' "$WORK/static" >"$WORK/script"

@@ -124,6 +124,11 @@ void xtcp_own_addr(const struct xtcp *x, struct sockaddr_in *out)
 }
 
 /* Both sockets are the kernel's: they cannot have the same port. */
+const char *xtcp_interface(const struct xtcp *x)
+{
+    return "";
+}
+
 const char *xtcp_rules(const struct xtcp *x)
 {
     return "xtcp listen";

@@ -77,6 +77,40 @@ Test(input, reset_to_a_closed_port_is_silent)
     cr_assert_eq(h.count, 0);
 }
 
+static struct xt_conn *half_open(void)
+{
+    for (uint32_t i = 0; i < MAX_CONNS; i++) {
+        struct xt_conn *c = xt_stack_conn(h.s, i);
+        if (c && c->state == XT_SYN_RECV)
+            return c;
+    }
+    return NULL;
+}
+
+/* IP_MINTTL; frames come with a TTL of 64. */
+Test(input, from_too_far_away)
+{
+    struct xt_conn *l = host_listen(&h, 80, false, S);
+    l->opt.min_ttl = 65;
+    inject(&h, f, make_syn(), S);
+    cr_assert_null(half_open());
+    cr_assert_eq(DROPS(drop_min_ttl), 1);
+    l->opt.min_ttl = 64;
+    inject(&h, f, make_syn(), S);
+    xt_stack_output(h.s, S);
+    struct xt_conn *c = half_open();
+    cr_assert_not_null(c);
+    cr_assert_eq(c->opt.min_ttl, 64, "not its listener's");
+    struct xt_seg ack = {.sport = 4000, .dport = 80, .seq = 101, .ack = c->iss + 1, .flags = XT_TH_ACK, .wnd = 1000};
+    c->opt.min_ttl = 65;
+    inject(&h, f, make_tcp(f, &h, 2, &ack, NULL), S);
+    cr_assert_eq(c->state, XT_SYN_RECV);
+    cr_assert_eq(DROPS(drop_min_ttl), 2);
+    c->opt.min_ttl = 64;
+    inject(&h, f, make_tcp(f, &h, 2, &ack, NULL), S);
+    cr_assert_eq(c->state, XT_ESTABLISHED);
+}
+
 /* Req MUST-3 */
 Test(input, wrong_checksum_is_dropped)
 {

@@ -175,6 +175,62 @@ Test(cc, a_late_pacing_timer_is_made_up_for)
     pair_free(p);
 }
 
+/* SO_MAX_PACING_RATE: what does not pace by itself is held to it too. */
+static void hold_to_rate(uint8_t cc)
+{
+    struct pair *p = pair_new();
+    pair_open(p);
+    struct xt_conn *s = &p->e[0].c;
+    struct xt_tcp_ctx now = pair_ctx(p, 0);
+    s->opt.cc = cc + 1;
+    s->opt.pacing_max = 1000000;
+    xt_tcp_options_changed(s, &now);
+    s->cwnd = 1 << 20;
+    s->srtt = 20000;
+    if (cc == XT_CC_BBR)
+        s->ccs.bbr.pacing_rate = 50000000;
+    cr_assert_eq(xt_cc_pacing_rate(s), 1000000);
+    uint32_t start = s->snd_nxt;
+    pair_write(p, 0, 60000, false);
+    cr_assert_leq(s->snd_nxt - start, 2 * 1448, "%u bytes at once", s->snd_nxt - start);
+    for (int i = 0; i < 16; i++) {
+        p->now += 2500;
+        pair_flush(p, 0);
+    }
+    uint32_t sent = s->snd_nxt - start;
+    cr_assert_geq(sent, 36000, "%u bytes in 40 ms", sent);
+    cr_assert_leq(sent, 40000 + 2 * 1448, "%u bytes in 40 ms", sent);
+    pair_free(p);
+}
+
+Test(cc, a_rate_that_the_program_sets_is_kept)
+{
+    hold_to_rate(XT_CC_CUBIC);
+    hold_to_rate(XT_CC_RENO);
+    hold_to_rate(XT_CC_BBR);
+}
+
+/* It is a limit and no goal: a lower rate is the window's in a round trip, or the algorithm's own. */
+Test(cc, a_rate_limit_makes_nothing_faster)
+{
+    struct pair *p = pair_new();
+    pair_open(p);
+    struct xt_conn *s = &p->e[0].c;
+    s->opt.pacing_max = 1ull << 40;
+    s->srtt = 1000000;
+    s->cwnd = s->ssthresh = 10000;
+    cr_assert_eq(xt_cc_pacing_rate(s), 12000);
+    s->ssthresh = 1 << 20;
+    cr_assert_eq(xt_cc_pacing_rate(s), 20000);
+    s->opt.pacing_max = 15000;
+    cr_assert_eq(xt_cc_pacing_rate(s), 15000);
+    s->srtt = 0;
+    cr_assert_eq(xt_cc_pacing_rate(s), 15000);
+    s->opt.pacing_max = 0;
+    cr_assert_eq(xt_cc_pacing_rate(s), 0);
+    pair_free(p);
+}
+
 /* Silence is not lateness: what was not sent then is not made up for. */
 Test(cc, silence_earns_no_burst)
 {
