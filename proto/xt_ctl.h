@@ -29,7 +29,16 @@
 #ifndef XT_CTL_H
 #define XT_CTL_H
 
+#include <stdint.h>
+
 #define XT_CTL_PATH "/run/xtcp/xtcpd.sock" /* default; $XTCP_SOCKET overrides in clients */
 #define XT_CTL_MAX 65536
+
+/* "capture": before each frame. */
+struct xt_capture_rec {
+    uint64_t us;   /* when, by the monotonic clock */
+    uint32_t len;  /* of the frame */
+    uint32_t have; /* bytes of it, which follow */
+};
 
 #endif

@@ -307,6 +307,13 @@ void xt_msg_str(struct xt_msg_out *o, const char *key, const char *s)
         msgpack_pack_nil(&pk);
 }
 
+void xt_msg_bin(struct xt_msg_out *o, const char *key, const void *p, size_t len)
+{
+    msgpack_packer pk = member(o, key);
+    msgpack_pack_bin(&pk, len);
+    msgpack_pack_bin_body(&pk, p, len);
+}
+
 void xt_msg_map(struct xt_msg_out *o, const char *key)
 {
     open_container(o, key, 0xde);

@@ -78,6 +78,7 @@ void xt_msg_uint(struct xt_msg_out *o, const char *key, uint64_t v);
 void xt_msg_int(struct xt_msg_out *o, const char *key, int64_t v);
 void xt_msg_bool(struct xt_msg_out *o, const char *key, bool v);
 void xt_msg_str(struct xt_msg_out *o, const char *key, const char *s);
+void xt_msg_bin(struct xt_msg_out *o, const char *key, const void *p, size_t len);
 
 /* Containers as members; each is closed by xt_msg_close(). */
 void xt_msg_map(struct xt_msg_out *o, const char *key);

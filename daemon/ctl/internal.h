@@ -123,6 +123,7 @@ void xt_admin_config(struct xt_request *r);
 void xt_admin_config_set(struct xt_request *r);
 void xt_admin_rules(struct xt_request *r);
 void xt_admin_upgrade(struct xt_request *r);
+void xt_admin_capture(struct xt_request *r);
 
 /* ---- job.c ---- */
 

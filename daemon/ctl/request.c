@@ -28,6 +28,7 @@ static const struct {
     {"config", true, xt_admin_config},
     {"config-set", true, xt_admin_config_set},
     {"upgrade", true, xt_admin_upgrade},
+    {"capture", true, xt_admin_capture},
 };
 
 static void dispatch(struct xt_request *r)

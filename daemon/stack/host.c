@@ -167,6 +167,7 @@ void xt_stack_free(struct xt_stack *s)
     free(s->ports);
     free(s->reass_mem);
     free(s->local);
+    xt_capture_end(s);
     free(s->scratch);
     free(s);
 }

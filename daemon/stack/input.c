@@ -113,6 +113,8 @@ void xt_stack_input(struct xt_stack *s, const uint8_t *frame, size_t len, const 
     struct xt_eth eth;
     s->now = now_us;
     s->stats.frames_in++;
+    if (s->capture)
+        xt_capture_put(s, frame, len, NULL, 0, 0);
     if (xt_eth_parse(frame, len, &eth) != 0) {
         s->stats.drop_short++;
         return;

@@ -187,6 +187,8 @@ struct xt_stack {
     struct xt_reass reass[XT_REASS_MAX];
     uint8_t *reass_mem;
 
+    struct xt_capture *capture; /* NULL: none asked for */
+
     struct xt_local *local; /* a queue of XT_LOCAL_QUEUE */
     uint32_t local_head, local_count;
 
@@ -279,6 +281,16 @@ void xt_out_ip(struct xt_stack *s, const uint8_t *mac, uint32_t dst, uint8_t pro
 /* One frame to the device, counted. */
 void xt_out_frame(struct xt_stack *s, const struct virtio_net_hdr *vnet, const void *hdr, size_t hdrlen,
                   const struct iovec *iov, unsigned niov);
+
+/* A segment to ourselves as the frame that it would be, for a capture. `c`: whose, or NULL; `opt`: its options, or NULL. */
+void xt_out_show(struct xt_stack *s, const struct xt_conn *c, const struct xt_seg *seg,
+                 const struct xt_tcp_sockopt *opt);
+
+/* ---- capture.c ---- */
+/* A frame, only while there is a capture: its beginning, the pieces that follow, and how many bytes more it has. */
+void xt_capture_put(struct xt_stack *s, const void *hdr, size_t hdrlen, const struct iovec *iov, unsigned niov,
+                    size_t more);
+void xt_capture_end(struct xt_stack *s);
 
 /* ---- local.c ---- */
 bool xt_local_room(const struct xt_stack *s);

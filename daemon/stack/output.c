@@ -27,10 +27,13 @@ struct frame {
 void xt_out_frame(struct xt_stack *s, const struct virtio_net_hdr *vnet, const void *hdr, size_t hdrlen,
                   const struct iovec *iov, unsigned niov)
 {
-    if (s->ops.tx(s->ops.arg, vnet, hdr, hdrlen, iov, niov) == 0)
-        s->stats.frames_out++;
-    else
+    if (s->ops.tx(s->ops.arg, vnet, hdr, hdrlen, iov, niov) != 0) {
         s->stats.drop_tx_full++;
+        return;
+    }
+    s->stats.frames_out++;
+    if (s->capture)
+        xt_capture_put(s, hdr, hdrlen, iov, niov, 0);
 }
 
 static void put_eth(const struct xt_stack *s, uint8_t *p, const uint8_t *mac)
@@ -93,6 +96,27 @@ static unsigned payload(const struct xt_stack *s, const struct xt_conn *c, const
     iov[0] = (struct iovec){tx + off, first};
     iov[1] = (struct iovec){tx, seg->len - first};
     return first < seg->len ? 2 : 1;
+}
+
+/* Cut to what an IPv4 packet can say of its length; checksums are as of a frame that the device would finish. */
+void xt_out_show(struct xt_stack *s, const struct xt_conn *c, const struct xt_seg *seg,
+                 const struct xt_tcp_sockopt *opt)
+{
+    struct frame f;
+    struct iovec iov[2];
+    struct xt_seg part = *seg;
+    uint32_t left = seg->len;
+    part.gso_size = 0;
+    do {
+        part.len = XT_MIN(left, s->cfg.tcp.gso_max);
+        left -= part.len;
+        part.flags = left ? seg->flags & (uint8_t) ~(XT_TH_FIN | XT_TH_PSH) : seg->flags;
+        build(s, &f, s->cfg.addr, s->cfg.addr, &part, opt, NULL);
+        put_eth(s, f.hdr, s->cfg.mac);
+        xt_capture_put(s, f.hdr, f.len, iov, c ? payload(s, c, &part, iov) : 0, 0);
+        part.seq += part.len;
+        part.tx_off += part.len;
+    } while (left && s->capture);
 }
 
 enum hop { HOP_OK, HOP_WAIT, HOP_NO_ROUTE, HOP_NO_NEIGHBOUR };
@@ -177,6 +201,8 @@ enum xt_sent xt_out_conn(struct xt_stack *s, struct xt_conn *c)
         return XT_SENT_ONE;
     }
     if (local) {
+        if (s->capture)
+            xt_out_show(s, c, &seg, &c->opt);
         xt_local_put(s, &seg, c);
     } else {
         xt_arp_use(s, n);
@@ -211,10 +237,13 @@ void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct x
 {
     struct frame f;
     if (dst == s->cfg.addr) {
-        if (xt_local_room(s))
-            xt_local_put(s, seg, NULL);
-        else
+        if (!xt_local_room(s)) {
             s->stats.drop_local_full++;
+            return;
+        }
+        if (s->capture)
+            xt_out_show(s, NULL, seg, opt);
+        xt_local_put(s, seg, NULL);
         return;
     }
     if (!mac && !reply_hop(s, dst, ipopt, &mac))

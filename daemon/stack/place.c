@@ -31,6 +31,8 @@ uint8_t *xt_stack_place(struct xt_stack *s, const uint8_t *frame, size_t have, s
     memcpy(pl->mac, eth.src, sizeof pl->mac);
     uint8_t *dst = xt_tcp_place(&s->conns[pl->conn], s->side[pl->conn].rx, &pl->seg);
     pl->seg.payload = dst;
+    if (dst && s->capture)
+        xt_capture_put(s, frame, have, NULL, 0, len - have);
     return dst;
 }
 

@@ -235,6 +235,11 @@ struct xt_neigh_info {
 };
 unsigned xt_stack_neighbours(const struct xt_stack *s, struct xt_neigh_info *out, unsigned n, uint64_t now_us);
 
+/* A capture: from the first call on, until none has come for two seconds, the beginnings of all frames are kept, and of those that
+ * segments to ourselves would have been. Moves what there is to `buf` (struct xt_capture_rec of proto/xt_ctl.h, whole); `*lost` is how
+ * many there was no room for. Returns bytes; -EBUSY: another `owner` captures, -ENOMEM. */
+int xt_stack_capture(struct xt_stack *s, uint64_t owner, uint8_t *buf, size_t size, uint64_t *lost, uint64_t now_us);
+
 const struct xt_stack_stats *xt_stack_stats(const struct xt_stack *s);
 const struct xt_tcp_stats *xt_stack_tcp_stats(const struct xt_stack *s);
 const struct xt_stack_cfg *xt_stack_cfg(const struct xt_stack *s);

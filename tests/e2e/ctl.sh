@@ -66,6 +66,14 @@ xt_wait_for 10 xt_gone "$client"
 rc=0
 wait "$client" || rc=$?
 check "an ended connection is an error to its program, not an end of file" 56 "" sh -c "exit $rc"
+xt_spawn x "$WORK/capture.log" "$XTCPCTL" --socket "$WORK/xtcpd.sock" capture "$WORK/capture.pcap" 12
+capture=$XT_PID
+seen() { [ -s "$WORK/capture.pcap" ] || return 1; on_xtcp curl -sS -o /dev/null "http://$ADDR_X/file"; xt_gone "$capture"; }
+xt_wait_for 20 seen
+check "a capture of connections within" 0 "$ADDR_X.[0-9]+ > $ADDR_X.80: Flags .S." tcpdump -Z root -nr "$WORK/capture.pcap"
+check "a capture says how much it has" 0 "^12 frames captured, 0 lost" cat "$WORK/capture.log"
+check "a capture to nowhere" 1 "cannot write $WORK/no/file" ctl capture "$WORK/no/file"
+check "a capture of no number" 2 "a file and a number" ctl capture - none
 check "flush-time-wait" 0 "" ctl flush-time-wait
 check "administration by a stranger" 1 "root|not allowed|may not" \
     in_x setpriv --reuid 65534 --clear-groups "$XTCPCTL" --socket "$WORK/xtcpd.sock" close 1

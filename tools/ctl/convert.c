@@ -42,6 +42,8 @@ static json_object *convert(const msgpack_object *m)
         return json_object_new_double(m->via.f64);
     case MSGPACK_OBJECT_STR:
         return json_object_new_string_len(m->via.str.ptr, (int)m->via.str.size);
+    case MSGPACK_OBJECT_BIN: /* for who knows its length */
+        return json_object_new_string_len(m->via.bin.ptr, (int)m->via.bin.size);
     case MSGPACK_OBJECT_ARRAY:
         return convert_array(&m->via.array);
     case MSGPACK_OBJECT_MAP:

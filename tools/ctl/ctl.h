@@ -92,6 +92,7 @@ int ctl_cmd_close(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_config(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_rules(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_flush(const struct ctl_options *opt, int argc, char **argv);
+int ctl_cmd_capture(const struct ctl_options *opt, int argc, char **argv);
 int ctl_cmd_upgrade(const struct ctl_options *opt, int argc, char **argv);
 
 #endif

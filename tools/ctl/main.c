@@ -31,6 +31,8 @@ static const struct command {
      "which sockets of programs xtcp takes; or who gets one, and by which rule"},
     {"upgrade", 0, ctl_cmd_upgrade, "[BINARY]",
      "move to another xtcpd, with all connections; without BINARY: as it lies on the disk now"},
+    {"capture", 0, ctl_cmd_capture, "[FILE [FRAMES]]",
+     "what comes, leaves and passes between programs here, as a file for tcpdump (-: standard output)"},
     {"flush-time-wait", TAKES_JSON, ctl_cmd_flush, "", "end all connections in TIME_WAIT"},
 };
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
@@ -140,7 +142,7 @@ static int run_command(const struct command *c, struct ctl_options *opt, int arg
 {
     int nargs = 0;
     for (int i = 0; i < argc; i++) {
-        bool option = argv[i][0] == '-' && strcmp(argv[i], "--") != 0;
+        bool option = argv[i][0] == '-' && argv[i][1] && strcmp(argv[i], "--") != 0;
         if (!option && c->takes & TAKES_COMMAND) /* the rest is the program's own */
             return c->run(opt, argc - i, argv + i);
         if (is(argv[i], "-h", "--help")) {
