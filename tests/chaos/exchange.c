@@ -4,6 +4,7 @@
  *   exchange peer PORT            serves the other end, for ever
  *   exchange run PEER PORT        one course: exits 0 when each call did what it should and every byte was right, else says what
  *                                 went wrong
+ *   exchange more PEER PORT       a longer one: with buffers that grow, epoll, and a connection for a program that knows nothing of xtcp
  *
  * A request is a byte for what to do and a byte for how many KiB (in fours). */
 #include <arpa/inet.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -182,8 +184,26 @@ static void download(const char *ip, int port)
     check(close(fd) == 0, "close");
 }
 
+/* What the child does with what the peer sends: it reads it all, then sends the same. */
+static void echo(int s)
+{
+    errno = EBADMSG;
+    check(take(s, 4 * KIB4, "child's recv"), "child's bytes");
+    put(s, 4 * KIB4, "child's send");
+    exit(0);
+}
+
+/* Likewise, as a program that knows nothing of xtcp. */
+static void echo_by_cat(int s)
+{
+    static char *const argv[] = {"cat", NULL}, *const no_env[] = {NULL};
+    check(dup2(s, 0) == 0 && dup2(s, 1) == 1, "dup2");
+    execve("/bin/cat", argv, no_env);
+    check(false, "execve");
+}
+
 /* The peer calls; a child has the connection, and the listener's descriptor too. */
-static void called(const char *ip, int port)
+static void called(const char *ip, int port, void (*child_main)(int s))
 {
     int l = serve_at("0.0.0.0", LISTEN_PORT), fd = dial(ip, port, "connect for the call"), status = 1;
     ask(fd, CALL_BACK, 4 * KIB4);
@@ -193,10 +213,7 @@ static void called(const char *ip, int port)
     check(child >= 0, "fork");
     if (child == 0) {
         alarm(SECONDS);
-        errno = EBADMSG;
-        check(take(s, 4 * KIB4, "child's recv"), "child's bytes");
-        put(s, 4 * KIB4, "child's send");
-        exit(0);
+        child_main(s);
     }
     check(close(s) == 0, "close of the child's");
     verdict(fd, "what the child sent");
@@ -238,16 +255,50 @@ static void given_up(const char *ip, int port)
     check(close(fd) == 0, "close");
 }
 
+/* As much as a request can say each way, which the buffers of the start do not hold; sent when epoll says so. */
+static void much(const char *ip, int port)
+{
+    const unsigned n = 255 * KIB4;
+    uint8_t buf[KIB4];
+    struct epoll_event e = {.events = EPOLLOUT};
+    int fd = dial(ip, port, "connect for much"), ep = epoll_create1(EPOLL_CLOEXEC);
+    check(ep >= 0, "epoll_create1");
+    check(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) == 0, "epoll_ctl");
+    ask(fd, TAKE, n);
+    for (unsigned at = 0; at < n;) {
+        unsigned len = n - at < sizeof buf ? n - at : sizeof buf;
+        for (unsigned i = 0; i < len; i++)
+            buf[i] = byte_at(at + i);
+        check(epoll_wait(ep, &e, 1, -1) == 1, "epoll_wait");
+        ssize_t r = send(fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        check(r > 0 || errno == EAGAIN, "send of much");
+        at += r > 0 ? (unsigned)r : 0;
+    }
+    check(shutdown(fd, SHUT_WR) == 0, "shutdown");
+    verdict(fd, "upload of much");
+    check(close(fd) == 0 && close(ep) == 0, "close");
+    fd = dial(ip, port, "connect for much");
+    ask(fd, SEND, n);
+    errno = EBADMSG;
+    check(take(fd, n, "recv"), "download of much");
+    check(close(fd) == 0, "close");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "peer") == 0)
         peer(atoi(argv[2]));
-    if (argc != 4 || strcmp(argv[1], "run") != 0)
+    bool more = argc == 4 && strcmp(argv[1], "more") == 0;
+    if (argc != 4 || (!more && strcmp(argv[1], "run") != 0))
         return 2;
     alarm(SECONDS);
     upload(argv[2], atoi(argv[3]));
     download(argv[2], atoi(argv[3]));
-    called(argv[2], atoi(argv[3]));
+    called(argv[2], atoi(argv[3]), echo);
+    if (more) {
+        much(argv[2], atoi(argv[3]));
+        called(argv[2], atoi(argv[3]), echo_by_cat);
+    }
     refused(argv[2]);
     given_up(argv[2], atoi(argv[3]));
     return 0;

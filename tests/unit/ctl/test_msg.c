@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <msgpack.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -235,6 +236,28 @@ Test(msg, too_many_descriptors_leak_none)
     unsigned before = open_fds();
     cr_assert_eq(sendmsg(sv[0], &mh, 0), 2);
     cr_expect_eq(xt_msg_recv(sv[1], buf, sizeof buf, &anc, 0), -EMSGSIZE);
+    cr_expect_eq(open_fds(), before);
+}
+
+/* The message comes, without any of its descriptors. */
+Test(msg, too_few_descriptors_are_told)
+{
+    int sv[2], fds[3] = {0, 0, 0};
+    struct xt_msg_anc anc;
+    char buf[64];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv), 0);
+    cr_assert_eq(xt_msg_send(sv[0], "hi", 2, fds, 3, 0), 0);
+    unsigned before = open_fds();
+    struct rlimit was, one_more;
+    getrlimit(RLIMIT_NOFILE, &was);
+    one_more = was;
+    one_more.rlim_cur = (rlim_t)dup(0) + 1;
+    close((int)one_more.rlim_cur - 1);
+    setrlimit(RLIMIT_NOFILE, &one_more);
+    cr_expect_eq(xt_msg_recv(sv[1], buf, sizeof buf, &anc, 0), 2);
+    setrlimit(RLIMIT_NOFILE, &was);
+    cr_expect(anc.cut);
+    cr_expect_eq(anc.nfds, 0);
     cr_expect_eq(open_fds(), before);
 }
 

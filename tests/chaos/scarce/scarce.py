@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+# Lets one call after the other fail (scarce.h) during runs of a command.
+# usage: scarce.py FILE SAMPLES COUNT [--kill] XTCPD XTCPCTL SOCKET -- COMMAND...
+#   SAMPLES   how many calls, spread evenly over those that a run makes; 0: each of them
+#   COUNT     so many calls fail, one after the other
+#   --kill    the stack process is killed before each run: its successor's calls fail
+#   XTCPD     the keeper's process number; what it and its stack process have must be the same after each run as before all, but for the
+#             connections of the honest program (xt-liar)
+# A run may fail if it says why, in words of want; the next one, without want, must not.
+import json, os, random, re, signal, struct, subprocess, sys, time
+
+path, samples, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+kill = "--kill" in sys.argv
+dashes = sys.argv.index("--")
+(keeper, *ctl), command = sys.argv[dashes - 3:dashes], sys.argv[dashes + 1:]
+rand = random.Random(int(os.environ.get("XT_SEED", "1")))
+FROM, COUNT, PASSED, FAILED, PLACE = 0, 8, 16, 24, 32
+PATIENCE = 20
+WANT = re.compile("Cannot allocate memory|No space left|No buffer space|Too many open files|Resource temporarily|Bad message|"
+                  "Invalid argument|Connection reset|Connection refused|Software caused|Broken pipe|child: |: the end after|closed the connection")
+
+
+def write(offset, value):
+    with open(path, "r+b", buffering=0) as f:
+        f.seek(offset)
+        f.write(struct.pack("q", value))
+
+
+def read(offset):
+    with open(path, "rb", buffering=0) as f:
+        f.seek(offset)
+        return struct.unpack("q", f.read(8))[0]
+
+
+def place():
+    with open(path, "rb") as f:
+        f.seek(PLACE)
+        return f.read(256).split(b"\0")[0].decode()
+
+
+def ask(*what):
+    p = subprocess.run([ctl[0], "--socket", ctl[1], *what], stdout=subprocess.PIPE, text=True)
+    return p.stdout if p.returncode == 0 else sys.exit(f"xtcpctl {what}: exit code {p.returncode}")
+
+
+def stack_process():
+    with open(f"/proc/{keeper}/task/{keeper}/children") as f:
+        return f.read().split()[0]
+
+
+def census():
+    ask("flush-time-wait")
+    status, stack = json.loads(ask("--json", "status")), stack_process()
+    others = [line for line in ask("list").splitlines()[1:] if "xt-liar" not in line and ":7001" not in line]
+    with open(f"/proc/{stack}/maps") as f:
+        regions = f.read().count("memfd:xtcp-client")
+    fds = "+".join(str(len(os.listdir(f"/proc/{pid}/fd"))) for pid in (keeper, stack))
+    return (f"connections={others} sessions={status['sessions']} control_connections={status['control_connections']} regions={regions} "
+            f"descriptors={fds}" + ("" if kill else f" stack_process={stack}"))
+
+
+def settled(before):
+    """What the daemon has; it may take a moment until that is what it had."""
+    end = time.monotonic() + PATIENCE
+    while (now := census()) != before and time.monotonic() < end:
+        time.sleep(0.05)
+    return now
+
+
+def run():
+    p = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    return p.returncode, p.stdout.strip()
+
+
+def with_want(n):
+    """Runs it with the n-th call failing; what was wrong, and whether there was such a call."""
+    write(FROM, 0)
+    write(PASSED, 0)
+    write(FAILED, 0)
+    write(COUNT, count)
+    write(FROM, n)
+    if kill:
+        os.kill(int(stack_process()), signal.SIGKILL)
+    rc, said = run()
+    write(FROM, 0)
+    failed = read(FAILED) > 0
+    wrong = ""
+    if rc and (not failed or rc != 1 or not said or not all(WANT.search(line) for line in said.splitlines())):
+        wrong = f"exit code {rc}: {said}"
+    if rc:
+        rc, again = run()
+        if rc:
+            wrong += f"; without want, exit code {rc}: {again}"
+    now = settled(before)
+    if now != before:
+        wrong += f"; before: {before}; after: {now}"
+    if failed and (wrong or os.environ.get("VERBOSE")):
+        print(f"call {n}, {place()}: {said!r} {'WRONG ' + wrong if wrong else ''}", flush=True)
+    elif wrong:
+        print(f"no call failed: {wrong}", flush=True)
+    return not wrong, failed, bool(said)
+
+
+rc, said = run()
+if rc:
+    sys.exit(f"without want: exit code {rc}: {said}")
+before = census()
+well, _, _ = with_want(0)
+total = read(PASSED)
+print(f"a run makes {total} calls for memory, descriptors and processes; the daemon has {before}", flush=True)
+bad, runs, told, n, missed = int(not well), 0, 0, 1.0, 0
+# How many calls a run makes differs a little; the end is where none fails again and again.
+while missed < 3 and (samples == 0 or n <= total):
+    well, failed, said = with_want(int(n))
+    missed = 0 if failed else missed + 1
+    bad += not well
+    runs += failed
+    told += said
+    n += 1 if samples == 0 else rand.uniform(0.5, 1.5) * total / samples
+print(f"{runs} calls failed, the program was told of {told}; {bad} times something was wrong")
+sys.exit(bad > 0 or runs == 0)
