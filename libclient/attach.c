@@ -100,6 +100,8 @@ static int exchange(int ctl, struct xt_msg_out *out, int send_fd, uint8_t *buf, 
     ssize_t n = reply_to(ctl, number, buf, size, in, anc);
     if (n < 0)
         return (int)n;
+    if (anc->cut)
+        return -EMFILE;
     bool ok = false;
     uint64_t err = EPROTO;
     if (xt_msg_parse(in, buf, (size_t)n) < 0 || xt_msg_get_bool(in, "ok", &ok) < 0)
@@ -116,12 +118,23 @@ static int exchange(int ctl, struct xt_msg_out *out, int send_fd, uint8_t *buf, 
     return rc;
 }
 
+/* A descriptor more would fit. Who asked for one without room for it would leave the daemon with what nobody has. */
+static bool has_room(int ctl)
+{
+    int fd = fcntl(ctl, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 static int request(struct xtcp *x, struct xt_msg_out *out, const char *key, int send_fd, int *got_fd)
 {
     uint8_t buf[1024];
     struct xt_msg_in in;
     struct xt_msg_anc anc;
     uint64_t v = 0;
+    if (got_fd && !has_room(x->ctl))
+        return -EMFILE;
     int rc = exchange(x->ctl, out, send_fd, buf, sizeof buf, &in, &anc);
     if (rc == -ECONNRESET || rc == -EPIPE || rc == -ENOTCONN) {
         atomic_store(&x->lost, true);
@@ -226,7 +239,7 @@ static int map_region(int region_fd, int global_fd, struct xtcp **out)
     const struct xt_region *r = (void *)base;
     void *global = mmap(NULL, 4096, PROT_READ, MAP_SHARED, global_fd, 0);
     struct xtcp *x = NULL;
-    int rc = -EPROTO;
+    int rc = global == MAP_FAILED ? -ENOMEM : -EPROTO;
     if (global != MAP_FAILED && header_is_sane(r, (uint64_t)size)) {
         size_t own = own_size(r->max_slots);
         x = map_sparse(own, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);

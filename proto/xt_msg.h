@@ -94,6 +94,7 @@ ssize_t xt_msg_end(struct xt_msg_out *o);
 struct xt_msg_anc {
     int fd[XT_MSG_FDS_MAX]; /* owned by the receiver, close-on-exec */
     unsigned nfds;
+    bool cut; /* there were some, but this process has no room for them */
     bool has_cred;
     pid_t pid;
     uid_t uid;
@@ -104,7 +105,8 @@ struct xt_msg_anc {
 int xt_msg_send(int sock, const void *buf, size_t len, const int *fds, unsigned nfds, int flags);
 
 /* One datagram. Returns its length, 0 at end of file, or a negative errno of recvmsg(); -EMSGSIZE when it was truncated, or carried
- * too many descriptors (those that came are closed). */
+ * too many descriptors (those that came are closed). One whose descriptors did not all fit into this process comes without them, and
+ * `anc->cut` says so. */
 ssize_t xt_msg_recv(int sock, void *buf, size_t size, struct xt_msg_anc *anc, int flags);
 
 /* Closes the descriptors in `anc` that nobody has taken (entries set to -1 are skipped). */

@@ -90,7 +90,8 @@ ssize_t xt_msg_recv(int sock, void *buf, size_t size, struct xt_msg_anc *anc, in
     return xt_msg_recv_drop(sock, buf, size, anc, flags, close_it, NULL);
 }
 
-/* `*whole`: nothing was cut off, and all descriptors are in `anc`. */
+/* `*whole`: nothing was cut off, and all descriptors are in `anc`. There is room for as many as the kernel takes: when it cut them off,
+ * this process has too many. */
 static ssize_t receive(int sock, struct iovec *iov, struct xt_msg_anc *anc, int flags, xt_msg_drop *drop, void *arg,
                        bool *whole)
 {
@@ -104,7 +105,11 @@ static ssize_t receive(int sock, struct iovec *iov, struct xt_msg_anc *anc, int 
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
-    *whole = take_anc(&mh, anc, drop, arg) && !(mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+    *whole = take_anc(&mh, anc, drop, arg) && !(mh.msg_flags & MSG_TRUNC);
+    if (mh.msg_flags & MSG_CTRUNC) {
+        xt_msg_anc_drop(anc, drop, arg);
+        anc->cut = true;
+    }
     return n;
 }
 

@@ -14,6 +14,7 @@
 
 #include "daemon/app/internal.h"
 #include "daemon/base/crash.h"
+#include "daemon/base/log.h"
 #include "daemon/base/time.h"
 
 #define GLOBAL_SIZE 4096
@@ -251,7 +252,7 @@ void xt_app_return(struct xt_app *a, const struct xt_msg *m)
         uint32_t cap = a->cap_returns ? a->cap_returns * 2 : 64;
         struct xt_msg *v = realloc(a->returns, cap * sizeof *v);
         if (!v)
-            abort(); /* a lost reply would hang the control thread for good */
+            xt_log_no_memory("a reply"); /* a lost one would hang the control thread for good */
         a->returns = v;
         a->cap_returns = cap;
     }

@@ -70,8 +70,10 @@ static void push(struct xt_arena *a, unsigned k, uint64_t off, bool warm)
     if (a->free[k].n == a->free[k].cap) {
         uint32_t cap = a->free[k].cap ? a->free[k].cap * 2 : 16;
         uint64_t *v = realloc(a->free[k].off, cap * sizeof *v);
-        if (!v)
+        if (!v) {
+            punch(a, off, k);
             return;
+        }
         a->free[k].off = v;
         a->free[k].cap = cap;
     }

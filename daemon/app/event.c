@@ -5,6 +5,7 @@
 
 #include "daemon/app/internal.h"
 #include "daemon/base/crash.h"
+#include "daemon/base/log.h"
 
 void xt_app_changed(struct xt_session *s, uint32_t i, bool news)
 {
@@ -17,7 +18,7 @@ void xt_app_changed(struct xt_session *s, uint32_t i, bool news)
         uint32_t cap = a->cap_changed ? a->cap_changed * 2 : 256;
         struct xt_changed *v = realloc(a->changed, cap * sizeof *v);
         if (!v)
-            abort(); /* an event that is never published would hang a client */
+            xt_log_no_memory("an event"); /* one that is never published would hang a client */
         a->changed = v;
         a->cap_changed = cap;
     }

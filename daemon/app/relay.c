@@ -73,8 +73,9 @@ int xt_relay_reopen(struct xt_relay *r, struct xt_session *s)
         return -ENOENT;
     *r = (struct xt_relay){.session = s, .proc = xt_ledger_relay_proc(relay), .waiter = xt_ledger_relay_waiter(relay)};
     s->procs[r->proc].pid = (uint32_t)getpid();
-    r->fd = xt_session_waiter(s, r->waiter, &proc, &rfd, &wfd) ? fcntl(rfd, F_DUPFD_CLOEXEC, 0) : -1;
-    return r->fd < 0 ? -EMFILE : 0;
+    bool kept = xt_session_waiter(s, r->waiter, &proc, &rfd, &wfd);
+    r->fd = kept ? fcntl(rfd, F_DUPFD_CLOEXEC, 0) : -1;
+    return !kept ? -ENOTCONN : r->fd < 0 ? -EMFILE : 0;
 }
 
 struct xt_pexport *xt_relay_entry(const struct xt_relay *r)

@@ -19,7 +19,8 @@ struct xt_relay {
 
 /* Takes a proc and a waiter of the session. Returns 0, -ENOBUFS, -EMFILE; -EBUSY when the session has a relay already. */
 int xt_relay_open(struct xt_relay *r, struct xt_session *s);
-/* Takes up the one that another stack process has left. Returns 0, -ENOENT when there is none, -EMFILE. */
+/* Takes up the one that another stack process has left. Returns 0, -ENOENT when there is none, -ENOTCONN when its waiter was not kept,
+ * -EMFILE. */
 int xt_relay_reopen(struct xt_relay *r, struct xt_session *s);
 /* Is `proc` of the session its relay? */
 bool xt_relay_is_proc(const struct xt_session *s, uint32_t proc);

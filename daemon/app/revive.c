@@ -47,7 +47,7 @@ static bool take_rings(struct xt_session *s)
     uint32_t n = 0;
     struct xt_extent *e = calloc(3 * (size_t)s->nused + 1, sizeof *e);
     if (!e)
-        return false;
+        xt_log_no_memory("a client that is taken over");
     for (uint32_t i = 0; i < s->l->slots_high; i++) {
         struct xt_pslot *p = &s->ps[i];
         if (p->kind == XT_SLOT_FREE)

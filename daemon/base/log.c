@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -92,6 +93,12 @@ void xt_log(enum xt_log_level level, const char *fmt, ...)
     put_line(level, 0, fmt, ap);
     va_end(ap);
     errno = saved;
+}
+
+void xt_log_no_memory(const char *what)
+{
+    xt_log_error("no memory for %s: this process ends, for another one to take over", what);
+    _exit(EXIT_FAILURE);
 }
 
 bool xt_log_admit(struct xt_log_site *site, uint64_t now_us, uint32_t *suppressed)

@@ -30,6 +30,10 @@ void xt_log(enum xt_log_level level, const char *fmt, ...) __attribute__((format
 #define xt_log_info(...) xt_log(XT_LOG_INFO, __VA_ARGS__)
 #define xt_log_debug(...) xt_log(XT_LOG_DEBUG, __VA_ARGS__)
 
+/* Says that there is no memory for `what`, and ends the process: its keeper starts another one, which takes over. For where to go on
+ * would cost programs their connections, or have them wait for ever. */
+_Noreturn void xt_log_no_memory(const char *what);
+
 /* A call site that may speak once in a second. */
 struct xt_log_site {
     uint64_t next_us;    /* silent before this time */

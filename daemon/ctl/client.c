@@ -148,15 +148,13 @@ static bool has_room(struct xt_ctl *c, uid_t uid)
     return own < limit / 2;
 }
 
-struct xt_client *xt_client_new(struct xt_ctl *c, int fd, pid_t pid, uid_t uid, gid_t gid)
+static struct xt_client *make(struct xt_ctl *c, int fd, pid_t pid, uid_t uid, gid_t gid)
 {
     int on = 1;
-    struct xt_client *cl = has_room(c, uid) ? calloc(1, sizeof *cl) : NULL;
+    struct xt_client *cl = calloc(1, sizeof *cl);
     if (!cl || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ||
         uv_poll_init(&c->loop, &cl->poll, fd) < 0) {
-        xt_log_limited(XT_LOG_WARN, "control: no room for pid %d uid %u", pid, uid);
         free(cl);
-        close(fd);
         return NULL;
     }
     cl->ctl = c;
@@ -169,6 +167,25 @@ struct xt_client *xt_client_new(struct xt_ctl *c, int fd, pid_t pid, uid_t uid, 
     LIST_INSERT_HEAD(&c->clients, cl, link);
     c->nclients++;
     uv_poll_start(&cl->poll, UV_READABLE, on_readable);
+    return cl;
+}
+
+struct xt_client *xt_client_new(struct xt_ctl *c, int fd, pid_t pid, uid_t uid, gid_t gid)
+{
+    struct xt_client *cl = has_room(c, uid) ? make(c, fd, pid, uid, gid) : NULL;
+    if (!cl) {
+        xt_log_limited(XT_LOG_WARN, "control: no room for pid %d uid %u", pid, uid);
+        close(fd);
+    }
+    return cl;
+}
+
+struct xt_client *xt_client_revive(struct xt_ctl *c, int fd, pid_t pid, uid_t uid)
+{
+    struct xt_client *cl = make(c, fd, pid, uid, (gid_t)-1);
+    if (!cl)
+        xt_log_no_memory("a client that is taken over");
+    cl->revived = true;
     return cl;
 }
 

@@ -66,6 +66,8 @@ struct xt_ctl {
 
 /* Takes over `fd`. NULL when there is no room for it (it is closed then). */
 struct xt_client *xt_client_new(struct xt_ctl *c, int fd, pid_t pid, uid_t uid, gid_t gid);
+/* Of the last stack process: there is always room. */
+struct xt_client *xt_client_revive(struct xt_ctl *c, int fd, pid_t pid, uid_t uid);
 /* Closes the connection; its proc ends. Safe to call twice. */
 void xt_client_close(struct xt_client *cl);
 /* Drops those that connected long ago and have not said a word. */

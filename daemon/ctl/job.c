@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Requests that need the data plane: work there in short pieces, answer here. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "daemon/ctl/internal.h"
@@ -42,7 +43,7 @@ void *xt_job_new(struct xt_ctl *c, struct xt_client *cl, size_t size, void (*wor
     struct xt_job *j = calloc(1, size);
     if (!j) {
         if (cl)
-            xt_client_drop(cl, "no memory for its request");
+            xt_client_error(cl, -ENOMEM, "no memory for the request");
         return NULL;
     }
     j->ctl = c;

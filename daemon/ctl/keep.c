@@ -108,12 +108,10 @@ void xt_ctl_adopt(struct xt_ctl *c, struct xt_session *s, int (*take)(void *arg,
         if (xt_relay_is_proc(s, proc))
             continue;
         int fd = take(arg, xt_session_id(s), XT_KEEP_CONTROL, proc);
-        uid_t uid = xt_session_uid(s);
-        struct xt_client *cl = fd < 0 ? NULL : xt_client_new(c, fd, xt_session_proc_pid(s, proc), uid, (gid_t)-1);
-        if (cl) {
+        if (fd >= 0) {
+            struct xt_client *cl = xt_client_revive(c, fd, xt_session_proc_pid(s, proc), xt_session_uid(s));
             cl->session = s;
             cl->proc = proc;
-            cl->revived = true;
         } else {
             struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = proc, .ptr = s};
             xt_ctl_post(c, &m);

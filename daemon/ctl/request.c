@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Requests by name, and who may make them. */
 #include <errno.h>
+#include <string.h>
 
 #include "daemon/ctl/export.h"
 #include "daemon/ctl/internal.h"
@@ -57,5 +58,8 @@ void xt_request_handle(struct xt_client *cl, const void *buf, size_t len, struct
         return;
     }
     cl->numbered = xt_msg_get_uint(&msg, "n", &cl->number) == 0;
-    dispatch(&r);
+    if (anc->cut)
+        xt_client_error(cl, -ENFILE, "xtcpd has no room for the descriptor: %s", strerror(ENFILE));
+    else
+        dispatch(&r);
 }

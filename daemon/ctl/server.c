@@ -26,8 +26,8 @@ void xt_ctl_post(struct xt_ctl *c, const struct xt_msg *m)
     if (STAILQ_EMPTY(&c->waiting) && xt_app_post(c->cfg.app, m) == 0)
         return;
     struct xt_waiting_msg *w = malloc(sizeof *w);
-    if (!w) /* without it a dead client's memory would stay for ever; the keeper restarts us */
-        abort();
+    if (!w)
+        xt_log_no_memory("a message"); /* without it a dead client's memory would stay for ever */
     w->msg = *m;
     STAILQ_INSERT_TAIL(&c->waiting, w, link);
     uv_timer_start(&c->retry, on_retry, RETRY_MS, RETRY_MS);

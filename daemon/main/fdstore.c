@@ -80,12 +80,11 @@ static int set_env(const struct xt_fdstore *s)
     for (unsigned i = 0; i < s->n; i++)
         p += sprintf(p, "%s%s", i ? ":" : "", s->item[i].name);
     snprintf(number, sizeof number, "%u", s->n);
-    setenv("LISTEN_FDS", number, 1);
-    setenv("LISTEN_FDNAMES", names, 1);
+    bool ok = setenv("LISTEN_FDS", number, 1) == 0 && setenv("LISTEN_FDNAMES", names, 1) == 0;
     snprintf(number, sizeof number, "%d", getpid());
-    setenv("LISTEN_PID", number, 1);
+    ok = ok && setenv("LISTEN_PID", number, 1) == 0;
     free(names);
-    return 0;
+    return ok ? 0 : -ENOMEM;
 }
 
 int xt_fdstore_hand_over(const struct xt_fdstore *s)

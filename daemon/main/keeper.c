@@ -23,11 +23,11 @@
 
 /* ---- the child ---- */
 
-static void set_number(const char *name, long value)
+static bool set_number(const char *name, long value)
 {
     char text[24];
     snprintf(text, sizeof text, "%ld", value);
-    setenv(name, text, 1);
+    return setenv(name, text, 1) == 0;
 }
 
 /* Descriptors go out of the way of those that are handed over. */
@@ -36,21 +36,23 @@ static int move_away(const struct keeper *k, int fd, int how)
     return fcntl(fd, how, XT_FDSTORE_FIRST + (int)k->store.n);
 }
 
+static bool set_environment(const struct keeper *k, pid_t keeper, int feed)
+{
+    return setenv("NOTIFY_SOCKET", k->cfg.notify_path, 1) == 0 && set_number(XT_ENV_KEEPER, keeper) &&
+           set_number(XT_ENV_RESTARTS, (long)k->starts) && set_number(XT_ENV_CRASHES, (long)k->crashes) &&
+           set_number(XT_ENV_CRASHED, k->crashed) && (feed < 0 || set_number(XT_ENV_STANDBY, feed));
+}
+
 static void child_main(struct keeper *k, pid_t keeper, int image, const char *path, int feed)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != keeper) /* it died before the line above took effect */
         _exit(XT_EXIT_FAILED);
     sigprocmask(SIG_SETMASK, &k->old_mask, NULL);
-    setenv("NOTIFY_SOCKET", k->cfg.notify_path, 1);
-    set_number(XT_ENV_KEEPER, keeper);
-    set_number(XT_ENV_RESTARTS, (long)k->starts);
-    set_number(XT_ENV_CRASHES, (long)k->crashes);
-    set_number(XT_ENV_CRASHED, k->crashed);
     if (feed >= 0)
-        set_number(XT_ENV_STANDBY, move_away(k, feed, F_DUPFD));
+        feed = move_away(k, feed, F_DUPFD);
     image = move_away(k, image, F_DUPFD_CLOEXEC);
-    int rc = xt_fdstore_hand_over(&k->store);
+    int rc = set_environment(k, keeper, feed) ? xt_fdstore_hand_over(&k->store) : -ENOMEM;
     if (rc < 0) {
         xt_log_error("keeper: cannot hand over descriptors: %s", strerror(-rc));
         _exit(XT_EXIT_FAILED);
@@ -148,6 +150,8 @@ static void take_message(struct keeper *k, const struct xt_notice *n, struct xt_
         if (rc < 0)
             xt_log_error("keeper: descriptor '%s' is not kept: %s", n->name, strerror(-rc));
     }
+    if (n->store && anc->cut)
+        xt_log_error("keeper: descriptor '%s' is not kept: %s", n->name, strerror(EMFILE));
     if (n->upgrade && k->served)
         xt_upgrade_begin(k, n, anc);
     if (n->quiet)

@@ -133,8 +133,10 @@ int main(int argc, char **argv)
         xt_config_print(&c, stdout);
         return XT_EXIT_OK;
     }
-    if (xt_handed_read(&handed) < 0)
+    if (xt_handed_read(&handed) < 0) {
+        complain("no memory for what the keeper hands over");
         return XT_EXIT_FAILED;
+    }
     if (xt_effective_settings(&st, &handed, &c, err, sizeof err) < 0)
         return complain(err);
     xt_log_set_level((enum xt_log_level)c.log_level);

@@ -12,6 +12,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* One for all messages: what is to be forgotten must be told when there are no descriptors left, too. */
+static int notify_socket(void)
+{
+    static int sock = -1;
+    if (sock < 0)
+        sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return sock < 0 ? -errno : sock;
+}
+
 static int send_to(const char *path, const char *text, const int *fds, unsigned nfds)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -39,12 +48,10 @@ static int send_to(const char *path, const char *text, const int *fds, unsigned 
         cm->cmsg_len = CMSG_LEN(nfds * sizeof *fds);
         memcpy(CMSG_DATA(cm), fds, nfds * sizeof *fds);
     }
-    int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int sock = notify_socket();
     if (sock < 0)
-        return -errno;
-    int rc = sendmsg(sock, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
-    close(sock);
-    return rc;
+        return sock;
+    return sendmsg(sock, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 int xt_notify_send(const char *text, const int *fds, unsigned nfds)

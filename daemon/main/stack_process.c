@@ -53,9 +53,12 @@ static int take_state(struct process *p)
     size_t size = xt_stack_state_size(p->config.max_connections);
     int fd = xt_handed_take(&p->handed, "state"), rc;
     if (fd >= 0) {
-        if (xt_kept_open(&p->state, fd, size, err, sizeof err) == 0)
+        rc = xt_kept_open(&p->state, fd, size, err, sizeof err);
+        if (rc == 0)
             return 0;
-        xt_log_warn("%s: starting without it", err);
+        xt_log_warn("%s%s", err, rc == -EPROTO ? ": starting without it" : "");
+        if (rc != -EPROTO)
+            return rc; /* the next process may have more luck */
     }
     rc = xt_kept_new(&p->state, size);
     if (rc < 0) {
@@ -110,7 +113,7 @@ static int take_kept(void *arg, uint32_t id, char what, uint32_t n)
 }
 
 /* Clients of the last stack process, by their ledgers. One that cannot be taken over loses its connections and learns it by the end
- * of its control connection. */
+ * of its control connection; but what is only not to be had just now may be there for the next process. */
 static int take_sessions(struct process *p)
 {
     const char *name;
@@ -124,6 +127,8 @@ static int take_sessions(struct process *p)
             p->nsessions++;
         else
             xt_log_warn("client %s cannot be taken over: %s", name, strerror(-rc));
+        if (rc < 0 && rc != -EPROTO && rc != -ENOBUFS)
+            return rc;
     }
     xt_app_on_end(p->app, xt_ctl_session_ended);
     return 0;
@@ -243,10 +248,12 @@ static int make_ctl(struct process *p)
     int rc = xt_ctl_new(&p->ctl, &cc);
     if (rc < 0)
         xt_log_error("cannot start the control plane: %s", strerror(-rc));
-    for (unsigned i = 0; rc == 0 && i < p->nsessions; i++)
+    if (rc < 0)
+        return rc;
+    for (unsigned i = 0; i < p->nsessions; i++)
         xt_ctl_adopt(p->ctl, p->sessions[i], take_kept, p);
     drop_rest(p);
-    return rc;
+    return 0;
 }
 
 static void on_stop(uv_signal_t *h, int sig)

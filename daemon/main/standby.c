@@ -62,18 +62,21 @@ int xt_standby_check(struct xt_handed *h, uint32_t max_conns, char *err, size_t 
     return rc;
 }
 
-static void follow(struct xt_handed *h, char *text, struct xt_msg_anc *anc)
+static int follow(struct xt_handed *h, char *text, struct xt_msg_anc *anc)
 {
     const char *name = strstr(text, "FDNAME=");
+    if (anc->cut)
+        return -EMFILE;
     if (!name)
-        return;
+        return 0;
     name += strlen("FDNAME=");
     if (strncmp(text, "FDSTORE=1", 9) == 0 && anc->nfds == 1) {
-        xt_handed_add(h, name, anc->fd[0]);
+        int fd = anc->fd[0];
         anc->fd[0] = -1;
-    } else {
-        xt_handed_drop(h, name);
+        return xt_handed_add(h, name, fd);
     }
+    xt_handed_drop(h, name);
+    return 0;
 }
 
 int xt_standby_wait(int feed, struct xt_handed *h)
@@ -88,7 +91,9 @@ int xt_standby_wait(int feed, struct xt_handed *h)
         text[n] = 0;
         if (strcmp(text, "GO=1") == 0)
             return 0;
-        follow(h, text, &anc);
+        int rc = follow(h, text, &anc);
         xt_msg_anc_close(&anc);
+        if (rc < 0)
+            return rc;
     }
 }

@@ -138,6 +138,14 @@ uint64_t xp_join(int fd)
     return w && half >= 0 ? with_half(w, half) : w;
 }
 
+/* Errors that socket() has too; all others mean that there is no xtcp here. */
+static int socket_error(int rc)
+{
+    if (rc == -ENOSPC)
+        return -ENOBUFS;
+    return rc == -ENOMEM || rc == -ENOBUFS || rc == -EMFILE || rc == -ENFILE ? rc : -ENETDOWN;
+}
+
 static int attach_locked(bool quietly)
 {
     struct xtcp *x;
@@ -150,9 +158,10 @@ static int attach_locked(bool quietly)
         xp_debug("attach: %s", xtcp_strerror_attach());
         if (fallback)
             return -EAGAIN;
-        if (!quietly)
+        rc = socket_error(rc);
+        if (!quietly && rc == -ENETDOWN)
             complain();
-        return -ENETDOWN;
+        return rc;
     }
     xp_debug("attached");
     return add_context(x);
@@ -205,17 +214,14 @@ int xp_make_own(int fd)
     return fd;
 }
 
+/* Not connected: who reads what this library does not serve gets an error, not an end of file, which would be a lie. */
 static int placeholder_new(void)
 {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
         return -errno;
-    /* The wrapped socketpair() has marked both as the library's own: the numbers must not stay so when they are closed. */
-    xp_take(pair[0]);
-    xp_take(pair[1]);
-    xp_real.shutdown(pair[0], SHUT_RDWR);
-    xp_disown(pair[1]);
-    return xp_make_own(pair[0]);
+    xp_take(fd); /* the wrapped socket() has marked it as the library's own, under a number that it does not keep */
+    return xp_make_own(fd);
 }
 
 static int placeholder_copy(int src, int fd, bool cloexec)

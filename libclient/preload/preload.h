@@ -75,7 +75,7 @@ extern bool xp_bystander;
 extern unsigned xp_fork_gen; /* counts forks on the way from the first process to this one */
 
 /* The context to make new sockets in, attaching when need be; -ENETDOWN after a line on stderr, -EAGAIN when the program shall
- * have the kernel's socket instead. */
+ * have the kernel's socket instead, or -ENOMEM, -ENOBUFS, -EMFILE, -ENFILE. */
 int xp_attach(void);
 /* The same without a word when there is no daemon. */
 void xp_attach_quietly(void);

@@ -183,7 +183,7 @@ static int counterpart(int fd, uint64_t w, int *ctx)
     int flags = xp_real.fcntl(fd, F_GETFL), s;
     *ctx = xp_attach();
     if (*ctx < 0)
-        return -ENETDOWN;
+        return *ctx == -EAGAIN ? -ENETDOWN : *ctx;
     s = xtcp_socket(xp_ctxs[*ctx]);
     /* Only now it shows that the daemon has gone: there may be another. */
     if (s == -ECONNABORTED && (*ctx = xp_attach()) >= 0)
