@@ -141,7 +141,8 @@ uint32_t xt_app_tx_goal(const struct xt_session *s, const struct xt_pslot *p, co
 {
     if (p->tx_fixed)
         return p->sndbuf;
-    uint64_t want = xt_tune_send(p->tx.size, c->cwnd, c->min_rtt, c->srtt);
+    /* What a peer that does not read has let us send before is no reason to keep more for it. */
+    uint64_t want = xt_tune_send(p->tx.size, c->cwnd < c->snd_wnd ? c->cwnd : c->snd_wnd, c->min_rtt, c->srtt);
     want = least(want > TX_STEP ? want : TX_STEP, xt_tune_most(c->min_rtt));
     return xt_tune_round(p->tx.size, want, s->app->cfg.sndbuf_max);
 }

@@ -55,6 +55,7 @@ static const struct defence defences[] = {
     STACK("icmp", drop_icmp_type),
     STACK("icmp", icmp_limited),
     TCP("idle", timed_out),
+    STACK("idle", orphans_dropped),
     STACK("idle", time_wait_dropped),
     STACK("idle", fin_wait2_dropped),
 };

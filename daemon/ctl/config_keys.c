@@ -47,6 +47,8 @@ static const struct xt_setting keys[] = {
      .help = "programs attached at a time; forks count as one with their parent"},
     {"max-sockets", XT_SET_COUNT, FIELD(max_sockets), .min = 16, .max = XT_BITMAP_MAX, .def = "65536",
      .help = "sockets of one program and its forks"},
+    {"max-orphans", XT_SET_COUNT, FIELD(max_orphans), .min = 1, .max = 1 << 22, .def = "16384", .runtime = true,
+     .help = "connections that no program holds and whose peers have not taken all; beyond that a close is a reset"},
     {"somaxconn", XT_SET_COUNT, FIELD(somaxconn), .min = 1, .max = 65536, .def = "4096",
      .help = "limit of a listener's backlog"},
     {"sndbuf", XT_SET_POW2, FIELD(sndbuf), .min = 4 * KIB, .max = GIB, .def = "64K",

@@ -22,6 +22,7 @@ void xt_config_stack(const struct xt_config *c, struct xt_stack_cfg *out)
     out->prefix = c->address.prefix;
     out->mtu = c->mtu;
     out->max_conns = c->max_connections;
+    out->max_orphans = c->max_orphans;
     memcpy(out->routes, c->routes, c->nroutes * sizeof c->routes[0]);
     out->nroutes = c->nroutes;
     if (c->gateway)

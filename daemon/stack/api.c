@@ -186,7 +186,12 @@ void xt_stack_close(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
     if (c->state == XT_CLOSED)
         return;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
-    xt_conn_after(s, c, xt_tcp_close(c, &ctx));
+    if (!xt_conn_after(s, c, xt_tcp_close(c, &ctx)) || !s->side[c->index].orphan)
+        return;
+    if (s->cfg.max_orphans && s->norphans > s->cfg.max_orphans) { /* as Linux (net.ipv4.tcp_max_orphans) */
+        s->stats.orphans_dropped++;
+        xt_stack_abort(s, c, now_us);
+    }
 }
 
 void xt_stack_abort(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)

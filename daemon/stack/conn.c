@@ -160,9 +160,20 @@ static void end_listener(struct xt_stack *s, struct xt_conn *l)
     }
 }
 
+/* Nobody holds it, and it keeps memory for as long as its peer likes to acknowledge nothing. */
+static void count_orphan(struct xt_stack *s, const struct xt_conn *c)
+{
+    bool waits = c->state == XT_FIN_WAIT1 || c->state == XT_CLOSING || c->state == XT_LAST_ACK;
+    bool orphan = waits && (c->cflags & XT_CF_ORPHAN);
+    s->norphans += orphan;
+    s->norphans -= s->side[c->index].orphan;
+    s->side[c->index].orphan = orphan;
+}
+
 static void end(struct xt_stack *s, struct xt_conn *c, uint32_t events)
 {
     uint32_t i = c->index;
+    s->norphans -= s->side[i].orphan;
     xt_wheel_cancel(&s->wheel, i);
     xt_list_remove(s, i);
     if (is_listener(c)) {
@@ -224,6 +235,7 @@ static bool after(struct xt_stack *s, struct xt_conn *c, uint32_t events, uint64
     XT_CRASH_POINT();
     if (!tell(s, c, events))
         return false;
+    count_orphan(s, c);
     struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     uint64_t deadline = xt_tcp_deadline(c);
     xt_wheel_set(&s->wheel, c->index, XT_MAX(deadline, earliest));

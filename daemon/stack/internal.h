@@ -52,6 +52,7 @@ struct xt_side {
     uint32_t peer;               /* where the other end of a local connection was last seen: index plus 1 */
     uint16_t list;               /* XT_LIST_* */
     uint16_t neigh;              /* where `nexthop` was last seen in the neighbour table */
+    bool orphan;                 /* counted in norphans */
 };
 
 enum { XT_NEIGH_FREE, XT_NEIGH_INCOMPLETE, XT_NEIGH_REACHABLE, XT_NEIGH_STALE, XT_NEIGH_FAILED };
@@ -153,6 +154,7 @@ struct xt_stack {
     bool *board_claimed; /* those that records of an earlier stack have; while these are looked at */
     struct xt_list ready;
     struct xt_list over; /* those that only wait for their end, the oldest first: they make room for others */
+    uint32_t norphans;
     struct xt_flowmap flows;
     struct xt_wheel wheel; /* of connections */
     struct xt_wheel misc;  /* XT_TIMER_* */

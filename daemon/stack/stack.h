@@ -32,6 +32,7 @@ struct xt_stack_cfg {
     uint8_t prefix; /* length of the on-link prefix */
     uint16_t mtu;   /* IP bytes, 576 to 65535 */
     uint32_t max_conns;
+    uint32_t max_orphans; /* that no program holds and whose peer has not acknowledged all; 0: no limit */
     struct xt_route routes[XT_MAX_ROUTES]; /* the default gateway is the route 0/0 */
     uint32_t nroutes;
     uint16_t port_min, port_max; /* ephemeral ports, 32768 to 60999 */

@@ -78,6 +78,7 @@
     X(time_wait_recycled, "TIME_WAIT connections replaced by an own connect")      \
     X(time_wait_dropped, "TIME_WAIT connections ended early: the table was full")  \
     X(fin_wait2_dropped, "FIN_WAIT2 connections of nobody ended early: likewise")  \
+    X(orphans_dropped, "closed connections reset: too many of these")              \
     X(quarantined, "connections reset: two crashes in a row were at them")         \
     X(records_bad, "connections reset at the start: their record cannot be")
 

@@ -466,3 +466,34 @@ Test(conn, other_layout_is_refused)
     ((struct xt_state_hdr *)a->state)->record_size++;
     cr_assert_eq(xt_stack_new(&s, &a->cfg, &ops, a->state, test_key, n.now), -EPROTO);
 }
+
+/* Closed by their program, which nobody would miss, and whose peer acknowledges nothing: there may be only so many. */
+Test(conn, too_many_orphans_are_reset)
+{
+    struct xt_conn *ca[5], *cb[5];
+    cr_assert(host_listen(b, 80, true, n.now));
+    b->cfg.max_orphans = 2;
+    cr_assert_eq(xt_stack_reconfigure(b->s, &b->cfg), 0);
+    for (unsigned i = 0; i < 5; i++)
+        open_pair(&ca[i], &cb[i]);
+    n.drop = true;
+    for (unsigned i = 0; i < 3; i++) {
+        xt_stack_close(b->s, cb[i], n.now);
+        net_pump(&n);
+    }
+    cr_assert_eq(cb[1]->state, XT_FIN_WAIT1);
+    cr_assert_eq(xt_stack_stats(b->s)->orphans_dropped, 1);
+    cr_assert(b->events[cb[2]->index] & XT_EV_CLOSED, "the last to be closed");
+    /* A successor counts them too. */
+    xt_stack_free(b->s);
+    host_start(b, n.now);
+    xt_stack_close(b->s, cb[3], n.now);
+    cr_assert_eq(xt_stack_stats(b->s)->orphans_dropped, 1);
+    /* One that has been acknowledged leaves room. */
+    n.drop = false;
+    net_run(&n, 2 * S);
+    cr_assert_eq(cb[0]->state, XT_FIN_WAIT2);
+    xt_stack_close(b->s, cb[4], n.now);
+    cr_assert_eq(cb[4]->state, XT_FIN_WAIT1);
+    cr_assert_eq(xt_stack_stats(b->s)->orphans_dropped, 1);
+}
