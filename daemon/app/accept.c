@@ -138,10 +138,7 @@ static bool has_room(struct xt_app *a, const struct xt_conn *listener, bool half
 
 bool xt_app_admit(void *arg, const struct xt_conn *listener)
 {
-    struct xt_app *a = arg;
-    bool ok = has_room(a, listener, true);
-    a->stats.backlog_drops += !ok;
-    return ok;
+    return has_room(arg, listener, true);
 }
 
 bool xt_app_admit_open(void *arg, const struct xt_conn *listener)

@@ -34,6 +34,8 @@ static const struct defence defences[] = {
     TCP("blind", drop_rst),
     TCP("blind", drop_seq),
     TCP("blind", drop_ack),
+    TCP("blind", drop_no_ts),
+    TCP("blind", drop_paws),
     TCP("data", drop_ooo_full),
     TCP("data", drop_no_room),
     STACK("fragment", frags_in),

@@ -56,7 +56,7 @@ static void put_app(struct xt_msg_out *o, const struct xt_app_stats *a)
     put(o, "app", "wakeups", a->wakeups, "programs woken");
     put(o, "app", "doorbells", a->doorbells, "times that programs woke the data plane");
     put(o, "app", "accepts", a->accepts, "connections handed to listeners");
-    put(o, "app", "backlog_drops", a->backlog_drops, "connections refused: the backlog was full");
+    put(o, "app", "backlog_drops", a->backlog_drops, "connections reset: no accept queue, slot or memory for them");
     put(o, "app", "bytes_mapped", a->bytes_mapped, "bytes of buffers handed out now");
     put(o, "app", "rx_grown", a->rx_grown, "receive buffers made larger");
     put(o, "app", "tx_grown", a->tx_grown, "send buffers made larger");

@@ -2,19 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 # Floods, blind attacks and peers that do not read, while honest clients are served: all their bytes are right, memory stays within
 # bounds, a counter names what came, and afterwards all is as it was.
-# usage: floods.sh BUILD [SECONDS]: without SECONDS each kind sends 10000 frames a second until ten requests have been served; with it, as
-# many as the machine can for that time. XT_SEED chooses the frames.
+# usage: floods.sh BUILD [SECONDS]: without SECONDS each kind sends 10000 frames a second until ten requests have been served; with it as
+# many as the machine can for that time, and a thousand peers do not read. XT_SEED chooses the frames.
 set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
 . "$(dirname "$0")/../lib/census.sh"
 EACH=${2:-0}
 RATE=(--rate 10000)
-[ $# -lt 2 ] || RATE=()
 SEED=${XT_SEED:-1}
 OWN_MAX=4096 SHARED_MAX=32768 # KiB more than before: private; records and buffers
 FORGED=10.77.128.0/17         # on the link, for ARP and half-open connections
 READERS=200                   # who do not read
 SNDBUF=65536
+if [ $# -ge 2 ]; then
+    RATE=() READERS=1000
+    ulimit -n 4096
+fi
 echo "seed $SEED"
 stage_up "$1" clean
 # Short times, so that what a flood leaves behind ends within the test.
