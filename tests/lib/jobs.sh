@@ -103,6 +103,7 @@ job_serve() { hash_job "curl on kernel <- nginx on xtcp" in_k curl -sS --fail "h
 iperf_run() {
     local runner=$1 secs=$2 addr=$3
     shift 3
+    xt_wait_for 10 iperf_ready "$WORK/iperf-server.log" || return
     "$runner" iperf3 -c "$addr" -t "$secs" -J "$@" | python3 -c '
 import json, sys
 r = json.load(sys.stdin)
@@ -111,9 +112,12 @@ print("%.2f" % (r["end"]["sum_received"]["bits_per_second"] / 1e9))'
 }
 
 iperf_server() { # in the kernel's namespace: a server that stays for all runs
-    xt_spawn k "$WORK/iperf-server.log" iperf3 -s -p 5201
-    xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :5201" | grep -q .'
+    xt_spawn k "$WORK/iperf-server.log" iperf3 -s -p 5201 --forceflush
+    xt_wait_for 10 iperf_ready "$WORK/iperf-server.log"
 }
+
+# The server with this log waits for its next test. Between two it does not listen.
+iperf_ready() { tail -n 2 "$1" | grep -q 'Server listening'; }
 
 # (c) iperf3 both ways on xtcp, beside the same on the kernel's stack over the same veth.
 job_iperf() {
