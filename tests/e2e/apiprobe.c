@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,16 +23,6 @@ static void die(const char *what)
 {
     fprintf(stderr, "apiprobe: %s: %s\n", what, strerror(errno));
     exit(2);
-}
-
-void say(const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vprintf(fmt, ap);
-    va_end(ap);
-    putchar('\n');
-    fflush(stdout);
 }
 
 const char *events_text(unsigned events)
@@ -77,6 +68,26 @@ void until(int fd, int events)
             break;
     }
     say("(waited in vain for %s)", events_text((unsigned)events));
+}
+
+static int is_asleep(pid_t tid)
+{
+    char path[64], text[512] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    const char *p = n > 0 ? strrchr(text, ')') : NULL;
+    return p && p[2] == 'S';
+}
+
+void until_asleep(const _Atomic pid_t *tid)
+{
+    for (int i = 0, calm = 0; i < PATIENCE_MS * 4 && calm < 5; i++) {
+        calm = *tid && is_asleep(*tid) ? calm + 1 : 0;
+        poll(NULL, 0, 1);
+    }
 }
 
 static struct sockaddr_in address(const char *ip, int port)

@@ -14,6 +14,9 @@
 #define APIPROBE_H
 
 #include <stddef.h>
+#include <sys/types.h>
+
+#include "tests/e2e/say.h"
 
 int probe_peer(const char *addr, int port);
 
@@ -28,14 +31,14 @@ int listener(void);
 int peer_dials(void);
 /* All that the peer sent before has arrived when this returns: something sent later has. */
 void settle(void);
-/* One line of the result. */
-void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* "name: IN|OUT": what poll tells now. */
 void say_mask(const char *name, int fd);
 /* "name: 5" or "name: EPIPE". */
 void say_ret(const char *name, long ret);
 /* Waits (seconds at most, for a test that hangs) until poll tells all of `events`. */
 void until(int fd, int events);
+/* Waits (seconds at most) until the thread that has stored its number (gettid()) there sleeps, and not for a moment's lock. */
+void until_asleep(const _Atomic pid_t *tid);
 const char *events_text(unsigned events);
 
 /* ---- scenarios, in the files of their kind ---- */

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,7 +14,6 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,7 +29,7 @@ static _Atomic long moved;
 
 static void begin(void)
 {
-    tid = (pid_t)syscall(SYS_gettid);
+    tid = gettid();
 }
 
 /* ---- calls to be cancelled in ---- */
@@ -125,23 +123,6 @@ static void *in_connect(void *unused)
 
 /* ---- how ---- */
 
-static int asleep(pid_t t)
-{
-    char path[64], text[512] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)t);
-    int fd = open(path, O_RDONLY);
-    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    const char *p = n > 0 ? strrchr(text, ')') : NULL;
-    return p && p[2] == 'S';
-}
-
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-}
-
 /* "cancelled", what it returned, or that it does not end. */
 static const char *end_of(pthread_t t)
 {
@@ -162,15 +143,9 @@ static const char *end_of(pthread_t t)
 static void cancel_in(const char *name, void *(*call)(void *))
 {
     pthread_t t;
-    int calm = 0;
     tid = 0;
     pthread_create(&t, NULL, call, NULL);
-    while (!tid)
-        nap();
-    for (int i = 0; i < PATIENCE * 1000 && calm < 5; i++) { /* a sleep, not a moment's wait for a lock */
-        calm = asleep(tid) ? calm + 1 : 0;
-        nap();
-    }
+    until_asleep(&tid);
     say(" %s: %s", name, end_of(t));
 }
 

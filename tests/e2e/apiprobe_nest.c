@@ -155,6 +155,7 @@ static void nested_closed(void)
 
 struct waiting {
     int fd;
+    _Atomic pid_t tid;
     bool polls;
     int result;
     unsigned events;
@@ -165,6 +166,7 @@ static void *wait_for_one(void *arg)
     struct waiting *w = arg;
     struct epoll_event ev = {0};
     struct pollfd p = {.fd = w->fd, .events = POLLIN};
+    w->tid = gettid();
     if (w->polls) {
         w->result = poll(&p, 1, PATIENCE_MS);
         w->events = (unsigned short)p.revents;
@@ -187,7 +189,8 @@ static void waiting(const char *name, bool add_later)
         ctl(inner, EPOLL_CTL_ADD, fd, EPOLLIN);
     for (int i = 0; i < 8; i++)
         pthread_create(&t[i], NULL, wait_for_one, &w[i]);
-    usleep(50000); /* most likely all sleep now; the answers are the same when they do not */
+    for (int i = 0; i < 8; i++)
+        until_asleep(&w[i].tid);
     if (add_later)
         ctl(inner, EPOLL_CTL_ADD, fd, EPOLLIN);
     peer("send %d 1", n);

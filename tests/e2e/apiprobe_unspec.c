@@ -99,12 +99,17 @@ static void anew(int fd)
     peer("close %d", n);
 }
 
+static void part(int fd, int n)
+{
+    say_ret("  disconnect", disconnect(fd));
+    say("  the peer is told %d", peer("end %d", n));
+}
+
 static void established(const char *calls)
 {
     int n, fd = dial(&n);
     say("ESTABLISHED, then %s", calls);
-    say_ret("  disconnect", disconnect(fd));
-    say("  the peer is told %d", peer("end %d", n));
+    part(fd, n);
     look(fd);
     use(fd, calls);
     anew(fd);
@@ -129,16 +134,14 @@ static void with_data(void)
     peer("send %d 5", n);
     peer("oob %d", n);
     until(fd, POLLIN | POLLPRI);
-    say_ret("  disconnect", disconnect(fd));
-    say("  the peer is told %d", peer("end %d", n));
+    part(fd, n);
     look(fd);
     use(fd, "orre");
     anew(fd);
     say("data unsent");
     fd = dial(&n);
     fill(fd);
-    say_ret("  disconnect", disconnect(fd));
-    say("  the peer is told %d", peer("end %d", n));
+    part(fd, n);
     look(fd);
     use(fd, "wwre");
     anew(fd);
@@ -152,32 +155,28 @@ static void closing(void)
     until(fd, POLLRDHUP);
     fill(fd);
     shutdown(fd, SHUT_WR);
-    say_ret("  disconnect", disconnect(fd));
-    say("  the peer is told %d", peer("end %d", n));
+    part(fd, n);
     use(fd, "ewr");
     anew(fd);
     say("FIN_WAIT2");
     fd = dial(&n);
     shutdown(fd, SHUT_WR);
     peer("eof %d", n);
-    say_ret("  disconnect", disconnect(fd));
-    say("  the peer is told %d", peer("end %d", n));
+    part(fd, n);
     look(fd);
     use(fd, "re");
     anew(fd);
     say("SHUT_RD");
     fd = dial(&n);
     shutdown(fd, SHUT_RD);
-    say_ret("  disconnect", disconnect(fd));
-    say("  the peer is told %d", peer("end %d", n));
+    part(fd, n);
     use(fd, "wr");
     anew(fd);
     say("CLOSE_WAIT");
     fd = dial(&n);
     peer("fin %d", n);
     until(fd, POLLRDHUP);
-    say_ret("  disconnect", disconnect(fd));
-    say("  the peer is told %d", peer("end %d", n));
+    part(fd, n);
     look(fd);
     use(fd, "ewr");
     anew(fd);
@@ -274,8 +273,7 @@ static void bound(void)
     bind(fd, (struct sockaddr *)&a, sizeof a);
     again(fd);
     n = peer("accept");
-    say_ret("  disconnect", disconnect(fd));
-    say("  the peer is told %d", peer("end %d", n));
+    part(fd, n);
     look(fd);
     say_ret("  listen", listen(fd, 3));
     look(fd);
@@ -295,8 +293,7 @@ static void bound(void)
     bind(fd, (struct sockaddr *)&a, sizeof a);
     again(fd);
     n = peer("accept");
-    say_ret("  disconnect", disconnect(fd));
-    say("  the peer is told %d", peer("end %d", n));
+    part(fd, n);
     look(fd);
     anew(fd);
 }
@@ -367,6 +364,7 @@ static void in_sets(void)
 
 struct blocked {
     int fd;
+    _Atomic pid_t tid;
     const char *how;
     ssize_t r;
     int err;
@@ -376,6 +374,7 @@ static void *block(void *arg)
 {
     static char big[1 << 20];
     struct blocked *b = arg;
+    b->tid = gettid();
     if (*b->how == 'c')
         b->r = connect_nobody(b->fd);
     else if (*b->how == 'r')
@@ -390,14 +389,6 @@ static void *block(void *arg)
     return NULL;
 }
 
-/* Until the other thread sleeps, most likely. */
-static void until_blocked(void)
-{
-    settle();
-    settle();
-    usleep(100000);
-}
-
 /* A thread that sleeps in a call meanwhile. */
 static void others_sleep(const char *how)
 {
@@ -407,7 +398,7 @@ static void others_sleep(const char *how)
     b.fd = *how == 'a' ? listener() : *how == 'c' ? socket(AF_INET, SOCK_STREAM, 0) : dial(&n);
     say("another thread in %s", how);
     pthread_create(&t, NULL, block, &b);
-    until_blocked();
+    until_asleep(&b.tid);
     say_ret("  disconnect", disconnect(b.fd));
     pthread_join(t, NULL);
     say("  it has %zd %s", b.r > 0 ? 1 : b.r, b.r < 0 ? strerrorname_np(b.err) : "");

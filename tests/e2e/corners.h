@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdnoreturn.h>
 
+#include "tests/e2e/say.h"
+
 extern struct sockaddr_in peer_addr;
 
 /* Where ADDR PORT is; -1 when they are none. */
@@ -22,7 +24,6 @@ int parse_peer(const char *addr, const char *port);
 /* A connection to the peer that has got the command; -1 when it failed. */
 int try_dial(const char *command);
 int dial(const char *command); /* ends the program when it failed */
-void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 noreturn void fail(const char *what);
 void send_all(int s, const void *data, size_t len);
 void recv_all(int s, void *data, size_t len);

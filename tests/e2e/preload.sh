@@ -61,3 +61,30 @@ import os, urllib.request
 urllib.request.urlopen('$url').read()
 os.closerange(3, 20000)
 print(urllib.request.urlopen('$url').read().decode(), end='')")"
+
+# Together with other preload libraries, before ours and behind it: a file there and back.
+make_file 2
+mkdir -p "$WORK/www/up"
+found() { ls /usr/lib/*/"$1" 2>/dev/null | head -n 1 || :; }
+both_ways() { # PRELOAD
+    local got=$WORK/got up=$WORK/www/up/file
+    local XTCP_ENV=(XTCP_SOCKET="$WORK/xtcpd.sock" XT_COUNTER="$WORK/counter" FAKETIME="@2020-02-29 12:00:00" LD_PRELOAD="$1")
+    rm -f "$got" "$up"
+    on_xtcp env XTCP_LOG=debug curl -sS -o "$got" "$url" 2>"$WORK/curl.log"
+    grep -q ': xtcp (connect' "$WORK/curl.log" || cat "$WORK/curl.log"
+    on_xtcp curl -sS -T "$WORK/www/file" "http://$ADDR_K/up/file" 2>&1
+    cat "$got" "$up" | sha256sum
+}
+want=$(cat "$WORK/www/file" "$WORK/www/file" | sha256sum)
+for name in "$PLAIN/tests/e2e/libcounter.so" libeatmydata.so libjemalloc.so.2 faketime/libfaketime.so.1; do
+    lib=$name
+    [ "${name:0:1}" = / ] || lib=$(found "$name")
+    if [ -z "$lib" ]; then
+        echo "SKIP $name: not installed"
+        continue
+    fi
+    for order in "$lib:$PRELOAD" "$PRELOAD:$lib"; do
+        expect "preloaded: $(basename -a ${order//:/ } | xargs)" "$want" "$(both_ways "$order")"
+        [ "$name" != "$lib" ] || expect "its calls" "called" "$(cat "$WORK/counter")"
+    done
+done
