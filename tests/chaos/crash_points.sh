@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # The stack process dies between two stores that belong together, at one such place after the other (daemon/base/crash.h); a short
 # course of every call goes on as if nothing had been. Wants a build with -Dcrash_points=true.
-# usage: crash_points.sh BUILD [SAMPLES [AGAIN]]; SAMPLES 0: all points; AGAIN: the successor dies too, within so many points
+# usage: crash_points.sh BUILD [SAMPLES [AGAIN [PEER]]]; SAMPLES 0: all points; AGAIN: the successor dies too, within so many points;
+# PEER: where the other end is, k (the kernel's TCP) or x (the same xtcpd)
 set -euo pipefail
-BUILD=$1 SAMPLES=${2:-60} AGAIN=${3:-0}
+BUILD=$1 SAMPLES=${2:-60} AGAIN=${3:-0} PEER=${4:-k}
 EXCHANGE=${XT_TEST_PLAIN:-$BUILD}/tests/chaos/exchange
 if ! grep -q XT_CRASH_FILE "$BUILD/daemon/main/xtcpd"; then
     echo "SKIP: this build has no crash points (meson setup -Dcrash_points=true)"
@@ -16,11 +17,19 @@ truncate -s 4096 "$WORK/crash"
 export XT_CRASH_FILE=$WORK/crash
 xtcpd_start
 unset XT_CRASH_FILE
-xt_spawn k "$WORK/peer.log" "$EXCHANGE" peer 7000
-xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
+if [ "$PEER" = k ]; then
+    at=$ADDR_K
+    xt_spawn k "$WORK/peer.log" "$EXCHANGE" peer 7000
+    xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
+else
+    at=$ADDR_X
+    xt_spawn x "$WORK/peer.log" env "${XTCP_ENV[@]}" "$EXCHANGE" peer 7000
+    serves() { ctl list --listening | grep -q ":7000 "; }
+    xt_wait_for 10 serves
+fi
 rc=0
 in_x python3 "$(dirname "$0")/crash_points.py" "$WORK/crash" "$SAMPLES" "$AGAIN" "${XT_SEED:-1}" -- \
-    env "${XTCP_ENV[@]}" "$EXCHANGE" run "$ADDR_K" 7000 || rc=$?
+    env "${XTCP_ENV[@]}" "$EXCHANGE" run "$at" 7000 || rc=$?
 [ $rc -eq 0 ] || { echo "-- peer:"; tail -n 5 "$WORK/peer.log"; }
 grep -h 'dropped\|AddressSanitizer\|runtime error' "$WORK/xtcpd.log" && rc=1
 exit $rc
