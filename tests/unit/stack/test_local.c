@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/base/macros.h"
+#include "daemon/stack/internal.h"
 #include "tests/unit/stack/net.h"
 
 #define S 1000000ull
@@ -146,7 +147,7 @@ Test(local, a_window_full_is_one_segment_wherever_it_lies_in_the_rings)
     static uint8_t buf[RING];
     struct xt_conn *c = open_pair(80), *d = h.accepted;
     for (unsigned round = 0; round < 40; round++) {
-        uint32_t n = round % 2 ? RING - 1 - 997 * round : 1 + 613 * round;
+        uint32_t n = round == 0 ? 65400 : round % 2 ? RING - 1 - 997 * round : 1 + 613 * round;
         fill(buf, n, round);
         uint64_t before = xt_stack_stats(h.s)->local_segs, acks = xt_stack_tcp_stats(h.s)->acks_sent;
         cr_assert_eq(host_write(&h, c, buf, n, now), n);
@@ -246,6 +247,24 @@ Test(local, a_segment_whose_ring_is_taken_away_is_lost)
     for (unsigned i = 0; i < 10 && d->rx_head == 0; i++)
         next_timer();
     cr_assert_eq(d->rx_head, 100, "it is sent again");
+}
+
+/* Queued, and then its connection has no ring any more, or is another one. */
+Test(local, a_queued_segment_is_looked_at_again)
+{
+    struct xt_conn *c = open_pair(80), *d = h.accepted;
+    struct xt_seg seg = {
+        .sport = c->local.port, .dport = 80, .seq = c->snd_nxt, .ack = c->rcv_nxt, .flags = XT_TH_ACK, .len = 5};
+    xt_local_put(h.s, &seg, c);
+    xt_stack_set_bufs(h.s, c, h.rx[c->index], RING, NULL, RING);
+    settle();
+    cr_assert_eq(xt_stack_stats(h.s)->drop_no_ring, 1);
+    xt_stack_set_bufs(h.s, c, h.rx[c->index], RING, h.tx[c->index], RING);
+    xt_local_put(h.s, &seg, c);
+    c->gen++;
+    settle();
+    cr_assert_eq(xt_stack_stats(h.s)->drop_no_ring, 2);
+    cr_assert_eq(d->rx_head, 0);
 }
 
 Test(local, a_closed_window_opens_again)
