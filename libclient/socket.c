@@ -222,19 +222,33 @@ static void linger(struct xtcp *x, int s, struct xt_slot *sl)
         xtcp_wait(x, s, drained, NULL, xtcp_deadline(seconds - 1 < most ? (seconds - 1) * 1000 : most * 1000));
 }
 
+struct closing {
+    struct xtcp *x;
+    int s;
+};
+
+/* The end of a close, also of one whose thread was cancelled while it lingered. */
+static void let_go(void *arg)
+{
+    const struct closing *c = arg;
+    struct xtcp *x = c->x;
+    XTCP_NO_CANCEL();
+    if (atomic_load_explicit(&x->slots[c->s].oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_SIGNALS)
+        xtcp_async_end(x, c->s);
+    atomic_fetch_and(&x->hold[(uint32_t)c->s / 64], ~(1ULL << (c->s % 64)));
+    xtcp_mark(x, c->s);
+}
+
 XTCP_API int xtcp_close(struct xtcp *x, int s)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
     if (!sl)
         return -EBADF;
-    XTCP_NO_CANCEL();
-    uint64_t bit = 1ULL << (s % 64);
-    atomic_fetch_and(&x->known[(uint32_t)s / 64], ~bit); /* a fork meanwhile does not have it */
+    struct closing c = {x, s};
+    atomic_fetch_and(&x->known[(uint32_t)s / 64], ~(1ULL << (s % 64))); /* a fork meanwhile does not have it */
+    pthread_cleanup_push(let_go, &c);
     linger(x, s, sl);
-    if (atomic_load_explicit(&sl->oflags, memory_order_relaxed) & (uint32_t)XT_OFLAG_SIGNALS)
-        xtcp_async_end(x, s);
-    atomic_fetch_and(&x->hold[(uint32_t)s / 64], ~bit);
-    xtcp_mark(x, s);
+    pthread_cleanup_pop(1);
     return 0;
 }
 

@@ -10,7 +10,23 @@
 #include "libclient/preload/both.h"
 #include "libclient/preload/preload.h"
 
-static void release(int fd, uint64_t w)
+static void close_real(void *fd)
+{
+    xp_real.close((int)(intptr_t)fd);
+}
+
+/* A cancellation point while it lingers: what is left of close() is done then, too. */
+static void close_cancellably(int fd, uint64_t w, int state)
+{
+    pthread_cleanup_push(close_real, (void *)(intptr_t)fd);
+    pthread_setcancelstate(state, NULL);
+    xtcp_close(xp_x(w), xp_sock(w));
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    pthread_cleanup_pop(0);
+}
+
+/* `cancel`: whether the caller of close() can be cancelled; NULL: no close(). */
+static void release(int fd, uint64_t w, const int *cancel)
 {
     if (xp_flags(w) & XP_F_INSET)
         xp_sets_closed(fd, xp_kind(w) == XP_XTCP && xp_refs(xp_ctxno(w), xp_value(w)) > 1);
@@ -19,7 +35,10 @@ static void release(int fd, uint64_t w)
     if ((xp_kind(w) == XP_XTCP || xp_relay_known(w)) && xp_unref(xp_ctxno(w), xp_value(w))) {
         xp_sets_gone(w);
         xp_half_close(w);
-        xtcp_close(xp_x(w), xp_sock(w));
+        if (cancel && *cancel == PTHREAD_CANCEL_ENABLE)
+            close_cancellably(fd, w, *cancel);
+        else
+            xtcp_close(xp_x(w), xp_sock(w));
     }
 }
 
@@ -30,7 +49,7 @@ void xp_release(int fd)
         return;
     w = xp_take(fd);
     if (w)
-        release(fd, w);
+        release(fd, w, NULL);
 }
 
 /* The word goes first: once the kernel's descriptor is closed its number may belong to another thread. */
@@ -45,7 +64,8 @@ XP_EXPORT int close(int fd)
     XP_NO_CANCEL();
     if (__builtin_expect(xp_close_later(fd), 0))
         return 0;
-    xp_release(fd);
+    if ((w = xp_take(fd)))
+        release(fd, w, &xp_cancel_state);
     return xp_real.close(fd);
 }
 XP_ALIAS(close);

@@ -2,6 +2,7 @@
  * SO_LINGER: who waits in close() and who does not, and what the peer is told. Each wait is a second or, if it should not be, a minute. */
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -114,8 +115,37 @@ static void dies(const char *name, int seconds, int sig)
     say("  the peer is told %d", peer("end %d", n));
 }
 
+static int closing;
+static _Atomic pid_t closer;
+
+static void *in_close(void *unused)
+{
+    closer = gettid();
+    close(closing);
+    return NULL;
+}
+
+/* A thread is cancelled while it lingers: the socket is closed all the same. */
+static void cancelled(void)
+{
+    int n;
+    pthread_t t;
+    void *ret;
+    closing = dial(&n);
+    fill(closing);
+    linger(closing, MINUTE);
+    pthread_create(&t, NULL, in_close, NULL);
+    until_asleep(&closer);
+    pthread_cancel(t);
+    pthread_join(t, &ret);
+    say("cancelled: %s", ret == PTHREAD_CANCELED ? "yes" : "no");
+    say_ret("  the descriptor", fcntl(closing, F_GETFD));
+    say("  the peer is told %d", peer("end %d", n));
+}
+
 void probe_linger(void)
 {
+    cancelled();
     time_is_up("blocking", false, false);
     time_is_up("not blocking", true, false);
     time_is_up("after a shutdown", false, true);
