@@ -167,11 +167,16 @@ static int attach_locked(bool quietly)
     return add_context(x);
 }
 
+/* While the dynamic linker relocates (and a program's IFUNC resolvers run) thread-local variables are zero, and lost later. */
+static XP_TLS volatile int relocated = 1;
+
 int xp_attach(void)
 {
     int i = atomic_load(&current);
     if (__builtin_expect(i >= 0 && xtcp_alive(xp_ctxs[i]), 1))
         return i;
+    if (!relocated)
+        return -EAGAIN;
     XP_NO_CANCEL();
     xp_lock(&attach_lock);
     i = attach_locked(false);

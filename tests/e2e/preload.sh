@@ -61,6 +61,8 @@ import os, urllib.request
 urllib.request.urlopen('$url').read()
 os.closerange(3, 20000)
 print(urllib.request.urlopen('$url').read().decode(), end='')")"
+# Before there are thread-local variables a socket is the kernel's.
+expect "in an IFUNC resolver" "early: 1" "$(on_xtcp "$PLAIN/tests/e2e/ifunc" "$ADDR_K" 2>&1)"
 
 # Together with other preload libraries, before ours and behind it: a file there and back.
 make_file 2
