@@ -15,7 +15,7 @@ void xt_admin_upgrade(struct xt_request *r)
     char path[1024] = "";
     bool own = xt_msg_get_str(r->msg, "path", path, sizeof path) == -ENOENT;
     /* It runs what it is given with the daemon's rights: being allowed to administer is not enough. */
-    if (cl->uid != 0 && cl->uid != geteuid()) {
+    if (cl->uid != 0 && cl->uid != cl->ctl->cfg.owner) {
         xt_client_error(cl, -EPERM, "only root may upgrade xtcpd");
         return;
     }

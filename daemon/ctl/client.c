@@ -273,5 +273,5 @@ bool xt_client_is_admin(const struct xt_client *cl)
     gid_t group = cl->ctl->admin_gid;
     if (cl->session) /* its descriptor is inherited by forks, which may have dropped the rights it was opened with */
         return false;
-    return cl->uid == 0 || cl->uid == geteuid() || (group != (gid_t)-1 && in_group(cl, group));
+    return cl->uid == 0 || cl->uid == cl->ctl->cfg.owner || (group != (gid_t)-1 && in_group(cl, group));
 }

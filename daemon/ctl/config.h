@@ -37,6 +37,8 @@ struct xt_config {
 
     char socket[108];
     char admin_group[64];
+    char user[64];
+    uint8_t seccomp;
     char rules[XT_RULES_MAX];
     uint32_t max_connections, max_clients, max_sockets, max_orphans, somaxconn;
     uint32_t sndbuf, sndbuf_max, rcvbuf, rcvbuf_max, bufmax; /* powers of two */

@@ -42,6 +42,7 @@ struct xt_ctl_cfg {
     struct xt_config config; /* effective values */
     int settings_fd;         /* where they are kept (settings.h), -1: nowhere; borrowed */
     int listen_fd;           /* SOCK_SEQPACKET, taken over */
+    uid_t owner;             /* who started it: may administer, as root may */
     uint32_t epoch;          /* counts starts of the stack process */
     uint32_t restarts;       /* of them, those by this keeper */
     uint32_t crashes;        /* of those, the ones after a crash */

@@ -13,30 +13,50 @@
 #include <unistd.h>
 
 /* One for all messages: what is to be forgotten must be told when there are no descriptors left, too. */
-static int notify_socket(void)
-{
-    static int sock = -1;
-    if (sock < 0)
-        sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    return sock < 0 ? -errno : sock;
-}
+static int keeper = -1;
 
-static int send_to(const char *path, const char *text, const int *fds, unsigned nfds)
+/* A socket that leads to the keeper's. Returns it or a negative errno. */
+static int dial(const char *path)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    union {
-        struct cmsghdr align;
-        char buf[CMSG_SPACE(XT_NOTIFY_FDS * sizeof(int))];
-    } control = {0};
-    struct iovec iov = {(void *)text, strlen(text)};
     size_t len = strlen(path);
-    struct msghdr mh = {.msg_name = &sun, .msg_iov = &iov, .msg_iovlen = 1};
     if (len >= sizeof sun.sun_path)
         return -ENAMETOOLONG;
     memcpy(sun.sun_path, path, len);
     if (path[0] == '@') /* systemd's way to write an abstract name */
         sun.sun_path[0] = 0;
-    mh.msg_namelen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (path[0] != '@'));
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (path[0] != '@'));
+    if (connect(fd, (const struct sockaddr *)&sun, size) == 0)
+        return fd;
+    int rc = -errno;
+    close(fd);
+    return rc;
+}
+
+static const char *socket_path(void)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    return path && *path ? path : NULL;
+}
+
+int xt_notify_open(void)
+{
+    if (keeper < 0 && socket_path())
+        keeper = dial(socket_path());
+    return socket_path() && keeper < 0 ? keeper : 0;
+}
+
+static int send_on(int sock, const char *text, const int *fds, unsigned nfds)
+{
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(XT_NOTIFY_FDS * sizeof(int))];
+    } control = {0};
+    struct iovec iov = {(void *)text, strlen(text)};
+    struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
     if (nfds > XT_NOTIFY_FDS)
         return -EINVAL;
     if (nfds) {
@@ -48,16 +68,13 @@ static int send_to(const char *path, const char *text, const int *fds, unsigned 
         cm->cmsg_len = CMSG_LEN(nfds * sizeof *fds);
         memcpy(CMSG_DATA(cm), fds, nfds * sizeof *fds);
     }
-    int sock = notify_socket();
-    if (sock < 0)
-        return sock;
     return sendmsg(sock, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 int xt_notify_send(const char *text, const int *fds, unsigned nfds)
 {
-    const char *path = getenv("NOTIFY_SOCKET");
-    return path && *path ? send_to(path, text, fds, nfds) : 0;
+    int rc = xt_notify_open();
+    return rc < 0 || keeper < 0 ? rc : send_on(keeper, text, fds, nfds);
 }
 
 int xt_notify(const char *text)

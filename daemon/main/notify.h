@@ -8,6 +8,9 @@
 
 #include "daemon/main/fdstore.h"
 
+/* Connects to the keeper, for a process that is going to lose the right to find its socket. Returns 0 or a negative errno. */
+int xt_notify_open(void);
+
 /* Tells the keeper, as sd_notify(3): "READY=1", "STATUS=...". Returns 0, or a negative errno; 0 without a keeper. */
 int xt_notify(const char *text);
 /* With at most XT_NOTIFY_FDS descriptors. */

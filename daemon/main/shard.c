@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "daemon/base/time.h"
+#include "daemon/main/confine.h"
 #include "daemon/main/spin.h"
 
 #define RX_BURST 32
@@ -258,6 +259,7 @@ static void *thread_main(void *arg)
     struct xt_shard *s = arg;
     s->start_rc = open_all(s); /* here, for the ring has a single issuer: this thread */
     bool ok = s->start_rc == 0;
+    xt_confine_thread();
     sem_post(&s->started);
     if (!ok)
         return NULL;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "daemon/base/log.h"
@@ -12,7 +13,7 @@
 #include "daemon/base/time.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/keep.h"
-#include "daemon/main/caps.h"
+#include "daemon/main/confine.h"
 #include "daemon/main/counters.h"
 #include "daemon/main/effective.h"
 #include "daemon/main/keeper.h"
@@ -32,6 +33,7 @@ struct process {
     struct xt_app *app;
     struct xt_shard *shard;
     struct xt_ctl *ctl;
+    uid_t owner; /* who started it */
     uv_signal_t term, interrupt, hangup, quiet;
     struct xt_watchdog watchdog;
     struct xt_session **sessions; /* of the last stack process */
@@ -236,6 +238,7 @@ static int make_ctl(struct process *p)
         .config = p->config,
         .settings_fd = p->settings_fd,
         .listen_fd = p->listen_fd,
+        .owner = p->owner,
         .epoch = p->state.page->epoch,
         .keep = {.store = xt_notify_store,
                  .forget = xt_notify_forget,
@@ -318,12 +321,21 @@ static void serve(struct process *p)
 
 /* ---- life ---- */
 
-static void reduce_rights(void)
+/* Files and directories are open. systemd has chosen the user itself. */
+static int change_user(struct process *p)
 {
-#if XT_HAVE_CAPNG
-    if (xt_caps_reduce() < 0)
-        xt_log_warn("the stack process keeps more capabilities than it needs: they cannot be given up");
-#endif
+    const char *keeper = getenv(XT_ENV_KEEPER);
+    int rc = xt_confine_user(&p->config, keeper != NULL);
+    if (rc < 0 || !keeper)
+        return rc;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* the kernel has forgotten it with the change of user */
+    return getppid() == (pid_t)strtol(keeper, NULL, 10) ? 0 : -ECANCELED;
+}
+
+static int confine(struct process *p)
+{
+    xt_confine_thread();
+    return xt_confine_calls(&p->config);
 }
 
 /* As a candidate for an upgrade: all that can be done while another process serves. */
@@ -356,7 +368,7 @@ static int run(struct process *p)
     if (rc == 0)
         rc = take_listener(p);
     if (rc == 0)
-        reduce_rights(); /* what files and directories wanted is done */
+        rc = change_user(p);
     if (rc == 0)
         rc = make_app(p);
     if (rc == 0)
@@ -365,6 +377,8 @@ static int run(struct process *p)
         rc = start_data_plane(p);
     if (rc == 0)
         rc = make_ctl(p);
+    if (rc == 0)
+        rc = confine(p);
     if (rc == 0)
         serve(p);
     return rc;
@@ -399,8 +413,13 @@ int xt_stack_process_run(const struct xt_start *cfg, struct xt_handed *h, const 
     p->handed = *h;
     memset(h, 0, sizeof *h);
     p->listen_fd = p->settings_fd = -1;
+    p->owner = geteuid();
     signal(SIGPIPE, SIG_IGN);
-    int rc = run(p);
+    int rc = xt_notify_open();
+    if (rc < 0)
+        xt_log_error("the keeper cannot be reached: %s", strerror(-rc));
+    else
+        rc = run(p);
     tear_down(p);
     free(p);
     return rc < 0 ? XT_EXIT_FAILED : XT_EXIT_OK;

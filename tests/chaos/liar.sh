@@ -10,7 +10,6 @@ SECONDS_OF_LIES=${2:-${XT_LIAR_SECONDS:-8}}
 SEED=${XT_SEED:-1}
 echo "seed $SEED, $SECONDS_OF_LIES s"
 stage_up "$1" clean
-chmod 711 "$WORK"
 LIAR=$PLAIN/tests/chaos/xt-liar
 install -m 755 "$LIAR" "$WORK/liar" # where nobody may run it
 xtcpd_start

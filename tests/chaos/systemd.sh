@@ -1,12 +1,23 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# systemd can be the keeper: xtcpd's stack process under a stand-in that speaks systemd's protocol. A connection outlives a kill and
-# a hang of the data plane, which the watchdog finds.
+# systemd can be the keeper: xtcpd's stack process under a stand-in that speaks systemd's protocol, as a user of its own with the
+# capabilities that the unit file gives. A connection outlives a kill and a hang of the data plane, which the watchdog finds.
 set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
 stage_up "$1" clean
-xt_spawn x "$WORK/keeper.log" python3 "$(dirname "$0")/notify_keeper.py" "$WORK/notify" 5 -- "$XTCPD" --no-keeper \
-    --interface "$IF_X" --address "$ADDR_X/24" --gateway "$ADDR_K" --socket "$WORK/xtcpd.sock"
+own=61700
+install -d -o $own -m 755 "$WORK/run"
+ln -s run/xtcpd.sock "$WORK/xtcpd.sock"
+install -m 755 "$XTCPD" "$WORK/xtcpd" # where anybody may run it
+# A successor has no right to open packet sockets: it does not need it.
+cat >"$WORK/start" <<SH
+#!/bin/sh
+caps=-all,+net_admin,+ipc_lock
+[ -n "\$LISTEN_FDS" ] || caps=\$caps,+net_raw
+exec setpriv --reuid $own --regid $own --clear-groups --bounding-set \$caps --inh-caps \$caps --ambient-caps \$caps "\$@"
+SH
+xt_spawn x "$WORK/keeper.log" python3 "$(dirname "$0")/notify_keeper.py" "$WORK/notify" 5 -- sh "$WORK/start" \
+    "$WORK/xtcpd" --no-keeper --interface "$IF_X" --address "$ADDR_X/24" --gateway "$ADDR_K" --socket "$WORK/run/xtcpd.sock"
 KEEPER_PID=$XT_PID
 trap 'cat "$WORK/keeper.log"; stage_down' EXIT
 said() { [ "$(grep -c "^$1" "$WORK/keeper.log")" -ge "$2" ]; }
@@ -34,6 +45,9 @@ echoed() { # TEXT: it comes back
     echo "$1" >&8
     read -r -t 60 got <&9 && [ "$got" = "$1" ] || { echo "no '$1' came back: $(cat "$WORK/client.log")"; return 1; }
 }
+served_by() { cat "/proc/$(pgrep -P "$KEEPER_PID" xtcpd)"/task/*/status | awk '/^(Uid|CapEff|CapPrm|CapAmb|Seccomp):/ { print $1 $2 }' | sort -u; }
+[ "$(served_by | tr '\n' ' ')" = "CapAmb:0000000000000000 CapEff:0000000000000000 CapPrm:0000000000000000 Seccomp:2 Uid:$own " ] ||
+    { served_by; exit 1; }
 echoed first
 kill -9 "$(pgrep -P "$KEEPER_PID" xtcpd)"
 echoed second

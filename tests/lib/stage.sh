@@ -15,6 +15,7 @@ stage_up() {
     BUILD=$1
     XT_BUILD=$1
     WORK=$(mktemp -d /tmp/xtcp-stage.XXXXXX)
+    chmod 711 "$WORK" # xtcpd becomes another user, who reads its file again
     case $2 in
     clean) xt_net_up ;;
     captured) XT_OFFLOAD=off && xt_net_up ;;

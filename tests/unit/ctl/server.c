@@ -75,6 +75,7 @@ void server_setup(void)
                             .config = config,
                             .settings_fd = xt_settings_new(),
                             .listen_fd = xt_ctl_listen(config.socket, err, sizeof err),
+                            .owner = geteuid(),
                             .epoch = 3,
                             .restarts = 2};
     cr_assert_geq(cc.listen_fd, 0, "%s", err);
