@@ -127,6 +127,14 @@ static bool has_room(struct xt_app *a, const struct xt_conn *listener, bool half
     struct xt_session *s = xt_app_session(a, listener->session);
     if (!s || !xt_app_is_used(s, listener->slot))
         return false;
+    if (!xt_user_has_socket(s)) {
+        xt_user_refused_socket(s);
+        return false;
+    }
+    if (!xt_user_has_memory(s)) {
+        xt_user_refused_memory(s);
+        return false;
+    }
     struct xt_pslot *p = &s->ps[listener->slot];
     /* Only a look: taken sockets are accounted for outside of the stack's callbacks. */
     uint32_t queued = p->acc_head - p->acc_tail;

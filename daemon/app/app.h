@@ -27,7 +27,6 @@ struct xt_app_cfg {
     uint32_t bufmax;                 /* limit of SO_SNDBUF and SO_RCVBUF; 16 MiB */
     uint32_t somaxconn;              /* 4096 */
     uint32_t spin_us;                /* clients' spin before sleeping; 50 */
-    bool (*may_bind_low)(uid_t uid); /* ports below 1024; NULL: root only */
     int global_fd;                   /* of the last stack process, taken over; 0 or less: none */
 };
 
@@ -44,9 +43,28 @@ void xt_app_set_stack(struct xt_app *a, struct xt_stack *s);
 
 /* ---- [ctl] ---- */
 
+/* What one user may have in all its programs together; 0: no limit. Root may have all. */
+struct xt_quota {
+    uint32_t clients, sockets;
+    uint32_t connects; /* in a second, and as many at once */
+    uint64_t memory;   /* bytes of buffers */
+};
+/* From now on; who has more keeps it. */
+void xt_app_set_quota(struct xt_app *a, const struct xt_quota *q);
+
+struct xt_user_info {
+    uid_t uid;
+    uint32_t clients, sockets;
+    uint64_t memory, refused;
+};
+/* Fills in at most `max` users that have clients. Returns how many there are. */
+unsigned xt_app_users(const struct xt_app *a, struct xt_user_info *out, unsigned max);
+
 /* Makes a session: memfd, mapped, sealed (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), doorbell eventfd. It takes part once posted.
- * Returns 0 or -ENOMEM, -EMFILE, -ENOBUFS (max_sessions). */
+ * Returns 0 or -ENOMEM, -EMFILE, -ENOBUFS (max_sessions, or the user's quota). */
 int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out);
+/* Its sockets may have ports below 1024, as root's may. Before it is posted. */
+void xt_session_allow_low_ports(struct xt_session *s);
 uint32_t xt_session_id(const struct xt_session *s);
 uid_t xt_session_uid(const struct xt_session *s);
 int xt_session_memfd(const struct xt_session *s);
@@ -145,6 +163,7 @@ struct xt_app_stats {
     uint64_t sessions_revived, strays; /* at start: clients taken over; connections without one, which were reset */
     uint64_t bytes_mapped;             /* ring bytes handed out now */
     uint64_t rx_grown, tx_grown, rings_trimmed;
+    uint64_t quota_clients, quota_sockets, quota_memory, quota_connects; /* refused for the user's quota */
 };
 const struct xt_app_stats *xt_app_stats(const struct xt_app *a);
 

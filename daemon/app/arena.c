@@ -2,7 +2,6 @@
 #include "daemon/app/arena.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,10 +97,25 @@ static bool split(struct xt_arena *a, unsigned k, uint64_t *off)
     return true;
 }
 
+static void count(struct xt_arena *a, int64_t bytes)
+{
+    *a->used_bytes += (uint64_t)bytes;
+    if (a->budget)
+        atomic_fetch_add_explicit(&a->budget->used, (uint64_t)bytes, memory_order_relaxed);
+}
+
+bool xt_budget_has(const struct xt_budget *b, uint64_t size)
+{
+    uint64_t limit = atomic_load_explicit(&b->limit, memory_order_relaxed);
+    return !limit || atomic_load_explicit(&b->used, memory_order_relaxed) + size <= limit;
+}
+
 bool xt_arena_alloc(struct xt_arena *a, uint32_t size, struct xt_extent *out)
 {
     unsigned k = class_of(size);
     uint64_t off;
+    if (a->budget && !xt_budget_has(a->budget, size))
+        return false;
     if (!pop(a, k, &off)) {
         if (a->end - a->top >= size) {
             off = a->top;
@@ -113,7 +127,7 @@ bool xt_arena_alloc(struct xt_arena *a, uint32_t size, struct xt_extent *out)
     out->off = off;
     atomic_signal_fence(memory_order_seq_cst); /* an extent in a ledger is one as soon as it has a size */
     out->size = size;
-    *a->used_bytes += size;
+    count(a, size);
     return true;
 }
 
@@ -122,7 +136,7 @@ void xt_arena_release(struct xt_arena *a, struct xt_extent *e)
     if (!e->size)
         return;
     unsigned k = class_of(e->size);
-    *a->used_bytes -= e->size;
+    count(a, -(int64_t)e->size);
     e->size = 0;
     atomic_signal_fence(memory_order_seq_cst);
     push(a, k, e->off, true);
@@ -145,7 +159,9 @@ static void fill_gap(struct xt_arena *a, uint64_t off, uint64_t end)
 
 bool xt_arena_adopt(struct xt_arena *a, struct xt_extent *e, uint32_t n)
 {
-    uint64_t top = a->top, sum = 0;
+    uint64_t top = a->top;
+    for (uint32_t i = 0; i < n; i++)
+        count(a, e[i].size); /* whatever they are: each will be released */
     qsort(e, n, sizeof *e, by_offset);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t size = e[i].size;
@@ -154,10 +170,8 @@ bool xt_arena_adopt(struct xt_arena *a, struct xt_extent *e, uint32_t n)
             return false;
         fill_gap(a, top, e[i].off);
         top = e[i].off + size;
-        sum += size;
     }
     a->top = top;
-    *a->used_bytes += sum;
     return true;
 }
 

@@ -5,6 +5,7 @@
 #ifndef XT_APP_ARENA_H
 #define XT_APP_ARENA_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,11 +20,17 @@ struct xt_extent {
     uint32_t size; /* bytes; 0: none */
 };
 
+/* What arenas have handed out together, and may. Written by one thread, read by any. */
+struct xt_budget {
+    _Atomic uint64_t used, limit; /* bytes; no limit: 0 */
+};
+
 struct xt_arena {
     int fd;
-    bool cold;            /* punch everything that is freed: nobody will use it again */
-    uint64_t top, end;    /* never used yet: [top, end) */
-    uint64_t *used_bytes; /* a counter of bytes handed out, shared by all arenas */
+    bool cold;                /* punch everything that is freed: nobody will use it again */
+    uint64_t top, end;        /* never used yet: [top, end) */
+    uint64_t *used_bytes;     /* a counter of bytes handed out, shared by all arenas */
+    struct xt_budget *budget; /* shared by those of one user; NULL: none */
     struct {
         uint64_t *off;
         uint32_t n, cap, warm; /* the last `warm` entries are populated */
@@ -31,11 +38,15 @@ struct xt_arena {
     } free[XT_ARENA_CLASSES];
 };
 
+/* May `size` bytes more be handed out? */
+bool xt_budget_has(const struct xt_budget *b, uint64_t size);
+
 /* Manages bytes [off, off + len) of the memfd `fd` (borrowed); off is a multiple of the page size. */
 void xt_arena_init(struct xt_arena *a, int fd, uint64_t off, uint64_t len, uint64_t *used_bytes);
 void xt_arena_fini(struct xt_arena *a);
 
-/* An extent of `size` bytes (a power of two, 4 KiB to 1 GiB); its contents are undefined. False: no room. */
+/* An extent of `size` bytes (a power of two, 4 KiB to 1 GiB); its contents are undefined. False: no room, or beyond the
+ * budget. */
 bool xt_arena_alloc(struct xt_arena *a, uint32_t size, struct xt_extent *out);
 
 /* Takes note of `n` extents that were handed out by another arena over the same bytes; sorts them. Once, right after

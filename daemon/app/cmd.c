@@ -21,9 +21,7 @@ struct cmd {
 
 static bool may_bind(const struct xt_session *s, uint16_t port)
 {
-    if (port == 0 || port >= 1024)
-        return true;
-    return s->app->cfg.may_bind_low ? s->app->cfg.may_bind_low(s->uid) : s->uid == 0;
+    return port == 0 || port >= 1024 || s->uid == 0 || s->l->low_ports;
 }
 
 static void release_dirty(void *arg, uint32_t i)
@@ -102,6 +100,8 @@ static int cmd_socket(struct xt_session *s, const struct cmd *c)
         settle_closes(s->app);
         rc = xt_app_slot_new(s, &i);
     }
+    if (rc < 0 && !xt_user_has_socket(s))
+        xt_user_refused_socket(s);
     if (rc < 0)
         return rc;
     s->slots[i].local.addr = s->slots[i].remote.addr = xt_addr_v4(0);
@@ -130,6 +130,13 @@ static int cmd_bind(struct xt_session *s, uint32_t i, const struct cmd *c)
         return -EACCES;
     struct xt_endpoint local = {.addr = c->addr, .port = c->port};
     return bind_local(s, i, &local, c->arg[0]);
+}
+
+static int no_memory(struct xt_session *s)
+{
+    if (!xt_user_has_memory(s))
+        xt_user_refused_memory(s);
+    return -ENOBUFS;
 }
 
 static uint32_t backlog_of(const struct xt_app *a, uint64_t wanted)
@@ -173,7 +180,7 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     if (!xt_app_listener_begin(s, i)) {
         xt_stack_close(a->stack, l, a->now_us);
         p->conn = XT_NO_CONN;
-        return -ENOBUFS;
+        return no_memory(s);
     }
     xt_stack_fastopen_listen(a->stack, l, &p->fo);
     s->slots[i].conn = l->index;
@@ -257,8 +264,10 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
     if (c->port == 0)
         return -ECONNREFUSED;
     xt_app_slot_fresh(s, i, 0);
-    if (!xt_app_slot_rings(s, i))
+    if (!xt_user_take_connect(s))
         return -ENOBUFS;
+    if (!xt_app_slot_rings(s, i))
+        return no_memory(s);
     struct xt_endpoint remote = remote_of(s, c);
     struct xt_endpoint local = {.addr = xt_addr_v4(0)};
     if (p->bound)

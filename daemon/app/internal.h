@@ -5,6 +5,7 @@
 #define XT_APP_INTERNAL_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "daemon/app/app.h"
 #include "daemon/app/arena.h"
@@ -18,6 +19,7 @@
 #define XT_TRIM_BUDGET 256u   /* sockets whose pages are given back in one round */
 #define XT_QUEUE_LEN 1024u    /* messages between control thread and data plane, each way */
 #define XT_NO_PSLOT UINT32_MAX
+#define XT_RING_MIN 16384u /* what a socket gets at least when room is short */
 
 enum xt_slot_kind {
     XT_SLOT_FREE,
@@ -73,8 +75,20 @@ struct xt_pslot {
     uint32_t next_listener; /* list of the session's listeners */
 };
 
+/* A user that has sessions. They are counted anew from the ledgers by each stack process. */
+struct xt_user {
+    LIST_ENTRY(xt_user) link; /* [ctl], as the next two */
+    uid_t uid;
+    uint32_t clients;
+    _Atomic uint32_t sockets; /* [data] writes what follows */
+    struct xt_budget memory;
+    _Atomic uint64_t refused;
+    uint64_t connects_us; /* until when its connects so far would last, one after the other at the rate it may have */
+};
+
 struct xt_session {
     struct xt_app *app;
+    struct xt_user *user;
     uint32_t id, index;            /* id: generation << 16 | index + 1 */
     void (*on_end)(void *session); /* run by [ctl] when nothing uses the session any more */
     pid_t pid;
@@ -146,6 +160,11 @@ struct xt_app {
     /* [ctl] */
     bool *index_used; /* by session index */
     uint32_t next_gen;
+    LIST_HEAD(, xt_user) users;
+    struct { /* struct xt_quota; [data] reads it too */
+        _Atomic uint32_t clients, sockets, connects;
+        _Atomic uint64_t memory;
+    } quota;
 
     /* [data] */
     struct xt_session **sessions; /* by index; NULL: none */
@@ -223,6 +242,23 @@ static inline void xt_app_slot_kind(struct xt_pslot *p, uint8_t kind)
     p->kind = kind;
     atomic_signal_fence(memory_order_seq_cst);
 }
+
+/* ---- user.c: quotas ---- */
+
+/* [ctl] A session more of that user; NULL: no memory. And one less. */
+struct xt_user *xt_user_join(struct xt_app *a, uid_t uid);
+void xt_user_leave(struct xt_user *u);
+/* [ctl] */
+bool xt_user_may_attach(struct xt_app *a, uid_t uid);
+/* [data] May it have one more? */
+bool xt_user_has_socket(const struct xt_session *s);
+bool xt_user_has_memory(const struct xt_session *s);
+/* Likewise, and counts it. */
+bool xt_user_take_connect(struct xt_session *s);
+void xt_user_count_sockets(struct xt_session *s, int32_t n);
+/* It was refused something for its quota: counted and logged. */
+void xt_user_refused_socket(struct xt_session *s);
+void xt_user_refused_memory(struct xt_session *s);
 
 /* ---- slot.c: sockets ---- */
 

@@ -69,6 +69,7 @@ struct xt_ledger {
     _Atomic uint32_t relay; /* waiter and proc of the daemon's own (xt_ledger_relay()), 0: none; written by [ctl] */
     uint32_t slots_high;    /* no slot from here on was ever used */
     int32_t lied;           /* errno why the client was dropped, 0: it was not */
+    uint32_t low_ports;     /* may it have ports below 1024, though it is not root's? */
     struct xt_pwaiter waiter[XT_MAX_WAITERS];
     struct xt_pexport export[XT_LEDGER_EXPORTS];
 };

@@ -40,6 +40,7 @@ static void count_slots(struct xt_session *s)
         if (p->bound)
             xt_stack_rebind(s->app->stack, &p->local, xt_app_claim(s, p->claim));
     }
+    xt_user_count_sockets(s, (int32_t)s->nused);
 }
 
 static bool take_rings(struct xt_session *s)

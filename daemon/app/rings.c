@@ -13,15 +13,14 @@
 #include "daemon/app/internal.h"
 #include "daemon/base/crash.h"
 
-#define RING_MIN 16384u   /* what a socket gets at least when the arena is short of room */
 #define TX_STEP 65536u    /* a send ring may grow to this without asking what the path takes */
 #define TRIM_EVERY 50000u /* us between two looks for idle rings */
 #define TRIM_LOOK 2048u   /* slots looked at */
 
-/* As much as wanted, or what there is, down to RING_MIN. */
+/* As much as wanted, or what there is, down to XT_RING_MIN. */
 static bool ring_alloc(struct xt_session *s, uint32_t want, struct xt_extent *e)
 {
-    for (uint32_t size = want; size >= RING_MIN || size == want; size /= 2)
+    for (uint32_t size = want; size >= XT_RING_MIN || size == want; size /= 2)
         if (xt_arena_alloc(&s->arena, size, e))
             return true;
     return false;

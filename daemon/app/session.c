@@ -132,11 +132,13 @@ static int set_up(struct xt_session *s, const struct layout *lay)
     s->ps = xt_ledger_slots(l);
     s->pw = l->waiter;
     s->used = calloc(xt_bitmap_words0(s->max_slots), sizeof *s->used);
-    int rc = s->used ? map_region(s, lay) : -ENOMEM;
+    s->user = xt_user_join(s->app, s->uid);
+    int rc = s->used && s->user ? map_region(s, lay) : -ENOMEM;
     if (rc < 0)
         return rc;
     set_pointers(s, lay);
     xt_arena_init(&s->arena, s->memfd, lay->arena, lay->size - lay->arena, &s->app->stats.bytes_mapped);
+    s->arena.budget = &s->user->memory;
     return 0;
 }
 
@@ -159,7 +161,7 @@ static int make_ledger(struct xt_session *s, pid_t pid, uid_t uid, const char *c
 int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out)
 {
     struct xt_session *s;
-    int rc = take_place(a, UINT32_MAX, &s);
+    int rc = xt_user_may_attach(a, uid) ? take_place(a, UINT32_MAX, &s) : -ENOBUFS;
     if (rc < 0)
         return rc;
     struct layout lay = lay_out(a->cfg.max_slots, a->cfg.arena);
@@ -177,6 +179,11 @@ int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, str
     fill_header(s, &lay);
     *out = s;
     return 0;
+}
+
+void xt_session_allow_low_ports(struct xt_session *s)
+{
+    s->l->low_ports = true;
 }
 
 /* Waiters whose pipe was kept too; the others are gone. */
@@ -262,6 +269,8 @@ void xt_session_free(struct xt_session *s)
         if (fds[i] >= 0)
             close(fds[i]);
     free(s->used);
+    if (s->user)
+        xt_user_leave(s->user);
     s->app->index_used[s->index] = false;
     free(s);
 }

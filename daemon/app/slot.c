@@ -9,7 +9,7 @@
 
 int xt_app_slot_new(struct xt_session *s, uint32_t *out)
 {
-    uint32_t words = (uint32_t)xt_bitmap_words0(s->max_slots);
+    uint32_t words = xt_user_has_socket(s) ? (uint32_t)xt_bitmap_words0(s->max_slots) : 0;
     for (uint32_t n = 0; n < words; n++) {
         uint32_t w = (s->hint + n) % words;
         uint32_t i = w * 64 + (uint32_t)(~s->used[w] ? __builtin_ctzll(~s->used[w]) : 64);
@@ -34,6 +34,7 @@ int xt_app_slot_new(struct xt_session *s, uint32_t *out)
         XT_CRASH_POINT();
         s->used[w] |= 1ULL << (i % 64);
         s->nused++;
+        xt_user_count_sockets(s, 1);
         s->hint = w;
         *out = i;
         return 0;
@@ -53,6 +54,7 @@ void xt_app_slot_free(struct xt_session *s, uint32_t i)
     XT_CRASH_POINT();
     s->used[i / 64] &= ~(1ULL << (i % 64));
     s->nused--;
+    xt_user_count_sockets(s, -1);
     if (i / 64 < s->hint)
         s->hint = i / 64; /* low indices first: fewer pages are touched */
 }

@@ -2,7 +2,6 @@
  * "config", "config-set" and "rules", and the reload of the file. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,20 +45,6 @@ void xt_admin_rules(struct xt_request *r)
 
 /* ---- applying ---- */
 
-int xt_ctl_find_group(const char *name, gid_t *out, char *err, size_t errlen)
-{
-    *out = (gid_t)-1;
-    if (!*name)
-        return 0;
-    const struct group *g = getgrnam(name);
-    if (!g) {
-        snprintf(err, errlen, "there is no group '%s': set admin-group to one that exists", name);
-        return -ENOENT;
-    }
-    *out = g->gr_gid;
-    return 0;
-}
-
 struct reconfigure {
     struct xt_job job;
     struct xt_stack_cfg cfg;
@@ -95,9 +80,7 @@ static void apply(struct xt_ctl *c, struct xt_client *cl)
     keep(c);
     xt_log_set_level((enum xt_log_level)cfg->log_level);
     __atomic_store_n(&xt_app_global(c->cfg.app)->spin_us, cfg->client_spin, __ATOMIC_RELAXED);
-    char err[256];
-    if (xt_ctl_find_group(cfg->admin_group, &c->admin_gid, err, sizeof err) < 0)
-        xt_log_warn("control: %s; nobody but root may administer", err);
+    xt_privilege_apply(c);
     struct reconfigure *rec = xt_job_new(c, cl, sizeof *rec, reconfigure_work, cl ? reconfigure_reply : NULL);
     if (!rec)
         return;
@@ -135,7 +118,6 @@ void xt_ctl_reload(struct xt_ctl *c, const struct xt_config *fresh)
 static int change(struct xt_request *r, struct xt_config *copy)
 {
     char name[64], value[XT_CONFIG_TEXT_MAX], err[512];
-    gid_t unused;
     if (xt_msg_get_str(r->msg, "name", name, sizeof name) < 0 ||
         xt_msg_get_str(r->msg, "value", value, sizeof value) < 0) {
         xt_client_error(r->client, -EINVAL, "config-set wants \"name\" and \"value\"");
@@ -154,7 +136,7 @@ static int change(struct xt_request *r, struct xt_config *copy)
     if (rc == 0) /* an MTU beyond the interface's; "auto" becomes a number */
         rc = xt_netif_check(copy, err, sizeof err);
     if (rc == 0)
-        rc = xt_ctl_find_group(copy->admin_group, &unused, err, sizeof err);
+        rc = xt_privilege_check(copy, err, sizeof err);
     if (rc < 0)
         xt_client_error(r->client, rc, "%s", err);
     else

@@ -61,6 +61,10 @@ static void put_app(struct xt_msg_out *o, const struct xt_app_stats *a)
     put(o, "app", "rx_grown", a->rx_grown, "receive buffers made larger");
     put(o, "app", "tx_grown", a->tx_grown, "send buffers made larger");
     put(o, "app", "rings_trimmed", a->rings_trimmed, "idle connections whose buffers gave their memory back");
+    put(o, "app", "quota_clients", a->quota_clients, "programs not attached: their user had user-clients already");
+    put(o, "app", "quota_sockets", a->quota_sockets, "sockets refused: their user had user-sockets already");
+    put(o, "app", "quota_memory", a->quota_memory, "sockets refused: their user had user-memory of buffers already");
+    put(o, "app", "quota_connects", a->quota_connects, "connects refused: more than user-connects in a second");
 }
 
 static void reply(struct xt_job *j, struct xt_client *cl)

@@ -19,6 +19,8 @@ static int make_session(struct xt_client *cl, const char *comm)
     int rc = xt_session_new(app, cl->pid, cl->uid, comm, &s);
     if (rc < 0)
         return rc;
+    if (xt_privilege_low_ports(cl))
+        xt_session_allow_low_ports(s);
     int proc = xt_session_add_proc(s, cl->pid);
     if (proc < 0) {
         xt_session_free(s);

@@ -250,28 +250,3 @@ void xt_client_error(struct xt_client *cl, int rc, const char *fmt, ...)
     xt_msg_str(&o, "error", text);
     xt_client_send(cl, &o, NULL, 0);
 }
-
-/* ---- identity ---- */
-
-/* Membership as the kernel recorded it when the peer connected. */
-static bool in_group(const struct xt_client *cl, gid_t group)
-{
-    gid_t groups[1024];
-    socklen_t len = sizeof groups;
-    if (cl->gid == group)
-        return true;
-    if (getsockopt(cl->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-        return false;
-    for (size_t i = 0; i < len / sizeof groups[0]; i++)
-        if (groups[i] == group)
-            return true;
-    return false;
-}
-
-bool xt_client_is_admin(const struct xt_client *cl)
-{
-    gid_t group = cl->ctl->admin_gid;
-    if (cl->session) /* its descriptor is inherited by forks, which may have dropped the rights it was opened with */
-        return false;
-    return cl->uid == 0 || cl->uid == cl->ctl->cfg.owner || (group != (gid_t)-1 && in_group(cl, group));
-}

@@ -37,6 +37,9 @@ struct xt_config {
 
     char socket[108];
     char admin_group[64];
+    char low_ports[256];
+    uint32_t user_clients, user_sockets, user_connects; /* 0: see xt_config_quota() */
+    uint64_t user_memory;
     char user[64];
     uint8_t seccomp;
     char rules[XT_RULES_MAX];
@@ -120,6 +123,10 @@ int xt_config_check(const struct xt_config *c, char *err, size_t errlen);
 
 void xt_config_print(const struct xt_config *c, FILE *f); /* as an INI file */
 void xt_config_help(FILE *f);
+
+/* What each user may have; what is automatic depends on the other limits, and the machine's memory. */
+struct xt_quota;
+void xt_config_quota(const struct xt_config *c, struct xt_quota *out);
 
 /* The stack's share: `c` must have passed xt_config_check() and xt_netif_check(). */
 void xt_config_stack(const struct xt_config *c, struct xt_stack_cfg *out);

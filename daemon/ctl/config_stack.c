@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * From the configuration to the stack's. */
+ * From the configuration to the stack's and the quotas. */
 #include <string.h>
+#include <unistd.h>
 
+#include "daemon/app/app.h"
 #include "daemon/ctl/config.h"
 
 /* Only fields that have a key: the others keep the core's own defaults. */
@@ -35,4 +37,20 @@ void xt_config_stack(const struct xt_config *c, struct xt_stack_cfg *out)
     copy_tcp(c, &out->tcp);
     out->tcp.rcv_max = c->rcvbuf_max;
     out->tcp.mss = (uint16_t)(c->mtu - 40); /* IPv4 and TCP headers without options */
+}
+
+static uint32_t half(uint32_t n)
+{
+    return n > 1 ? n / 2 : 1;
+}
+
+/* Half of what all share; buffers as large as the memory, of which most is never touched. */
+void xt_config_quota(const struct xt_config *c, struct xt_quota *out)
+{
+    *out = (struct xt_quota){
+        .clients = c->user_clients ? c->user_clients : half(c->max_clients),
+        .sockets = c->user_sockets ? c->user_sockets : half(c->max_connections),
+        .connects = c->user_connects,
+        .memory = c->user_memory ? c->user_memory : (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),
+    };
 }

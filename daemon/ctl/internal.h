@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/privilege.h"
 #include "proto/xt_ctl.h"
 #include "proto/xt_msg.h"
 
@@ -46,6 +47,7 @@ struct xt_waiting_msg {
 struct xt_ctl {
     struct xt_ctl_cfg cfg;
     gid_t admin_gid; /* (gid_t)-1: none */
+    struct xt_low_ports low_ports;
     uint64_t started_us;
     uv_loop_t loop;
     uv_poll_t listener, news; /* news: from the data plane */
@@ -83,9 +85,6 @@ void xt_client_ok(struct xt_client *cl);
 void xt_client_error(struct xt_client *cl, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Reads on after a job. */
 void xt_client_resume(struct xt_client *cl);
-/* True when the peer may administer: uid 0, the daemon's own, or a member of the administrators' group. */
-bool xt_client_is_admin(const struct xt_client *cl);
-
 /* ---- server.c ---- */
 
 /* Posts, or queues for later: never lost, order kept. */
@@ -117,6 +116,7 @@ void xt_admin_status(struct xt_request *r);
 /* admin_defences.c: a member of the reply to status. */
 void xt_admin_put_defences(struct xt_msg_out *o, const struct xt_stack_stats *stack, const struct xt_tcp_stats *tcp);
 void xt_admin_list(struct xt_request *r);
+void xt_admin_users(struct xt_request *r);
 void xt_admin_show(struct xt_request *r);
 void xt_admin_close(struct xt_request *r);
 void xt_admin_flush_time_wait(struct xt_request *r);

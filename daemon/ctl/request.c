@@ -22,6 +22,7 @@ static const struct {
     {"rules", false, xt_admin_rules},
     {"status", true, xt_admin_status},
     {"list", true, xt_admin_list},
+    {"users", true, xt_admin_users},
     {"show", true, xt_admin_show},
     {"close", true, xt_admin_close},
     {"flush-time-wait", true, xt_admin_flush_time_wait},
@@ -37,7 +38,7 @@ static void dispatch(struct xt_request *r)
     for (unsigned i = 0; i < sizeof requests / sizeof requests[0]; i++) {
         if (!xt_msg_is(r->msg, "op", requests[i].op))
             continue;
-        if (requests[i].admin && !xt_client_is_admin(r->client))
+        if (requests[i].admin && !xt_privilege_admin(r->client))
             xt_client_error(r->client, -EPERM,
                             "only root and members of the administrators' group may do this "
                             "(xtcpd's setting admin-group)");

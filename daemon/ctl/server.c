@@ -148,7 +148,6 @@ static int init_loop(struct xt_ctl *c)
 int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
 {
     struct xt_ctl *c = calloc(1, sizeof *c);
-    char err[256];
     int rc = c && (c->foreign = xt_foreign_new()) ? 0 : -ENOMEM;
     if (rc == 0) {
         c->cfg = *cfg;
@@ -157,8 +156,7 @@ int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
         LIST_INIT(&c->jobs);
         STAILQ_INIT(&c->waiting);
         LIST_INIT(&c->exporters);
-        if (xt_ctl_find_group(cfg->config.admin_group, &c->admin_gid, err, sizeof err) < 0)
-            xt_log_warn("control: %s; nobody but root may administer", err);
+        xt_privilege_apply(c);
     }
     if (rc == 0)
         rc = init_loop(c);

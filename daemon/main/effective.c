@@ -8,6 +8,7 @@
 #include "daemon/base/log.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/netif.h"
+#include "daemon/ctl/privilege.h"
 #include "daemon/ctl/settings.h"
 
 static const char kept_name[] = "settings";
@@ -27,7 +28,6 @@ static int check_kept(struct xt_config *c, char *err, size_t errlen)
 int xt_effective_settings(const struct xt_start *st, struct xt_handed *h, struct xt_config *out, char *err,
                           size_t errlen)
 {
-    gid_t unused;
     int kept = xt_handed_peek(h, kept_name);
     if (kept >= 0 && xt_settings_read(kept, out) == 0)
         return check_kept(out, err, errlen);
@@ -35,10 +35,8 @@ int xt_effective_settings(const struct xt_start *st, struct xt_handed *h, struct
     if (rc == 0)
         rc = xt_config_check(out, err, errlen);
     if (rc == 0)
-        rc = xt_ctl_find_group(out->admin_group, &unused, err, errlen);
-    if (rc == 0)
-        rc = xt_netif_check(out, err, errlen);
-    return rc < 0 ? rc : xt_netif_check_rights(err, errlen);
+        rc = xt_privilege_check(out, err, errlen);
+    return rc < 0 ? rc : xt_netif_check(out, err, errlen);
 }
 
 int xt_effective_keep(struct xt_handed *h, const struct xt_config *c)

@@ -13,6 +13,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/time.h"
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/netif.h"
 #include "daemon/main/confine.h"
 #include "daemon/main/keeper.h"
 #include "daemon/main/stack_process.h"
@@ -99,6 +100,8 @@ static int run(const struct xt_start *st, struct xt_handed *h, const struct xt_c
     char err[512];
     if (keeper && getppid() == (pid_t)strtol(keeper, NULL, 10))
         return follow_keeper((pid_t)strtol(keeper, NULL, 10)) ? xt_stack_process_run(st, h, c) : XT_EXIT_FAILED;
+    if (xt_handed_peek(h, "packet") < 0 && xt_netif_check_rights(err, sizeof err) < 0)
+        return complain(err);
     if (xt_confine_check(c, err, sizeof err) < 0)
         return complain(err);
     int lock = lock_socket(c, err, sizeof err);

@@ -21,7 +21,7 @@ enum {
 
 struct ctl_options {
     const char *socket; /* path */
-    bool json, all, listening;
+    bool json, all, listening, uids;
     const char *state;
 };
 
@@ -80,6 +80,11 @@ enum ctl_elf {
 /* Whether the dynamic linker will take a preload into the program at `path`. A script is followed to its interpreter (whose path
  * then is in `what`). CTL_ELF_OTHER: not to be read, or neither. */
 enum ctl_elf ctl_elf_look(const char *path, char *what, size_t size);
+
+/* ---- users.c ---- */
+
+/* Returns an exit code. */
+int ctl_list_users(const struct ctl_options *opt);
 
 /* ---- commands: `argv` begins after the command's own options; each returns an exit code ---- */
 

@@ -127,6 +127,8 @@ int ctl_cmd_list(const struct ctl_options *opt, int argc, char **argv)
     uint32_t states;
     if (argc)
         return ctl_fail(CTL_USAGE, "list takes options only: '%s' is too much", argv[0]);
+    if (opt->uids)
+        return ctl_list_users(opt);
     int rc = wanted(opt, &states);
     if (rc != CTL_OK)
         return rc;

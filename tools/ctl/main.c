@@ -10,7 +10,15 @@
 #include "tools/ctl/ctl.h"
 
 /* Options that a command takes beside --socket and --help, and what else it heeds. */
-enum { TAKES_JSON = 1, TAKES_ALL = 2, TAKES_LISTENING = 4, TAKES_STATE = 8, TAKES_COMMAND = 16, TAKES_RULES = 32 };
+enum {
+    TAKES_JSON = 1,
+    TAKES_ALL = 2,
+    TAKES_LISTENING = 4,
+    TAKES_STATE = 8,
+    TAKES_COMMAND = 16,
+    TAKES_RULES = 32,
+    TAKES_UIDS = 64
+};
 
 static const struct command {
     const char *name;
@@ -21,7 +29,7 @@ static const struct command {
     {"run", TAKES_COMMAND | TAKES_RULES, ctl_cmd_run, "[--] PROGRAM [ARGUMENT]...",
      "run a program with its TCP connections on xtcp"},
     {"status", TAKES_JSON, ctl_cmd_status, "", "the daemon, its address, neighbours and connections by state"},
-    {"list", TAKES_JSON | TAKES_ALL | TAKES_LISTENING | TAKES_STATE, ctl_cmd_list, "",
+    {"list", TAKES_JSON | TAKES_ALL | TAKES_LISTENING | TAKES_STATE | TAKES_UIDS, ctl_cmd_list, "",
      "connections: state, queues, end points, program, timer, rtt, cwnd"},
     {"show", TAKES_JSON, ctl_cmd_show, "ID", "everything about one connection"},
     {"stats", TAKES_JSON | TAKES_ALL, ctl_cmd_stats, "", "counters with their meaning, every reason to drop included"},
@@ -45,6 +53,7 @@ static const struct {
     {TAKES_ALL, "-a, --all", "nothing left out: listeners and TIME_WAIT (list), counters at zero (stats)"},
     {TAKES_LISTENING, "-l, --listening", "listeners only"},
     {TAKES_STATE, "--state S[,S]...", "only connections in these states"},
+    {TAKES_UIDS, "--uids", "what each user has, and how often it was refused more"},
 };
 
 static const struct {
@@ -133,6 +142,8 @@ static bool take_option(struct ctl_options *opt, unsigned takes, int argc, char 
         opt->all = true;
     else if (takes & TAKES_LISTENING && is(arg, "-l", "--listening"))
         opt->listening = true;
+    else if (takes & TAKES_UIDS && strcmp(arg, "--uids") == 0)
+        opt->uids = true;
     else
         return false;
     return true;

@@ -13,7 +13,6 @@
 
 #define CONNS 8u
 #define SLOTS 16u
-#define PORT 7000
 #define ARENA_USED (512u << 10) /* of the region's rings, more than the test needs */
 
 static const struct xt_app_cfg cfg = {.max_slots = SLOTS,
@@ -77,7 +76,7 @@ static void nothing(void *arg)
 
 void kept_connect(struct kept *k)
 {
-    kept_ask(k, XT_OP_CONNECT, k->a, PORT, 0);
+    kept_ask(k, XT_OP_CONNECT, k->a, KEPT_PORT, 0);
     kept_run(k, 100000);
     MUST(kept_answer(k) == 0);
     struct xt_slot *l = &k->s->slots[k->l];
@@ -99,7 +98,7 @@ static void open_sockets(struct kept *k)
         MUST(kept_answer(k) >= 0);
         *made[i] = (uint32_t)kept_answer(k);
     }
-    kept_ask(k, XT_OP_BIND, k->l, PORT, 0);
+    kept_ask(k, XT_OP_BIND, k->l, KEPT_PORT, 0);
     kept_run(k, 1000);
     MUST(kept_answer(k) == 0);
     kept_ask(k, XT_OP_LISTEN, k->l, 0, 8);
@@ -110,6 +109,11 @@ static void open_sockets(struct kept *k)
 
 void kept_start(struct kept *k)
 {
+    kept_start_as(k, getuid());
+}
+
+void kept_start_as(struct kept *k, uid_t uid)
+{
     int fd;
     memset(k, 0, sizeof *k);
     k->now = 1000000;
@@ -117,7 +121,7 @@ void kept_start(struct kept *k)
     k->state = mmap(NULL, k->state_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MUST(k->state != MAP_FAILED);
     make_process(k);
-    MUST(xt_session_new(k->app, getpid(), getuid(), "test", &k->s) == 0);
+    MUST(xt_session_new(k->app, getpid(), uid, "test", &k->s) == 0);
     MUST(xt_session_add_proc(k->s, getpid()) == 0);
     struct xt_msg m = {.type = XT_MSG_SESSION, .ptr = k->s, .done = nothing};
     MUST(xt_app_post(k->app, &m) == 0);

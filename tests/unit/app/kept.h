@@ -18,6 +18,7 @@
         }                                                                        \
     } while (0)
 
+#define KEPT_PORT 7000  /* the listener's */
 #define KEPT_RING 4096u /* bytes of each ring; they do not tune themselves as far as receiving goes */
 
 struct kept {
@@ -37,6 +38,8 @@ struct kept {
 uint8_t kept_byte(uint64_t at);
 
 void kept_start(struct kept *k);
+/* The client is that user's. */
+void kept_start_as(struct kept *k, uid_t uid);
 void kept_end(struct kept *k);
 /* A process that takes up what `old` has left, which is never used again. */
 void kept_take_up(struct kept *k, const struct kept *old);

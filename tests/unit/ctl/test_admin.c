@@ -18,7 +18,7 @@ Test(admin, administration_needs_the_right)
     turn();
     struct xt_client *cl = LIST_FIRST(&ctl->clients);
     cr_assert(cl);
-    cr_expect(xt_client_is_admin(cl));
+    cr_expect(xt_privilege_admin(cl));
     cl->uid = NOBODY;
     cl->gid = NOBODY;
     if (geteuid() != NOBODY)
