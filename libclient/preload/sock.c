@@ -249,7 +249,7 @@ static int open_at_once(int fd, uint64_t *w, const struct sockaddr_in *in)
 static bool may_open(int fd, uint64_t w)
 {
     int flags = xp_value(w) == 0 && !(xp_flags(w) & XP_F_INSET) ? xp_real.fcntl(fd, F_GETFL) : -1;
-    return flags >= 0 && flags & O_NONBLOCK;
+    return flags >= 0 && (flags & (O_NONBLOCK | O_ASYNC)) == O_NONBLOCK;
 }
 
 /* Binds both: the xtcp socket first, as it may be made again when the kernel does not have the port that was chosen. Returns the xtcp

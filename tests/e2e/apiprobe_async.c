@@ -144,6 +144,21 @@ static void others(void)
     close(fd);
 }
 
+/* By the time that connect() returns, all of it may be over. */
+static void within(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)own_port)};
+    int l = listener(), fd = socket(AF_INET, SOCK_STREAM, 0);
+    inet_pton(AF_INET, own_addr, &a.sin_addr);
+    fcntl(fd, F_SETOWN, getpid());
+    fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK);
+    count[SIGIO] = 0;
+    connect(fd, (struct sockaddr *)&a, sizeof a);
+    say_signal("connected to oneself", SIGIO);
+    close(fd);
+    close(l);
+}
+
 void probe_async(void)
 {
     signal(SIGUSR1, SIG_IGN); /* left by others, perhaps without SA_RESTART: see the README's limits */
@@ -153,4 +168,5 @@ void probe_async(void)
     owners();
     connection();
     others();
+    within();
 }
