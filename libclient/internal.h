@@ -34,6 +34,7 @@ struct xtcp_waiter {
     uint32_t async; /* XT_ASYNC: it stands for signals */
     uint32_t exclusive[XT_WAITER_EXCLUSIVE]; /* as the daemon is told, to tell it again after a fork */
     bool user;                               /* made by xtcp_waiter_new() */
+    bool shared;                             /* its process and others use it: see share.c */
     uint8_t spin_score;                      /* 0 to 15: how well spinning has paid lately */
     uint8_t spin_skip;
     uint8_t call_score, call_skip; /* likewise, for answers to commands */
@@ -187,6 +188,11 @@ static inline void xtcp_cancel_again(const int *before)
     pthread_setcancelstate(*before, NULL);
 }
 
+/* True when another process of the family than this one has the socket. */
+bool xtcp_others_hold(const struct xtcp *x, int s);
+/* poll's mask, whoever holds the socket. */
+unsigned xtcp_slot_mask(struct xtcp *x, struct xt_slot *sl);
+
 /* ---- call.c: commands and doorbells ---- */
 
 struct xtcp_cmd {
@@ -225,6 +231,9 @@ uint64_t xtcp_deadline(uint32_t timeout_ms);
 /* Before the first waiter of a context, after the last one. */
 void xtcp_waiters_begin(struct xtcp *x);
 void xtcp_waiters_end(struct xtcp *x);
+/* One that is in nobody's use, for a waiter of another process; and its end. */
+struct xtcp_waiter *xtcp_waiter_blank(struct xtcp *x);
+void xtcp_waiter_drop(struct xtcp_waiter *w);
 /* The child of a fork has none of its parent's threads, hence waiters. */
 void xtcp_waiters_after_fork(struct xtcp *x);
 

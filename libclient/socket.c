@@ -190,8 +190,7 @@ XTCP_API int xtcp_shutdown(struct xtcp *x, int s, int how)
     return rc == 0 && over ? -ENOTCONN : rc;
 }
 
-/* True when another process of the family has the socket too. */
-static bool shared(struct xtcp *x, int s)
+bool xtcp_others_hold(const struct xtcp *x, int s)
 {
     for (uint32_t p = 0; p < x->region->max_procs; p++) {
         const struct xt_proc *pr = (const struct xt_proc *)(void *)(x->base + x->region->procs_off) + p;
@@ -215,7 +214,7 @@ static void linger(struct xtcp *x, int s, struct xt_slot *sl)
 {
     uint32_t seconds = sl->optval_more[XT_SO_LINGER - 11], most = UINT32_MAX / 1000;
     bool unread = atomic_load(&sl->rx_head) != atomic_load(&sl->rx_tail);
-    if (seconds <= 1 || unread || !(atomic_load(&sl->cond) & XT_COND_CONNECTED) || shared(x, s))
+    if (seconds <= 1 || unread || !(atomic_load(&sl->cond) & XT_COND_CONNECTED) || xtcp_others_hold(x, s))
         return;
     struct xtcp_cmd c = {.op = XT_OP_SHUTDOWN, .slot = s, .arg = {SHUT_RDWR}};
     if (xtcp_call(x, &c) == 0)
@@ -343,11 +342,8 @@ static unsigned data_mask(struct xt_slot *sl, uint32_t cond)
     return m;
 }
 
-XTCP_API unsigned xtcp_mask(struct xtcp *x, int s)
+unsigned xtcp_slot_mask(struct xtcp *x, struct xt_slot *sl)
 {
-    struct xt_slot *sl = xtcp_slot(x, s);
-    if (!sl)
-        return POLLNVAL;
     if (!xtcp_alive(x))
         return POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM;
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
@@ -367,4 +363,10 @@ XTCP_API unsigned xtcp_mask(struct xtcp *x, int s)
     if (!(cond & (XT_COND_CONNECTED | XT_COND_RDHUP | XT_COND_WRSHUT)) || xtcp_is_failed(sl, cond))
         return err | POLLOUT | POLLWRNORM | POLLHUP;
     return err | data_mask(sl, cond);
+}
+
+XTCP_API unsigned xtcp_mask(struct xtcp *x, int s)
+{
+    struct xt_slot *sl = xtcp_slot(x, s);
+    return sl ? xtcp_slot_mask(x, sl) : POLLNVAL;
 }

@@ -62,7 +62,7 @@ void xtcp_waiters_end(struct xtcp *x)
     uint32_t serial = x->serial;
     atomic_compare_exchange_strong(&live_serial[serial % 64], &serial, 0);
     for (uint32_t i = 0; i < XT_MAX_WAITERS; i++)
-        if (atomic_load(&x->made[i / 64]) & 1ULL << (i % 64))
+        if (atomic_load(&x->made[i / 64]) & 1ULL << (i % 64) && x->waiters[i].fd >= 0)
             close(x->waiters[i].fd);
 }
 
@@ -112,7 +112,7 @@ static int bring_up(struct xtcp *x, struct xtcp_waiter *w, bool again)
     return 0;
 }
 
-static int make(struct xtcp *x, bool user, struct xtcp_waiter **out)
+struct xtcp_waiter *xtcp_waiter_blank(struct xtcp *x)
 {
     for (uint32_t k = 0; k < XTCP_WAITER_WORDS; k++) {
         uint64_t v = atomic_load(&x->made[k]);
@@ -120,18 +120,35 @@ static int make(struct xtcp *x, bool user, struct xtcp_waiter **out)
             uint32_t i = k * 64 + (uint32_t)__builtin_ctzll(~v);
             if (!atomic_compare_exchange_weak(&x->made[k], &v, v | 1ULL << (i % 64)))
                 continue;
-            struct xtcp_waiter *w = &x->waiters[i];
             _Atomic uint64_t *subs = x->known + xt_bitmap_words0(x->max_slots) * (i + 1);
-            *w = (struct xtcp_waiter){.local = i, .user = user, .subs = subs};
-            int rc = bring_up(x, w, false);
-            if (rc < 0)
-                clear_bit(x->made, i);
-            else
-                *out = w;
-            return rc;
+            x->waiters[i] = (struct xtcp_waiter){.x = x, .local = i, .subs = subs, .fd = -1};
+            return &x->waiters[i];
         }
     }
-    return -ENOBUFS;
+    return NULL;
+}
+
+void xtcp_waiter_drop(struct xtcp_waiter *w)
+{
+    if (w->fd >= 0)
+        close(w->fd);
+    for (uint32_t k = 0; k < xt_bitmap_words0(w->x->max_slots); k++)
+        if (atomic_load(&w->subs[k]))
+            atomic_store(&w->subs[k], 0);
+    clear_bit(w->x->made, w->local);
+}
+
+static int make(struct xtcp *x, bool user, struct xtcp_waiter **out)
+{
+    struct xtcp_waiter *w = xtcp_waiter_blank(x);
+    int rc = w ? bring_up(x, w, false) : -ENOBUFS;
+    if (rc < 0 && w)
+        clear_bit(x->made, w->local);
+    if (rc == 0) {
+        w->user = user;
+        *out = w;
+    }
+    return rc;
 }
 
 static struct xtcp_waiter *take_idle(struct xtcp *x)
@@ -237,7 +254,8 @@ XTCP_API void xtcp_waiter_free(struct xtcp_waiter *w)
     for (uint32_t k = 0; k < xt_bitmap_words0(x->max_slots); k++)
         for (uint64_t v = atomic_load(&w->subs[k]); v; v &= v - 1)
             xtcp_waiter_unsub(w, (int)(k * 64 + (uint32_t)__builtin_ctzll(v)));
-    w->user = false;
+    w->user = w->shared = false;
+    atomic_store(&w->sh->family, 0);
     set_bit(x->idle, w->local);
 }
 
@@ -334,13 +352,15 @@ XTCP_API void xtcp_waiter_done(struct xtcp_waiter *w)
         w->start = start;
         w->owed++;
     }
-    if (!w->owed)
+    if (!w->owed || w->fd < 0)
         return;
     int saved = errno;
     XTCP_NO_CANCEL();
     ssize_t n = read(w->fd, buf, sizeof buf);
     if (n > 0)
         w->owed -= (uint32_t)n < w->owed ? (uint32_t)n : w->owed;
+    else if (w->shared)
+        w->owed = 0; /* a byte that another process has announced may have been read instead */
     errno = saved;
 }
 

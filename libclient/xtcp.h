@@ -177,6 +177,24 @@ unsigned xtcp_waiter_take(struct xtcp_waiter *w, void (*fn)(void *arg, uint32_t 
 /* Spins for at most the configured time; true when news came. Gives way when spinning has not paid lately. */
 bool xtcp_waiter_spin(struct xtcp_waiter *w);
 
+/* What processes of a family need to use one waiter together. Who has made it shares it under a name; the others look at it by a view,
+ * which is used as a waiter, but for its descriptor: there is none. `lives`: it is still the one of that name. `forget`: the end of a
+ * view, or, in the child of a fork, of what was its parent's waiter or view. */
+struct xtcp_waiter_name {
+    uint32_t number, proc, pid;
+};
+bool xtcp_can_share(const struct xtcp *x);
+void xtcp_waiter_share(struct xtcp_waiter *w, struct xtcp_waiter_name *out);
+bool xtcp_waiter_lives(const struct xtcp *x, const struct xtcp_waiter_name *name);
+int xtcp_waiter_view(struct xtcp *x, const struct xtcp_waiter_name *name, struct xtcp_waiter **out); /* -ENOBUFS */
+void xtcp_waiter_forget(struct xtcp_waiter *w);
+
+/* Tells the sockets apart that have a number one after the other; and xtcp_mask() of a socket that any process of the family holds,
+ * XTCP_GONE when none does any more. */
+#define XTCP_GONE 0x20000u
+uint32_t xtcp_gen(const struct xtcp *x, int s);
+unsigned xtcp_mask_of(struct xtcp *x, int s, uint32_t gen);
+
 /* Whether a call that a signal has interrupted is to go on: every handler of this process wants that (SA_RESTART). */
 bool xtcp_restarts(void);
 

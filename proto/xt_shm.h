@@ -31,7 +31,7 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 10u
+#define XT_ABI_VERSION 11u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 1024u          /* of one family, at a time */
 #define XT_MAX_WAITERS 4096u        /* of one family, at a time */
@@ -180,7 +180,10 @@ struct xt_waiter {
     /* Listeners (slot + 1, 0: none) that it waits for as EPOLLEXCLUSIVE means it: a connection that comes wakes one of those who
      * wait so, not all. Written by the client. */
     _Atomic uint32_t exclusive[XT_WAITER_EXCLUSIVE];
-    uint32_t rsv0[4];
+    /* Not 0: several processes wait by it. It is told of every socket that it is subscribed to, of those too that its own process does
+     * not hold. Written by the client. */
+    _Atomic uint32_t family;
+    uint32_t rsv0[3];
     /* mailbox: the client fills op to data and then stores cmd_seq (release); the daemon answers in result, addr, port and
      * data and then stores done_seq = cmd_seq (release). One command at a time. */
     _Atomic uint32_t cmd_seq;

@@ -222,6 +222,12 @@ static bool is_exclusive(const struct xt_session *s, uint32_t w, uint32_t i)
     return false;
 }
 
+/* May it ask about the socket? One of several processes may, whoever holds it. */
+static bool may_ask(const struct xt_session *s, uint32_t w, uint32_t i)
+{
+    return atomic_load_explicit(&s->waiters[w].family, memory_order_relaxed) || xt_app_holds(s, s->pw[w].proc, i);
+}
+
 /* Does it sleep, and nothing wakes it yet? The ready bitmap was marked before (both sequentially consistent): one that is awake
  * sees that before it sleeps. One whose process has died sleeps for ever. */
 static bool is_asleep(const struct xt_session *s, uint32_t w)
@@ -242,7 +248,7 @@ static void tell(struct xt_session *s, uint32_t i, bool urgent, uint32_t wanted)
     for (; subs; subs &= subs - 1)
         for (uint32_t w = (uint32_t)__builtin_ctzll(subs); w < high; w += 64) {
             if (atomic_load_explicit(&s->pw[w].state, memory_order_acquire) != XT_WAITER_LIVE ||
-                !(all || xt_app_holds(s, s->pw[w].proc, i)) || !concerns(s, w, i, urgent))
+                !(all || may_ask(s, w, i)) || !concerns(s, w, i, urgent))
                 continue;
             bool exclusive = wanted != UINT32_MAX && is_exclusive(s, w, i);
             if (exclusive && wanted == 0)

@@ -369,6 +369,7 @@ int xt_session_add_waiter(struct xt_session *s, uint32_t proc, int *fd)
     atomic_store(&sw->done_seq, pw->cmd_seen);
     for (unsigned k = 0; k < XT_WAITER_EXCLUSIVE; k++)
         atomic_store_explicit(&sw->exclusive[k], 0, memory_order_relaxed);
+    atomic_store_explicit(&sw->family, 0, memory_order_relaxed);
     sw->proc = proc;
     XT_CRASH_POINT();
     atomic_store(&sw->live, 1);

@@ -59,7 +59,7 @@ static bool is_same(uint64_t v, uint64_t w)
 static void watch(uint64_t w, bool on)
 {
     for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1))
-        if (is_same(xp_get(fd), w) && xp_flags(xp_get(fd)) & XP_F_INSET)
+        if (is_same(xp_get(fd), w) && xp_in_set(xp_get(fd)))
             xp_sets_half(fd, on);
 }
 
@@ -78,9 +78,9 @@ static void give_back(int fd, uint64_t v, int half)
 {
     int flags = xp_real.fcntl(fd, F_GETFD);
     xp_real.dup3(half, fd, flags >= 0 && flags & FD_CLOEXEC ? O_CLOEXEC : 0);
-    xp_put(fd, 0);
-    if (xp_flags(v) & XP_F_INSET)
+    if (xp_in_set(v))
         xp_sets_relayed(fd);
+    xp_put(fd, 0);
 }
 
 void xp_half_only(uint64_t w)

@@ -265,6 +265,8 @@ void xp_fork_prepare(void)
     xp_sets_lock();
     for (unsigned i = 0; i < used; i++)
         fork_ready[i] = xtcp_fork_prepare(xp_ctxs[i]);
+    if (used && xtcp_can_share(xp_ctxs[used - 1]))
+        xp_sets_share();
 }
 
 void xp_fork_parent(void)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "libclient/preload/epoll_nest.h"
+#include "libclient/preload/epoll_share.h"
 #include "libclient/preload/preload.h"
 
 #define EVENTS_MAX (INT_MAX / (int)sizeof(struct epoll_event))
@@ -41,16 +42,20 @@ static int ctl_kernel(int epfd, uint64_t ew, int op, int fd, struct epoll_event 
         return rc;
     xp_set_flags(epfd, XP_F_HASKERN);
     s = xp_set_of(xp_get(epfd));
-    if (s)
-        s->has_kernel = true;
+    if (s) {
+        xp_set_lock(s);
+        s->l->has_kernel = true;
+        xp_set_unlock(s);
+    }
     return rc;
 }
 
 static int set_ctl(struct xp_set *s, int epfd, int op, int fd, uint64_t w, const struct epoll_event *ev)
 {
-    int rc = s->halves && s->fork_gen != xp_fork_gen ? xp_set_adopt(s, epfd) : 0;
+    int rc = s->l->halves && s->fork_gen != xp_fork_gen ? xp_set_adopt(s, epfd) : 0;
     if (rc < 0)
         return rc;
+    xp_shared_tend(s);
     switch (op) {
     case EPOLL_CTL_ADD:
         rc = xp_kind(w) == XP_XTCP ? xp_set_watch(s, epfd, xp_ctxno(w)) : 0;
@@ -71,7 +76,7 @@ static int set_ctl(struct xp_set *s, int epfd, int op, int fd, uint64_t w, const
     default:
         return -EINVAL;
     }
-    if (rc == 0 && s->watched && (s->sleepers || xp_set_held(s)))
+    if (rc == 0 && s->l->watched && (s->l->sleepers || xp_set_held(s)))
         xp_set_kick(s); /* whoever sleeps must look at it */
     return rc;
 }
@@ -119,12 +124,12 @@ XP_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
     s = xp_set_make(epfd);
     if (!s)
         return (int)xp_ret(-ENOMEM);
-    xp_lock(&s->lock);
+    xp_set_lock(s);
     if (xp_kind(w) == XP_XTCP)
         rc = set_ctl(s, epfd, op, fd, w, ev);
     else
         rc = ctl_undecided(s, epfd, op, fd, w, ev);
-    xp_unlock(&s->lock);
+    xp_set_unlock(s);
     xp_nest_watched(s);
     return (int)xp_ret(rc);
 }
@@ -155,20 +160,22 @@ static int drop_own(struct xp_set *s, struct epoll_event *evs, int r)
     int n = 0;
     XP_NO_CANCEL();
     for (int i = 0; i < r; i++) {
-        uint64_t own = evs[i].data.u64 - s->tag;
+        uint64_t own = evs[i].data.u64 - s->l->tag;
         if (own > XP_TAG_NEST + XP_FDS) {
             evs[n++] = evs[i];
         } else if (own > XP_TAG_NEST) {
             struct xp_item *it;
-            xp_lock(&s->lock);
+            xp_set_lock(s);
             if ((it = xp_set_find(s, (int)(own - XP_TAG_NEST - 1))))
                 xp_set_touch(s, it);
-            xp_unlock(&s->lock);
+            xp_set_unlock(s);
         } else if (own && own % 2 == 0) { /* a control connection */
             xtcp_check(xp_ctxs[own / 2 - 1]);
-            xp_lock(&s->lock);
+            xp_set_lock(s);
+            if (s->l->shared && !xtcp_alive(xp_ctxs[own / 2 - 1]))
+                s->l->shared->lost |= 1u << (own / 2 - 1); /* others are to look too */
             xp_set_all_ready(s);
-            xp_unlock(&s->lock);
+            xp_set_unlock(s);
         }
     }
     return n;
@@ -179,7 +186,7 @@ static int look_kernel(struct xp_set *s, int epfd, struct epoll_event *evs, int 
 {
     static const struct timespec now;
     int r;
-    if (!s->has_kernel && s->nundecided == 0)
+    if (!s->l->has_kernel && s->l->nundecided == 0)
         return 0;
     if (!always && ++s->calls < LOOK_CALLS && xp_now_ns() - s->looked_ns < LOOK_NS)
         return 0;
@@ -196,20 +203,21 @@ static int gather(struct xp_set *s, struct epoll_event *evs, int max)
     XP_NO_CANCEL();
     for (;;) {
         uint64_t moved;
-        bool nested = s->nests || xp_set_held(s);
+        bool nested = s->l->nests || xp_set_held(s);
         if (nested)
             xp_nest_lock();
-        xp_lock(&s->lock);
+        xp_set_lock(s);
+        xp_shared_tend(s);
         if (xp_set_held(s))
             xp_set_refresh(s);
         else
             xp_set_news(s);
         n += xp_set_collect(s, evs + n, max - n);
-        if (s->ready && (s->sleepers || s->pollers))
+        if (s->l->ready && (s->l->sleepers || s->l->pollers))
             xp_set_kick(s); /* more than this thread can carry */
         moved = s->moved;
         s->moved = 0;
-        xp_unlock(&s->lock);
+        xp_set_unlock(s);
         if (nested)
             xp_nest_tell(s);
         if (!moved || moved == last)
@@ -234,24 +242,27 @@ static void wake_up(void *arg)
     XP_NO_CANCEL();
     if (nap->fork_gen != xp_fork_gen)
         return; /* a signal handler has forked: this set counts no sleepers of the parent's */
-    xp_lock(&s->lock);
-    s->sleepers--;
-    nap->watched = s->watched;
+    xp_set_lock(s);
+    s->l->sleepers--;
+    s->naps--;
+    nap->watched = s->l->watched;
     if (s->life == nap->life) {
         for (unsigned i = 0; i < XP_CTXS; i++)
             if (s->w[i])
                 xtcp_waiter_done(s->w[i]);
-        if ((s->sleepers || xp_set_held(s)) && xp_set_prepare(s))
+        if ((s->l->sleepers || xp_set_held(s)) && xp_set_prepare(s))
             xp_set_kick(s);
-    } else if (s->sleepers == 0 && s->watched) {
+    } else if (s->naps == 0 && s->l->watched && !s->l->shared) {
         xp_set_drop_waiters(s);
     }
-    xp_unlock(&s->lock);
+    xp_set_unlock(s);
 }
 
-/* Spinning is for one family; with more, news of the others would come late. */
+/* Spinning is for one family; with more, news of the others would come late. And for who reads the wake-up pipe. */
 static bool spin(const struct xp_set *s)
 {
+    if (s->relies)
+        return false;
     struct xtcp_waiter *only = NULL;
     unsigned n = 0;
     for (unsigned i = 0; i < XP_CTXS; i++)
@@ -262,12 +273,32 @@ static bool spin(const struct xp_set *s)
     return n == 1 && xtcp_waiter_spin(only);
 }
 
+/* True when there are news already. The waiters of a shared list can change hands meanwhile. */
+static bool prepare(struct xp_set *s)
+{
+    bool news;
+    if (!s->l->shared)
+        return xp_set_prepare(s);
+    XP_NO_CANCEL();
+    xp_set_lock(s);
+    xp_shared_tend(s);
+    news = xp_set_prepare(s) || (s->l->ready && !s->l->nests && xp_set_any(s));
+    xp_set_unlock(s);
+    return news;
+}
+
 static int nap(struct nap *nap, int epfd, struct epoll_event *evs, int max, const struct timespec *timeout,
                const sigset_t *mask)
 {
-    if (nap->watched && ((!mask && spin(nap->set)) || xp_set_prepare(nap->set)))
+    struct xp_set *s = nap->set;
+    int r;
+    if (nap->watched && ((!mask && spin(s)) || prepare(s)))
         return 0;
-    return kernel_events(epfd, evs, max, timeout, mask);
+    if (!s->relies)
+        return kernel_events(epfd, evs, max, timeout, mask);
+    r = kernel_events(epfd, evs, max, xp_shared_patience(timeout), mask);
+    s->ticked = r == 0;
+    return r;
 }
 
 /* Also in a set that has no xtcp socket yet: who adds the first one finds this thread counted, and it leaves as all others do. */
@@ -276,11 +307,12 @@ static int sleep_in_kernel(struct xp_set *s, int epfd, struct epoll_event *evs, 
 {
     struct nap n = {.set = s, .fork_gen = xp_fork_gen};
     int r;
-    xp_lock(&s->lock);
+    xp_set_lock(s);
     n.life = s->life;
-    n.watched = s->watched;
-    s->sleepers++;
-    xp_unlock(&s->lock);
+    n.watched = s->l->watched;
+    s->l->sleepers++;
+    s->naps++;
+    xp_set_unlock(s);
     pthread_cleanup_push(wake_up, &n);
     r = nap(&n, epfd, evs, max, timeout, mask);
     pthread_cleanup_pop(1);
@@ -322,9 +354,9 @@ static int wait_watched(struct xp_set *s, int epfd, struct epoll_event *evs, int
 {
     if (s->fork_gen != xp_fork_gen) {
         XP_NO_CANCEL();
-        xp_lock(&s->lock);
+        xp_set_lock(s);
         int rc = s->fork_gen != xp_fork_gen ? xp_set_adopt(s, epfd) : 0;
-        xp_unlock(&s->lock);
+        xp_set_unlock(s);
         if (rc < 0)
             return rc;
     }
@@ -359,11 +391,11 @@ static int wait_any(int epfd, struct epoll_event *evs, int max, const struct tim
     for (;;) {
         struct xp_set *s = xp_set_of(xp_get(epfd));
         int r;
-        if (s && s->watched)
+        if (s && s->l->watched)
             return evs ? wait_watched(s, epfd, evs, max, timeout, mask) : wait_nowhere(s, epfd, timeout, mask);
         r = wait_kernel(epfd, evs, max, timeout, mask);
         s = xp_set_of(xp_get(epfd));
-        if (r != 0 || !s || !s->watched || (end != INT64_MAX && xp_now_ns() >= end))
+        if (r != 0 || !s || !s->l->watched || (end != INT64_MAX && xp_now_ns() >= end))
             return r;
         timeout = xp_left(end, &ts);
     }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Listeners with a kernel's half in epoll sets. The kernel watches a copy of the half, made for this member, under the member's own
- * events and data: what it reports is the program's event as it stands. */
+ * events and data: what it reports is the program's event as it stands. In a shared list all processes have to know it by one
+ * number, so it is the half itself, for the first member of the socket. */
 #include "libclient/preload/both.h"
-#include "libclient/preload/epoll_set.h"
+#include "libclient/preload/epoll_share.h"
 #include "libclient/preload/preload.h"
 
 /* As the member is armed now. */
@@ -17,36 +18,42 @@ int xp_set_half_add(struct xp_set *s, int epfd, struct xp_item *it)
     struct epoll_event ev = wanted(it);
     if (half < 0 || it->half >= 0 || !xp_half_listens(it->word))
         return 0;
-    half = xp_make_own(xp_real.fcntl(half, F_DUPFD_CLOEXEC, 0));
+    if (!s->l->shared)
+        half = xp_make_own(xp_real.fcntl(half, F_DUPFD_CLOEXEC, 0));
     if (half < 0)
         return -errno;
     if (epfd >= 0 && xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, half, &ev) < 0) {
         rc = -errno;
+        if (s->l->shared)
+            return rc == -EEXIST ? 0 : rc;
         xp_disown(half);
         return rc;
     }
     it->half = half;
-    it->next_half = s->halves;
-    s->halves = it;
+    it->next_half = s->l->halves;
+    s->l->halves = it;
     return 0;
 }
 
 void xp_set_half_mod(const struct xp_set *s, int epfd, const struct xp_item *it)
 {
-    struct epoll_event ev = wanted(it);
-    if (it->half >= 0)
-        xp_real.epoll_ctl(epfd, EPOLL_CTL_MOD, it->half, &ev);
+    struct epoll_event ev;
+    if (!it || it->half < 0)
+        return;
+    ev = wanted(it);
+    xp_real.epoll_ctl(epfd, EPOLL_CTL_MOD, it->half, &ev);
 }
 
 /* The kernel forgets a member by itself only with the last descriptor of the socket, and others have some. */
 void xp_set_half_del(struct xp_set *s, int epfd, struct xp_item *it)
 {
-    struct xp_item **p = &s->halves;
+    struct xp_item **p = &s->l->halves;
     if (it->half < 0)
         return;
     if (epfd >= 0)
         xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, it->half, NULL);
-    xp_disown(it->half);
+    if (!s->l->shared)
+        xp_disown(it->half);
     it->half = -1;
     while (*p != it)
         p = &(*p)->next_half;
@@ -55,7 +62,7 @@ void xp_set_half_del(struct xp_set *s, int epfd, struct xp_item *it)
 
 void xp_set_halves_again(const struct xp_set *s, int epfd)
 {
-    for (const struct xp_item *it = s->halves; it; it = it->next_half) {
+    for (const struct xp_item *it = s->l->halves; it; it = it->next_half) {
         struct epoll_event ev = wanted(it);
         xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, it->half, &ev);
     }
@@ -63,7 +70,7 @@ void xp_set_halves_again(const struct xp_set *s, int epfd)
 
 static struct xp_item *half_with(const struct xp_set *s, uint64_t data)
 {
-    struct xp_item *it = s->halves;
+    struct xp_item *it = s->l->halves;
     while (it && it->data.u64 != data)
         it = it->next_half;
     return it;
@@ -98,11 +105,11 @@ static int merge(const struct xp_set *s, int epfd, struct epoll_event *evs, int 
 
 int xp_set_halves_merge(struct xp_set *s, int epfd, struct epoll_event *evs, int k, int n)
 {
-    if (n <= 0 || !s->halves)
+    if (n <= 0 || !s->l->halves)
         return n;
     XP_NO_CANCEL();
-    xp_lock(&s->lock);
+    xp_set_lock(s);
     n = merge(s, epfd, evs, k, n);
-    xp_unlock(&s->lock);
+    xp_set_unlock(s);
     return n;
 }

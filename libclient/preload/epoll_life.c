@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 
 #include "libclient/preload/epoll_nest.h"
+#include "libclient/preload/epoll_share.h"
 #include "libclient/preload/preload.h"
 
 #define MAX_SETS 65536
@@ -16,10 +17,27 @@ static pthread_mutex_t sets_lock = XP_LOCK_INIT;
 
 void xp_sets_lock(void)
 {
+    for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1))
+        if (xp_kind(xp_get(fd)) == XP_EPOLL)
+            xp_set_make(fd);
     xp_nest_lock();
     xp_lock(&sets_lock);
-    for (unsigned i = 0; i < nsets; i++)
+    for (unsigned i = 0; i < nsets; i++) {
+        sets[i]->busy = xp_holds(&sets[i]->lock);
         xp_lock(&sets[i]->lock);
+    }
+}
+
+bool xp_sets_are_shared;
+
+void xp_sets_share(void)
+{
+    for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1)) {
+        const struct xp_set *s = xp_kind(xp_get(fd)) == XP_EPOLL ? xp_set_of(xp_get(fd)) : NULL;
+        if (s && !s->l->shared && !s->busy && s->fork_gen == xp_fork_gen)
+            xp_set_share((struct xp_set *)s, fd);
+        xp_sets_are_shared |= s && s->l->shared;
+    }
 }
 
 void xp_sets_unlock(void)
@@ -34,8 +52,11 @@ void xp_sets_unlock(void)
 void xp_sets_unlock_child(void)
 {
     for (unsigned i = 0; i < nsets; i++) {
-        sets[i]->sleepers = 0;
-        sets[i]->pollers = 0;
+        if (sets[i]->l->shared)
+            xp_shared_child(sets[i]);
+        else
+            sets[i]->l->sleepers = sets[i]->l->pollers = 0;
+        sets[i]->naps = sets[i]->polls = 0;
         xp_set_lock_init(sets[i]);
         xp_unlock_child(&sets[i]->lock);
     }
@@ -58,7 +79,7 @@ static int set_alloc(void)
 {
     unsigned i;
     for (i = 0; i < nsets; i++)
-        if (sets[i]->fds == 0 && sets[i]->sleepers == 0 && sets[i]->pollers == 0)
+        if (sets[i]->fds == 0 && sets[i]->naps == 0 && sets[i]->polls == 0)
             break;
     if (i == MAX_SETS)
         return -ENOMEM;
@@ -67,6 +88,7 @@ static int set_alloc(void)
         if (!sets[i])
             return -ENOMEM;
     }
+    xp_set_unmap(sets[i]);
     xp_set_init(sets[i]);
     sets[i]->fork_gen = xp_fork_gen;
     sets[i]->fds = 1;
@@ -86,7 +108,7 @@ struct xp_set *xp_set_make(int epfd)
         i = set_alloc();
         if (i >= 0) {
             /* One that we have not seen being made may hold anything already. */
-            sets[i]->has_kernel = xp_kind(w) != XP_EPOLL || (xp_flags(w) & XP_F_HASKERN);
+            sets[i]->l->has_kernel = xp_kind(w) != XP_EPOLL || (xp_flags(w) & XP_F_HASKERN);
             w = xp_word(XP_EPOLL, 0, xp_flags(w), (uint32_t)i + 1);
             xp_put(epfd, w);
         }
@@ -100,17 +122,17 @@ uint64_t xp_epoll_share(int fd)
     struct xp_set *s = xp_set_make(fd);
     if (!s)
         return 0;
-    xp_lock(&s->lock);
+    xp_set_lock(s);
     s->fds++;
-    xp_unlock(&s->lock);
+    xp_set_unlock(s);
     return xp_get(fd);
 }
 
 void xp_set_kick(struct xp_set *s)
 {
     uint64_t one = 1;
-    if (xp_real.write(s->kick, &one, sizeof one) < 0)
-        xp_debug("epoll: eventfd %d: %s", s->kick, strerror(errno));
+    if (xp_real.write(s->l->kick, &one, sizeof one) < 0)
+        xp_debug("epoll: eventfd %d: %s", s->l->kick, strerror(errno));
 }
 
 /* ---- fork: a set used on in a child ---- */
@@ -136,7 +158,7 @@ static void copy_members(int from, int to)
 
 /* ---- the waiter ---- */
 
-static uint64_t new_tag(const struct xp_set *s)
+uint64_t xp_set_new_tag(const struct xp_set *s)
 {
     uint64_t x = (uintptr_t)s ^ (uint64_t)getpid() << 32 ^ (uint64_t)xp_now_ns();
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
@@ -153,22 +175,27 @@ static int add_own(int epfd, int fd, uint32_t events, uint64_t data)
 /* Puts the descriptors that end a sleep into the kernel's set: first that of the set itself, then those of a context. */
 int xp_set_wire(struct xp_set *s, int epfd)
 {
-    s->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    s->tag = new_tag(s);
-    return add_own(epfd, s->kick, EPOLLIN, s->tag);
+    s->l->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    return add_own(epfd, s->l->kick, EPOLLIN, s->l->tag);
 }
 
-static int wire_context(struct xp_set *s, int epfd, unsigned ctx)
+int xp_set_wire_control(struct xp_set *s, int epfd, unsigned ctx)
 {
-    int rc = add_own(epfd, xtcp_waiter_fd(s->w[ctx]), EPOLLIN, s->tag + 1 + 2 * ctx);
-    return rc < 0 ? rc : add_own(epfd, xtcp_control_fd(xp_ctxs[ctx]), 0, s->tag + 2 + 2 * ctx);
+    int rc = add_own(epfd, xtcp_control_fd(xp_ctxs[ctx]), 0, s->l->tag + 2 + 2 * ctx);
+    return rc == -EEXIST ? 0 : rc;
+}
+
+int xp_set_wire_context(struct xp_set *s, int epfd, unsigned ctx)
+{
+    int rc = add_own(epfd, xtcp_waiter_fd(s->w[ctx]), EPOLLIN, s->l->tag + 1 + 2 * ctx);
+    return rc < 0 ? rc : xp_set_wire_control(s, epfd, ctx);
 }
 
 /* After a fork the kernel's object is shared with the parent, whose waiter it wakes: the child makes a copy of its own. The
  * waiters themselves are the child's by now (see xtcp_fork_child). */
 int xp_set_adopt(struct xp_set *s, int epfd)
 {
-    int cloexec = xp_real.fcntl(epfd, F_GETFD), fresh = xp_real.epoll_create1(EPOLL_CLOEXEC), old = s->kick, rc;
+    int cloexec = xp_real.fcntl(epfd, F_GETFD), fresh = xp_real.epoll_create1(EPOLL_CLOEXEC), old = s->l->kick, rc;
     s->fork_gen = xp_fork_gen;
     if (fresh < 0)
         return -errno;
@@ -176,14 +203,16 @@ int xp_set_adopt(struct xp_set *s, int epfd)
     xp_set_halves_again(s, fresh);
     xp_real.dup3(fresh, epfd, cloexec > 0 ? O_CLOEXEC : 0);
     xp_real.close(fresh);
-    if (!s->watched)
+    s->l->kick = -1;
+    if (old >= 0)
+        xp_disown(old);
+    if (!s->l->watched)
         return 0;
     rc = xp_set_wire(s, epfd);
-    xp_disown(old);
     xp_set_all_ready(s);
     for (unsigned i = 0; i < XP_CTXS; i++)
         if (s->w[i] && rc == 0)
-            rc = wire_context(s, epfd, i);
+            rc = xp_set_wire_context(s, epfd, i);
     return rc;
 }
 
@@ -192,15 +221,19 @@ int xp_set_watch(struct xp_set *s, int epfd, unsigned ctx)
 {
     struct xtcp_waiter *w;
     int rc = s->fork_gen != xp_fork_gen ? xp_set_adopt(s, epfd) : 0;
+    if (rc == 0 && s->l->shared && ctx >= s->l->shared->nctx)
+        rc = xp_set_leave(s, epfd); /* a daemon that the others do not know */
+    if (rc == 0 && s->l->shared)
+        return xp_shared_watch(s, ctx);
     if (rc < 0 || s->w[ctx])
         return rc;
     rc = xtcp_waiter_new(xp_ctxs[ctx], &w);
     if (rc < 0)
         return rc == -ENOBUFS ? -ENOSPC : rc;
-    if (!s->watched)
+    if (s->l->kick < 0)
         rc = xp_set_wire(s, epfd);
     xp_set_use_waiter(s, w, ctx);
-    return rc < 0 ? rc : wire_context(s, epfd, ctx);
+    return rc < 0 ? rc : xp_set_wire_context(s, epfd, ctx);
 }
 
 /* The waiters of a daemon that has gone have no news: its end comes as an event of its control connection. */
@@ -234,7 +267,7 @@ int xp_set_fd(const struct xp_set *s)
 /* Before its member goes. A kernel's object that is still the parent's is not ours to change. */
 static int own_object(const struct xp_set *s)
 {
-    return s->halves && s->fork_gen == xp_fork_gen ? xp_set_fd(s) : -1;
+    return s->l->halves && s->fork_gen == xp_fork_gen ? xp_set_fd(s) : -1;
 }
 
 void xp_set_end_half(struct xp_set *s, int fd)
@@ -247,10 +280,10 @@ void xp_set_end_half(struct xp_set *s, int fd)
 int xp_set_begin_half(struct xp_set *s, int epfd, int fd)
 {
     struct xp_item *it = xp_set_find(s, fd);
-    int rc = xp_set_half_add(s, epfd, it);
+    int rc = it ? xp_set_half_add(s, epfd, it) : -ENOENT; /* closed just now by another thread */
     if (rc == 0 && it->half >= 0) {
         xp_set_flags(epfd, XP_F_HASKERN);
-        s->has_kernel = true;
+        s->l->has_kernel = true;
     }
     return rc;
 }
@@ -260,12 +293,12 @@ void xp_sets_half(int fd, bool on)
     xp_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++) {
         struct xp_set *s = sets[i];
-        xp_lock(&s->lock);
+        xp_set_lock(s);
         if (!on)
             xp_set_end_half(s, fd);
         else if (xp_set_find(s, fd))
             xp_set_begin_half(s, s->fork_gen == xp_fork_gen ? xp_set_fd(s) : -1, fd);
-        xp_unlock(&s->lock);
+        xp_set_unlock(s);
     }
     xp_unlock(&sets_lock);
 }
@@ -277,16 +310,16 @@ void xp_sets_closed(int fd, bool copies)
     xp_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++) {
         struct xp_set *s = sets[i];
-        xp_lock(&s->lock);
-        if (s->nundecided)
-            s->has_kernel = true; /* it may stay there as a kernel socket */
+        xp_set_lock(s);
+        if (s->l->nundecided)
+            s->l->has_kernel = true; /* it may stay there as a kernel socket */
         if (!copies)
             xp_set_end_half(s, fd);
         if (!copies)
             xp_set_del(s, fd);
         else if (xp_set_orphan(s, fd) == 0)
             orphans++;
-        xp_unlock(&s->lock);
+        xp_set_unlock(s);
     }
     xp_unlock(&sets_lock);
 }
@@ -297,9 +330,10 @@ void xp_sets_gone(uint64_t w)
         return;
     xp_lock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++) {
-        xp_lock(&sets[i]->lock);
-        xp_set_gone(sets[i], own_object(sets[i]), w);
-        xp_unlock(&sets[i]->lock);
+        xp_set_lock(sets[i]);
+        if (!sets[i]->l->shared) /* there it shows when it is looked at */
+            xp_set_gone(sets[i], own_object(sets[i]), w);
+        xp_set_unlock(sets[i]);
     }
     xp_unlock(&sets_lock);
 }
@@ -313,7 +347,7 @@ static void give_to_kernel(struct xp_set *s, int fd, const struct xp_item *it)
         return;
     xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
     xp_set_flags(epfd, XP_F_HASKERN);
-    s->has_kernel = true;
+    s->l->has_kernel = true;
 }
 
 void xp_sets_relayed(int fd)
@@ -322,15 +356,16 @@ void xp_sets_relayed(int fd)
     for (unsigned i = 0; i < nsets; i++) {
         struct xp_set *s = sets[i];
         const struct xp_item *it;
-        xp_lock(&s->lock);
+        xp_set_lock(s);
+        xp_shared_tend(s);
         if ((it = xp_set_find(s, fd))) {
             give_to_kernel(s, fd, it);
             xp_set_end_half(s, fd);
             xp_set_del(s, fd);
-            if (s->watched && s->sleepers)
+            if (s->l->watched && s->l->sleepers)
                 xp_set_kick(s);
         }
-        xp_unlock(&s->lock);
+        xp_set_unlock(s);
     }
     xp_unlock(&sets_lock);
 }
@@ -341,14 +376,14 @@ void xp_sets_moved(int fd, uint64_t w)
     for (unsigned i = 0; i < nsets; i++) {
         struct xp_set *s = sets[i];
         int epfd;
-        xp_lock(&s->lock);
+        xp_set_lock(s);
         if (xp_set_find(s, fd) && (epfd = xp_set_fd(s)) >= 0 && xp_set_watch(s, epfd, xp_ctxno(w)) == 0 &&
             xp_set_move(s, fd, w) == 0) {
             xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL);
             xp_set_begin_half(s, epfd, fd);
             xp_set_kick(s);
         }
-        xp_unlock(&s->lock);
+        xp_set_unlock(s);
     }
     xp_unlock(&sets_lock);
     for (unsigned i = 0; i < nsets; i++)
@@ -362,26 +397,31 @@ void xp_set_drop_waiters(struct xp_set *s)
             xtcp_waiter_free(s->w[i]);
         s->w[i] = NULL;
     }
-    xp_disown(s->kick);
-    s->watched = false;
-    s->kick = -1;
+    if (s->l->kick >= 0)
+        xp_disown(s->l->kick);
+    s->l->watched = false;
+    s->l->kick = -1;
 }
 
-void xp_epoll_closed(uint64_t w)
+void xp_epoll_closed(int fd, uint64_t w)
 {
     struct xp_set *s = xp_set_of(w);
     if (!s)
         return;
     xp_lock(&sets_lock);
-    xp_lock(&s->lock);
-    if (--s->fds == 0) {
+    xp_set_lock(s);
+    if (--s->fds == 0 && s->l->shared) {
+        xp_shared_close(s, fd);
+        xp_disown(s->l->kick);
+        s->life++;
+    } else if (s->fds == 0) {
         xp_set_clear(s);
         s->life++;
-        if (s->watched && s->sleepers == 0)
+        if (s->l->watched && s->l->sleepers == 0)
             xp_set_drop_waiters(s);
-        else if (s->watched)
+        else if (s->l->watched)
             xp_set_kick(s); /* the last of them drops them */
     }
-    xp_unlock(&s->lock);
+    xp_set_unlock(s);
     xp_unlock(&sets_lock);
 }

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "libclient/preload/epoll_share.h"
 #include "libclient/preload/preload.h"
 
 static pthread_mutex_t nest_lock = XP_LOCK_INIT;
@@ -26,16 +27,16 @@ void xp_nest_unlock_child(void)
 
 static int tag_ctl(struct xp_set *s, int epfd, int op, int fd)
 {
-    struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = s->tag + XP_TAG_NEST + 1 + (unsigned)fd};
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = s->l->tag + XP_TAG_NEST + 1 + (unsigned)fd};
     return xp_real.epoll_ctl(epfd, op, fd, &ev) < 0 ? -errno : 0;
 }
 
 static void take(struct xp_set *s, struct xp_item *it)
 {
     int epfd = xp_set_fd(s);
-    if (epfd < 0 || it->taken || (!s->watched && xp_set_wire(s, epfd) < 0))
+    if (epfd < 0 || it->taken || (s->l->kick < 0 && xp_set_wire(s, epfd) < 0))
         return;
-    s->watched = true;
+    s->l->watched = true;
     if (tag_ctl(s, epfd, EPOLL_CTL_MOD, it->fd) < 0)
         return;
     xp_set_take(s, it);
@@ -47,20 +48,21 @@ static void watched(struct xp_set *inner)
     struct xp_set *s;
     for (unsigned i = 0; (s = xp_set_at(i)); i++) {
         bool before;
-        xp_lock(&s->lock);
-        before = s->watched;
-        for (uint32_t fd = 0; fd < s->fd_cap; fd++)
-            if (s->by_fd[fd] && s->by_fd[fd]->nest == inner)
-                take(s, s->by_fd[fd]);
-        xp_unlock(&s->lock);
-        if (!before && s->watched && s->parents)
+        xp_set_lock(s);
+        before = s->l->watched;
+        for (uint32_t fd = 0; fd < s->l->fd_cap; fd++)
+            for (struct xp_item *it = s->l->by_fd[fd]; it; it = it->same_fd)
+                if (xp_item_is_set(it) && xp_set_inner(s, it) == inner)
+                    take(s, it);
+        xp_set_unlock(s);
+        if (!before && s->l->watched && s->l->parents)
             watched(s);
     }
 }
 
 void xp_nest_watched(struct xp_set *s)
 {
-    if (!s->parents || !s->watched)
+    if (!s->l->parents || !s->l->watched)
         return;
     XP_NO_CANCEL();
     xp_nest_lock();
@@ -75,14 +77,16 @@ static int add(struct xp_set *s, int epfd, int fd, struct epoll_event *ev)
     int rc = inner && xp_real.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, ev) == 0 ? 0 : inner ? -errno : -ENOMEM;
     if (rc == 0)
         rc = xp_set_add(s, fd, xp_get(fd), ev);
-    if (rc < 0)
+    struct xp_item *it = rc == 0 ? xp_set_find(s, fd) : NULL;
+    if (!it)
         return rc;
-    xp_set_find(s, fd)->nest = inner;
-    inner->parents++;
+    if (!s->l->shared)
+        it->nest = inner;
+    inner->l->parents++;
     xp_set_not_exclusive(inner);
     xp_set_flags(fd, XP_F_INSET);
-    if (inner->watched)
-        take(s, xp_set_find(s, fd));
+    if (inner->l->watched)
+        take(s, it);
     return 0;
 }
 
@@ -91,7 +95,7 @@ static int change(struct xp_set *s, int epfd, int op, int fd, struct epoll_event
     struct xp_item *it = xp_set_find(s, fd);
     if (op == EPOLL_CTL_MOD && it && it->taken && ev && !(ev->events & EPOLLEXCLUSIVE)) {
         xp_set_mod(s, fd, ev);
-        if (s->sleepers || xp_set_held(s))
+        if (s->l->sleepers || xp_set_held(s))
             xp_set_kick(s);
         return 0;
     }
@@ -109,11 +113,11 @@ int xp_nest_ctl(int epfd, int op, int fd, struct epoll_event *ev)
     if (!s)
         return -ENOMEM;
     xp_nest_lock();
-    xp_lock(&s->lock);
-    before = s->watched;
+    xp_set_lock(s);
+    before = s->l->watched;
     rc = op == EPOLL_CTL_ADD ? add(s, epfd, fd, ev) : change(s, epfd, op, fd, ev);
-    xp_unlock(&s->lock);
-    if (!before && s->watched && s->parents)
+    xp_set_unlock(s);
+    if (!before && s->l->watched && s->l->parents)
         watched(s);
     xp_nest_unlock();
     return rc;
@@ -123,12 +127,13 @@ int xp_nest_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 
 void xp_set_refresh(struct xp_set *s)
 {
+    xp_shared_tend(s);
     do {
         for (unsigned i = 0; i < XP_CTXS; i++)
             if (s->w[i])
                 xtcp_waiter_done(s->w[i]);
         if (xp_set_news(s))
-            s->untold = true;
+            s->l->untold = true;
     } while (xp_set_prepare(s));
 }
 
@@ -139,43 +144,45 @@ static bool kernel_ready(struct xp_set *s, int epfd)
     uint64_t count;
     if (epfd < 0 || xp_real.poll(&p, 1, 0) <= 0)
         return false;
-    if (s->sleepers == 0)
-        (void)!xp_real.read(s->kick, &count, sizeof count);
+    if (s->l->sleepers == 0)
+        (void)!xp_real.read(s->l->kick, &count, sizeof count);
     for (unsigned i = 0; i < XP_CTXS; i++)
         if (s->w[i]) {
             xtcp_check(xp_ctxs[i]);
             if (!xtcp_alive(xp_ctxs[i]))
                 xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, xtcp_control_fd(xp_ctxs[i]), NULL);
         }
-    return (s->has_kernel || s->nundecided || s->halves) && xp_real.poll(&p, 1, 0) > 0;
+    return (s->l->has_kernel || s->l->nundecided || s->l->halves) && xp_real.poll(&p, 1, 0) > 0;
 }
 
 static bool is_ready(struct xp_set *s)
 {
-    bool any, untold = s->untold;
-    s->untold = false;
+    bool any, untold = s->l->untold;
+    s->l->untold = false;
     if (s->fork_gen != xp_fork_gen && xp_set_adopt(s, xp_set_fd(s)) < 0)
         return false;
     xp_set_refresh(s);
-    for (struct xp_item *it = s->nests; it; it = it->same_sock)
+    for (struct xp_item *it = s->l->nests; it; it = it->same_sock)
         xp_set_touch(s, it);
     any = xp_set_any(s);
     if (!any && kernel_ready(s, xp_set_fd(s)))
         any = true;
-    if (s->untold && s->ready && s->sleepers)
+    if (s->l->untold && s->l->ready && s->l->sleepers)
         xp_set_kick(s);
-    s->untold |= untold;
+    s->l->untold |= untold;
     return any;
 }
 
 uint32_t xp_set_nested_mask(struct xp_set *s, const struct xp_item *it)
 {
-    struct xp_set *inner = it->nest;
+    struct xp_set *inner = xp_set_inner(s, it);
     bool foreign, any;
-    xp_lock(&inner->lock);
+    if (!inner)
+        return 0;
+    xp_set_lock(inner);
     foreign = inner->fork_gen != xp_fork_gen;
     any = is_ready(inner);
-    xp_unlock(&inner->lock);
+    xp_set_unlock(inner);
     if (foreign) /* its object is another since */
         tag_ctl(s, xp_set_fd(s), EPOLL_CTL_ADD, it->fd);
     return any ? EPOLLIN | EPOLLRDNORM : 0;
@@ -186,17 +193,17 @@ static void tell(struct xp_set *inner, const struct xp_set *but)
     struct xp_set *s;
     for (unsigned i = 0; (s = xp_set_at(i)); i++) {
         bool found = false;
-        if (s == but || !s->nests)
+        if (s == but || !s->l->nests)
             continue;
-        xp_lock(&s->lock);
-        for (struct xp_item *it = s->nests; it; it = it->same_sock)
-            if (it->nest == inner) {
+        xp_set_lock(s);
+        for (struct xp_item *it = s->l->nests; it; it = it->same_sock)
+            if (xp_set_inner(s, it) == inner) {
                 xp_set_touch(s, it);
                 found = true;
             }
-        if (found && (s->sleepers || xp_set_held(s)))
+        if (found && (s->l->sleepers || xp_set_held(s)))
             xp_set_kick(s);
-        xp_unlock(&s->lock);
+        xp_set_unlock(s);
     }
 }
 
@@ -204,10 +211,10 @@ void xp_nest_tell(struct xp_set *s)
 {
     struct xp_set *k;
     for (unsigned i = 0; (k = xp_set_at(i)); i++) {
-        if (!k->untold)
+        if (!k->l->untold)
             continue;
-        k->untold = false;
-        if (k->parents)
+        k->l->untold = false;
+        if (k->l->parents)
             tell(k, s);
     }
     xp_nest_unlock();
@@ -218,7 +225,7 @@ void xp_nest_tell(struct xp_set *s)
 struct xp_set *xp_epoll_served(uint64_t w)
 {
     struct xp_set *s = xp_kind(w) == XP_EPOLL ? xp_set_of(w) : NULL;
-    return s && s->watched ? s : NULL;
+    return s && s->l->watched ? s : NULL;
 }
 
 unsigned xp_epoll_mask(struct xp_set *s)
@@ -226,21 +233,21 @@ unsigned xp_epoll_mask(struct xp_set *s)
     bool any;
     XP_NO_CANCEL();
     xp_nest_lock();
-    xp_lock(&s->lock);
+    xp_set_lock(s);
     any = is_ready(s);
-    if (any && s->pollers > 1)
+    if (any && s->l->pollers > 1)
         xp_set_kick(s);
-    xp_unlock(&s->lock);
+    xp_set_unlock(s);
     xp_nest_tell(s);
     return any ? POLLIN | POLLRDNORM : 0;
 }
 
 void xp_epoll_hold(struct xp_set *s, bool on)
 {
-    if (!on) {
-        s->pollers--;
-        return;
-    }
-    s->pollers++;
-    xp_set_not_exclusive(s);
+    xp_set_lock(s);
+    s->l->pollers += on ? 1 : -1u;
+    s->polls += on ? 1 : -1u;
+    xp_set_unlock(s);
+    if (on)
+        xp_set_not_exclusive(s);
 }

@@ -16,6 +16,9 @@ struct xp_set *xp_set_of(uint64_t w);
 struct xp_set *xp_set_make(int epfd);
 void xp_set_kick(struct xp_set *s);
 int xp_set_wire(struct xp_set *s, int epfd);
+/* The kernel's set is to tell of a context's waiter and end, or of its end. */
+int xp_set_wire_context(struct xp_set *s, int epfd, unsigned ctx);
+int xp_set_wire_control(struct xp_set *s, int epfd, unsigned ctx);
 int xp_set_adopt(struct xp_set *s, int epfd);
 int xp_set_fd(const struct xp_set *s);
 bool xp_set_prepare(const struct xp_set *s);
@@ -39,7 +42,7 @@ void xp_nest_watched(struct xp_set *s);
 /* Somebody else than the thread in epoll_wait must learn of its news. */
 static inline bool xp_set_held(struct xp_set *s)
 {
-    return s->parents || s->pollers;
+    return s->l->parents || s->l->pollers;
 }
 /* Takes the news and leaves the waiters prepared. With both locks. */
 void xp_set_refresh(struct xp_set *s);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libclient/preload/epoll_share.h"
 #include "libclient/preload/preload.h"
 
 void xp_set_lock_init(struct xp_set *s)
@@ -21,13 +22,20 @@ void xp_set_init(struct xp_set *s)
     memset(s, 0, sizeof *s);
     xp_set_lock_init(s);
     s->life = life;
-    s->ready_tail = &s->ready;
-    s->kick = -1;
+    s->l = &s->own;
+    s->l->ready_tail = &s->l->ready;
+    s->l->kick = -1;
+    s->l->tag = xp_set_new_tag(s);
 }
 
-static bool is_xtcp(const struct xp_item *it)
+bool xp_item_is_xtcp(const struct xp_item *it)
 {
     return xp_kind(it->word) == XP_XTCP;
+}
+
+bool xp_item_is_set(const struct xp_item *it)
+{
+    return it->nest || xp_kind(it->word) == XP_EPOLL;
 }
 
 static void enqueue(struct xp_set *s, struct xp_item *it)
@@ -35,9 +43,9 @@ static void enqueue(struct xp_set *s, struct xp_item *it)
     if (it->link)
         return;
     it->next = NULL;
-    it->link = s->ready_tail;
-    *s->ready_tail = it;
-    s->ready_tail = &it->next;
+    it->link = s->l->ready_tail;
+    *s->l->ready_tail = it;
+    s->l->ready_tail = &it->next;
 }
 
 static void dequeue(struct xp_set *s, struct xp_item *it)
@@ -48,16 +56,21 @@ static void dequeue(struct xp_set *s, struct xp_item *it)
     if (it->next)
         it->next->link = it->link;
     else
-        s->ready_tail = it->link;
+        s->l->ready_tail = it->link;
     it->link = NULL;
 }
 
-static int grow(struct xp_item ***array, uint32_t *cap, uint32_t index)
+/* The arrays of a shared list have room for all from the start. */
+static int grow(const struct xp_list *l, struct xp_item ***array, uint32_t *cap, uint32_t index)
 {
     uint32_t want = *cap ? *cap : 64;
     struct xp_item **a;
     if (index < *cap)
         return 0;
+    if (l->shared) {
+        *cap = index + 1;
+        return 0;
+    }
     while (want <= index)
         want *= 2;
     a = realloc(*array, want * sizeof *a);
@@ -71,7 +84,10 @@ static int grow(struct xp_item ***array, uint32_t *cap, uint32_t index)
 
 struct xp_item *xp_set_find(const struct xp_set *s, int fd)
 {
-    return (uint32_t)fd < s->fd_cap ? s->by_fd[fd] : NULL;
+    struct xp_item *it = (uint32_t)fd < s->l->fd_cap ? s->l->by_fd[fd] : NULL;
+    while (it && s->l->shared && !xp_shared_is(s, it, fd))
+        it = it->same_fd;
+    return it;
 }
 
 static struct xtcp_waiter *waiter_of(const struct xp_set *s, uint64_t word)
@@ -83,7 +99,7 @@ static struct xtcp_waiter *waiter_of(const struct xp_set *s, uint64_t word)
 static unsigned items_of(const struct xp_set *s, uint64_t word)
 {
     unsigned n = 0;
-    for (const struct xp_item *it = s->by_sock[xp_value(word)]; it; it = it->same_sock)
+    for (const struct xp_item *it = s->l->by_sock[xp_value(word)]; it; it = it->same_sock)
         n += xp_ctxno(it->word) == xp_ctxno(word);
     return n;
 }
@@ -91,37 +107,37 @@ static unsigned items_of(const struct xp_set *s, uint64_t word)
 static void subscribe(struct xp_set *s, const struct xp_item *it)
 {
     struct xtcp_waiter *w = waiter_of(s, it->word);
-    bool alone = (it->events & EPOLLEXCLUSIVE) && (it->events & EPOLLIN) && items_of(s, it->word) == 1;
+    bool alone = !s->l->shared && (it->events & EPOLLEXCLUSIVE) && (it->events & EPOLLIN) && items_of(s, it->word) == 1;
     if (!w)
         return;
     xtcp_waiter_sub(w, xp_sock(it->word));
     if (alone)
-        s->exclusive = true; /* before the look: pairs with xp_set_not_exclusive() */
-    xtcp_waiter_exclusive(w, xp_sock(it->word), alone && !s->parents && !s->pollers);
+        s->l->exclusive = true; /* before the look: pairs with xp_set_not_exclusive() */
+    xtcp_waiter_exclusive(w, xp_sock(it->word), alone && !s->l->parents && !s->l->pollers);
 }
 
 void xp_set_not_exclusive(struct xp_set *s)
 {
-    if (!s->exclusive)
+    if (!s->l->exclusive)
         return;
-    xp_lock(&s->lock);
-    s->exclusive = false;
-    for (uint32_t sock = 0; sock < s->sock_cap; sock++)
-        for (const struct xp_item *it = s->by_sock[sock]; it; it = it->same_sock)
+    xp_set_lock(s);
+    s->l->exclusive = false;
+    for (uint32_t sock = 0; sock < s->l->sock_cap; sock++)
+        for (const struct xp_item *it = s->l->by_sock[sock]; it; it = it->same_sock)
             if ((it->events & EPOLLEXCLUSIVE) && waiter_of(s, it->word))
                 xtcp_waiter_exclusive(waiter_of(s, it->word), (int)sock, false);
-    xp_unlock(&s->lock);
+    xp_set_unlock(s);
 }
 
 static int link_sock(struct xp_set *s, struct xp_item *it)
 {
     uint32_t sock = xp_value(it->word);
-    int rc = grow(&s->by_sock, &s->sock_cap, sock);
+    int rc = grow(s->l, &s->l->by_sock, &s->l->sock_cap, sock);
     if (rc < 0)
         return rc;
-    it->same_sock = s->by_sock[sock];
-    s->by_sock[sock] = it;
-    s->nxtcp++;
+    it->same_sock = s->l->by_sock[sock];
+    s->l->by_sock[sock] = it;
+    s->l->nxtcp++;
     subscribe(s, it);
     enqueue(s, it);
     return 0;
@@ -130,37 +146,44 @@ static int link_sock(struct xp_set *s, struct xp_item *it)
 static void unlink_sock(struct xp_set *s, struct xp_item *it)
 {
     uint32_t sock = xp_value(it->word);
-    struct xp_item **p = &s->by_sock[sock];
+    struct xp_item **p = &s->l->by_sock[sock];
     while (*p != it)
         p = &(*p)->same_sock;
     *p = it->same_sock;
-    s->nxtcp--;
+    s->l->nxtcp--;
     if (waiter_of(s, it->word) && items_of(s, it->word) == 0)
         xtcp_waiter_unsub(waiter_of(s, it->word), (int)sock);
     dequeue(s, it);
 }
 
+void xp_set_calm(struct xp_set *s, struct xp_item *it)
+{
+    dequeue(s, it);
+}
+
 void xp_set_touch(struct xp_set *s, struct xp_item *it)
 {
-    if (is_xtcp(it) || it->taken)
+    if (xp_item_is_xtcp(it) || it->taken)
         enqueue(s, it);
 }
 
 void xp_set_take(struct xp_set *s, struct xp_item *it)
 {
     it->taken = true;
-    it->same_sock = s->nests;
-    s->nests = it;
-    s->nundecided--;
+    it->same_sock = s->l->nests;
+    s->l->nests = it;
+    s->l->nundecided--;
     enqueue(s, it);
 }
 
 static void unlink_nest(struct xp_set *s, struct xp_item *it)
 {
-    struct xp_item **p = &s->nests;
-    it->nest->parents--;
+    struct xp_item **p = &s->l->nests;
+    struct xp_set *inner = xp_set_inner(s, it);
+    if (inner)
+        inner->l->parents--;
     if (!it->taken) {
-        s->nundecided--;
+        s->l->nundecided--;
         return;
     }
     while (*p != it)
@@ -169,20 +192,46 @@ static void unlink_nest(struct xp_set *s, struct xp_item *it)
     dequeue(s, it);
 }
 
+static void unlink_fd(struct xp_set *s, struct xp_item *it)
+{
+    struct xp_item **p = it->fd >= 0 ? &s->l->by_fd[it->fd] : NULL;
+    while (p && *p && *p != it)
+        p = &(*p)->same_fd;
+    if (p && *p)
+        *p = it->same_fd;
+}
+
 /* Members go in signal handlers too, which must not call free(). */
 static void item_free(struct xp_set *s, struct xp_item *it)
 {
-    it->next = s->spare;
-    s->spare = it;
+    it->used = false;
+    it->next = s->l->spare;
+    s->l->spare = it;
 }
 
-static struct xp_item *item_new(struct xp_set *s)
+struct xp_item *xp_set_item(struct xp_set *s)
 {
-    struct xp_item *it = s->spare;
+    struct xp_item *it = s->l->spare;
     if (!it)
-        return malloc(sizeof *it);
-    s->spare = it->next;
+        return s->l->shared ? xp_shared_item(s->l) : malloc(sizeof *it);
+    s->l->spare = it->next;
     return it;
+}
+
+int xp_set_link(struct xp_set *s, struct xp_item *it)
+{
+    int rc = it->fd < 0 ? 0 : grow(s->l, &s->l->by_fd, &s->l->fd_cap, (uint32_t)it->fd);
+    if (rc == 0 && xp_item_is_xtcp(it))
+        rc = link_sock(s, it);
+    if (rc < 0)
+        return rc;
+    if (!xp_item_is_xtcp(it))
+        s->l->nundecided++;
+    if (it->fd < 0)
+        return 0;
+    it->same_fd = s->l->shared ? s->l->by_fd[it->fd] : NULL;
+    s->l->by_fd[it->fd] = it;
+    return 0;
 }
 
 int xp_set_add(struct xp_set *s, int fd, uint64_t word, const struct epoll_event *ev)
@@ -191,22 +240,18 @@ int xp_set_add(struct xp_set *s, int fd, uint64_t word, const struct epoll_event
     int rc;
     if (xp_set_find(s, fd))
         return -EEXIST;
-    rc = grow(&s->by_fd, &s->fd_cap, (uint32_t)fd);
-    it = rc < 0 ? NULL : item_new(s);
+    it = xp_set_item(s);
     if (!it)
         return -ENOMEM;
     *it = (struct xp_item){.fd = fd, .half = -1, .word = word, .events = ev->events, .data = ev->data};
-    if (is_xtcp(it)) {
-        rc = link_sock(s, it);
-        if (rc < 0) {
-            item_free(s, it);
-            return rc;
-        }
-    } else {
-        s->nundecided++;
-    }
-    s->by_fd[fd] = it;
-    return 0;
+    if (s->l->shared)
+        xp_shared_name(s, it);
+    rc = xp_set_link(s, it);
+    if (rc < 0)
+        item_free(s, it);
+    else
+        it->used = true;
+    return rc;
 }
 
 int xp_set_mod(struct xp_set *s, int fd, const struct epoll_event *ev)
@@ -223,29 +268,37 @@ int xp_set_mod(struct xp_set *s, int fd, const struct epoll_event *ev)
     return 0;
 }
 
+void xp_set_remove(struct xp_set *s, struct xp_item *it)
+{
+    it->used = false;
+    unlink_fd(s, it);
+    if (xp_item_is_xtcp(it))
+        unlink_sock(s, it);
+    else if (xp_item_is_set(it))
+        unlink_nest(s, it);
+    else
+        s->l->nundecided--;
+    xp_set_half_del(s, -1, it);
+    item_free(s, it);
+}
+
 int xp_set_del(struct xp_set *s, int fd)
 {
     struct xp_item *it = xp_set_find(s, fd);
     if (!it)
         return -ENOENT;
-    s->by_fd[fd] = NULL;
-    if (is_xtcp(it))
-        unlink_sock(s, it);
-    else if (it->nest)
-        unlink_nest(s, it);
-    else
-        s->nundecided--;
-    xp_set_half_del(s, -1, it);
-    item_free(s, it);
+    xp_set_remove(s, it);
     return 0;
 }
 
 int xp_set_orphan(struct xp_set *s, int fd)
 {
     struct xp_item *it = xp_set_find(s, fd);
-    if (!it || !is_xtcp(it))
+    if (!it || !xp_item_is_xtcp(it))
         return -ENOENT;
-    s->by_fd[fd] = NULL;
+    if (s->l->shared)
+        return 0; /* it is found by the socket too */
+    s->l->by_fd[fd] = NULL;
     it->fd = -1;
     return 0;
 }
@@ -257,7 +310,7 @@ static bool is_orphan_of(const struct xp_item *it, uint64_t word)
 
 void xp_set_gone(struct xp_set *s, int epfd, uint64_t word)
 {
-    struct xp_item *next, *it = xp_value(word) < s->sock_cap ? s->by_sock[xp_value(word)] : NULL;
+    struct xp_item *next, *it = xp_value(word) < s->l->sock_cap ? s->l->by_sock[xp_value(word)] : NULL;
     for (; it; it = next) {
         next = it->same_sock;
         if (is_orphan_of(it, word)) {
@@ -272,29 +325,31 @@ int xp_set_move(struct xp_set *s, int fd, uint64_t word)
 {
     struct xp_item *it = xp_set_find(s, fd);
     int rc;
-    if (!it || is_xtcp(it) || it->nest)
+    if (!it || xp_item_is_xtcp(it) || xp_item_is_set(it))
         return -ENOENT;
     it->word = word;
+    if (s->l->shared)
+        xp_shared_name(s, it);
     rc = link_sock(s, it);
     if (rc == 0)
-        s->nundecided--;
+        s->l->nundecided--;
     return rc;
 }
 
 void xp_set_clear(struct xp_set *s)
 {
-    for (uint32_t fd = 0; fd < s->fd_cap; fd++)
-        if (s->by_fd[fd])
+    for (uint32_t fd = 0; fd < s->l->fd_cap; fd++)
+        if (s->l->by_fd[fd])
             xp_set_del(s, (int)fd);
-    for (uint32_t sock = 0; sock < s->sock_cap; sock++)
-        while (s->by_sock[sock])
-            xp_set_gone(s, -1, s->by_sock[sock]->word);
-    while (s->spare)
-        free(item_new(s));
-    free(s->by_fd);
-    free(s->by_sock);
-    s->by_fd = s->by_sock = NULL;
-    s->fd_cap = s->sock_cap = 0;
+    for (uint32_t sock = 0; sock < s->l->sock_cap; sock++)
+        while (s->l->by_sock[sock])
+            xp_set_gone(s, -1, s->l->by_sock[sock]->word);
+    while (s->l->spare)
+        free(xp_set_item(s));
+    free(s->l->by_fd);
+    free(s->l->by_sock);
+    s->l->by_fd = s->l->by_sock = NULL;
+    s->l->fd_cap = s->l->sock_cap = 0;
 }
 
 struct news {
@@ -305,7 +360,7 @@ struct news {
 static void on_news(void *arg, uint32_t sock)
 {
     struct news *n = arg;
-    struct xp_item *it = sock < n->s->sock_cap ? n->s->by_sock[sock] : NULL;
+    struct xp_item *it = sock < n->s->l->sock_cap ? n->s->l->by_sock[sock] : NULL;
     for (; it; it = it->same_sock)
         if (xp_ctxno(it->word) == n->ctx)
             enqueue(n->s, it);
@@ -323,27 +378,31 @@ bool xp_set_news(struct xp_set *s)
 
 void xp_set_all_ready(struct xp_set *s)
 {
-    for (uint32_t sock = 0; sock < s->sock_cap; sock++)
-        for (struct xp_item *it = s->by_sock[sock]; it; it = it->same_sock)
+    for (uint32_t sock = 0; sock < s->l->sock_cap; sock++)
+        for (struct xp_item *it = s->l->by_sock[sock]; it; it = it->same_sock)
             enqueue(s, it);
-    for (struct xp_item *it = s->nests; it; it = it->same_sock)
+    for (struct xp_item *it = s->l->nests; it; it = it->same_sock)
         enqueue(s, it);
 }
 
 static uint32_t mask_of(struct xp_set *s, const struct xp_item *it)
 {
-    return it->nest ? xp_set_nested_mask(s, it) : xp_mask(it->word);
+    if (xp_item_is_set(it))
+        return xp_set_nested_mask(s, it);
+    return s->l->shared ? xp_shared_mask(it) : xp_mask(it->word);
 }
 
 bool xp_set_any(struct xp_set *s)
 {
-    struct xp_item *next, *it = s->ready;
+    struct xp_item *next, *it = s->l->ready;
     for (; it; it = next) {
         uint32_t m = it->disarmed ? 0 : mask_of(s, it);
         if (m & (it->events | EPOLLERR | EPOLLHUP | XTCP_MOVED))
             return true;
         next = it->next;
         dequeue(s, it);
+        if (m & XTCP_GONE)
+            xp_set_remove(s, it);
     }
     return false;
 }
@@ -351,9 +410,9 @@ bool xp_set_any(struct xp_set *s)
 void xp_set_use_waiter(struct xp_set *s, struct xtcp_waiter *w, unsigned ctx)
 {
     s->w[ctx] = w;
-    s->watched = true;
-    for (uint32_t sock = 0; sock < s->sock_cap; sock++)
-        for (struct xp_item *it = s->by_sock[sock]; it; it = it->same_sock)
+    s->l->watched = true;
+    for (uint32_t sock = 0; sock < s->l->sock_cap; sock++)
+        for (struct xp_item *it = s->l->by_sock[sock]; it; it = it->same_sock)
             if (xp_ctxno(it->word) == ctx)
                 subscribe(s, it);
     xp_set_all_ready(s);
@@ -363,13 +422,17 @@ int xp_set_collect(struct xp_set *s, struct epoll_event *evs, int max)
 {
     int n = 0;
     struct xp_item *last = NULL; /* the first item put back: everything from there on has been looked at */
-    while (n < max && s->ready && s->ready != last) {
-        struct xp_item *it = s->ready;
+    while (n < max && s->l->ready && s->l->ready != last) {
+        struct xp_item *it = s->l->ready;
         uint32_t m;
         dequeue(s, it);
         if (it->disarmed)
             continue;
         m = mask_of(s, it);
+        if (m & XTCP_GONE) {
+            xp_set_remove(s, it);
+            continue;
+        }
         if (m & XTCP_MOVED) {
             s->moved = it->word;
             enqueue(s, it);

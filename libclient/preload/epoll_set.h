@@ -2,7 +2,7 @@
  * The xtcp sockets of one epoll set. The kernel's epoll object behind the same descriptor keeps everything else.
  * Items are found by descriptor (epoll_ctl) and by socket (news). An item is on the ready list from the moment something may
  * be true of it; collecting computes its mask and, when level-triggered and true, leaves it there, as the kernel does.
- * No function locks: callers hold set->lock. */
+ * No function locks but those that say so: callers have xp_set_lock(). */
 #ifndef XP_EPOLL_SET_H
 #define XP_EPOLL_SET_H
 
@@ -17,45 +17,62 @@
 struct xp_set;
 
 struct xp_item {
+    struct xp_item *same_fd;      /* next item of the same number; in a shared list only */
     struct xp_item *same_sock;    /* next item of the same socket; or, of a set served here, of `nests` */
-    struct xp_item *next_half;    /* next item of xp_set.halves */
+    struct xp_item *next_half;    /* next item of xp_list.halves */
     struct xp_item *next, **link; /* ready list; link is NULL when not on it */
     int fd;                       /* -1: closed, but a copy of it is not */
     int half;                     /* a copy of the kernel's half, in the kernel's set as the item is here; -1: none */
     uint64_t word; /* of the descriptor table: an xtcp socket, a set, or undecided (then the kernel's set has it) */
-    struct xp_set *nest; /* it is that set */
+    uint64_t who;  /* in a shared list: the life of the socket's number, the kernel's cookie, or the tag of a set */
+    struct xp_set *nest; /* it is that set; what a process sees of a shared list: xp_set_inner() */
     bool taken;          /* and xtcp sockets are in it: it is served here */
+    bool disarmed;       /* EPOLLONESHOT has fired */
+    _Atomic bool used;   /* in a shared list: it counts, whatever became of the process that was at it */
     uint32_t events;
-    bool disarmed; /* EPOLLONESHOT has fired */
     epoll_data_t data;
 };
 
-struct xp_set {
-    pthread_mutex_t lock;
-    unsigned life;     /* counts the uses of this memory */
-    unsigned fds;      /* descriptors of it in this process */
-    unsigned fork_gen; /* xp_fork_gen of the process that the waiter and the kernel's object belong to */
+/* The interest list and what goes with it: a process's own until it forks, then one for all that have the set. */
+struct xp_list {
     unsigned nxtcp, nundecided;
     struct xp_item *halves; /* the members that have one */
     struct xp_item **by_fd, **by_sock;
     uint32_t fd_cap, sock_cap;
     struct xp_item *ready, **ready_tail;
-    struct xp_item *spare;          /* former members, to be used again */
-    struct xtcp_waiter *w[XP_CTXS]; /* by context; NULL until its first socket comes */
-    bool watched;                   /* there is one */
-    unsigned sleepers;              /* threads in epoll_wait */
-    struct xp_item *nests;          /* the sets in it that are served here */
-    _Atomic unsigned parents;       /* items of other sets that are this one */
-    _Atomic unsigned pollers;       /* threads that sleep on it in poll() */
-    _Atomic bool exclusive;         /* there are members that wait exclusively */
-    bool untold;                    /* it had news that not all parents know of */
-    int kick;                       /* an eventfd to wake sleepers with; with the first waiter */
+    struct xp_item *spare;    /* former members, to be used again */
+    bool watched;             /* there is a waiter */
+    unsigned sleepers;        /* threads in epoll_wait; too many when some were killed there */
+    struct xp_item *nests;    /* the sets in it that are served here */
+    _Atomic unsigned parents; /* items of other sets that are this one */
+    _Atomic unsigned pollers; /* threads that sleep on it in poll(); likewise */
+    _Atomic bool exclusive;   /* there are members that wait exclusively */
+    bool untold;              /* it had news that not all parents know of */
+    bool has_kernel;          /* the kernel's set may hold descriptors of the program */
+    int kick;                 /* an eventfd to wake sleepers with; with the first waiter */
     /* Data in the kernel's set, of kick; + 1, + 2: of context 0's waiter and control descriptor; and so on; then of sets. */
     uint64_t tag;
-    bool has_kernel;   /* the kernel's set may hold descriptors of the program */
-    unsigned calls;    /* since the kernel's set was looked at */
-    int64_t looked_ns; /* when that was */
-    uint64_t moved;    /* word of a member that was found to be relayed, 0: none */
+    struct xp_shared *shared; /* NULL: it is not */
+};
+
+struct xp_set {
+    struct xp_list *l, own;
+    pthread_mutex_t lock;
+    bool busy;         /* whoever forks just now is a signal handler that has interrupted somebody who is at it */
+    unsigned depth;    /* how often its thread has locked the shared list */
+    unsigned life;     /* counts the uses of this memory */
+    unsigned fds;      /* descriptors of it in this process */
+    unsigned fork_gen; /* xp_fork_gen of the process that the waiter and the kernel's object belong to */
+    unsigned naps;     /* threads of this process in epoll_wait */
+    unsigned polls;    /* and in poll() */
+    struct xtcp_waiter *w[XP_CTXS]; /* by context; NULL until its first socket comes */
+    uint32_t turn[XP_CTXS];         /* of a shared list: which of its waiters that is; 0: none */
+    bool mine[XP_CTXS];             /* and this process has made it */
+    bool relies;                    /* it, or a set in it, waits by another process's waiter */
+    bool ticked;                    /* and has slept for long so */
+    unsigned calls;                 /* since the kernel's set was looked at */
+    int64_t looked_ns;              /* when that was */
+    uint64_t moved;                 /* word of a member that was found to be relayed, 0: none */
 };
 
 /* ---- epoll_half.c: members with a kernel's half; `epfd` is the set's own, and its kernel object this process's (see
@@ -76,6 +93,7 @@ int xp_set_halves_merge(struct xp_set *s, int epfd, struct epoll_event *evs, int
 
 void xp_set_init(struct xp_set *s);
 void xp_set_lock_init(struct xp_set *s);
+uint64_t xp_set_new_tag(const struct xp_set *s);
 /* Forgets all items. */
 void xp_set_clear(struct xp_set *s);
 
@@ -85,6 +103,13 @@ int xp_set_add(struct xp_set *s, int fd, uint64_t word, const struct epoll_event
 /* 0, -ENOENT, or -EINVAL of an EPOLLEXCLUSIVE one. Arms again and tells what is true already. */
 int xp_set_mod(struct xp_set *s, int fd, const struct epoll_event *ev);
 int xp_set_del(struct xp_set *s, int fd);
+/* Takes out the very item. */
+void xp_set_remove(struct xp_set *s, struct xp_item *it);
+/* Puts an item that is filled where it is found by. 0, -ENOMEM. */
+int xp_set_link(struct xp_set *s, struct xp_item *it);
+struct xp_item *xp_set_item(struct xp_set *s);
+bool xp_item_is_xtcp(const struct xp_item *it);
+bool xp_item_is_set(const struct xp_item *it);
 /* The descriptor of an xtcp socket is closed, but copies are left: the item stays, without a number. 0 or -ENOENT. */
 int xp_set_orphan(struct xp_set *s, int fd);
 /* The last copy is closed; `epfd` as for halves. */
@@ -94,6 +119,8 @@ int xp_set_move(struct xp_set *s, int fd, uint64_t word);
 
 /* An item that is a set becomes one that is served here. */
 void xp_set_take(struct xp_set *s, struct xp_item *it);
+/* Nothing is, as far as is known. */
+void xp_set_calm(struct xp_set *s, struct xp_item *it);
 /* Something may be true of the item. */
 void xp_set_touch(struct xp_set *s, struct xp_item *it);
 

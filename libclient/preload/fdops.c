@@ -28,10 +28,10 @@ static void close_cancellably(int fd, uint64_t w, int state)
 /* `cancel`: whether the caller of close() can be cancelled; NULL: no close(). */
 static void release(int fd, uint64_t w, const int *cancel)
 {
-    if (xp_flags(w) & XP_F_INSET)
+    if (xp_kind(w) == XP_UNDECIDED ? xp_in_set(w) : xp_flags(w) & XP_F_INSET)
         xp_sets_closed(fd, xp_kind(w) == XP_XTCP && xp_refs(xp_ctxno(w), xp_value(w)) > 1);
     if (xp_kind(w) == XP_EPOLL)
-        xp_epoll_closed(w);
+        xp_epoll_closed(fd, w);
     if ((xp_kind(w) == XP_XTCP || xp_relay_known(w)) && xp_unref(xp_ctxno(w), xp_value(w))) {
         xp_sets_gone(w);
         xp_half_close(w);

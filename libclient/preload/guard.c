@@ -4,7 +4,7 @@
 #include "libclient/preload/preload.h"
 
 #define LATER 64
-#define HELD 8 /* more are held by forks only */
+#define HELD 16 /* more are held by forks only */
 
 static XP_TLS struct {
     pthread_mutex_t *volatile held[HELD];
@@ -48,6 +48,17 @@ void xp_unlock(pthread_mutex_t *lock)
         mine.depth--;
     close_all();
     errno = saved;
+}
+
+bool xp_holds(const pthread_mutex_t *lock)
+{
+    unsigned n = mine.depth < HELD ? mine.depth : HELD;
+    if (mine.jumps != xtcp_jumps())
+        return false;
+    while (n-- > 0)
+        if (mine.held[n] == lock)
+            return true;
+    return false;
 }
 
 void xp_unlock_child(pthread_mutex_t *lock)

@@ -39,7 +39,7 @@ void xp_go_over(uint64_t w)
             put_end(fd, a);
         xp_async_leave(fd, v);
         xp_put(fd, xp_word(XP_RELAY, xp_ctxno(v), xp_flags(v) & ~(unsigned)(XP_F_PAIR | XP_F_INSET), xp_value(v)));
-        if (xp_flags(v) & XP_F_INSET)
+        if (xp_in_set(v))
             xp_sets_relayed(fd);
         xp_debug("fd %d: relayed (xtcp socket %d)", fd, xp_sock(w));
     }

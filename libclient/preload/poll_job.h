@@ -22,6 +22,7 @@ struct xp_job {
     struct pollfd *heap;              /* kfds when they are many, or NULL */
     bool sets;                        /* there are some, perhaps without xtcp sockets */
     bool tick;                        /* a waiter is missing */
+    bool relies;                      /* a set waits by another process's waiter */
     bool nested;                      /* a signal handler's: its waiters are its own */
     bool moved;                       /* one of the sockets is relayed since: it is the kernel's to poll */
 };

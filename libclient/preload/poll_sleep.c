@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "libclient/preload/epoll_nest.h"
+#include "libclient/preload/epoll_share.h"
 #include "libclient/preload/poll_job.h"
 
 #define TICK_MS 1 /* how often to look when there is no waiter to sleep on: too many threads, too few descriptors */
@@ -65,6 +66,7 @@ static void hold(struct xp_job *j)
         }
         xp_epoll_hold(set, true);
         j->held[j->nheld++] = set;
+        j->relies |= set->relies;
     }
 }
 
@@ -150,6 +152,8 @@ static int sleep_in_kernel(struct xp_job *j, int64_t end, const sigset_t *mask)
     struct timespec ts, tick = {.tv_nsec = TICK_MS * 1000000L};
     const struct timespec *left = xp_left(end, &ts);
     int r = -EINVAL;
+    if (j->relies)
+        left = xp_shared_patience(left);
     if (!j->tick)
         r = xp_job_look_kernel(j, j->extra, left, mask);
     if (r != -EINVAL)

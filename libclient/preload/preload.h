@@ -100,6 +100,8 @@ void xp_sigpipe(void);
 #define XP_LOCK_INIT PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP
 void xp_lock(pthread_mutex_t *lock);
 void xp_unlock(pthread_mutex_t *lock);
+/* Whether this thread has it, or is about to take it. */
+bool xp_holds(const pthread_mutex_t *lock);
 /* In the child of a fork, whose thread is another than the one that has locked. */
 void xp_unlock_child(pthread_mutex_t *lock);
 /* True when the caller is a signal handler that has interrupted this thread with a lock held: `fd` is closed when it has none. */
@@ -209,20 +211,27 @@ bool xp_poll_ours(int fd, uint64_t *w, struct xp_set **set);
 int xp_wait_fd(int fd, short events, int timeout_ms);
 
 /* ---- epoll_life.c: what the rest tells the sets ---- */
+extern bool xp_sets_are_shared; /* with other processes, who may have put any descriptor there */
+static inline bool xp_in_set(uint64_t w)
+{
+    return xp_flags(w) & XP_F_INSET || xp_sets_are_shared;
+}
 /* A member is closed, or has become a kernel socket for ever. With copies of it left it stays in the sets, as in the kernel, until
  * xp_sets_gone() tells that the last is closed. */
 void xp_sets_closed(int fd, bool copies);
 void xp_sets_gone(uint64_t w);
-void xp_sets_moved(int fd, uint64_t w); /* an undecided member is about to become the xtcp socket of word w */
-void xp_sets_relayed(int fd);           /* an xtcp member is the kernel's now */
-void xp_sets_half(int fd, bool on);     /* the kernel's half of an xtcp member is to be watched too, or no more */
-void xp_epoll_closed(uint64_t w);       /* one descriptor of a set is closed */
-uint64_t xp_epoll_share(int fd);        /* the word for a copy of an epoll descriptor */
+void xp_sets_moved(int fd, uint64_t w);   /* an undecided member is about to become the xtcp socket of word w */
+void xp_sets_relayed(int fd);             /* an xtcp member is the kernel's now */
+void xp_sets_half(int fd, bool on);       /* the kernel's half of an xtcp member is to be watched too, or no more */
+void xp_epoll_closed(int fd, uint64_t w); /* one descriptor of a set is about to be closed */
+uint64_t xp_epoll_share(int fd);          /* the word for a copy of an epoll descriptor */
 /* The set behind an epoll descriptor, if xtcp sockets are in it. For poll(): what is true of it; and around a sleep on its descriptor,
  * before the last look, that the thread does so. */
 struct xp_set *xp_epoll_served(uint64_t w);
 unsigned xp_epoll_mask(struct xp_set *s) __attribute__((nonnull));
 void xp_epoll_hold(struct xp_set *s, bool on);
+/* Around a fork. Before it, sets become shared with the child, when their sockets can be. */
+void xp_sets_share(void);
 void xp_sets_lock(void);
 void xp_sets_unlock(void);
 void xp_sets_unlock_child(void);

@@ -153,7 +153,7 @@ static int put_placeholder(int fd, uint64_t w)
     /* First the word: between the two steps another thread meets the xtcp socket, not a dead descriptor. */
     xp_ref(xp_ctxno(w), xp_value(w));
     xp_put(fd, w);
-    if (xp_flags(w) & XP_F_INSET)
+    if (xp_in_set(w))
         xp_sets_moved(fd, w);
     rc = xp_placeholder(fd, fdflags >= 0 && (fdflags & FD_CLOEXEC));
     if (rc < 0) {
@@ -304,7 +304,7 @@ static int bind_both(int fd, uint64_t *w, const struct sockaddr_in *in)
 /* The socket is the kernel's for ever. */
 static void leave(int fd, uint64_t w)
 {
-    if (xp_flags(w) & XP_F_INSET)
+    if (xp_in_set(w))
         xp_sets_closed(fd, false);
     xp_put(fd, 0);
 }

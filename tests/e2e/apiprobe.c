@@ -73,7 +73,7 @@ void until(int fd, int events)
 static int is_asleep(pid_t tid)
 {
     char path[64], text[512] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)tid);
     int fd = open(path, O_RDONLY);
     ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
     if (fd >= 0)
@@ -171,11 +171,11 @@ static const struct {
     {"copy", probe_copy},         {"async", probe_async},     {"ready", probe_ready},   {"mux", probe_mux},
     {"nest", probe_nest},         {"sets", probe_sets},       {"waits", probe_waits},   {"cancel", probe_cancel},
     {"opts", probe_opts},         {"notsent", probe_notsent}, {"unspec", probe_unspec}, {"linger", probe_linger},
-    {"zerocopy", probe_zerocopy}, {"stamp", probe_stamp}};
+    {"zerocopy", probe_zerocopy}, {"stamp", probe_stamp},     {"shared", probe_shared}};
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: apiprobe peer ADDR PORT | apiprobe run ADDR PORT OWN-ADDR OWN-PORT [KIND]\n");
+    fprintf(stderr, "usage: apiprobe peer ADDR PORT | apiprobe run ADDR PORT OWN-ADDR OWN-PORT [KIND | -KIND]\n");
     return 2;
 }
 
@@ -192,7 +192,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     control = open_connection();
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (argc == 6 || strcmp(argv[6], kinds[i].name) == 0)
+        if (argc == 6 || (argv[6][0] == '-') != (strcmp(argv[6] + (argv[6][0] == '-'), kinds[i].name) == 0))
             kinds[i].run();
     say("done");
     return 0;

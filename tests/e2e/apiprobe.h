@@ -3,7 +3,7 @@
  * kernel's TCP is the reference; the output under the preload must be the same.
  *
  *   apiprobe peer ADDR PORT             the other side: serves one prober, then exits
- *   apiprobe run ADDR PORT OWN OWNPORT [KIND]  probes against that peer; OWN is the address the peer reaches us at
+ *   apiprobe run ADDR PORT OWN OWNPORT [KIND | -KIND]  probes (only, all but KIND) against that peer, which reaches us at OWN
  *
  * The prober's first connection carries commands, a line each, answered by a line ("ok ..."):
  *   accept            take the next connection; answers its number
@@ -37,7 +37,7 @@ void say_mask(const char *name, int fd);
 void say_ret(const char *name, long ret);
 /* Waits (seconds at most, for a test that hangs) until poll tells all of `events`. */
 void until(int fd, int events);
-/* Waits (seconds at most) until the thread that has stored its number (gettid()) there sleeps, and not for a moment's lock. */
+/* Waits (seconds at most) until the thread (or process) that has stored its number there sleeps, and not for a moment's lock. */
 void until_asleep(const _Atomic pid_t *tid);
 const char *events_text(unsigned events);
 
@@ -55,6 +55,7 @@ void probe_ready(void);
 void probe_mux(void);
 void probe_nest(void);
 void probe_sets(void);
+void probe_shared(void);
 void probe_waits(void);
 void probe_async(void);
 void probe_cancel(void);

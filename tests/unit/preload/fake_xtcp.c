@@ -549,3 +549,38 @@ int xtcp_claim(const char *path, int fd)
 {
     return -ENOENT;
 }
+
+/* Each process has the kernel's sockets for itself. */
+bool xtcp_can_share(const struct xtcp *x)
+{
+    return false;
+}
+
+void xtcp_waiter_share(struct xtcp_waiter *w, struct xtcp_waiter_name *out)
+{
+    *out = (struct xtcp_waiter_name){.pid = (uint32_t)getpid()};
+}
+
+bool xtcp_waiter_lives(const struct xtcp *x, const struct xtcp_waiter_name *name)
+{
+    return false;
+}
+
+int xtcp_waiter_view(struct xtcp *x, const struct xtcp_waiter_name *name, struct xtcp_waiter **out)
+{
+    return -ENOBUFS;
+}
+
+void xtcp_waiter_forget(struct xtcp_waiter *w)
+{
+}
+
+uint32_t xtcp_gen(const struct xtcp *x, int s)
+{
+    return 1;
+}
+
+unsigned xtcp_mask_of(struct xtcp *x, int s, uint32_t gen)
+{
+    return xp_real.fcntl(s, F_GETFD) < 0 ? XTCP_GONE : xtcp_mask(x, s);
+}

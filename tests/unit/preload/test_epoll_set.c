@@ -59,10 +59,10 @@ Test(preload_epoll_set, add_find_del)
     cr_assert_eq(add(fds[0], EPOLLIN), -EEXIST);
     cr_assert_eq(xp_set_mod(&set, fds[1], &ev), -ENOENT);
     cr_assert_eq(xp_set_del(&set, fds[1]), -ENOENT);
-    cr_assert_eq(set.nxtcp, 1u);
+    cr_assert_eq(set.l->nxtcp, 1u);
     cr_assert_eq(xp_set_del(&set, fds[0]), 0);
     cr_assert_null(xp_set_find(&set, fds[0]));
-    cr_assert_eq(set.nxtcp, 0u);
+    cr_assert_eq(set.l->nxtcp, 0u);
 }
 
 Test(preload_epoll_set, level_stays_while_true)
