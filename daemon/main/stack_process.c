@@ -332,10 +332,12 @@ static int change_user(struct process *p)
     return getppid() == (pid_t)strtol(keeper, NULL, 10) ? 0 : -ECANCELED;
 }
 
-static int confine(struct process *p)
+/* A failure, for want of memory, is the keeper's to mend: an orderly end would have it forget the clients. */
+static void confine(struct process *p)
 {
     xt_confine_thread();
-    return xt_confine_calls(&p->config);
+    if (xt_confine_calls(&p->config) < 0)
+        _exit(XT_EXIT_FAILED);
 }
 
 /* As a candidate for an upgrade: all that can be done while another process serves. */
@@ -377,11 +379,11 @@ static int run(struct process *p)
         rc = start_data_plane(p);
     if (rc == 0)
         rc = make_ctl(p);
-    if (rc == 0)
-        rc = confine(p);
-    if (rc == 0)
-        serve(p);
-    return rc;
+    if (rc < 0)
+        return rc;
+    confine(p);
+    serve(p);
+    return 0;
 }
 
 /* The data plane ends first: nothing then uses what the others free. */
