@@ -151,11 +151,17 @@ XP_EXPORT ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t off
 XP_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags)
     __attribute__((alias("pwritev2")));
 
+/* The stream that stands for a relayed connection has no error queue, and would give data instead. */
+static bool asks_relay_for_errors(uint64_t w, int flags)
+{
+    return xp_kind(w) == XP_RELAY && flags & MSG_ERRQUEUE;
+}
+
 XP_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
-        return xp_real.recv(fd, buf, len, flags);
+        return asks_relay_for_errors(w, flags) ? xp_ret(-EAGAIN) : xp_real.recv(fd, buf, len, flags);
     return recv_ret(fd, w, buf, len, flags);
 }
 XP_ALIAS(recv);
@@ -176,6 +182,8 @@ XP_EXPORT ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sock
     ssize_t r;
     if (xp_is_xtcp(fd, &w))
         r = recv_ret(fd, w, buf, len, flags);
+    else if (asks_relay_for_errors(w, flags))
+        r = xp_ret(-EAGAIN);
     else
         r = xp_real.recvfrom(fd, buf, len, flags, addr, alen);
     if (r >= 0 && addr && alen && (xp_kind(w) == XP_XTCP || xp_kind(w) == XP_RELAY))
@@ -323,7 +331,7 @@ XP_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
     uint64_t w;
     if (!xp_is_xtcp(fd, &w))
-        return real_recvmsg(fd, msg, flags);
+        return asks_relay_for_errors(w, flags) ? xp_ret(-EAGAIN) : real_recvmsg(fd, msg, flags);
     return recvmsg_ret(fd, w, msg, flags);
 }
 XP_ALIAS(recvmsg);

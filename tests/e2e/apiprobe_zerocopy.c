@@ -179,8 +179,29 @@ static void accepted(void)
     close(lfd);
 }
 
+/* Nothing is on the error queue, on a standard descriptor neither, whatever else there is to read. */
+static void nothing(void)
+{
+    int n, fd = dial(&n), kept = dup(STDIN_FILENO);
+    char buf[8];
+    struct iovec v = {buf, sizeof buf};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    say("MSG_ERRQUEUE, nothing there");
+    dup2(fd, STDIN_FILENO);
+    peer("send %d 5", n);
+    until(STDIN_FILENO, POLLIN);
+    say_ret("  recv", recv(STDIN_FILENO, buf, sizeof buf, MSG_ERRQUEUE));
+    say_ret("  recvfrom", recvfrom(STDIN_FILENO, buf, sizeof buf, MSG_ERRQUEUE, NULL, NULL));
+    say_ret("  recvmsg", recvmsg(STDIN_FILENO, &m, MSG_ERRQUEUE));
+    dup2(kept, STDIN_FILENO);
+    close(kept);
+    close(fd);
+    peer("close %d", n);
+}
+
 void probe_zerocopy(void)
 {
+    nothing();
     plain();
     too_little_room();
     edges();
