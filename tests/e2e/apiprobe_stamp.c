@@ -121,9 +121,25 @@ static void inherited(void)
     peer("close %d", n);
 }
 
+/* A socket for whose sake the kernel goes on stamping: it begins a while after the first has asked for that. */
+static int stamped(int *n)
+{
+    int fd = dial(n);
+    char byte, control[64];
+    struct iovec v = {&byte, 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control};
+    set(fd, SOL_SOCKET, SO_TIMESTAMP, 1);
+    for (int i = 0; i < 2000 && m.msg_controllen == 0; i++) {
+        peer("send %d 1", *n);
+        m.msg_controllen = sizeof control;
+        recvmsg(fd, &m, 0);
+    }
+    return fd;
+}
+
 void probe_stamp(void)
 {
-    int n, fd = dial(&n);
+    int m, other = stamped(&m), n, fd = dial(&n);
     say("time stamps");
     readback(fd);
     each_kind(fd, n);
@@ -131,4 +147,6 @@ void probe_stamp(void)
     close(fd);
     peer("close %d", n);
     inherited();
+    close(other);
+    peer("close %d", m);
 }
