@@ -38,7 +38,7 @@ struct xtcp {
 
 struct xtcp_waiter {
     int epoll, wake;
-    _Atomic int sleeping;
+    _Atomic int sleeping, over;
     sem_t taken;
     pthread_t daemon;
     pid_t pid; /* of the process that has the thread */
@@ -380,11 +380,25 @@ static void *play_daemon(void *arg)
     for (;;) {
         struct pollfd p = {.fd = w->epoll, .events = POLLIN};
         uint64_t one = 1;
-        if (poll(&p, 1, -1) == 1 && atomic_exchange(&w->sleeping, 0) && write(w->wake, &one, sizeof one) < 0)
+        if (poll(&p, 1, -1) == 1 && !w->over && atomic_exchange(&w->sleeping, 0) &&
+            write(w->wake, &one, sizeof one) < 0)
             abort();
+        if (w->over)
+            return NULL;
         sem_wait(&w->taken);
     }
-    return NULL;
+}
+
+/* Not by pthread_cancel(), which the address sanitizer takes for a fault. */
+static void end_daemon(struct xtcp_waiter *w)
+{
+    int news = eventfd(1, EFD_CLOEXEC);
+    struct epoll_event ev = {.events = EPOLLIN};
+    w->over = 1;
+    xp_real.epoll_ctl(w->epoll, EPOLL_CTL_ADD, news, &ev);
+    sem_post(&w->taken);
+    pthread_join(w->daemon, NULL);
+    drop(news);
 }
 
 static void bring_up(struct xtcp_waiter *w)
@@ -422,10 +436,8 @@ static void fix(struct xtcp_waiter *w)
 
 void xtcp_waiter_free(struct xtcp_waiter *w)
 {
-    if (w->pid == getpid()) {
-        pthread_cancel(w->daemon);
-        pthread_join(w->daemon, NULL);
-    }
+    if (w->pid == getpid())
+        end_daemon(w);
     drop(w->epoll);
     drop(w->wake);
     free(w);
