@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A client killed with kill -9 in the middle of a transfer: its connections end, its memory comes back, others go on.
+# A client killed with kill -9 in the middle of a transfer: its connections end, its memory comes back, others go on. Then clients
+# and their children killed at random instants of a course of all calls: what the daemon has is what it had.
+# usage: client_kill.sh BUILD [KILLS]; XT_SEED chooses the instants
 set -euo pipefail
+KILLS=${2:-50}
 . "$(dirname "$0")/../lib/stage.sh"
+. "$(dirname "$0")/../lib/census.sh"
 stage_up "$1" clean
 make_file 64
 xtcpd_start
@@ -25,4 +29,24 @@ xt_wait_for 10 equal sessions 0
 xt_wait_for 10 equal descriptors "$before_fds"
 xt_wait_for 10 equal regions "$before_maps"
 echo "5 kills: descriptors $before_fds before and after, regions $before_maps before and after"
+job_download
+
+EXCHANGE=$PLAIN/tests/chaos/exchange
+xt_spawn k "$WORK/peer.log" "$EXCHANGE" peer 7000
+xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
+kill_some() { # KILLS SEED
+    in_x python3 "$(dirname "$0")/client_kill.py" "$1" "$2" 150 -- env "${XTCP_ENV[@]}" "$EXCHANGE" more "$ADDR_K" 7000
+}
+before=$(census "$XTCPD_PID" "$WORK/xtcpd.sock") stack=$(stack_pid)
+kill_some $((KILLS / 10)) 0 # what is allocated once
+memory=$(memory_of "$XTCPD_PID")
+kill_some "$KILLS" "${XT_SEED:-1}"
+xt_wait_for 60 census_is "$before" "$XTCPD_PID" "$WORK/xtcpd.sock" || {
+    echo "before: $before"
+    echo "after:  $(census "$XTCPD_PID" "$WORK/xtcpd.sock")"
+    exit 1
+}
+[ "$(stack_pid)" = "$stack" ] || { echo "the stack process has died"; exit 1; }
+echo "before and after: $before"
+echo "memory of the stack process, its own and shared, in KiB: $memory before, $(memory_of "$XTCPD_PID") after"
 job_download
