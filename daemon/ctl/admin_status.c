@@ -117,6 +117,7 @@ static void reply(struct xt_job *j, struct xt_client *cl)
     xt_msg_uint(&o, "liars", st->app.liars + c->dropped);
     xt_msg_str(&o, "socket", c->cfg.config.socket);
     xt_msg_str(&o, "interface", c->cfg.config.interface);
+    xt_msg_str(&o, "link", xt_link_state(c));
     snprintf(text, sizeof text, "%s/%u", inet_ntop(AF_INET, &st->cfg.addr, host, sizeof host), st->cfg.prefix);
     xt_msg_str(&o, "address", text);
     xt_text_mac(st->cfg.mac, text, sizeof text);

@@ -52,6 +52,12 @@ struct xt_ctl {
     uv_loop_t loop;
     uv_poll_t listener, news; /* news: from the data plane */
     uv_timer_t silence;
+    struct {
+        uv_poll_t poll;
+        int fd; /* -1: not watched */
+        int ifindex;
+        unsigned state;
+    } link;                     /* link.c */
     struct xt_foreign *foreign; /* closes what clients have sent */
     uv_timer_t retry;           /* while `waiting` is not empty, or accept() ran out of descriptors */
     LIST_HEAD(, xt_client) clients;
@@ -89,6 +95,13 @@ void xt_client_resume(struct xt_client *cl);
 
 /* Posts, or queues for later: never lost, order kept. */
 void xt_ctl_post(struct xt_ctl *c, const struct xt_msg *m);
+
+/* ---- link.c ---- */
+
+void xt_link_start(struct xt_ctl *c);
+void xt_link_stop(struct xt_ctl *c);
+/* "up", "no carrier", "down", "removed", or "unknown". */
+const char *xt_link_state(const struct xt_ctl *c);
 
 /* ---- request.c ---- */
 

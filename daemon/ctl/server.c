@@ -160,6 +160,8 @@ int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
     }
     if (rc == 0)
         rc = init_loop(c);
+    if (rc == 0)
+        xt_link_start(c);
     if (rc < 0) {
         close(cfg->listen_fd);
         if (c && c->foreign)
@@ -199,6 +201,7 @@ void xt_ctl_free(struct xt_ctl *c)
     uv_close((uv_handle_t *)&c->news, NULL);
     uv_close((uv_handle_t *)&c->retry, NULL);
     uv_close((uv_handle_t *)&c->silence, NULL);
+    xt_link_stop(c);
     uv_run(&c->loop, UV_RUN_DEFAULT);
     uv_loop_close(&c->loop);
     xt_foreign_free(c->foreign);

@@ -13,7 +13,13 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 stage_up "$1" clean
 EXCHANGE=$PLAIN/tests/chaos/exchange LIAR=$PLAIN/tests/chaos/xt-liar SCARCE=$PLAIN/tests/chaos/xt-scarce.so
 truncate -s 4096 "$WORK/daemon" "$WORK/program"
-XT_SCARCE_FILE=$WORK/daemon LD_PRELOAD=$SCARCE ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 xtcpd_start
+cat >"$WORK/xtcpd" <<END
+#!/bin/sh
+exec env XT_SCARCE_FILE="$WORK/daemon" LD_PRELOAD="$SCARCE" ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0" "$XTCPD" "\$@"
+END
+chmod +x "$WORK/xtcpd"
+XTCPD=$WORK/xtcpd
+xtcpd_start
 xt_spawn k "$WORK/peer.log" "$EXCHANGE" peer 7000
 xt_spawn k "$WORK/echo.log" "$LIAR" echo 7001
 xt_wait_for 10 in_k sh -c '[ $(ss -Hltn "sport = :7000 or sport = :7001" | wc -l) = 2 ]'

@@ -132,8 +132,8 @@ static void print_status(const struct ctl_options *opt, json_object *r)
     printf("%-14s%s by its keeper, %s of them after a crash; epoch %s; %s connections quarantined\n", "restarts",
            ctl_str(r, "restarts"), ctl_str(r, "crashes"), ctl_str(r, "epoch"), ctl_str(r, "quarantined"));
     printf("%-14s%s\n", "socket", ctl_str(r, "socket"));
-    printf("%-14s%s, address %s, mac %s, mtu %s\n", "interface", ctl_str(r, "interface"), ctl_str(r, "address"),
-           ctl_str(r, "mac"), ctl_str(r, "mtu"));
+    printf("%-14s%s (%s), address %s, mac %s, mtu %s\n", "interface", ctl_str(r, "interface"), ctl_str(r, "link"),
+           ctl_str(r, "address"), ctl_str(r, "mac"), ctl_str(r, "mtu"));
     print_routes(r);
     print_neighbours(r);
     printf("%-14s%s; %s disconnected for lies\n", "programs", ctl_str(r, "sessions"), ctl_str(r, "liars"));
