@@ -40,12 +40,17 @@ def place():
 
 def ask(*what):
     p = subprocess.run([ctl[0], "--socket", ctl[1], *what], stdout=subprocess.PIPE, text=True)
-    return p.stdout if p.returncode == 0 else sys.exit(f"xtcpctl {what}: exit code {p.returncode}")
+    if p.returncode:
+        raise OSError(f"xtcpctl {what}: exit code {p.returncode}")
+    return p.stdout
 
 
 def stack_process():
     with open(f"/proc/{keeper}/task/{keeper}/children") as f:
-        return f.read().split()[0]
+        children = f.read().split()
+    if not children:
+        raise OSError("there is no stack process")
+    return children[0]
 
 
 def census():
@@ -59,12 +64,22 @@ def census():
             f"descriptors={fds}" + ("" if kill else f" stack_process={stack}"))
 
 
-def settled(before):
-    """What the daemon has; it may take a moment until that is what it had."""
+def patiently(look, want=None):
+    """What look() returns; it may take a moment until that is what is wanted, or until a stack process is there that stays."""
     end = time.monotonic() + PATIENCE
-    while (now := census()) != before and time.monotonic() < end:
+    while True:
+        try:
+            now = look()
+            if want in (None, now) or time.monotonic() > end:
+                return now
+        except OSError:
+            if time.monotonic() > end:
+                raise
         time.sleep(0.05)
-    return now
+
+
+def kill_stack():
+    os.kill(int(patiently(stack_process)), signal.SIGKILL)
 
 
 def run():
@@ -80,7 +95,7 @@ def with_want(n):
     write(COUNT, count)
     write(FROM, n)
     if kill:
-        os.kill(int(stack_process()), signal.SIGKILL)
+        kill_stack()
     rc, said = run()
     write(FROM, 0)
     failed = read(FAILED) > 0
@@ -91,7 +106,7 @@ def with_want(n):
         rc, again = run()
         if rc:
             wrong += f"; without want, exit code {rc}: {again}"
-    now = settled(before)
+    now = patiently(census, before)
     if now != before:
         wrong += f"; before: {before}; after: {now}"
     if failed and (wrong or os.environ.get("VERBOSE")):
@@ -101,10 +116,12 @@ def with_want(n):
     return not wrong, failed, bool(said)
 
 
+if kill:  # the first stack process has other descriptors than those that take over
+    kill_stack()
 rc, said = run()
 if rc:
     sys.exit(f"without want: exit code {rc}: {said}")
-before = census()
+before = patiently(census)
 well, _, _ = with_want(0)
 total = read(PASSED)
 print(f"a run makes {total} calls for memory, descriptors and processes; the daemon has {before}", flush=True)
