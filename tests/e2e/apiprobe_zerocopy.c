@@ -187,9 +187,9 @@ static void nothing(void)
     struct iovec v = {buf, sizeof buf};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
     say("MSG_ERRQUEUE, nothing there");
-    dup2(fd, STDIN_FILENO);
     peer("send %d 5", n);
-    until(STDIN_FILENO, POLLIN);
+    until(fd, POLLIN);
+    dup2(fd, STDIN_FILENO);
     say_ret("  recv", recv(STDIN_FILENO, buf, sizeof buf, MSG_ERRQUEUE));
     say_ret("  recvfrom", recvfrom(STDIN_FILENO, buf, sizeof buf, MSG_ERRQUEUE, NULL, NULL));
     say_ret("  recvmsg", recvmsg(STDIN_FILENO, &m, MSG_ERRQUEUE));
