@@ -164,7 +164,9 @@ int xt_calls_limit(void)
         prctl(PR_SET_DUMPABLE, 1); /* or they could not look */
     name_calls();
     sigaction(SIGSYS, &sa, NULL);
-    int rc = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
+    int rc = seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS); /* not one thread alone */
+    if (rc == 0)
+        rc = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
     if (rc == 0)
         rc = add_all(f);
     if (rc == 0)
