@@ -45,7 +45,7 @@ nginx_xtcp_start
 xt_spawn x /dev/null "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- curl -sS --limit-rate 2M -o /dev/null "http://$ADDR_K/file"
 client=$XT_PID
 xt_wait_for 10 listed 'ESTABLISHED.*curl'
-check "status" 0 "interface +$IF_X, address $ADDR_X" ctl status
+check "status" 0 "interface +$IF_X \(up\), address $ADDR_X" ctl status
 check "list" 0 "ESTABLISHED .*$ADDR_X:[0-9]+ +$ADDR_K:80 +curl/$client" ctl list
 check "list of listeners" 0 "LISTEN .*:80 .*nginx" ctl list --listening
 check "list by state" 0 "ESTABLISHED" ctl list --state ESTABLISHED
