@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 5000
 
 const char *peer_addr, *own_addr;
 int peer_port, own_port;

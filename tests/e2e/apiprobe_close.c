@@ -84,12 +84,25 @@ static void use(const char *name, int fd, const char *calls)
     }
 }
 
+/* The peer has read our end of file; its ACK may still be on the way. */
+static void until_fin_wait2(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    for (int i = 0; i < PATIENCE_MS; i++) {
+        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 || info.tcpi_state != TCP_FIN_WAIT1)
+            return;
+        poll(NULL, 0, 1);
+    }
+}
+
 /* Both have said their FIN, we first: TIME_WAIT. */
 static void we_first(void)
 {
     int n, fd = dial(&n);
     shutdown(fd, SHUT_WR);
     peer("eof %d", n);
+    until_fin_wait2(fd);
     look("FIN_WAIT2", fd);
     use("FIN_WAIT2", fd, "rwepoW");
     peer("fin %d", n);
