@@ -102,22 +102,27 @@ void xt_user_count_sockets(struct xt_session *s, int32_t n)
     atomic_fetch_add_explicit(&s->user->sockets, (uint32_t)n, memory_order_relaxed);
 }
 
-static void refused(struct xt_session *s, uint64_t *counter, const char *what, const char *setting)
+static void count_refused(struct xt_session *s, uint64_t *counter)
 {
     (*counter)++;
     atomic_fetch_add_explicit(&s->user->refused, 1, memory_order_relaxed);
-    xt_log_limited(XT_LOG_WARN, "uid %u has all the %s that it may have: refused to pid %d (%s), see the setting %s",
-                   s->uid, what, s->pid, s->comm, setting);
 }
+
+/* Each of the three speaks once in a second. */
+#define SAY_REFUSED(s, what, setting)                                                                                 \
+    xt_log_limited(XT_LOG_WARN, "uid %u has all the %s that it may have: refused to pid %d (%s), see the setting %s", \
+                   (s)->uid, what, (s)->pid, (s)->comm, setting)
 
 void xt_user_refused_socket(struct xt_session *s)
 {
-    refused(s, &s->app->stats.quota_sockets, "sockets", "user-sockets");
+    count_refused(s, &s->app->stats.quota_sockets);
+    SAY_REFUSED(s, "sockets", "user-sockets");
 }
 
 void xt_user_refused_memory(struct xt_session *s)
 {
-    refused(s, &s->app->stats.quota_memory, "buffers", "user-memory");
+    count_refused(s, &s->app->stats.quota_memory);
+    SAY_REFUSED(s, "buffers", "user-memory");
 }
 
 bool xt_user_take_connect(struct xt_session *s)
@@ -129,7 +134,8 @@ bool xt_user_take_connect(struct xt_session *s)
     uint64_t each = limit < XT_US_PER_S ? XT_US_PER_S / limit : 1;
     uint64_t from = u->connects_us > now ? u->connects_us : now;
     if (from + each > now + XT_US_PER_S) {
-        refused(s, &s->app->stats.quota_connects, "connects in a second", "user-connects");
+        count_refused(s, &s->app->stats.quota_connects);
+        SAY_REFUSED(s, "connects in a second", "user-connects");
         return false;
     }
     u->connects_us = from + each;
