@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-
 const char *peer_addr, *own_addr;
 int peer_port, own_port;
 static int control = -1;
