@@ -282,9 +282,10 @@ static void do_write_rst(int fd)
 static void do_fill(int fd)
 {
     static const char block[65536];
-    for (int i = 0; i < 3; i++) {
+    for (int calm = 0, i = 0; calm < 3 && i < 100; i++) {
+        calm++;
         while (write(fd, block, sizeof block) > 0)
-            ;
+            calm = 0;
         settle();
     }
 }

@@ -331,8 +331,9 @@ static void daemonised(void)
             _exit(r == 1 && ev.data.u64 == 1 ? 7 : 1);
         }
         waitpid(pid, &status, 0);
-        r = epoll_wait(s.ep, &ev, 1, 0);
-        _exit(WEXITSTATUS(status) == 7 && r == 0 ? 7 : 1);
+        peer("send %d 1", s.n);
+        r = epoll_wait(s.ep, &ev, 1, PATIENCE_MS);
+        _exit(WEXITSTATUS(status) == 7 && r == 1 && ev.data.u64 == 1 ? 7 : 1);
     }
     close(s.fd);
     close(s.ep);
