@@ -176,7 +176,7 @@ static int add_own(int epfd, int fd, uint32_t events, uint64_t data)
 int xp_set_wire(struct xp_set *s, int epfd)
 {
     s->l->kick = xp_make_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    return add_own(epfd, s->l->kick, EPOLLIN, s->l->tag);
+    return s->l->kick < 0 ? -errno : add_own(epfd, s->l->kick, EPOLLIN, s->l->tag);
 }
 
 int xp_set_wire_control(struct xp_set *s, int epfd, unsigned ctx)

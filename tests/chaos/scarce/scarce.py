@@ -17,7 +17,7 @@ rand = random.Random(int(os.environ.get("XT_SEED", "1")))
 FROM, COUNT, PASSED, FAILED, PLACE = 0, 8, 16, 24, 32
 PATIENCE = 20
 WANT = re.compile("Cannot allocate memory|No space left|No buffer space|Too many open files|Resource temporarily|Bad message|"
-                  "Invalid argument|Connection reset|Connection refused|Software caused|Broken pipe|child: |: the end after|closed the connection")
+                  "Invalid argument|no memory for|Connection reset|Connection refused|Software caused|Broken pipe|child: |: the end after|closed the connection")
 
 
 def write(offset, value):
