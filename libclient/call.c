@@ -113,19 +113,28 @@ static int post(struct xtcp_waiter *w, const struct xtcp_cmd *c, uint32_t *seq)
     return 0;
 }
 
+/* Posts it in a waiter of this thread, which is the caller's to put back when this returns 0. */
+static int begin(struct xtcp *x, const struct xtcp_cmd *c, struct xtcp_waiter **w, uint32_t *seq)
+{
+    int rc = xtcp_waiter_get(x, w);
+    if (rc < 0)
+        return rc;
+    rc = post(*w, c, seq);
+    if (rc < 0)
+        xtcp_waiter_put(*w);
+    return rc;
+}
+
 int xtcp_call(struct xtcp *x, struct xtcp_cmd *c)
 {
     struct xtcp_waiter *w;
     uint32_t seq;
     XTCP_NO_CANCEL();
-    int rc = xtcp_waiter_get(x, &w);
+    int rc = begin(x, c, &w, &seq);
     if (rc < 0)
         return rc;
-    rc = post(w, c, &seq);
-    if (rc == 0) {
-        xtcp_kick(x);
-        rc = wait_for_answer(w, seq);
-    }
+    xtcp_kick(x);
+    rc = wait_for_answer(w, seq);
     if (rc == 0) {
         rc = w->sh->result;
         if (c->data && rc >= 0)
@@ -140,12 +149,11 @@ int xtcp_tell(struct xtcp *x, const struct xtcp_cmd *c, bool now)
     struct xtcp_waiter *w;
     uint32_t seq;
     XTCP_NO_CANCEL();
-    int rc = xtcp_waiter_get(x, &w);
+    int rc = begin(x, c, &w, &seq);
     if (rc < 0)
         return rc;
-    rc = post(w, c, &seq);
-    if (rc == 0 && now)
+    if (now)
         xtcp_kick(x);
     xtcp_waiter_put(w);
-    return rc;
+    return 0;
 }

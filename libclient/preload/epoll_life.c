@@ -52,10 +52,12 @@ void xp_sets_unlock(void)
 void xp_sets_unlock_child(void)
 {
     for (unsigned i = 0; i < nsets; i++) {
-        if (sets[i]->l->shared)
+        if (sets[i]->l->shared) {
             xp_shared_child(sets[i]);
-        else
-            sets[i]->l->sleepers = sets[i]->l->pollers = 0;
+        } else {
+            sets[i]->l->sleepers = 0;
+            sets[i]->l->pollers = 0;
+        }
         sets[i]->naps = sets[i]->polls = 0;
         xp_set_lock_init(sets[i]);
         xp_unlock_child(&sets[i]->lock);

@@ -251,7 +251,7 @@ int xp_set_add(struct xp_set *s, int fd, uint64_t word, const struct epoll_event
         item_free(s, it);
     else
         it->used = true;
-    return rc;
+    return rc; // NOLINT(clang-analyzer-unix.Malloc): it is linked, or spare
 }
 
 int xp_set_mod(struct xp_set *s, int fd, const struct epoll_event *ev)

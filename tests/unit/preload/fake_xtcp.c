@@ -194,9 +194,9 @@ static __thread struct {
 
 ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags)
 {
-    struct {
+    union {
         struct cmsghdr h;
-        int64_t stamp[2];
+        char buf[CMSG_SPACE(sizeof last_stamp.value)];
     } c;
     struct msghdr m = {
         .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n, .msg_control = &c, .msg_controllen = sizeof c};
@@ -204,7 +204,7 @@ ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int n, int fl
     last_stamp.kind = -ENOENT;
     if (r >= 0 && m.msg_controllen == sizeof c && c.h.cmsg_level == SOL_SOCKET) {
         last_stamp.kind = c.h.cmsg_type;
-        memcpy(last_stamp.value, c.stamp, sizeof c.stamp);
+        memcpy(last_stamp.value, CMSG_DATA(&c.h), sizeof last_stamp.value);
     }
     return r;
 }
