@@ -580,7 +580,7 @@ static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
     case XT_SO_NOTSENT_LOWAT:
         if (conn)
             conn->flags |= XT_CONN_TELL_SENT;
-        xt_app_changed(s, i, true);
+        xt_app_tell(s, i); /* the library has stored it, and who set it may ask at once what is ready */
         return 0;
     default: /* kept by the library */
         return c->arg[0] < XT_SO_MAX ? 0 : -ENOPROTOOPT;

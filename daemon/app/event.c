@@ -262,6 +262,12 @@ static void tell(struct xt_session *s, uint32_t i, bool urgent, uint32_t wanted)
         }
 }
 
+void xt_app_tell(struct xt_session *s, uint32_t i)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* pairs as in xt_app_publish() */
+    tell(s, i, false, UINT32_MAX);
+}
+
 /* As the library sees it (xtcp_tx_writable). Its word is loaded once, and wrong only for itself. */
 static bool too_much_unsent(struct xt_session *s, uint32_t i)
 {

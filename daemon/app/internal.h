@@ -369,6 +369,8 @@ void xt_app_event(void *arg, struct xt_conn *c, uint32_t events);
 bool xt_app_need_bufs(void *arg, struct xt_conn *c);
 /* Puts the slot on the list of slots to publish; `news`: its subscribers are told. */
 void xt_app_changed(struct xt_session *s, uint32_t i, bool news);
+/* Tells all who wait at the slot to look at it, now: before the answer of the command that is carried out. */
+void xt_app_tell(struct xt_session *s, uint32_t i);
 /* A connection has come into the listener's queue. */
 void xt_app_arrived(struct xt_session *s, uint32_t i);
 /* The waiter is woken at the next flush if it sleeps. */

@@ -43,3 +43,17 @@ Test(command, bind_of_a_socket_that_is_let_go)
     cr_expect_eq(kept_answer(&k), 0, "nobody has the port");
     kept_end(&k);
 }
+
+/* Who sets TCP_NOTSENT_LOWAT and asks at once what is ready must not be faster than the news. */
+Test(command, an_option_that_changes_what_is_true_is_news_before_its_answer)
+{
+    struct kept k;
+    kept_start(&k);
+    cr_assert_not(xt_bitmap_any(xt_app_ready(k.s, k.waiter)));
+    atomic_fetch_or(&k.s->slots[k.a].subs, 1ULL << (k.waiter % 64));
+    kept_ask(&k, XT_OP_SETOPT, k.a, 0, XT_SO_NOTSENT_LOWAT);
+    xt_app_cmd(k.s, k.waiter);
+    cr_expect_eq(kept_answer(&k), 0);
+    cr_expect(xt_bitmap_any(xt_app_ready(k.s, k.waiter)));
+    kept_end(&k);
+}
