@@ -67,9 +67,11 @@ static void serve(int port, int ports)
 {
     struct sockaddr_in at = {.sin_family = AF_INET};
     struct pollfd p = {.fd = xtcp_waiter_fd(w), .events = POLLIN};
+    int one = 1;
     for (int i = 0; i < ports; i++) {
         s = xtcp_socket(x);
         check(s, "socket");
+        check(xtcp_setsockopt(x, s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), "SO_REUSEADDR");
         at.sin_port = htons((uint16_t)(port + i));
         check(xtcp_bind(x, s, (struct sockaddr *)&at, sizeof at), "bind");
         check(xtcp_listen(x, s, 4096), "listen");

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sections that are not a server and a client over a topology: memory, core, pktio, native."""
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -47,17 +48,19 @@ def kernel_bytes():
 class Crowd:
     """`conns` idle connections of peers that no kernel knows (bench-crowd) to echo servers in the other namespace: on xtcp's TCP,
     which need no descriptor for each (bench-native), or on the kernel's."""
-    port, most = 7000, 100000  # connections of one server: their rings have to fit in its region
+    most = 100000  # connections of one server: their rings have to fit in its region
+    ports = itertools.count(7000, 20)  # those of the crowd before may not be over yet
 
     def __init__(self, conns, on_xtcp):
         self.conns, self.bytes = conns, daemon_bytes if on_xtcp else kernel_bytes
         side = rig.topology("A")[0 if on_xtcp else 1]
         program = "bench-native" if on_xtcp else "bench-load"
-        ports = range(self.port, self.port + -(-conns // self.most))
+        first = next(self.ports)
+        ports = range(first, first + -(-conns // self.most))
         self.servers = [rig.server(side, port, [binary(program), "echo", str(port), "1"]) for port in ports]
         mac = json.loads(control("--json", "status"))["mac"] if on_xtcp else rig.output(
             side.server + ["cat", "/sys/class/net/%s/address" % os.environ["IF_X"]]).strip()
-        self.command = rig.places()["k"] + [binary("bench-crowd"), os.environ["IF_K"], mac, side.host, str(self.port), str(len(ports)),
+        self.command = rig.places()["k"] + [binary("bench-crowd"), os.environ["IF_K"], mac, side.host, str(first), str(len(ports)),
                                             str(conns)]
 
     def __enter__(self):
