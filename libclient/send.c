@@ -46,7 +46,7 @@ bool xtcp_publish(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head, size
 }
 
 /* A piece on its way into the ring, with the lock held. A signal handler that interrupts it and sends on the same socket completes it
- * first: the interrupted copy then writes the same once more, to where nobody else may write before it has ended. */
+ * first: a copy that it has interrupted then writes the same once more, to where nobody else may write before it has ended. */
 struct piece {
     struct piece *outer; /* of the call that this one's caller has interrupted */
     struct xtcp *x;
@@ -56,6 +56,7 @@ struct piece {
     size_t n;
     int s, flags;
     bool done;
+    volatile bool copying; /* the owner's copy is before its end */
 };
 
 static __thread struct {
@@ -63,35 +64,56 @@ static __thread struct {
     volatile uint32_t jumps;
 } under_way __attribute__((tls_model("initial-exec")));
 
-static void put_piece(struct piece *p)
+static bool is_next(const struct piece *p)
+{
+    return atomic_load_explicit(&p->sl->tx_head, memory_order_relaxed) == p->head;
+}
+
+static void copy_piece(const struct piece *p)
 {
     struct xtcp_cursor c = p->from;
-    if (atomic_load_explicit(&p->sl->tx_head, memory_order_relaxed) != p->head)
-        return;
     xtcp_copy(p->x->base + p->sl->tx_off, p->sl->tx_size, p->head, p->n, &c, true);
+}
+
+static void publish_piece(struct piece *p)
+{
     if (xtcp_publish(p->x, p->s, p->sl, p->head, p->n, p->flags))
         p->done = true;
 }
 
-/* The oldest first. Returns where the oldest copy into this ring that may still run began, or UINT64_MAX. */
+static void put_own(struct piece *p)
+{
+    if (!is_next(p))
+        return;
+    copy_piece(p);
+    atomic_signal_fence(memory_order_seq_cst);
+    p->copying = false;
+    atomic_signal_fence(memory_order_seq_cst);
+    publish_piece(p);
+}
+
+/* The oldest first. Returns where the oldest copy into this ring that still runs began, or UINT64_MAX. */
 static uint64_t complete(struct piece *p, const struct xt_slot *sl)
 {
     uint64_t oldest = p ? complete(p->outer, sl) : UINT64_MAX;
     if (!p || p->sl != sl)
         return oldest;
-    put_piece(p);
-    return oldest < p->head ? oldest : p->head;
+    if (is_next(p)) {
+        if (p->copying)
+            copy_piece(p);
+        publish_piece(p);
+    }
+    return p->copying && p->head < oldest ? p->head : oldest;
 }
 
-/* Room in the ring for one who has interrupted others. */
-static uint64_t room_beside(struct xt_slot *sl, struct piece *interrupted)
+/* What one who has interrupted others may put beside them before their copies end. */
+static uint64_t left_beside(const struct xt_slot *sl, struct piece *interrupted)
 {
-    uint64_t oldest = complete(interrupted, sl), room = xtcp_tx_free(sl);
+    uint64_t oldest = complete(interrupted, sl);
     if (oldest == UINT64_MAX)
-        return room;
+        return UINT64_MAX;
     uint64_t used = atomic_load_explicit(&sl->tx_head, memory_order_relaxed) - oldest;
-    uint64_t left = used < sl->tx_size ? sl->tx_size - used : 0;
-    return room < left ? room : left;
+    return used < sl->tx_size ? sl->tx_size - used : 0;
 }
 
 static struct piece *interrupted(void)
@@ -103,25 +125,31 @@ static struct piece *interrupted(void)
 }
 
 /* Puts as much as there is room for into the ring; the lock is held. Who is nested has interrupted a call that may be writing to the ring
- * of now: it stays. */
-static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct xtcp_cursor *c, size_t len, int flags, bool nested)
+ * of now: it stays. No piece takes more than half of a ring, which leaves room for a handler. -EAGAIN: the copy that this one has
+ * interrupted must end before there is any, and waiting would be for ever. */
+static ssize_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct xtcp_cursor *c, size_t len, int flags,
+                    bool nested)
 {
     size_t done = 0;
     struct piece *outer = interrupted();
     while (done < len && xtcp_may_queue(sl)) {
-        uint64_t room = nested ? room_beside(sl, outer) : xtcp_tx_free(sl);
-        size_t n = len - done < CHUNK ? len - done : CHUNK;
+        uint64_t left = nested ? left_beside(sl, outer) : UINT64_MAX, room = xtcp_tx_free(sl);
+        size_t n = len - done < CHUNK ? len - done : CHUNK, half = sl->tx_size / 2;
+        n = n < half ? n : half;
         n = n < room ? n : (size_t)room;
+        n = n < left ? n : (size_t)left;
         if (!n && !nested && xtcp_tx_grow(x, s, sl))
             continue;
+        if (!left && !done)
+            return -EAGAIN;
         if (!n)
             break;
-        struct piece p = {.outer = outer, .x = x, .s = s, .sl = sl, .from = *c, .n = n};
+        struct piece p = {.outer = outer, .x = x, .s = s, .sl = sl, .from = *c, .n = n, .copying = true};
         p.head = atomic_load_explicit(&sl->tx_head, memory_order_relaxed);
         p.flags = done + n == len ? flags : flags & ~MSG_OOB;
         atomic_signal_fence(memory_order_seq_cst);
         under_way.top = &p;
-        put_piece(&p);
+        put_own(&p);
         under_way.top = outer;
         atomic_signal_fence(memory_order_seq_cst);
         if (!p.done)
@@ -129,7 +157,7 @@ static size_t fill(struct xtcp *x, int s, struct xt_slot *sl, struct xtcp_cursor
         done += n;
         xtcp_advance(c, n);
     }
-    return done;
+    return (ssize_t)done;
 }
 
 int xtcp_send_error(struct xt_slot *sl, bool take)
@@ -166,7 +194,7 @@ static ssize_t try_send(struct xtcp *x, int s, struct xt_slot *sl, struct xtcp_c
         return rc;
     ssize_t n = xtcp_send_error(sl, first);
     if (n == 0 && !(atomic_load_explicit(&sl->cond, memory_order_acquire) & XT_COND_CONNECTING))
-        n = (ssize_t)fill(x, s, sl, c, len, flags, rc == XTCP_NESTED);
+        n = fill(x, s, sl, c, len, flags, rc == XTCP_NESTED);
     if (rc != XTCP_NESTED)
         xtcp_unlock(&sl->tx_lock);
     return n;
@@ -179,10 +207,10 @@ ssize_t xtcp_put(struct xtcp *x, int s, struct xt_slot *sl, const struct iovec *
     int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->tx_lock) : -ECONNABORTED;
     if (rc < 0)
         return rc;
-    size_t done = fill(x, s, sl, &c, len < max ? len : max, 0, rc == XTCP_NESTED);
+    ssize_t done = fill(x, s, sl, &c, len < max ? len : max, 0, rc == XTCP_NESTED);
     if (rc != XTCP_NESTED)
         xtcp_unlock(&sl->tx_lock);
-    return (ssize_t)done;
+    return done;
 }
 
 static ssize_t send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int flags, ssize_t sent)
