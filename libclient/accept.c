@@ -39,8 +39,11 @@ static int take(struct xtcp *x, struct xt_slot *sl)
             atomic_fetch_or(&x->known[c / 64], bit);
             return (int)c;
         }
-        if (!(atomic_load(&x->known[c / 64]) & bit))
+        if (!(atomic_load(&x->known[c / 64]) & bit)) {
             atomic_fetch_and(&x->hold[c / 64], ~bit);
+            xtcp_mark(
+                x, (int)c); /* a handler may have accepted and closed it meanwhile, and the daemon have seen it held */
+        }
     }
 }
 

@@ -288,11 +288,30 @@ static bool space_wanted(struct xt_session *s, uint32_t i)
     return true;
 }
 
+static bool is_listener(const struct xt_changed *ch)
+{
+    return ch->s->ps[ch->slot].kind == XT_SLOT_LISTEN;
+}
+
+/* Listeners last: who finds a connection in the queue finds it as it is. */
+static void store_slots(struct xt_app *a)
+{
+    uint32_t listeners = 0;
+    for (uint32_t n = 0; n < a->nchanged; n++)
+        if (is_listener(&a->changed[n]))
+            listeners++;
+        else if (xt_app_is_used(a->changed[n].s, a->changed[n].slot))
+            store_slot(&a->changed[n]);
+    for (uint32_t n = 0; listeners; n++)
+        if (is_listener(&a->changed[n])) {
+            listeners--;
+            store_slot(&a->changed[n]);
+        }
+}
+
 void xt_app_publish(struct xt_app *a)
 {
-    for (uint32_t n = 0; n < a->nchanged; n++)
-        if (xt_app_is_used(a->changed[n].s, a->changed[n].slot))
-            store_slot(&a->changed[n]);
+    store_slots(a);
     XT_CRASH_POINT();
     /* Pairs with the fence of a client between subscribing (or asking for space) and looking at the slot. */
     atomic_thread_fence(memory_order_seq_cst);

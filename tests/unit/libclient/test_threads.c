@@ -3,9 +3,11 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "libclient/internal.h"
 #include "tests/unit/libclient/pair.h"
 
 #define PAIRS 4
@@ -157,6 +159,50 @@ Test(threads, accept_from_many, .timeout = 100)
         cr_assert_null(wrong);
     }
     cr_assert_eq(atomic_load(&d.taken), VISITS);
+    pair_stop(&p);
+}
+
+struct watch {
+    struct pair *p;
+    _Atomic uint32_t seen; /* connections that could be accepted */
+    _Atomic bool failed;
+};
+
+/* Looks at the accept queue all the time, and so at what the daemon has stored between one store and the next. */
+static void *watcher(void *arg)
+{
+    struct watch *w = arg;
+    struct xtcp *x = w->p->x;
+    struct xt_slot *l = &x->slots[w->p->l];
+    for (uint32_t seen = 0; seen < VISITS * 10;) {
+        uint32_t head = atomic_load_explicit(&l->acc_head, memory_order_acquire);
+        const uint32_t *ring = (const uint32_t *)(const void *)(x->base + l->tx_off);
+        for (; seen != head; seen++)
+            if (!(atomic_load(&x->slots[ring[seen & (l->tx_size - 1)]].cond) & XT_COND_CONNECTED))
+                atomic_store(&w->failed, true);
+        atomic_store(&w->seen, seen);
+    }
+    return NULL;
+}
+
+Test(threads, what_can_be_accepted_is_connected, .timeout = 100)
+{
+    struct pair p;
+    struct watch w = {.p = &p};
+    pthread_t t;
+    pair_start(&p, NULL);
+    pthread_create(&t, NULL, watcher, &w);
+    for (uint32_t i = 1; i <= VISITS * 10; i++) {
+        int a = pair_connect_new(&p);
+        while (atomic_load(&w.seen) < i)
+            sched_yield();
+        int b = xtcp_accept(p.x, p.l, NULL, NULL, 0);
+        cr_assert_geq(b, 0);
+        xtcp_close(p.x, b);
+        xtcp_close(p.x, a);
+    }
+    pthread_join(t, NULL);
+    cr_assert_not(atomic_load(&w.failed));
     pair_stop(&p);
 }
 
