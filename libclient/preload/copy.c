@@ -133,6 +133,18 @@ static ssize_t sendfile_from(int out, int in, uint64_t w, const off_t *off, size
     return is_pipe(out) ? splice(in, NULL, out, NULL, count, 0) : xp_ret(-EINVAL);
 }
 
+/* What is wrong with the file is told before anything else. Who names an offset, and does not wait, pays for asking only when nothing
+ * was sent: preadv() itself takes what can be read at an offset, and nothing else. */
+static ssize_t sendfile_to(int out, uint64_t w, int in, off_t *off, size_t count)
+{
+    bool late = off && xtcp_get_nonblock(xp_x(w), xp_sock(w));
+    int wrong = late ? 0 : check_sendfile(in, off);
+    ssize_t r = wrong < 0 ? wrong : file_to_xtcp(out, w, in, off, count);
+    if (late && r <= 0 && r != -EREMOTE && (wrong = check_sendfile(in, off)) < 0)
+        r = wrong;
+    return r;
+}
+
 XP_EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t count)
 {
     uint64_t w, wi;
@@ -141,9 +153,7 @@ XP_EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t count)
         return sendfile_from(out, in, wi, off, count);
     if (!xp_is_xtcp(out, &w))
         return xp_real.sendfile(out, in, off, count);
-    r = check_sendfile(in, off);
-    if (r == 0)
-        r = file_to_xtcp(out, w, in, off, count);
+    r = sendfile_to(out, w, in, off, count);
     if (r == -EREMOTE) {
         xp_go_over(w);
         return xp_real.sendfile(out, in, off, count);

@@ -57,6 +57,7 @@ static void *broken(void *arg)
     say_pipe("broken send of nothing", send(fd, "x", 0, 0));
     say_pipe("broken OOB", send(fd, "x", 1, MSG_OOB));
     say_pipe("broken sendfile", sendfile(fd, mem, (off_t[]){0}, 2));
+    say_pipe("broken sendfile from no file", sendfile(fd, -1, (off_t[]){0}, 2));
     say_pipe("broken splice", splice(p[0], NULL, fd, NULL, 2, 0));
     close(fd);
     fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -79,6 +80,24 @@ static void sigpipes(void)
     sigaction(SIGPIPE, &old, NULL);
 }
 
+/* Without waiting, from an offset. */
+static void files_at(int fd, int mem, const int p[2], int zero)
+{
+    off_t off = -1;
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    say_ret("sendfile at once", sendfile(fd, mem, (off_t[]){1}, 3));
+    say_ret("sendfile at once, of nothing", sendfile(fd, mem, (off_t[]){0}, 0));
+    say_ret("sendfile at once, behind the end", sendfile(fd, mem, (off_t[]){100}, 5));
+    say_ret("sendfile at once, before the beginning", sendfile(fd, mem, &off, 5));
+    say_ret("sendfile at once, from no file", sendfile(fd, -1, (off_t[]){0}, 5));
+    say_ret("sendfile at once, of nothing from no file", sendfile(fd, -1, (off_t[]){0}, 0));
+    say_ret("sendfile at once, from an end to write", sendfile(fd, p[1], (off_t[]){0}, 5));
+    say_ret("sendfile at once, from a pipe", sendfile(fd, p[0], (off_t[]){0}, 5));
+    say_ret("sendfile at once, of nothing from a pipe", sendfile(fd, p[0], (off_t[]){0}, 0));
+    say_ret("sendfile at once, from a device", sendfile(fd, zero, (off_t[]){0}, 5));
+    fcntl(fd, F_SETFL, 0);
+}
+
 static void files(void)
 {
     char buf[64];
@@ -96,6 +115,7 @@ static void files(void)
     say_ret("sendfile64", sendfile64(fd, mem, (off64_t[]){2}, 5));
     say_ret("sendfile to a file", sendfile(mem, fd, NULL, 5));
     say_ret("sendfile to a file, at 0", sendfile(mem, fd, (off_t[]){0}, 5));
+    files_at(fd, mem, p, zero);
     peer("send %d 9", n);
     until(fd, POLLIN);
     say_ret("sendfile to a pipe", sendfile(p[1], fd, NULL, 3));
