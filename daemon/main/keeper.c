@@ -76,8 +76,9 @@ pid_t xt_keeper_spawn(struct keeper *k, int image, const char *path, int feed)
 void xt_keeper_start(struct keeper *k)
 {
     pid_t pid = xt_keeper_spawn(k, k->image, k->path, -1);
+    k->served = k->hung = false;
     k->started_us = k->cfg.now_us();
-    k->due_us = UINT64_MAX;
+    k->due_us = k->started_us + k->cfg.start_us;
     if (pid < 0) {
         xt_log_error("keeper: cannot start the stack process: %s", strerror(errno));
         k->due_us = k->started_us + XT_BACKOFF_MAX_US;
@@ -92,15 +93,15 @@ static void finish(struct keeper *k, int code)
     k->exit_code = code;
 }
 
-/* Who was killed from outside has not crashed: no pause, unless it never got as far as to serve. */
+/* Who was killed from outside has not crashed: no pause, unless it never got as far as to serve, which is no calm life however long. */
 static void schedule_restart(struct keeper *k, bool killed)
 {
     uint64_t now = k->cfg.now_us();
-    uint64_t wait = killed && k->served ? 0 : xt_backoff_died(&k->backoff, now - k->started_us);
+    uint64_t lived = k->served ? now - k->started_us : 0;
+    uint64_t wait = killed && k->served ? 0 : xt_backoff_died(&k->backoff, lived);
     k->crashed = !killed;
     k->crashes += k->crashed;
     k->due_us = now + wait;
-    k->served = false;
     xt_log_warn("keeper: starting the stack process again in %llu ms with %u kept descriptors",
                 (unsigned long long)wait / 1000, k->store.n);
 }
@@ -137,8 +138,11 @@ static void parse(struct xt_notice *out, char *text)
 /* Of the stack process. */
 static void take_message(struct keeper *k, const struct xt_notice *n, struct xt_msg_anc *anc)
 {
-    if (n->ready)
+    if (n->ready) {
         k->was_ready = k->served = true;
+        if (!k->stopping)
+            k->due_us = UINT64_MAX;
+    }
     if (n->removal) {
         xt_fdstore_remove(&k->store, n->name);
         xt_upgrade_changed(k, n->name, -1);
@@ -193,7 +197,7 @@ static void child_died(struct keeper *k, int status)
     else if (!k->was_ready || (WIFEXITED(status) && code == XT_EXIT_OK))
         finish(k, code); /* what cannot start once will not start the second time */
     else
-        schedule_restart(k, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        schedule_restart(k, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !k->hung);
 }
 
 static void candidate_died(struct keeper *k, int status)
@@ -301,11 +305,12 @@ static void on_time(struct keeper *k)
     if (k->cfg.now_us() < k->due_us)
         return;
     k->due_us = UINT64_MAX;
-    if (!k->stopping) {
+    if (!k->child) {
         xt_keeper_start(k);
         return;
     }
-    xt_log_warn("keeper: the stack process does not stop: ending it");
+    k->hung = !k->stopping;
+    xt_log_warn("keeper: the stack process does not %s: ending it", k->hung ? "get ready to serve" : "stop");
     signal_child(k, SIGKILL);
 }
 

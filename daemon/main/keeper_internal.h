@@ -56,9 +56,10 @@ struct keeper {
     unsigned starts, crashes;
     bool crashed; /* the last one did */
     uint64_t started_us;
-    uint64_t due_us; /* without a child: when the next one starts; while stopping: when patience ends */
+    uint64_t due_us; /* without a child: when the next one starts; until it is ready, and while stopping: when patience ends */
     bool was_ready;  /* some child has said READY=1 */
     bool served;     /* this one has */
+    bool hung;       /* it never will: the keeper has ended it, and it counts as crashed */
     bool stopping;
     bool done;
     int exit_code;

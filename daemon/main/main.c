@@ -18,6 +18,7 @@
 #include "daemon/main/keeper.h"
 #include "daemon/main/stack_process.h"
 
+#define START_PATIENCE_US UINT64_C(60000000)
 #define STOP_PATIENCE_US UINT64_C(5000000)
 #define UPGRADE_PATIENCE_US UINT64_C(10000000)
 
@@ -82,6 +83,7 @@ static int run_keeper(const struct xt_config *c, char **argv)
     struct xt_keeper_cfg kc = {.argv = argv,
                                .notify_path = notify,
                                .now_us = xt_time_us,
+                               .start_us = START_PATIENCE_US,
                                .stop_us = STOP_PATIENCE_US,
                                .upgrade_us = UPGRADE_PATIENCE_US};
     return xt_keeper_run(&kc);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/main/keeper.h"
@@ -95,6 +96,60 @@ static int killed_and_crashed(const char *log)
     return wait_signal() == SIGTERM ? 0 : 9;
 }
 
+static void hang(const char *log)
+{
+    note(log, "hangs");
+    kill(getppid(), SIGHUP); /* the keeper looks at its clock */
+    for (;;)
+        pause();
+}
+
+/* Crashes, then does not get ready twice, then serves. */
+static int crashes_and_hangs(const char *log)
+{
+    char line[64];
+    int n = start_number();
+    snprintf(line, sizeof line, "start %d crashes %s crashed %s", n, getenv(XT_ENV_CRASHES), getenv(XT_ENV_CRASHED));
+    note(log, line);
+    if (n == 1 || n == 2)
+        hang(log);
+    xt_notify("READY=1");
+    if (n == 0)
+        abort();
+    kill(getppid(), SIGTERM);
+    return wait_signal() == SIGTERM ? 0 : 9;
+}
+
+/* Wants to be replaced; what replaces it hangs when it has been told to go on. A third start serves. */
+static int upgrades_to_one_that_hangs(const char *log)
+{
+    int answer[2], n = start_number();
+    const char *feed = getenv(XT_ENV_STANDBY);
+    char text[256];
+    sigset_t quiet;
+    note(log, feed ? "candidate" : "serves");
+    if (feed) {
+        xt_notify(XT_SAY_STANDBY);
+        if (read(atoi(feed), text, sizeof text) == 4)
+            hang(log);
+        return 9;
+    }
+    xt_notify("READY=1");
+    if (n > 0) {
+        kill(getppid(), SIGTERM);
+        return wait_signal() == SIGTERM ? 0 : 9;
+    }
+    sigemptyset(&quiet);
+    sigaddset(&quiet, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &quiet, NULL);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, answer) || xt_notify_send(XT_SAY_UPGRADE, &answer[1], 1) < 0)
+        return 9;
+    sigwait(&quiet, &n);
+    xt_notify(XT_SAY_QUIET);
+    for (;;)
+        pause();
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3)
@@ -105,6 +160,12 @@ int main(int argc, char **argv)
         return count_lives(log);
     if (strcmp(how, "killed") == 0)
         return killed_and_crashed(log);
+    if (strcmp(how, "crashes-and-hangs") == 0)
+        return crashes_and_hangs(log);
+    if (strcmp(how, "upgrade-hangs") == 0)
+        return upgrades_to_one_that_hangs(log);
+    if (strcmp(how, "hangs") == 0)
+        hang(log);
     note(log, how);
     if (strcmp(how, "config-error") == 0)
         return XT_EXIT_CONFIG;

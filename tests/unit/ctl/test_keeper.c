@@ -19,6 +19,7 @@
 #include "daemon/main/keeper.h"
 
 #define STANDIN_PIPE 100
+#define PATIENCE_US UINT64_C(1000000000000)
 
 static char dir[64], log_path[128], notify_path[128];
 
@@ -54,7 +55,12 @@ static uint64_t no_clock(void)
 static int keep_by(const char *how, uint64_t (*now_us)(void))
 {
     char *argv[] = {KEEPER_STANDIN, (char *)how, log_path, NULL};
-    struct xt_keeper_cfg cfg = {.argv = argv, .notify_path = notify_path, .now_us = now_us, .stop_us = UINT64_MAX / 2};
+    struct xt_keeper_cfg cfg = {.argv = argv,
+                                .notify_path = notify_path,
+                                .now_us = now_us,
+                                .start_us = PATIENCE_US,
+                                .stop_us = PATIENCE_US,
+                                .upgrade_us = PATIENCE_US};
     return xt_keeper_run(&cfg);
 }
 
@@ -93,6 +99,41 @@ Test(keeper, kills_are_no_crashes, .init = make_dir, .fini = remove_dir, .timeou
                                  "start 3 crashes 0 crashed 0\n"
                                  "start 4 crashes 0 crashed 0\n"
                                  "start 5 crashes 1 crashed 1\n");
+}
+
+/* All patience ends with each line of the log that says "hangs". */
+static uint64_t jumping_clock(void)
+{
+    uint64_t t = xt_time_us();
+    for (const char *at = log_text(); (at = strstr(at, "hangs\n")); at++)
+        t += PATIENCE_US;
+    return t;
+}
+
+/* One that does not get ready is ended and has crashed; the next one waits, and longer each time, whatever the time that was lost. */
+Test(keeper, ends_a_start_that_hangs, .init = make_dir, .fini = remove_dir, .timeout = 60)
+{
+    uint64_t began = xt_time_us();
+    cr_expect_eq(keep_by("crashes-and-hangs", jumping_clock), XT_EXIT_OK);
+    cr_expect_geq(xt_time_us() - began, 3 * XT_BACKOFF_FIRST_US);
+    cr_expect_str_eq(log_text(), "start 0 crashes 0 crashed 0\n"
+                                 "start 1 crashes 1 crashed 1\n"
+                                 "hangs\n"
+                                 "start 2 crashes 2 crashed 1\n"
+                                 "hangs\n"
+                                 "start 3 crashes 3 crashed 1\n");
+}
+
+Test(keeper, gives_up_when_the_first_start_hangs, .init = make_dir, .fini = remove_dir, .timeout = 60)
+{
+    cr_expect_eq(keep_by("hangs", jumping_clock), XT_EXIT_FAILED);
+    cr_expect_str_eq(log_text(), "hangs\n");
+}
+
+Test(keeper, old_binary_goes_on_when_the_new_one_hangs, .init = make_dir, .fini = remove_dir, .timeout = 60)
+{
+    cr_expect_eq(keep_by("upgrade-hangs", jumping_clock), XT_EXIT_OK);
+    cr_expect_str_eq(log_text(), "serves\ncandidate\nhangs\nserves\n");
 }
 
 Test(keeper, gives_up_when_the_first_start_fails, .init = make_dir, .fini = remove_dir)
