@@ -56,7 +56,7 @@ struct keeper {
     unsigned starts, crashes;
     bool crashed; /* the last one did */
     uint64_t started_us;
-    uint64_t due_us; /* without a child: when the next one starts; until it is ready, and while stopping: when patience ends */
+    uint64_t due_us; /* of the next start when there is no child; else when patience with its start or end is over */
     bool was_ready;  /* some child has said READY=1 */
     bool served;     /* this one has */
     bool hung;       /* it never will: the keeper has ended it, and it counts as crashed */

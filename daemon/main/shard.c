@@ -17,6 +17,7 @@
 #include "daemon/base/time.h"
 #include "daemon/main/confine.h"
 #include "daemon/main/spin.h"
+#include "daemon/main/uring.h"
 
 #define RX_BURST 32
 #define URING_ENTRIES 1024
@@ -212,9 +213,7 @@ static void loop(struct xt_shard *s)
 
 static int open_all(struct xt_shard *s)
 {
-    struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
-                                .cq_entries = 4 * URING_ENTRIES};
-    int rc = io_uring_queue_init_params(URING_ENTRIES, &s->ring, &p);
+    int rc = xt_uring_open(&s->ring, URING_ENTRIES);
     if (rc < 0) {
         snprintf(s->err, s->errlen, "io_uring is not available: %s (is kernel.io_uring_disabled set?)", strerror(-rc));
         return rc;

@@ -417,6 +417,7 @@ int xt_stack_process_run(const struct xt_start *cfg, struct xt_handed *h, const 
     p->listen_fd = p->settings_fd = -1;
     p->owner = geteuid();
     signal(SIGPIPE, SIG_IGN);
+    setenv("UV_USE_IO_URING", "0", 1); /* newer releases of libuv would make a ring that can do anything */
     int rc = xt_notify_open();
     if (rc < 0)
         xt_log_error("the keeper cannot be reached: %s", strerror(-rc));

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Each thread of the stack process runs as the user that was asked for, without capabilities and under seccomp; a successor and another
-# binary do too, and the file is read again as that user. The keeper stays what it was.
+# binary do too, and the file is read again as that user. The keeper stays what it was. Frames are received by requests to the ring,
+# which is restricted to those it makes; other tests run the backend that does without.
 set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
 stage_up "$1" clean
-printf '[xtcpd]\ninterface = %s\naddress = %s/24\nuser = daemon\ndelack = 30ms\n' "$IF_X" "$ADDR_X" >"$WORK/xtcpd.conf"
+printf '[xtcpd]\ninterface = %s\naddress = %s/24\nuser = daemon\ndelack = 30ms\nrx-mode = multishot\n' "$IF_X" "$ADDR_X" >"$WORK/xtcpd.conf"
 chmod 644 "$WORK/xtcpd.conf"
 xt_spawn x "$WORK/xtcpd.log" "$XTCPD" --config "$WORK/xtcpd.conf" --socket "$WORK/xtcpd.sock"
 XTCPD_PID=$XT_PID
