@@ -144,8 +144,7 @@ void xt_export_client_gone(struct xt_ctl *c, const struct xt_session *s)
     x->left = true;
     for (e = LIST_FIRST(&x->exports); e; e = next) {
         next = LIST_NEXT(e, link);
-        xt_export_drop_kept(e);
-        xt_export_activate(e);
+        xt_export_left(e);
     }
     xt_export_settle(x);
 }

@@ -65,6 +65,8 @@ struct xt_export *xt_export_new(struct xt_exporter *x, struct xt_pexport *entry,
 void xt_export_watch(struct xt_export *e, int events);
 /* Begins to relay, at once or as soon as the rings can be had. */
 void xt_export_activate(struct xt_export *e);
+/* No process of its family is left: who holds `a` has it alone. */
+void xt_export_left(struct xt_export *e);
 /* Takes the news of the session's sockets from now on. */
 void xt_export_start(struct xt_exporter *x);
 

@@ -158,9 +158,9 @@ static void pump(struct xt_export *e)
         retry_soon(e->home);
     if (is_abandoned(e))
         retry_soon(e->home);
-    /* UV_PRIORITIZED never comes itself, but a hang-up is told with it. Not before the end of file was read: it would come
-     * again and again while there is no room for what is left. */
-    xt_export_watch(e, out | in | (e->eof_in ? UV_PRIORITIZED : 0));
+    /* UV_PRIORITIZED never comes itself, but a hang-up is told with it. Once is enough: it would come again and again while there is
+     * no room for what is left. */
+    xt_export_watch(e, out | in | (hung_up(e->b) ? 0 : UV_PRIORITIZED));
 }
 
 /* ---- taking over ---- */
@@ -180,6 +180,15 @@ void xt_export_activate(struct xt_export *e)
     pump(e);
 }
 
+void xt_export_left(struct xt_export *e)
+{
+    xt_export_drop_kept(e);
+    if (e->active)
+        retry_soon(e->home); /* the hang-up may have been told before */
+    else
+        xt_export_activate(e);
+}
+
 /* A client may set bits as it likes: what is more than a budget has to wait. */
 static void take_news(struct xt_exporter *x)
 {
@@ -197,6 +206,8 @@ static void on_retry(uv_timer_t *h)
         next = LIST_NEXT(e, link);
         if (e->wanted && !e->active) {
             xt_export_activate(e);
+        } else if (e->active && is_abandoned(e) && !xt_relay_holds(&x->relay, e->slot)) {
+            xt_export_close(e, false); /* it was no socket, whatever was claimed: no news of it would ever come */
         } else if (e->active && is_abandoned(e)) {
             xt_relay_again(&x->relay, e->slot);
             pump(e);

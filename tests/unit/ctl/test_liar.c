@@ -204,3 +204,28 @@ Test(liar, export_of_a_socket_that_never_has_news)
     liar_stop(&l);
     cr_expect(none_left());
 }
+
+/* What it claims to hold is no socket, of which the data plane could tell how it is. */
+static void export_nothing(bool end_goes_first)
+{
+    struct liar l;
+    liar_start(&l);
+    claim_to_hold(&l, 3);
+    atomic_store(&l.slots[3].cond, XT_COND_CONNECTED | XT_COND_CONNECTING);
+    int a = export(l.fd, 3, true);
+    cr_assert_geq(a, 0);
+    if (end_goes_first)
+        close(a);
+    liar_stop(&l);
+    for (int i = 0; i < TURNS && ctl->nclients; i++)
+        turn();
+    if (!end_goes_first)
+        close(a);
+    cr_expect(none_left());
+}
+
+Test(liar, export_of_no_socket_that_connects_for_ever)
+{
+    export_nothing(true);
+    export_nothing(false);
+}
