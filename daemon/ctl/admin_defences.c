@@ -21,6 +21,12 @@ struct defence {
 
 /* Those of one kind stand together. */
 static const struct defence defences[] = {
+    STACK("overload", overloads),
+    STACK("overload", shed_syn),
+    STACK("overload", syns_again),
+    STACK("overload", shed_stray),
+    STACK("overload", shed_ip),
+    STACK("overload", shed_arp),
     STACK("syn", cookies_sent),
     STACK("syn", cookies_ok),
     STACK("syn", cookies_full),

@@ -43,7 +43,7 @@ struct xt_config {
     char user[64];
     uint8_t seccomp;
     char rules[XT_RULES_MAX];
-    uint32_t max_connections, max_clients, max_sockets, max_orphans, somaxconn;
+    uint32_t max_connections, max_clients, max_sockets, max_orphans, overload_rate, somaxconn;
     uint32_t sndbuf, sndbuf_max, rcvbuf, rcvbuf_max, bufmax; /* powers of two */
     uint64_t buffer_idle;
     uint64_t arena;

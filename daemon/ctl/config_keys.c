@@ -63,6 +63,8 @@ static const struct xt_setting keys[] = {
      .help = "sockets of one program and its forks"},
     {"max-orphans", XT_SET_COUNT, FIELD(max_orphans), .min = 1, .max = 1 << 22, .def = "16384", .runtime = true,
      .help = "connections that no program holds and whose peers have not taken all; beyond that a close is a reset"},
+    {"overload-rate", XT_SET_COUNT, FIELD(overload_rate), .min = 0, .max = 10000000, .def = "50000", .runtime = true,
+     .help = "frames of no connection taken each second while more comes than can be worked off; 0: all"},
     {"somaxconn", XT_SET_COUNT, FIELD(somaxconn), .min = 1, .max = 65536, .def = "4096",
      .help = "limit of a listener's backlog"},
     {"sndbuf", XT_SET_POW2, FIELD(sndbuf), .min = 4 * KIB, .max = GIB, .def = "64K",

@@ -25,6 +25,7 @@ void xt_config_stack(const struct xt_config *c, struct xt_stack_cfg *out)
     out->mtu = c->mtu;
     out->max_conns = c->max_connections;
     out->max_orphans = c->max_orphans;
+    out->overload_rate = c->overload_rate;
     memcpy(out->routes, c->routes, c->nroutes * sizeof c->routes[0]);
     out->nroutes = c->nroutes;
     if (c->gateway)

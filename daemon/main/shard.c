@@ -155,6 +155,8 @@ static bool receive(struct xt_shard *s, uint64_t now)
 {
     struct xt_frame frames[RX_BURST];
     unsigned n = xt_pktio_rx(s->pktio, frames, RX_BURST);
+    if (n == RX_BURST && xt_pktio_rx_behind(s->pktio))
+        xt_stack_overloaded(s->stack, now);
     for (unsigned i = 0; i < n; i++)
         take_frame(s, &frames[i], now);
     xt_pktio_rx_release(s->pktio);

@@ -142,6 +142,11 @@ void xt_pktio_rx_release(struct xt_pktio *p)
     p->backend->release(p);
 }
 
+bool xt_pktio_rx_behind(const struct xt_pktio *p)
+{
+    return p->backend->behind != NULL && p->backend->behind(p);
+}
+
 bool xt_pktio_rx_pending(const struct xt_pktio *p)
 {
     return p->backend->pending(p);

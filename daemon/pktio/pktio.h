@@ -83,6 +83,9 @@ void xt_pktio_rx_release(struct xt_pktio *p);
  * was written to `dst` is to be disregarded). -ENODATA: the frame is lost (counted as truncated). */
 int xt_pktio_fetch(struct xt_pktio *p, struct xt_frame *f, uint32_t head, uint8_t *dst);
 
+/* True when an eighth of the receive ring or more waits. */
+bool xt_pktio_rx_behind(const struct xt_pktio *p);
+
 /* True when frames are waiting: for use between "about to sleep" and the wait. */
 bool xt_pktio_rx_pending(const struct xt_pktio *p);
 

@@ -277,6 +277,16 @@ static bool ring_pending(const struct xt_pktio *p)
     return filled(slot(r, r->block, r->frame));
 }
 
+/* The kernel fills slots in their order. */
+static bool ring_behind(const struct xt_pktio *p)
+{
+    const struct rx_ring *r = p->rx;
+    const uint32_t slots = r->blocks * r->block_frames;
+    const uint32_t at = (slot_number(r, r->block, r->frame) + slots / 8) % slots;
+
+    return filled(slot(r, at / r->block_frames, at % r->block_frames));
+}
+
 static void ring_cqe(struct xt_pktio *p, const struct io_uring_cqe *cqe)
 {
     int e;
@@ -309,6 +319,7 @@ const struct xt_rx_backend xt_pktio_rx_ring = {
     .fetch = ring_fetch,
     .release = ring_release,
     .pending = ring_pending,
+    .behind = ring_behind,
     .cqe = ring_cqe,
     .teardown = ring_teardown,
 };

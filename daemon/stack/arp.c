@@ -80,6 +80,12 @@ static uint16_t find(struct xt_stack *s, uint32_t addr)
     return at ? at - 1 : XT_NEIGH_NONE;
 }
 
+bool xt_arp_in_use(struct xt_stack *s, uint32_t addr)
+{
+    uint16_t n = find(s, addr);
+    return n != XT_NEIGH_NONE && s->neigh[n].used != 0;
+}
+
 static void forget(struct xt_stack *s, uint16_t n)
 {
     uint16_t *at = bucket(s, s->neigh[n].addr);

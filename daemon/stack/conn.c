@@ -218,6 +218,8 @@ static bool tell(struct xt_stack *s, struct xt_conn *c, uint32_t events)
     }
     if (c->listener != XT_NO_CONN && (c->state != XT_SYN_RECV || (c->fo & XT_FO_CHILD)))
         leave_listener(s, c);
+    if (events & XT_EV_CONNECTED)
+        xt_overload_met(s, c);
     if (events & XT_EV_ACK_NOW)
         xt_out_conn(s, c);
     if (events & XT_EV_ADVISE)
@@ -301,6 +303,8 @@ static int revive(struct xt_stack *s, struct xt_conn *c)
             s->conns[c->listener].state == XT_LISTEN)
             xt_conn_adopt_child(s, c, c->listener);
     }
+    if (c->state >= XT_ESTABLISHED)
+        xt_overload_met(s, c);
     xt_conn_after(s, c, 0);
     return 0;
 }

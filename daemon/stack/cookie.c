@@ -46,17 +46,25 @@ void xt_cookie_send(struct xt_stack *s, const struct xt_conn *l, const struct xt
     xt_out_reply(s, xt_addr_to_v4(&flow->local), xt_addr_to_v4(&flow->remote), &reply, rx->mac, &l->opt, rx->back);
 }
 
-uint16_t xt_cookie_check(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *ack)
+static bool expected(const struct xt_stack *s)
+{
+    return s->now < s->cookie_until && s->cfg.tcp.syn_cookies != XT_COOKIES_NEVER;
+}
+
+uint16_t xt_cookie_mss(const struct xt_stack *s, const struct xt_flow *flow, uint32_t irs, uint32_t iss)
 {
     uint64_t period = s->now / PERIOD;
-    uint32_t iss = ack->ack - 1, irs = ack->seq - 1;
-    if (s->now >= s->cookie_until || s->cfg.tcp.syn_cookies == XT_COOKIES_NEVER)
-        return 0;
-    for (unsigned age = 0; age < 2 && age <= period; age++)
+    for (unsigned age = 0; expected(s) && age < 2 && age <= period; age++)
         if (cookie(s, flow, irs, period - age, iss & MSS_MASK) == iss)
             return mss_table[iss & MSS_MASK];
-    s->stats.cookies_bad++;
     return 0;
+}
+
+uint16_t xt_cookie_check(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *ack)
+{
+    uint16_t mss = xt_cookie_mss(s, flow, ack->seq - 1, ack->ack - 1);
+    s->stats.cookies_bad += mss == 0 && expected(s);
+    return mss;
 }
 
 void xt_cookie_revive(struct xt_stack *s)

@@ -108,6 +108,7 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
     s->pmtu_key = derive(key, "paths");
     s->neigh_key = derive(key, "neighbours");
     s->fo_key = derive(key, "fast open");
+    const struct xt_key overload_key = derive(key, "overload");
     /* RFC 6056 section 3.3.3 wants a counter; one that began anew at 0 would give a successor the ports that this process had first,
      * and peers may still know connections there. */
     s->next_port = (uint32_t)xt_siphash(&s->port_key, &s->now, sizeof s->now);
@@ -120,7 +121,8 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
     if (!s->side || !s->ports || !s->reass_mem || !s->local || !s->scratch)
         return -ENOMEM;
     s->build = s->scratch + (size_t)XT_SCRATCH_SLOTS * s->scratch_size;
-    if (xt_flowmap_init(&s->flows, s->cfg.max_conns, &flow_key) != 0 ||
+    if (xt_overload_init(&s->overload, &overload_key) != 0 ||
+        xt_flowmap_init(&s->flows, s->cfg.max_conns, &flow_key) != 0 ||
         xt_wheel_init(&s->wheel, s->cfg.max_conns, s->now) != 0 || xt_wheel_init(&s->misc, XT_TIMER_COUNT, s->now) != 0)
         return -ENOMEM;
     xt_wheel_set(&s->misc, XT_TIMER_ANNOUNCE, 0);
@@ -158,6 +160,7 @@ void xt_stack_free(struct xt_stack *s)
 {
     if (!s)
         return;
+    xt_overload_fini(&s->overload);
     xt_flowmap_fini(&s->flows);
     xt_wheel_fini(&s->wheel);
     xt_wheel_fini(&s->misc);

@@ -121,6 +121,8 @@ void xt_stack_input(struct xt_stack *s, const uint8_t *frame, size_t len, const 
     }
     const uint8_t *p = frame + XT_ETH_HDR_LEN;
     len -= XT_ETH_HDR_LEN;
+    if (now_us < s->overload.until && !xt_overload_admit(s, eth.type, p, len))
+        return;
     if (eth.type == XT_ETH_TYPE_ARP) {
         xt_arp_input(s, p, len);
     } else if (eth.type == XT_ETH_TYPE_IPV4) {

@@ -16,6 +16,7 @@
 #define XT_NEIGH_NONE UINT16_MAX
 #define XT_PMTU_MAX 256u
 #define XT_FO_PEERS 512u
+#define XT_KNOWN_MAX 1024u
 #define XT_REASS_MAX 16u    /* datagrams in the making */
 #define XT_REASS_RANGES 64u /* pieces of one of them that do not touch */
 #define XT_LOCAL_QUEUE 1024u
@@ -111,6 +112,22 @@ struct xt_fo_peer {
     uint64_t lost_at; /* the last of them */
 };
 
+/* An address that has completed a handshake. */
+struct xt_known {
+    uint32_t addr;    /* network byte order */
+    uint32_t until_s; /* known until then */
+};
+
+/* What of strangers is taken while more comes than can be worked off. */
+struct xt_overload {
+    uint64_t until;  /* it is so until then */
+    uint64_t credit; /* packets, in millionths */
+    uint64_t filled; /* up to when credit was given */
+    struct xt_key key;
+    struct xt_known known[XT_KNOWN_MAX]; /* one place for each hash: a newer one replaces an older */
+    uint16_t *syns;                      /* likewise, those not taken */
+};
+
 /* How a packet came. */
 struct xt_rx {
     const uint8_t *mac; /* link-layer source; NULL: from our own address */
@@ -185,6 +202,8 @@ struct xt_stack {
     struct xt_key fo_key;
     uint64_t fo_off_until; /* no Fast Open of our own until then */
     unsigned fo_off_times; /* in a row */
+
+    struct xt_overload overload;
 
     struct xt_reass reass[XT_REASS_MAX];
     uint8_t *reass_mem;
@@ -329,6 +348,8 @@ void xt_arp_retry(struct xt_stack *s, uint16_t n);
 void xt_arp_use(struct xt_stack *s, uint16_t n);
 /* A connection has doubts about the path through `addr`, last seen as `n`: the next use probes it. */
 void xt_arp_doubt(struct xt_stack *s, uint32_t addr, uint16_t n);
+/* Is `addr` a neighbour's that we have sent to? */
+bool xt_arp_in_use(struct xt_stack *s, uint32_t addr);
 void xt_arp_timer(struct xt_stack *s, uint16_t n);
 void xt_arp_announce_timer(struct xt_stack *s);
 
@@ -370,8 +391,19 @@ void xt_cookie_send(struct xt_stack *s, const struct xt_conn *l, const struct xt
                     const struct xt_rx *rx);
 /* Does `ack` acknowledge a cookie of ours? Returns the peer's MSS then, else 0. */
 uint16_t xt_cookie_check(struct xt_stack *s, const struct xt_flow *flow, const struct xt_seg *ack);
+/* The same by numbers: the ISS that is acknowledged and the peer's. */
+uint16_t xt_cookie_mss(const struct xt_stack *s, const struct xt_flow *flow, uint32_t irs, uint32_t iss);
 /* The cookies of an earlier stack are good too. */
 void xt_cookie_revive(struct xt_stack *s);
+
+/* ---- overload.c ---- */
+/* Returns 0 or -ENOMEM. */
+int xt_overload_init(struct xt_overload *o, const struct xt_key *key);
+void xt_overload_fini(struct xt_overload *o);
+/* The peer of `c` is there: it has completed a handshake. */
+void xt_overload_met(struct xt_stack *s, const struct xt_conn *c);
+/* While overload.until lasts: is this packet (`len` bytes behind the Ethernet header) to be taken? Those that are not are counted. */
+bool xt_overload_admit(struct xt_stack *s, uint16_t type, const uint8_t *p, size_t len);
 
 /* ---- fastopen.c ---- */
 /* What the SYN that became `child` asks of Fast Open. Returns events of the child. */

@@ -32,7 +32,8 @@ struct xt_stack_cfg {
     uint8_t prefix; /* length of the on-link prefix */
     uint16_t mtu;   /* IP bytes, 576 to 65535 */
     uint32_t max_conns;
-    uint32_t max_orphans; /* that no program holds and whose peer has not acknowledged all; 0: no limit */
+    uint32_t max_orphans;   /* that no program holds and whose peer has not acknowledged all; 0: no limit */
+    uint32_t overload_rate; /* packets of no connection taken each second after xt_stack_overloaded(); 0: all */
     struct xt_route routes[XT_MAX_ROUTES]; /* the default gateway is the route 0/0 */
     uint32_t nroutes;
     uint16_t port_min, port_max; /* ephemeral ports, 32768 to 60999 */
@@ -123,6 +124,9 @@ int xt_stack_reconfigure(struct xt_stack *s, const struct xt_stack_cfg *cfg);
 /* One received frame. `vnet` says whether the checksum was verified or is partial (RX side of PACKET_VNET_HDR). */
 void xt_stack_input(struct xt_stack *s, const uint8_t *frame, size_t len, const struct virtio_net_hdr *vnet,
                     uint64_t now_us);
+
+/* More frames wait than will be worked off soon: for the next tenth of a second what comes from strangers is limited. */
+void xt_stack_overloaded(struct xt_stack *s, uint64_t now_us);
 
 /* Of a frame whose first `have` bytes are at `frame` (all headers, at least) and which is `len` bytes long: the place in a
  * receive ring where its payload belongs, if that is certain already, and in `*head` how many bytes come before the payload.

@@ -36,6 +36,12 @@
     X(cookies_full, "good cookies dropped: accept queue or table full")            \
     X(fastopen_cookies, "Fast Open cookies learned from peers (RFC 7413)")         \
     X(fastopen_blackholes, "times Fast Open paused: time-outs in a row with it")   \
+    X(overloads, "times that what strangers sent was limited: too much waited")    \
+    X(shed_syn, "dropped: SYNs, while strangers were limited")                     \
+    X(shed_stray, "dropped: other segments of no connection, likewise")            \
+    X(shed_ip, "dropped: fragments, ICMP and what else there is, likewise")        \
+    X(shed_arp, "dropped: ARP packets, likewise")                                  \
+    X(syns_again, "SYNs that were dropped so, and came again")                     \
     X(drop_no_conns, "dropped: SYN with the connection table full")                \
     X(drop_no_bufs, "payload not taken: no memory for rings")                      \
     X(no_board, "segments after which no longer lists of losses were to be had")   \

@@ -273,6 +273,25 @@ Test(pktio, a_full_ring_drops_and_counts)
     bed_free(&b);
 }
 
+Test(pktio, is_behind_with_more_than_an_eighth_of_the_ring)
+{
+    const struct virtio_net_hdr v = {0};
+    struct xt_frame f;
+    struct bed b;
+
+    bed_make(&b, XT_RX_RING, 64);
+    for (unsigned i = 0; i < 9; i++) {
+        cr_assert_not(xt_pktio_rx_behind(b.p), "%u frames", i);
+        frame_fill(buf, 100, i);
+        cr_assert_gt(peer_send(&b, &v, buf, 100), 0);
+    }
+    cr_assert(xt_pktio_rx_behind(b.p));
+    cr_assert_eq(xt_pktio_rx(b.p, &f, 1), 1);
+    cr_assert_not(xt_pktio_rx_behind(b.p));
+    xt_pktio_rx_release(b.p);
+    bed_free(&b);
+}
+
 Test(pktio, multishot_goes_on_after_it_ran_out_of_buffers)
 {
     const struct virtio_net_hdr v = {0};

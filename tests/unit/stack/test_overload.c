@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * More comes than can be worked off: which frames are taken, and how many. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/wire/arp.h"
+#include "daemon/wire/icmp.h"
+#include "daemon/wire/ipv4.h"
+#include "tests/unit/stack/net.h"
+
+#define S 1000000ull
+#define HOLD (S / 10)
+#define AT_ONCE 6144u /* packets of strangers */
+#define RESERVE 2048u /* besides, of those who are likely to be there */
+#define MANY 10000u
+#define PER_MS 50u
+#define FORGED 20u /* addresses from here on are nobody's */
+
+static struct net n;
+static struct host *a = &n.h[0], *b = &n.h[1]; /* a connects, b listens */
+static const struct xt_stack_stats *st;
+static uint8_t f[2048];
+
+static void setup(void)
+{
+    net_init(&n);
+    n.now = 5 * S;
+    cr_assert(host_listen(b, 80, true, n.now));
+    b->cfg.overload_rate = 1000 * PER_MS;
+    b->cfg.tcp.syn_cookies = XT_COOKIES_ALWAYS; /* no records of forged SYNs: all answers are alike */
+    cr_assert_eq(xt_stack_reconfigure(b->s, &b->cfg), 0);
+    st = xt_stack_stats(b->s);
+}
+
+static void teardown(void)
+{
+    net_fini(&n);
+}
+
+TestSuite(overload, .init = setup, .fini = teardown);
+
+/* Hands the frame in `f` over and returns whether it was answered. */
+static bool answered(size_t len)
+{
+    host_drain(b);
+    inject(b, f, len, n.now);
+    bool any = b->count > 0;
+    host_drain(b);
+    return any;
+}
+
+static bool segment(unsigned from, uint16_t port, uint8_t flags, uint32_t seq)
+{
+    struct xt_seg seg = {.sport = port, .dport = 80, .seq = seq, .ack = 1, .wnd = 1024, .flags = flags};
+    return answered(make_tcp(f, b, from, &seg, NULL));
+}
+
+/* How many of `count` different ones are answered. */
+static unsigned flood(unsigned count, uint8_t flags)
+{
+    static uint32_t seq;
+    unsigned k = 0;
+    for (unsigned i = 0; i < count; i++)
+        k += segment(FORGED + i % 200, (uint16_t)(1024 + i / 200), flags, seq += 2654435761u);
+    return k;
+}
+
+/* A connection from `a`, which is known since. */
+static struct xt_conn *meet(void)
+{
+    struct xt_conn *c = host_connect(a, 2, 80, n.now, NULL);
+    net_pump(&n);
+    cr_assert_eq(c->state, XT_ESTABLISHED);
+    return c;
+}
+
+Test(overload, without_it_all_are_answered)
+{
+    cr_assert_eq(flood(MANY, XT_TH_SYN), MANY);
+    cr_assert_eq(flood(MANY, XT_TH_ACK), MANY);
+    cr_assert_eq(st->overloads, 0);
+}
+
+Test(overload, answers_to_strangers_are_limited_and_counted)
+{
+    xt_stack_overloaded(b->s, n.now);
+    cr_assert_eq(flood(MANY, XT_TH_SYN), AT_ONCE);
+    cr_assert_eq(st->overloads, 1);
+    cr_assert_eq(st->shed_syn, MANY - AT_ONCE);
+    cr_assert_eq(flood(100, XT_TH_ACK), 0);
+    cr_assert_eq(flood(100, XT_TH_ACK | XT_TH_PSH), 0);
+    cr_assert_eq(flood(100, XT_TH_RST), 0);
+    cr_assert_eq(st->shed_stray, 300);
+    n.now += 1000;
+    cr_assert_eq(flood(100, XT_TH_ACK), PER_MS);
+    for (unsigned ms = 0; ms < 50; ms++) {
+        n.now += 1000;
+        cr_assert_eq(flood(100, XT_TH_SYN), PER_MS);
+    }
+}
+
+Test(overload, ends_when_none_is_told_of)
+{
+    xt_stack_overloaded(b->s, n.now);
+    n.now += HOLD / 2;
+    xt_stack_overloaded(b->s, n.now);
+    cr_assert_eq(st->overloads, 1, "it goes on");
+    flood(AT_ONCE, XT_TH_SYN);
+    n.now += HOLD - 1;
+    cr_assert_lt(flood(MANY, XT_TH_SYN), MANY);
+    n.now++;
+    cr_assert_eq(flood(MANY, XT_TH_SYN), MANY);
+}
+
+Test(overload, connections_do_not_notice)
+{
+    static uint8_t out[RING], in[RING];
+    struct xt_conn *c = meet();
+    memset(out, 0x5a, sizeof out);
+    for (unsigned round = 0; round < 20; round++) {
+        xt_stack_overloaded(b->s, n.now);
+        flood(MANY / 2, XT_TH_SYN);
+        flood(MANY / 2, XT_TH_ACK);
+        cr_assert_eq(host_write(a, c, out, 3000, n.now), 3000);
+        net_run(&n, HOLD / 2);
+        cr_assert_eq(host_read(b, b->accepted, in, sizeof in, n.now), 3000);
+        cr_assert_arr_eq(in, out, 3000);
+    }
+    cr_assert_eq(xt_stack_tcp_stats(a->s)->retrans_segs, 0);
+    cr_assert_eq(st->overloads, 1);
+}
+
+Test(overload, who_has_connected_before_comes_first)
+{
+    meet();
+    xt_stack_overloaded(b->s, n.now);
+    flood(MANY, XT_TH_SYN);
+    struct xt_conn *c = host_connect(a, 2, 80, n.now, NULL);
+    net_pump(&n);
+    cr_assert_eq(c->state, XT_ESTABLISHED);
+    cr_assert_eq(xt_stack_tcp_stats(a->s)->retrans_segs, 0);
+    /* Whoever forges that address gets no more than the others. */
+    unsigned k = 0;
+    for (unsigned i = 0; i < MANY; i++)
+        k += segment(1, (uint16_t)(1024 + i), XT_TH_SYN, i);
+    cr_assert_eq(k, RESERVE - 1);
+}
+
+Test(overload, an_address_is_forgotten)
+{
+    meet();
+    n.now += 601 * S;
+    xt_stack_overloaded(b->s, n.now);
+    flood(MANY, XT_TH_SYN);
+    cr_assert_not(segment(1, 5000, XT_TH_SYN, 1));
+}
+
+Test(overload, peers_of_an_earlier_stack_are_known)
+{
+    meet();
+    xt_stack_free(b->s);
+    host_start(b, n.now);
+    xt_stack_overloaded(b->s, n.now);
+    flood(MANY, XT_TH_SYN);
+    cr_assert(segment(1, 5000, XT_TH_SYN, 1));
+}
+
+Test(overload, a_syn_sent_again_comes_before_new_ones)
+{
+    xt_stack_overloaded(b->s, n.now);
+    flood(MANY, XT_TH_SYN);
+    cr_assert_not(segment(9, 5000, XT_TH_SYN, 1));
+    cr_assert_not(segment(9, 5000, XT_TH_SYN, 2), "another one");
+    cr_assert(segment(9, 5000, XT_TH_SYN, 2));
+    cr_assert_eq(st->syns_again, 1);
+}
+
+Test(overload, the_ack_of_a_cookie_is_always_taken)
+{
+    struct xt_seg syn = {.sport = 5000, .dport = 80, .seq = 77, .wnd = 1024, .flags = XT_TH_SYN}, reply;
+    struct packet p;
+    inject(b, f, make_tcp(f, b, 9, &syn, NULL), n.now);
+    cr_assert(host_take(b, &p));
+    cr_assert_eq(xt_seg_parse(p.data + 34, p.len - 34, &reply), 0);
+    free(p.data);
+    xt_stack_overloaded(b->s, n.now);
+    flood(MANY, XT_TH_SYN);
+    struct xt_seg ack = {.sport = 5000, .dport = 80, .seq = 78, .wnd = 1024, .flags = XT_TH_ACK};
+    ack.ack = reply.seq + 2;
+    inject(b, f, make_tcp(f, b, 9, &ack, NULL), n.now);
+    cr_assert_eq(b->naccepted, 0);
+    ack.ack = reply.seq + 1;
+    inject(b, f, make_tcp(f, b, 9, &ack, NULL), n.now);
+    cr_assert_eq(b->naccepted, 1);
+    cr_assert_eq(st->shed_stray, 1);
+}
+
+Test(overload, neighbours_in_use_are_answered_before_others)
+{
+    unsigned k = 0;
+    host_write(a, meet(), "hello", 5, n.now);
+    net_run(&n, S); /* and it was acknowledged */
+    xt_stack_overloaded(b->s, n.now);
+    for (unsigned i = 0; i < MANY; i++)
+        k += answered(make_arp(f, b, XT_ARP_REQUEST, FORGED + i % 200, FORGED + i % 200, 2));
+    cr_assert_eq(k, AT_ONCE);
+    cr_assert_eq(st->shed_arp, MANY - AT_ONCE);
+    cr_assert(answered(make_arp(f, b, XT_ARP_REQUEST, 1, 1, 2)));
+}
+
+Test(overload, fragments_and_icmp_are_limited_too)
+{
+    uint8_t echo[64];
+    struct xt_icmp m = {.type = XT_ICMP_ECHO, .id = 1};
+    size_t len = xt_icmp_emit(echo, sizeof echo, &m);
+    unsigned k = 0;
+    meet();
+    xt_stack_overloaded(b->s, n.now);
+    for (unsigned i = 0; i < MANY; i++)
+        answered(make_ip(f, b, FORGED + i % 200, XT_IPPROTO_TCP, (uint16_t)i, 64, true, echo, 64));
+    cr_assert_eq(st->frags_in, AT_ONCE);
+    cr_assert_eq(st->shed_ip, MANY - AT_ONCE);
+    for (unsigned i = 0; i < MANY; i++)
+        k += answered(make_ip(f, b, FORGED + i % 200, XT_IPPROTO_ICMP, (uint16_t)i, 0, false, echo, len));
+    cr_assert_eq(k, 0);
+    cr_assert(answered(make_ip(f, b, 1, XT_IPPROTO_ICMP, 1, 0, false, echo, len)), "of a host that is known");
+}
+
+/* Whatever bytes there are where a header should be. */
+Test(overload, what_is_too_short_is_limited)
+{
+    xt_stack_overloaded(b->s, n.now);
+    flood(MANY, XT_TH_ACK);
+    uint64_t stray = st->shed_stray;
+    for (size_t len = 14; len < 14 + 20 + 60; len++) {
+        size_t whole = make_tcp(f, b, FORGED, &(struct xt_seg){.sport = 1, .dport = 80, .flags = XT_TH_ACK}, NULL);
+        uint8_t *exact = malloc(len); /* so that a sanitizer sees what is read beyond */
+        memcpy(exact, f, len < whole ? len : whole);
+        if (len > whole)
+            memset(exact + whole, 0, len - whole);
+        exact[14] = (uint8_t)len; /* header lengths of all kinds */
+        inject(b, exact, len, n.now);
+        free(exact);
+    }
+    cr_assert_gt(st->shed_ip + st->shed_stray - stray, 60);
+}
