@@ -89,6 +89,28 @@ under arp "arp_in arp_replaced" --from $FORGED
 under icmp "drop_icmp_stray drop_icmp_type" --peer "$ADDR_K"
 as_before
 
+# A stack process that stands still for a moment finds its ring full: of what comes from nobody only some is taken then.
+RATE=() SEED=$((SEED + 1)) # other SYNs than those above
+ctl config set overload-rate 500
+stuffed() { [ "$(in_x cat "/sys/class/net/$IF_X/statistics/rx_packets")" -ge $FULL ]; }
+shed() { # COUNTER
+    FULL=$(($(in_x cat "/sys/class/net/$IF_X/statistics/rx_packets") + 3000))
+    kill -STOP "$STACK"
+    xt_wait_for 60 stuffed
+    kill -CONT "$STACK"
+    grew "$1" "$SHED"
+}
+for c in shed_syn shed_stray; do
+    SHED=$(counter $c)
+    [ $c = shed_syn ] && flood syn || flood data
+    xt_wait_for 60 shed $c || die "overload: $c does not tell of it: $(cat "$WORK/flood.log")"
+    ask 0 >"$WORK/ask.log" || die "overload: an honest client was not served: $(cat "$WORK/ask.log")"
+    xt_stop "$XT_PID"
+    echo "overload, honest clients: $(cat "$WORK/ask.log"); $c $(($(counter $c) - SHED)), SYNs again $(counter syns_again)"
+done
+ctl config set overload-rate 50000
+as_before
+
 # Who knows the four-tuple of a connection, but not its sequence numbers, tries them all: each half of a receive window.
 mkfifo "$WORK/stay"
 exec 8<>"$WORK/stay"
