@@ -48,6 +48,7 @@ static void child_main(struct keeper *k, pid_t keeper, int image, const char *pa
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != keeper) /* it died before the line above took effect */
         _exit(XT_EXIT_FAILED);
+    xt_oom_restore(k->oom_score);
     sigprocmask(SIG_SETMASK, &k->old_mask, NULL);
     if (feed >= 0)
         feed = move_away(k, feed, F_DUPFD);
@@ -75,10 +76,10 @@ pid_t xt_keeper_spawn(struct keeper *k, int image, const char *path, int feed)
 
 void xt_keeper_start(struct keeper *k)
 {
-    pid_t pid = xt_keeper_spawn(k, k->image, k->path, -1);
     k->served = k->hung = false;
     k->started_us = k->cfg.now_us();
     k->due_us = k->started_us + k->cfg.start_us;
+    pid_t pid = xt_keeper_spawn(k, k->image, k->path, -1);
     if (pid < 0) {
         xt_log_error("keeper: cannot start the stack process: %s", strerror(errno));
         k->due_us = k->started_us + XT_BACKOFF_MAX_US;
@@ -360,6 +361,7 @@ int xt_keeper_run(const struct xt_keeper_cfg *cfg)
     snprintf(k->path, sizeof k->path, "%s", cfg->argv[0]);
     k->image = open(k->path, O_PATH | O_CLOEXEC);
     raise_limits();
+    xt_oom_spare(k->oom_score);
     k->signals = open_signals(k);
     k->notify = open_notify(cfg->notify_path);
     if (k->signals < 0 || k->notify < 0) {

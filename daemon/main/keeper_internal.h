@@ -10,6 +10,7 @@
 #include "daemon/main/backoff.h"
 #include "daemon/main/fdstore.h"
 #include "daemon/main/keeper.h"
+#include "daemon/main/oom.h"
 #include "proto/xt_msg.h"
 
 #define XT_KEEPER_PATH 1024
@@ -52,7 +53,8 @@ struct keeper {
     char path[XT_KEEPER_PATH];
     int signals, notify;
     sigset_t old_mask;
-    pid_t child; /* 0: none runs */
+    char oom_score[XT_OOM_SCORE]; /* the child's */
+    pid_t child;                  /* 0: none runs */
     unsigned starts, crashes;
     bool crashed; /* the last one did */
     uint64_t started_us;

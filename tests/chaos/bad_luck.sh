@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What happens to hosts: the line goes away and comes back, its MTU changes, the kernel's address is removed, the interface is deleted and
-# made again, processes are stopped for a while. Transfers both ways go on through it all, every byte is right, and no connection is reset.
+# made again, processes are stopped for a while, the control group has no memory left. Transfers both ways go on through it all, every byte
+# is right, and no connection is reset.
 # usage: bad_luck.sh BUILD [SECONDS]: how long each trouble lasts (0.3)
 set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
@@ -55,6 +56,26 @@ processes_stopped() {
     done
 }
 
+# memory_group: makes a control group, $GROUP, and finds the name of its file for the limit, $MOST. False: none can be had.
+memory_group() {
+    local own v1=/sys/fs/cgroup/memory v2=/sys/fs/cgroup
+    if own=$(awk -F: '$2 == "memory" { print $3; found = 1 } END { exit !found }' /proc/self/cgroup); then
+        GROUP=$v1$own/xtcp-$$ MOST=memory.limit_in_bytes
+    else
+        quiet grep memory $v2/cgroup.subtree_control || return
+        GROUP=$v2/xtcp-$$ MOST=memory.max
+    fi
+    mkdir "$GROUP" 2>/dev/null
+}
+# The stack process gets no page more, for a ring or whatever it is. The kernel ends it, and the next one is of the keeper's group.
+memory_used_up() {
+    local rc=0
+    echo "$1" >"$GROUP/cgroup.procs" && echo 65536 >"$GROUP/$MOST" && xt_wait_for 60 xt_gone "$1" || rc=$?
+    [ $rc -eq 0 ] || kill -9 "$1"
+    xt_wait_for 20 rmdir "$GROUP" 2>/dev/null
+    return $rc
+}
+
 loads_start
 loads_wait
 for trouble in interface_down carrier_lost mtu_down_and_up address_removed processes_stopped; do
@@ -64,6 +85,13 @@ for trouble in interface_down carrier_lost mtu_down_and_up address_removed proce
     [ "$(stack_pid)" = "$stack" ] || { echo "$trouble: the stack process has died"; exit 1; }
     echo "$trouble: all goes on"
 done
+if memory_group; then
+    memory_used_up "$(stack_pid)" || { echo "memory_used_up: the stack process has not been ended"; exit 1; }
+    loads_wait || { echo "memory_used_up: not all goes on"; exit 1; }
+    echo "memory_used_up: all goes on"
+else
+    echo "memory_used_up: SKIP: no control group for memory can be made here"
+fi
 loads_end
 
 # The kernel loses its address with the interface and could begin no connection meanwhile: these have begun before.

@@ -96,6 +96,23 @@ static int killed_and_crashed(const char *log)
     return wait_signal() == SIGTERM ? 0 : 9;
 }
 
+/* Notes both its own and the keeper's place in the order in which the kernel ends processes when memory is short. */
+static int notes_scores(const char *log)
+{
+    char path[2][64] = {"/proc/self/oom_score_adj"}, line[64] = "";
+    snprintf(path[1], sizeof path[1], "/proc/%d/oom_score_adj", getppid());
+    for (int i = 0; i < 2; i++) {
+        FILE *f = fopen(path[i], "re");
+        char *at = line + strlen(line);
+        if (!f || !fgets(at, (int)sizeof line / 2, f))
+            return 9;
+        fclose(f);
+        at[strcspn(at, "\n")] = i ? 0 : ' ';
+    }
+    note(log, line);
+    return xt_notify("READY=1") == 0 ? 0 : 9;
+}
+
 static void hang(const char *log)
 {
     note(log, "hangs");
@@ -160,6 +177,8 @@ int main(int argc, char **argv)
         return count_lives(log);
     if (strcmp(how, "killed") == 0)
         return killed_and_crashed(log);
+    if (strcmp(how, "scores") == 0)
+        return notes_scores(log);
     if (strcmp(how, "crashes-and-hangs") == 0)
         return crashes_and_hangs(log);
     if (strcmp(how, "upgrade-hangs") == 0)

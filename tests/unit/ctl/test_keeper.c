@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "daemon/main/backoff.h"
 #include "daemon/main/fdstore.h"
 #include "daemon/main/keeper.h"
+#include "daemon/main/oom.h"
 
 #define STANDIN_PIPE 100
 #define PATIENCE_US UINT64_C(1000000000000)
@@ -186,6 +188,20 @@ Test(keeper, child_goes_when_the_keeper_is_killed, .init = make_dir)
     waitpid(keeper, NULL, 0);
     unlink(notify_path);
     remove_dir();
+}
+
+/* Where memory is short the kernel is to end the stack process, not the keeper, if that has the privilege to ask for it. */
+Test(keeper, is_spared_when_memory_is_short, .init = make_dir, .fini = remove_dir)
+{
+    char want[64], own[XT_OOM_SCORE] = "";
+    xt_oom_spare(own);
+    bool privileged = *own;
+    xt_oom_restore(own);
+    if (!privileged)
+        cr_skip_test("no CAP_SYS_RESOURCE");
+    snprintf(want, sizeof want, "%d -1000\n", atoi(own));
+    cr_expect_eq(keep("scores"), XT_EXIT_OK);
+    cr_expect_str_eq(log_text(), want);
 }
 
 /* ---- parts ---- */
