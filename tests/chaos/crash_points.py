@@ -3,41 +3,31 @@
 # usage: crash_points.py FILE SAMPLES AGAIN SEED -- COMMAND...
 #   SAMPLES   how many points, spread evenly over those that a run passes; 0: each of them
 #   AGAIN     the next process dies too, after so many points; 0: it does not
-import random, struct, subprocess, sys
+import os, random, subprocess, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../lib"))
+from words import Words
 
 path, samples, again, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 command = sys.argv[sys.argv.index("--") + 1:]
-LEFT, SIGNAL, AGAIN, PASSED = 0, 8, 16, 32
+LEFT, SIGNAL, AGAIN, PASSED, PLACE = 0, 8, 16, 32, 40
+words = Words(path)
 rand = random.Random(seed)
 
 
-def write(offset, value):
-    with open(path, "r+b", buffering=0) as f:
-        f.seek(offset)
-        f.write(struct.pack("q", value))
-
-
-def read(offset):
-    with open(path, "rb", buffering=0) as f:
-        f.seek(offset)
-        return struct.unpack("q", f.read(8))[0]
-
-
 def place():
-    with open(path, "rb") as f:
-        f.seek(40)
-        return f.read(256).split(b"\0")[0].decode().replace("../", "")
+    return words.text(PLACE).replace("../", "")
 
 
 def run(n, more):
     """True when all was well; and whether the point was reached."""
-    write(LEFT, 0)
-    write(SIGNAL, 9)
-    write(AGAIN, more)
-    write(PASSED, 0)
-    write(LEFT, n)
+    words.write(LEFT, 0)
+    words.write(SIGNAL, 9)
+    words.write(AGAIN, more)
+    words.write(PASSED, 0)
+    words.write(LEFT, n)
     p = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    died = n > 0 and read(LEFT) <= 0
+    died = n > 0 and words.read(LEFT) <= 0
     if p.returncode:
         print(f"point {n}, then {more}, at {place()}: exit code {p.returncode}: {p.stdout.strip()}", flush=True)
     elif died:
@@ -47,7 +37,7 @@ def run(n, more):
 
 places = set()
 well, _ = run(0, 0)
-total = read(PASSED)
+total = words.read(PASSED)
 failed, deaths, n, missed = int(not well), 0, 1, 0
 print(f"seed {seed}: a run passes {total} points", flush=True)
 # How many points a run passes differs a little; the end is where it lives on again and again.
@@ -57,6 +47,6 @@ while missed < 3 and (samples == 0 or n <= total):
     deaths += died
     failed += not well
     n += 1 if samples == 0 else rand.uniform(0.5, 1.5) * total / samples
-write(LEFT, 0)
+words.write(LEFT, 0)
 print(f"{deaths} deaths at {len(places)} places, {failed} runs failed")
 sys.exit(failed > 0 or deaths == 0)

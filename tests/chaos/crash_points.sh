@@ -28,7 +28,7 @@ else
     xt_wait_for 10 serves
 fi
 rc=0
-in_x python3 "$(dirname "$0")/crash_points.py" "$WORK/crash" "$SAMPLES" "$AGAIN" "${XT_SEED:-1}" -- \
+in_x python3 -B "$(dirname "$0")/crash_points.py" "$WORK/crash" "$SAMPLES" "$AGAIN" "${XT_SEED:-1}" -- \
     env "${XTCP_ENV[@]}" "$EXCHANGE" run "$at" 7000 || rc=$?
 [ $rc -eq 0 ] || { echo "-- peer:"; tail -n 5 "$WORK/peer.log"; }
 grep -h 'dropped\|AddressSanitizer\|runtime error' "$WORK/xtcpd.log" && rc=1

@@ -42,7 +42,7 @@ END
 each() { # FILE [--kill] -- COMMAND
     local file=$1 how=() && [ "$2" = -- ] || how=("$2")
     shift $((2 + ${#how[@]}))
-    in_x python3 "$HERE/scarce/scarce.py" "$file" "$SAMPLES" "${COUNT:-1}" "${how[@]}" "$XTCPD_PID" "$XTCPCTL" "$WORK/xtcpd.sock" -- "$@"
+    in_x python3 -B "$HERE/scarce/scarce.py" "$file" "$SAMPLES" "${COUNT:-1}" "${how[@]}" "$XTCPD_PID" "$XTCPCTL" "$WORK/xtcpd.sock" -- "$@"
 }
 
 rc=0

@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
+
+#include "tools/bench/common.h"
 
 enum { PING = 64, WINDOW = 256, EACH = 50000, FIRST_PORT = 10000, BATCH = 64, RETRY_MS = 500 };
 #define FIRST_ADDRESS 0x0a500001u /* 10.80.0.1 */
@@ -40,19 +41,6 @@ static struct peer *peers;
 static uint32_t conns, ports, first_port, done;
 static struct frame template;
 static int sock;
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static uint32_t add_words(uint32_t sum, const void *from, size_t len)
 {

@@ -12,9 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "libclient/xtcp.h"
+#include "tools/bench/common.h"
 
 enum { PING = 64 };
 
@@ -28,13 +28,6 @@ static void check(ssize_t rc, const char *what)
         return;
     fprintf(stderr, "%s: %s\n", what, strerror((int)-rc));
     exit(1);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* Takes every connection that waits at the listener `l`. */

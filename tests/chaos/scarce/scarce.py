@@ -7,7 +7,10 @@
 #   XTCPD     the keeper's process number; what it and its stack process have must be the same after each run as before all, but for the
 #             connections of the honest program (xt-liar)
 # A run may fail if it says why, in words of want; the next one, without want, must not.
-import json, os, random, re, signal, struct, subprocess, sys, time
+import json, os, random, re, signal, subprocess, sys, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../lib"))
+from words import Words
 
 path, samples, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 kill = "--kill" in sys.argv
@@ -15,27 +18,10 @@ dashes = sys.argv.index("--")
 (keeper, *ctl), command = sys.argv[dashes - 3:dashes], sys.argv[dashes + 1:]
 rand = random.Random(int(os.environ.get("XT_SEED", "1")))
 FROM, COUNT, PASSED, FAILED, PLACE = 0, 8, 16, 24, 32
+words = Words(path)
 PATIENCE = 20
 WANT = re.compile("Cannot allocate memory|No space left|No buffer space|Too many open files|Resource temporarily|Bad message|"
                   "Invalid argument|no memory for|Connection reset|Connection refused|Software caused|Broken pipe|child: |: the end after|closed the connection")
-
-
-def write(offset, value):
-    with open(path, "r+b", buffering=0) as f:
-        f.seek(offset)
-        f.write(struct.pack("q", value))
-
-
-def read(offset):
-    with open(path, "rb", buffering=0) as f:
-        f.seek(offset)
-        return struct.unpack("q", f.read(8))[0]
-
-
-def place():
-    with open(path, "rb") as f:
-        f.seek(PLACE)
-        return f.read(256).split(b"\0")[0].decode()
 
 
 def ask(*what):
@@ -89,16 +75,16 @@ def run():
 
 def with_want(n):
     """Runs it with the n-th call failing; what was wrong, and whether there was such a call."""
-    write(FROM, 0)
-    write(PASSED, 0)
-    write(FAILED, 0)
-    write(COUNT, count)
-    write(FROM, n)
+    words.write(FROM, 0)
+    words.write(PASSED, 0)
+    words.write(FAILED, 0)
+    words.write(COUNT, count)
+    words.write(FROM, n)
     if kill:
         kill_stack()
     rc, said = run()
-    write(FROM, 0)
-    failed = read(FAILED) > 0
+    words.write(FROM, 0)
+    failed = words.read(FAILED) > 0
     wrong = ""
     if rc and (not failed or rc != 1 or not said or not all(WANT.search(line) for line in said.splitlines())):
         wrong = f"exit code {rc}: {said}"
@@ -110,7 +96,7 @@ def with_want(n):
     if now != before:
         wrong += f"; before: {before}; after: {now}"
     if failed and (wrong or os.environ.get("VERBOSE")):
-        print(f"call {n}, {place()}: {said!r} {'WRONG ' + wrong if wrong else ''}", flush=True)
+        print(f"call {n}, {words.text(PLACE)}: {said!r} {'WRONG ' + wrong if wrong else ''}", flush=True)
     elif wrong:
         print(f"no call failed: {wrong}", flush=True)
     return not wrong, failed, bool(said)
@@ -123,7 +109,7 @@ if rc:
     sys.exit(f"without want: exit code {rc}: {said}")
 before = patiently(census)
 well, _, _ = with_want(0)
-total = read(PASSED)
+total = words.read(PASSED)
 print(f"a run makes {total} calls for memory, descriptors and processes; the daemon has {before}", flush=True)
 bad, runs, told, n, missed = int(not well), 0, 0, 1.0, 0
 # How many calls a run makes differs a little; the end is where none fails again and again.

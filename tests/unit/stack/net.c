@@ -130,6 +130,18 @@ void host_start(struct host *h, uint64_t now)
     cr_assert_eq(xt_stack_new(&h->s, &h->cfg, &ops, h->state, test_key, now), 0);
 }
 
+void host_begin(struct host *h, uint64_t now)
+{
+    host_cfg(h, 1);
+    host_start(h, now);
+}
+
+void host_settle(struct host *h, uint64_t now)
+{
+    while (xt_stack_output(h->s, now))
+        ;
+}
+
 void host_stop(struct host *h)
 {
     host_drain(h);

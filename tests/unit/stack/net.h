@@ -56,7 +56,11 @@ void net_fini(struct net *n);
 /* One host alone with `cfg` changed by the caller between these two. */
 void host_cfg(struct host *h, unsigned last_octet);
 void host_start(struct host *h, uint64_t now);
+/* Both, for the first host. */
+void host_begin(struct host *h, uint64_t now);
 void host_stop(struct host *h);
+/* Until nothing is left to be sent. */
+void host_settle(struct host *h, uint64_t now);
 
 /* The oldest frame that `h` has sent; false when there is none. The caller frees p->data. */
 bool host_take(struct host *h, struct packet *p);

@@ -16,8 +16,7 @@ static uint8_t f[2048];
 
 static void setup(void)
 {
-    host_cfg(&h, 1);
-    host_start(&h, S);
+    host_begin(&h, S);
     /* the two announcements of the start */
     xt_stack_timers(h.s, S);
     xt_stack_timers(h.s, 4 * S);

@@ -21,8 +21,7 @@ static uint8_t buf[49152];
 static void setup(void)
 {
     now = S;
-    host_cfg(&h, 1);
-    host_start(&h, now);
+    host_begin(&h, now);
 }
 
 static void teardown(void)
@@ -31,12 +30,6 @@ static void teardown(void)
 }
 
 TestSuite(capture, .init = setup, .fini = teardown);
-
-static void settle(void)
-{
-    while (xt_stack_output(h.s, now))
-        ;
-}
 
 static int ask(uint64_t who)
 {
@@ -73,9 +66,9 @@ Test(capture, shows_segments_between_own_sockets)
     cr_assert_eq(ask(ME), 0);
     cr_assert(host_listen(&h, 80, true, now));
     struct xt_conn *c = host_connect(&h, 1, 80, now, NULL);
-    settle();
+    host_settle(&h, now);
     host_write(&h, c, "hello", 5, now);
-    settle();
+    host_settle(&h, now);
     int n = ask(ME);
     const uint8_t *p = buf;
     for (unsigned i = 0; i < 4; i++) {
@@ -102,11 +95,11 @@ Test(capture, cuts_what_is_longer_than_a_packet_can_be)
     uint32_t len, sum = 0, segs = 0;
     cr_assert(host_listen(&h, 80, true, now));
     struct xt_conn *c = host_connect(&h, 1, 80, now, NULL);
-    settle();
+    host_settle(&h, now);
     ask(ME);
     host_write(&h, c, big, BIG, now);
     xt_stack_shutdown(h.s, c, now);
-    settle();
+    host_settle(&h, now);
     int n = ask(ME);
     uint32_t seq = c->iss + 1;
     for (const uint8_t *p = buf; next(&p, buf + n, &ip4, &seg, &len);) {
@@ -130,7 +123,7 @@ Test(capture, shows_what_leaves_and_what_comes)
     uint32_t len;
     ask(ME);
     inject(&h, frame, make_tcp(frame, &h, 2, &syn, NULL), now);
-    settle();
+    host_settle(&h, now);
     const uint8_t *p = buf, *end = buf + ask(ME);
     cr_assert(next(&p, end, &ip4, &seg, &len));
     cr_assert_eq(ip4.src, ip(2));
@@ -146,7 +139,7 @@ Test(capture, is_one_at_a_time_and_ends_when_nobody_asks)
     cr_assert_eq(ask(ME + 1), -EBUSY);
     now += 3 * S;
     host_connect(&h, 1, 80, now, NULL);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(ask(ME), 0, "nothing was kept");
     now += 3 * S;
     cr_assert_eq(ask(ME + 1), 0, "a new one, where nothing has happened since");
@@ -159,7 +152,7 @@ Test(capture, counts_what_finds_no_room)
     ask(ME);
     for (unsigned i = 0; i < 20000; i++) {
         host_connect(&h, 1, 80, now, NULL);
-        settle();
+        host_settle(&h, now);
     }
     int n = ask(ME);
     cr_assert_gt(n, 40000);

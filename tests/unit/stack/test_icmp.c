@@ -18,8 +18,7 @@ static uint8_t f[4096], m_buf[2048];
 
 static void setup(void)
 {
-    host_cfg(&h, 1);
-    host_start(&h, S);
+    host_begin(&h, S);
     inject(&h, f, make_arp(f, &h, XT_ARP_REPLY, 2, 2, 1), S);
     xt_stack_timers(h.s, S);
     host_drain(&h);

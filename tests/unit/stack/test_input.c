@@ -18,8 +18,7 @@ static uint8_t f[4096];
 
 static void setup(void)
 {
-    host_cfg(&h, 1);
-    host_start(&h, S);
+    host_begin(&h, S);
 }
 
 static void teardown(void)

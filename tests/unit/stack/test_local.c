@@ -17,8 +17,7 @@ static uint64_t now;
 static void setup(void)
 {
     now = S;
-    host_cfg(&h, 1);
-    host_start(&h, now);
+    host_begin(&h, now);
 }
 
 static void teardown(void)
@@ -28,17 +27,11 @@ static void teardown(void)
 
 TestSuite(local, .init = setup, .fini = teardown);
 
-static void settle(void)
-{
-    while (xt_stack_output(h.s, now))
-        ;
-}
-
 Test(local, connects_to_its_own_address)
 {
     cr_assert(host_listen(&h, 80, true, now));
     struct xt_conn *c = host_connect(&h, 1, 80, now, NULL);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(c->state, XT_ESTABLISHED);
     cr_assert_eq(h.naccepted, 1);
     cr_assert_eq(h.count, 0, "a frame left");
@@ -49,14 +42,14 @@ Test(local, unspecified_address_means_itself)
 {
     cr_assert(host_listen(&h, 80, true, now));
     struct xt_conn *c = host_connect(&h, 0, 80, now, NULL);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(c->state, XT_ESTABLISHED);
 }
 
 Test(local, refused_without_a_listener)
 {
     uint32_t i = host_connect(&h, 1, 80, now, NULL)->index;
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(h.closed, 1);
     cr_assert_eq(h.err[i], ECONNREFUSED);
 }
@@ -70,7 +63,7 @@ Test(local, many_connections_fill_the_queue_and_lose_nothing)
     cr_assert(host_listen(&h, 80, true, now));
     for (unsigned i = 0; i < PAIRS; i++) {
         c[i] = host_connect(&h, 1, 80, now, NULL);
-        settle();
+        host_settle(&h, now);
         d[i] = h.accepted;
     }
     for (unsigned turn = 0; done < PAIRS; turn++) {
@@ -79,7 +72,7 @@ Test(local, many_connections_fill_the_queue_and_lose_nothing)
             memset(buf, (int)i, sizeof buf);
             sent[i] += host_write(&h, c[i], buf, XT_MIN(RING, TOTAL - sent[i]), now);
         }
-        settle();
+        host_settle(&h, now);
         done = 0;
         for (unsigned i = 0; i < PAIRS; i++) {
             uint32_t n = host_read(&h, d[i], buf, RING, now);
@@ -103,10 +96,10 @@ Test(local, connects_to_itself)
     cr_assert_eq(xt_stack_bind(h.s, &at, false), 0);
     cr_assert_eq(xt_stack_connect(h.s, &at, &at, now, NULL, NULL, &c), 0);
     xt_stack_set_bufs(h.s, c, h.rx[c->index] = malloc(RING), RING, h.tx[c->index] = malloc(RING), RING);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(c->state, XT_ESTABLISHED);
     host_write(&h, c, "hello", 5, now);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(c->rx_head, 5);
     cr_assert_arr_eq(h.rx[c->index], "hello", 5);
 }
@@ -116,7 +109,7 @@ static struct xt_conn *open_pair(uint16_t port)
 {
     cr_assert(host_listen(&h, port, true, now));
     struct xt_conn *c = host_connect(&h, 1, port, now, NULL);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(c->state, XT_ESTABLISHED);
     return c;
 }
@@ -125,7 +118,7 @@ static void next_timer(void)
 {
     now = XT_MAX(now, xt_stack_deadline(h.s));
     xt_stack_timers(h.s, now);
-    settle();
+    host_settle(&h, now);
 }
 
 static void fill(uint8_t *p, uint32_t n, unsigned seed)
@@ -151,14 +144,14 @@ Test(local, a_window_full_is_one_segment_wherever_it_lies_in_the_rings)
         fill(buf, n, round);
         uint64_t before = xt_stack_stats(h.s)->local_segs, acks = xt_stack_tcp_stats(h.s)->acks_sent;
         cr_assert_eq(host_write(&h, c, buf, n, now), n);
-        settle();
+        host_settle(&h, now);
         acks = xt_stack_tcp_stats(h.s)->acks_sent - acks;
         cr_assert_eq(xt_stack_stats(h.s)->local_segs - before - acks, 1, "round %u, %u bytes", round, n);
         expect_read(d, buf, n);
-        settle();
+        host_settle(&h, now);
         now += 2000;
         xt_stack_timers(h.s, now); /* the ACK of a small one */
-        settle();
+        host_settle(&h, now);
         cr_assert_eq(c->tx_una, c->tx_head);
     }
     cr_assert_eq(xt_stack_tcp_stats(h.s)->retrans_segs, 0);
@@ -174,14 +167,14 @@ Test(local, both_ends_count_the_same)
     struct xt_tcp_ctx ctx = {.now_us = now, .cfg = &h.cfg.tcp};
     fill(buf, 50000, 1);
     host_write(&h, c, buf, 50000, now);
-    settle();
+    host_settle(&h, now);
     expect_read(d, buf, 50000);
     host_write(&h, d, buf, 3000, now);
-    settle();
+    host_settle(&h, now);
     expect_read(c, buf, 3000);
     now += 2000;
     xt_stack_timers(h.s, now);
-    settle();
+    host_settle(&h, now);
     xt_tcp_info(c, &ctx, &a);
     xt_tcp_info(d, &ctx, &b);
     cr_assert_eq(a.bytes_sent, 50000);
@@ -202,14 +195,14 @@ Test(local, half_close_both_ways_and_time_wait)
     uint32_t ci = c->index, di = d->index;
     host_write(&h, c, "question", 8, now);
     xt_stack_shutdown(h.s, c, now);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(c->state, XT_FIN_WAIT2);
     cr_assert_eq(d->state, XT_CLOSE_WAIT);
     cr_assert(h.events[di] & XT_EV_PEER_FIN);
     expect_read(d, (const uint8_t *)"question", 8);
     host_write(&h, d, "answer", 6, now);
     xt_stack_close(h.s, d, now);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(h.closed, 1, "LAST_ACK is over");
     cr_assert_eq(c->state, XT_TIME_WAIT);
     cr_assert_eq(c->rx_head, 6);
@@ -228,7 +221,7 @@ Test(local, what_was_written_before_a_reset_arrives_before_it)
     xt_stack_send_now(h.s, c, now);
     xt_stack_abort(h.s, c, now);
     memset(h.tx[ci], 0, RING);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(h.err[di], ECONNRESET);
     cr_assert_eq(d->rx_head, 10);
     cr_assert_arr_eq(h.rx[di], "last words", 10);
@@ -240,7 +233,7 @@ Test(local, a_segment_whose_ring_is_taken_away_is_lost)
     struct xt_conn *c = open_pair(80), *d = h.accepted;
     xt_stack_set_bufs(h.s, c, h.rx[c->index], RING, NULL, RING);
     xt_stack_wrote(h.s, c, 100, false, now);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(d->rx_head, 0);
     cr_assert_eq(xt_stack_stats(h.s)->drop_no_ring, 1);
     xt_stack_set_bufs(h.s, c, h.rx[c->index], RING, h.tx[c->index], RING);
@@ -257,12 +250,12 @@ Test(local, a_queued_segment_is_looked_at_again)
         .sport = c->local.port, .dport = 80, .seq = c->snd_nxt, .ack = c->rcv_nxt, .flags = XT_TH_ACK, .len = 5};
     xt_local_put(h.s, &seg, c);
     xt_stack_set_bufs(h.s, c, h.rx[c->index], RING, NULL, RING);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(xt_stack_stats(h.s)->drop_no_ring, 1);
     xt_stack_set_bufs(h.s, c, h.rx[c->index], RING, h.tx[c->index], RING);
     xt_local_put(h.s, &seg, c);
     c->gen++;
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(xt_stack_stats(h.s)->drop_no_ring, 2);
     cr_assert_eq(d->rx_head, 0);
 }
@@ -273,9 +266,9 @@ Test(local, a_closed_window_opens_again)
     struct xt_conn *c = open_pair(80), *d = h.accepted;
     fill(buf, RING - 1, 3);
     host_write(&h, c, buf, RING - 1, now);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(host_write(&h, c, "more", 4, now), 4);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(d->rx_head, RING - 1);
     cr_assert_eq(c->snd_wnd, 0);
     uint64_t probes = xt_stack_tcp_stats(h.s)->probes_sent;
@@ -284,7 +277,7 @@ Test(local, a_closed_window_opens_again)
     cr_assert_eq(xt_stack_tcp_stats(h.s)->probes_sent, probes + 2);
     cr_assert_eq(d->rx_head, RING - 1);
     expect_read(d, buf, RING - 1);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(d->rx_head, RING + 3);
     expect_read(d, (const uint8_t *)"more", 4);
 }
@@ -295,7 +288,7 @@ Test(local, urgent_data)
     host_write(&h, c, "plain", 5, now);
     memcpy(h.tx[c->index] + 5, "!", 1);
     xt_stack_wrote(h.s, c, 6, true, now);
-    settle();
+    host_settle(&h, now);
     cr_assert(h.events[d->index] & XT_EV_URGENT);
     cr_assert_eq(d->rx_urg, 6);
     expect_read(d, (const uint8_t *)"plain!", 6);
@@ -307,7 +300,7 @@ Test(local, a_full_backlog_drops_the_syn_until_there_is_room)
     h.admit = false;
     h.full = true;
     struct xt_conn *c = host_connect(&h, 1, 80, now, NULL);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(c->state, XT_SYN_SENT);
     cr_assert_eq(xt_stack_stats(h.s)->drop_backlog, 1);
     h.admit = true;
@@ -325,14 +318,14 @@ Test(local, fast_open)
     xt_stack_fastopen_listen(h.s, l, &set);
     h.fo = XT_FO_OPTION | XT_FO_DATA;
     struct xt_conn *c = host_connect(&h, 1, 80, now, NULL);
-    settle();
+    host_settle(&h, now);
     cr_assert_eq(c->state, XT_ESTABLISHED);
     cr_assert_eq(xt_stack_stats(h.s)->fastopen_cookies, 1);
     c = host_connect(&h, 1, 80, now, NULL);
     cr_assert_gt(xt_stack_fastopen_room(c), 4);
     host_write(&h, c, "early", 5, now);
     xt_stack_fastopen_go(h.s, c, now);
-    settle();
+    host_settle(&h, now);
     cr_assert(c->fo & XT_FO_ACKED);
     cr_assert_eq(c->state, XT_ESTABLISHED);
 }
