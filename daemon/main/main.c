@@ -18,7 +18,7 @@
 #include "daemon/main/keeper.h"
 #include "daemon/main/stack_process.h"
 
-#define START_PATIENCE_US UINT64_C(60000000)
+#define START_PATIENCE_US UINT64_C(30000000) /* programs often give up after a minute */
 #define STOP_PATIENCE_US UINT64_C(5000000)
 #define UPGRADE_PATIENCE_US UINT64_C(10000000)
 
