@@ -2,35 +2,15 @@
  * Fifth step of SEGMENT ARRIVES: the ACK field (RFC 9293 section 3.10.7.4, RFC 5961 section 5). */
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rate.h"
-#include "daemon/tcp/rtt.h"
+#include "daemon/tcp/step.h"
 #include "daemon/tcp/tally.h"
 
 static void set_send_window(struct xt_in *in)
 {
     struct xt_conn *c = in->c;
     /* never scaled in a SYN (RFC 7323 section 2.2) */
-    c->snd_wnd = (uint32_t)in->seg->wnd << (in->seg->flags & XT_TH_SYN ? 0 : c->snd_wscale);
-    c->snd_wl1 = in->seq;
-    c->snd_wl2 = in->seg->ack;
-    c->snd_wnd_max = xt_u32_max(c->snd_wnd_max, c->snd_wnd);
-}
-
-/* A round-trip time from an ACK that moved SND.UNA: of the timed segment, in microseconds; after a retransmission, which
- * ends that timing (Karn), from the time stamp, in milliseconds. */
-static void measure(struct xt_in *in)
-{
-    struct xt_conn *c = in->c;
-    const struct xt_tcp_opts *opt = &in->seg->opt;
-    if (c->rtt_start) {
-        if (xt_seq_lt(in->seg->ack, c->rtt_seq))
-            return;
-        xt_tcp_rtt_sample(c, in->ctx->cfg, (uint32_t)(in->ctx->now_us - c->rtt_start));
-        c->rtt_start = 0;
-    } else if ((c->opts & XT_OPT_TS) && opt->tsecr && (c->backoff || c->srtt == 0 || c->ca_state >= XT_CA_RECOVERY)) {
-        uint32_t ms = xt_now_ms(in->ctx) - opt->tsecr;
-        if ((int32_t)ms >= 0 && ms < 60000)
-            xt_tcp_rtt_sample(c, in->ctx->cfg, ms ? ms * 1000 : xt_u32_max(c->srtt, 1));
-    }
+    uint32_t wnd = (uint32_t)in->seg->wnd << (in->seg->flags & XT_TH_SYN ? 0 : c->snd_wscale);
+    xt_step_window(c, wnd, in->seq, in->seg->ack);
 }
 
 /* Moves SND.UNA to `ack`; the send ring is free up to there. Returns the bytes of sequence space acknowledged. */
@@ -115,7 +95,7 @@ static bool deferred(struct xt_in *in)
     uint64_t spent = xt_now_ms(in->ctx) - c->t_progress_ms, wait = c->opt.defer * 1000ull;
     if (!(c->cflags & XT_CF_PASSIVE) || in->len > 0 || (in->flags & XT_TH_FIN) || spent >= wait)
         return false;
-    measure(in); /* now: the data will be late for another reason */
+    xt_step_measure(c, in->ctx, in->seg); /* now: the data will be late for another reason */
     c->timer[XT_TIMER_RTO] = in->ctx->now_us + (wait - spent) * 1000;
     in->ctx->stats->deferred++;
     return true;
@@ -132,7 +112,7 @@ static bool syn_acked(struct xt_in *in)
     }
     if (c->opt.defer && !(c->fo & XT_FO_CHILD) && deferred(in))
         return false;
-    measure(in);
+    xt_step_measure(c, in->ctx, in->seg);
     in->ev |= xt_open_established(c, in->ctx, XT_FSM_SYN_ACKED);
     set_send_window(in);
     return true;
@@ -156,10 +136,10 @@ bool xt_in_check_ack(struct xt_in *in)
     if (xt_seq_lt(ack, c->snd_una))
         return true; /* old, but its text may be new */
     struct xt_ack a;
-    xt_recovery_begin(&a, in);
+    xt_recovery_begin(&a, c, in->ctx, in->seg);
     if (ack != c->snd_una) {
         uint32_t una = c->snd_una + xt_syn_in_flight(c); /* the SYN is not in the list of what is in flight */
-        measure(in);
+        xt_step_measure(c, in->ctx, in->seg);
         a.bytes = advance(in, ack);
         xt_recovery_advance(&a, una);
         /* The peer took the octet of a probe. ACKs sent since began before it (xt_snd_acceptable), and so were not heard. */
@@ -176,30 +156,4 @@ bool xt_in_check_ack(struct xt_in *in)
     xt_rate_acked(c, in->ctx);
     xt_tally_acked(&a);
     return a.bytes == 0 || !(c->cflags & XT_CF_FIN_ACKED) || fin_acked(in);
-}
-
-/* A window that is not news to a connection that waits for none (no probes) only moves along. */
-void xt_fast_window(struct xt_in *in)
-{
-    struct xt_conn *c = in->c;
-    if (!xt_seq_lt(c->snd_wl1, in->seq) && !(c->snd_wl1 == in->seq && xt_seq_le(c->snd_wl2, in->seg->ack)))
-        return;
-    set_send_window(in);
-    c->probes = 0;
-}
-
-void xt_fast_ack(struct xt_in *in)
-{
-    struct xt_conn *c = in->c;
-    uint32_t una = c->snd_una;
-    struct xt_ack a;
-    xt_recovery_begin(&a, in);
-    measure(in);
-    a.bytes = advance(in, in->seg->ack);
-    xt_recovery_advance(&a, una);
-    set_send_window(in);
-    c->probes = 0;
-    xt_recovery_fast_ack(&a);
-    xt_rate_acked(c, in->ctx);
-    xt_tally_acked(&a);
 }

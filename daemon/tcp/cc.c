@@ -3,13 +3,8 @@
 
 #include "daemon/tcp/internal.h"
 
-static const struct xt_cc *const algorithms[XT_CC_MAX] = {
+const struct xt_cc *const xt_cc_all[XT_CC_MAX] = {
     [XT_CC_CUBIC] = &xt_cc_cubic, [XT_CC_RENO] = &xt_cc_newreno, [XT_CC_BBR] = &xt_cc_bbr};
-
-const struct xt_cc *xt_cc_of(const struct xt_conn *c)
-{
-    return algorithms[c->cc < XT_CC_MAX ? c->cc : XT_CC_CUBIC];
-}
 
 uint32_t xt_cc_initial_window(const struct xt_conn *c, const struct xt_tcp_cfg *cfg)
 {

@@ -35,8 +35,13 @@ struct xt_cc {
 
 extern const struct xt_cc xt_cc_newreno, xt_cc_cubic, xt_cc_bbr;
 
+extern const struct xt_cc *const xt_cc_all[XT_CC_MAX];
+
 /* The algorithm of a connection. */
-const struct xt_cc *xt_cc_of(const struct xt_conn *c);
+static inline const struct xt_cc *xt_cc_of(const struct xt_conn *c)
+{
+    return xt_cc_all[c->cc < XT_CC_MAX ? c->cc : XT_CC_CUBIC];
+}
 
 /* The algorithm a connection is to begin with: by the socket's option or else the configuration. */
 uint8_t xt_cc_chosen(const struct xt_conn *c, const struct xt_tcp_cfg *cfg);

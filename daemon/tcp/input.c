@@ -274,21 +274,8 @@ static void synchronised(struct xt_in *in)
     xt_in_rest(in);
 }
 
-void xt_in_slow(struct xt_in *in)
-{
-    struct xt_conn *c = in->c;
-    if (c->state <= XT_LISTEN)
-        in->ctx->stats->drop_closed++;
-    else if (c->pending & XT_PEND_RST || c->cflags & XT_CF_RESET)
-        in->ctx->stats->drop_rst_pending++;
-    else if (c->state == XT_SYN_SENT)
-        xt_in_syn_sent(in);
-    else
-        synchronised(in);
-}
-
-uint32_t xt_tcp_input(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg, struct xt_seg *reply,
-                      int *reply_len)
+uint32_t xt_in_slow(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg, struct xt_seg *reply,
+                    int *reply_len)
 {
     struct xt_in in = {
         .c = c,
@@ -299,10 +286,14 @@ uint32_t xt_tcp_input(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const str
         .flags = seg->flags,
         .reply = reply,
     };
-    ctx->stats->segs_in++;
-    c->segs_in++;
-    if (!xt_in_fast(&in))
-        xt_in_slow(&in);
+    if (c->state <= XT_LISTEN)
+        ctx->stats->drop_closed++;
+    else if (c->pending & XT_PEND_RST || c->cflags & XT_CF_RESET)
+        ctx->stats->drop_rst_pending++;
+    else if (c->state == XT_SYN_SENT)
+        xt_in_syn_sent(&in);
+    else
+        synchronised(&in);
     *reply_len = in.reset;
     return in.ev;
 }

@@ -19,7 +19,8 @@
 #define XT_RING_DEFAULT 65536 /* receive space assumed before the ring exists */
 #define XT_CORK_US 200000     /* how long TCP_CORK holds a partial segment */
 #define XT_SYN_RTO_US 3000000 /* RTO after a retransmitted SYN (RFC 6298 section 5.7) */
-#define XT_CHALLENGE_MS 500   /* from one to the next: ten in five seconds (RFC 5961 section 7), spread as by Linux */
+#define XT_RACK_RTT_MAX_US (1u << 30) /* half of what ticks tell apart (sent.h) */
+#define XT_CHALLENGE_MS 500 /* from one to the next: ten in five seconds (RFC 5961 section 7), spread as by Linux */
 #define XT_PAWS_IDLE_MS 2073600000 /* 24 days (RFC 7323 section 5.5) */
 
 /* A segment on its way through RFC 9293 section 3.10.7.4: what is left of it after trimming, and what came of it. */
@@ -113,15 +114,9 @@ void xt_in_rest(struct xt_in *in);
 /* ack.c: the ACK field. False: the segment is to be dropped. */
 bool xt_in_check_ack(struct xt_in *in);
 
-/* input.c: the long way. */
-void xt_in_slow(struct xt_in *in);
-
-/* fast.c: true when that was all, false when nothing was done yet. */
-bool xt_in_fast(struct xt_in *in);
-/* ack.c: of an ACK without news, the window; of one for new data, all. reass.c: text. Each as the fast way needs it. */
-void xt_fast_window(struct xt_in *in);
-void xt_fast_ack(struct xt_in *in);
-void xt_fast_text(struct xt_in *in);
+/* input.c: the long way of xt_tcp_input(), which is in fast.c. */
+uint32_t xt_in_slow(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg, struct xt_seg *reply,
+                    int *reply_len);
 
 /* What an ACK tells of what we sent. */
 struct xt_ack {
@@ -139,13 +134,11 @@ struct xt_ack {
 };
 
 /* recovery.c: loss recovery. */
-void xt_recovery_begin(struct xt_ack *a, struct xt_in *in);
+void xt_recovery_begin(struct xt_ack *a, struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg);
 /* SND.UNA has moved from `una` to the segment's ACK. */
 void xt_recovery_advance(struct xt_ack *a, uint32_t una);
 /* The rest, after SND.UNA and the window are up to date. */
 void xt_recovery_ack(struct xt_ack *a);
-/* Likewise, with RACK, while all is well: XT_CA_OPEN, no SACK, no probe out. */
-void xt_recovery_fast_ack(struct xt_ack *a);
 void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* The reordering timer. */
 void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
@@ -223,13 +216,15 @@ void xt_pmtu_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* [left, right) is sent again while one is in flight. */
 void xt_pmtu_resent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t left, uint32_t right);
 
-/* reass.c: payload to its place. Returns XT_EV_*. */
+/* reass.c: payload to its place. */
 void xt_in_text(struct xt_in *in);
+/* `len` bytes of the payload, after the first `skip`, to stream offset `off` of the ring `rx`, where there is room. */
+void xt_text_put(const struct xt_conn *c, uint8_t *rx, const struct xt_seg *seg, uint32_t skip, uint64_t off,
+                 uint32_t len);
 
 /* window.c */
 uint16_t xt_window_offer(struct xt_conn *c, bool syn);
 bool xt_window_update_due(const struct xt_conn *c);
-void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t len, uint16_t gso_size);
 /* The peer's window is probably small again (a pause, a loss): as at the start, segments are acknowledged one by one. */
 void xt_window_quick_acks(struct xt_conn *c, const struct xt_tcp_cfg *cfg);
 /* Asks for a challenge ACK or another ACK that anybody can provoke, within the rate limit. */

@@ -345,31 +345,31 @@ static int send_some(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_
 }
 
 /* Where nothing waits and nothing is in flight, as with who only receives, send_some() would find that out in many steps, and
- * leave the record as this does. False: it may have something. */
-static bool has_nothing(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+ * leave the record as xt_rate_idle() does. */
+static inline bool has_nothing(const struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    if (c->state != XT_ESTABLISHED || (c->pending & (uint16_t)~XT_PEND_ACK) || c->snd_una != c->snd_nxt ||
-        c->snd_nxt != xt_send_end(c) || c->ca_state != XT_CA_OPEN || c->pace_next > ctx->now_us)
-        return false;
+    return c->state == XT_ESTABLISHED && c->ca_state == XT_CA_OPEN && !(c->pending & (uint16_t)~XT_PEND_ACK) &&
+           c->snd_una == c->snd_nxt && c->snd_nxt == xt_send_end(c) && c->pace_next <= ctx->now_us &&
+           c->tally.busy == XT_BUSY_NOT;
+}
+
+static inline void do_nothing(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
 #ifdef XT_TCP_BOTH
     struct xt_both b;
     struct xt_seg none;
     xt_both_begin(&b, c, ctx);
     int sent = send_some(&b.conn, &b.ctx, &none, 0);
 #endif
-    if (c->tally.busy != XT_BUSY_NOT)
-        xt_tally_busy(c, ctx, false);
-    xt_rate_app_limited(c);
+    xt_rate_idle(c);
 #ifdef XT_TCP_BOTH
     xt_both_end(&b, c, ctx, "output", !sent);
 #endif
-    return true;
 }
 
-int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t max_len)
+/* An ACK or a keep-alive probe, which wait for data that might carry them. */
+static __attribute__((noinline)) int send_bare(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out)
 {
-    if (!has_nothing(c, ctx) && send_some(c, ctx, out, max_len))
-        return 1;
     if (c->pending & XT_PEND_ACK) {
         xt_emit_ack(c, ctx, out, xt_snd_acceptable(c));
         return 1;
@@ -382,6 +382,20 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         return 1;
     }
     return 0;
+}
+
+static __attribute__((noinline)) int send_any(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out,
+                                              uint32_t max_len)
+{
+    return send_some(c, ctx, out, max_len) || send_bare(c, ctx, out);
+}
+
+int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t max_len)
+{
+    if (!has_nothing(c, ctx))
+        return send_any(c, ctx, out, max_len);
+    do_nothing(c, ctx);
+    return c->pending ? send_bare(c, ctx, out) : 0;
 }
 
 bool xt_tcp_wants_output(const struct xt_conn *c, const struct xt_tcp_ctx *ctx)

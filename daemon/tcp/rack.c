@@ -12,7 +12,6 @@
 #define WORST_DELACK_US 200000  /* TLP.max_ack_delay: what delayed ACKs are known to take */
 #define SRTT_UNKNOWN_US 1000000 /* PTO before the first round-trip time */
 #define TIMER_SLACK_US 2000     /* two round trips and the ACK is only just not there */
-#define RTT_MAX_US (1u << 30)   /* half of what ticks tell apart */
 
 /* RACK_sent_after(). */
 static bool sent_after(uint32_t tick1, uint32_t end1, uint32_t tick2, uint32_t end2)
@@ -62,7 +61,7 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
         c->rack_fack = end;
     }
     uint32_t rtt = (uint32_t)xt_sent_diff(xt_sent_tick(a->ctx->now_us), s->tick);
-    if (rtt > RTT_MAX_US || (!once && ambiguous(a, rtt, end)))
+    if (rtt > XT_RACK_RTT_MAX_US || (!once && ambiguous(a, rtt, end)))
         return;
     if (first || sent_after(s->tick, end, c->rack_tick, c->rack_end)) {
         c->rack_tick = s->tick;

@@ -4,7 +4,7 @@
 #include "daemon/tcp/cc.h"
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/sent.h"
-#include "daemon/tcp/tally.h"
+#include "daemon/tcp/step.h"
 
 static uint8_t without_bit(uint8_t bits, unsigned i)
 {
@@ -65,50 +65,13 @@ void xt_rate_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t seq,
         set_mark(r, end, now, again);
 }
 
-/* Nothing is SACKed while all is well. */
-static bool has_sacked(const struct xt_conn *c)
-{
-    return c->ca_state != XT_CA_OPEN;
-}
-
 static bool covered(const struct xt_conn *c, uint32_t end)
 {
-    return xt_seq_le(end, c->snd_una) || (has_sacked(c) && xt_sent_is_sacked(c, end - 1));
+    return xt_seq_le(end, c->snd_una) || (c->ca_state != XT_CA_OPEN && xt_sent_is_sacked(c, end - 1));
 }
 
-/* Counts from the streams alone, so that it needs no word from loss recovery; what the peer takes back of its SACKs does
- * not count twice. */
-static uint32_t count_delivered(struct xt_conn *c, uint32_t now)
-{
-    struct xt_rate *r = &c->rate;
-    uint32_t sum = (uint32_t)c->tx_una, newly;
-    if (has_sacked(c))
-        sum += xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
-    newly = sum - r->delivered;
-    if ((int32_t)newly <= 0)
-        return 0;
-    r->delivered = sum;
-    r->delivered_us = now;
-    if (r->limited && xt_seq_ge(sum, r->limited_until))
-        r->limited = 0;
-    return newly;
-}
-
-/* What mark `i` tells now that it is covered. */
-static void read_mark(struct xt_rate *r, unsigned i, uint32_t now, struct xt_rate_sample *rs)
-{
-    const struct xt_rate_mark *m = &r->mark[i];
-    if (!(r->mark_again >> i & 1))
-        rs->rtt_us = xt_u32_max(now - m->sent_us, 1);
-    rs->delivered = r->delivered - m->delivered;
-    rs->interval = xt_u32_max(xt_u32_max(m->sent_us - m->first_us, now - m->delivered_us), 1);
-    rs->prior = m->delivered;
-    rs->limited = r->mark_limited >> i & 1;
-    r->first_us = m->sent_us;
-}
-
-/* Of the marks that are covered the newest counts; all of them go, mostly all that there are. */
-static void take_marks(struct xt_conn *c, uint32_t now, struct xt_rate_sample *rs)
+/* Of the marks that are covered the newest counts; all of them go. */
+static void take_marks(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_rate_sample *rs)
 {
     struct xt_rate *r = &c->rate;
     unsigned newest = r->n, kept = 0;
@@ -116,7 +79,7 @@ static void take_marks(struct xt_conn *c, uint32_t now, struct xt_rate_sample *r
         newest--;
     if (newest == 0)
         return;
-    read_mark(r, newest - 1, now, rs);
+    xt_step_read_mark(r, newest - 1, (uint32_t)ctx->now_us, rs);
     for (unsigned i = 0; i < r->n; i++)
         if (!covered(c, r->mark[i].end))
             keep_mark(r, i, kept++);
@@ -125,16 +88,11 @@ static void take_marks(struct xt_conn *c, uint32_t now, struct xt_rate_sample *r
 
 void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    struct xt_rate_sample rs = {0};
-    uint32_t now = (uint32_t)ctx->now_us;
-    const struct xt_cc *cc = xt_cc_of(c);
-    rs.newly = count_delivered(c, now);
+    uint32_t sacked = c->ca_state == XT_CA_OPEN ? 0 : xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
+    struct xt_rate_sample rs = {.newly = xt_step_delivered(c, (uint32_t)ctx->now_us, sacked)};
     if (c->rate.n)
-        take_marks(c, now, &rs);
-    if (rs.interval)
-        xt_tally_rate(c, &rs);
-    if (cc->sample && (rs.newly || rs.interval))
-        cc->sample(c, ctx, &rs);
+        take_marks(c, ctx, &rs);
+    xt_step_sample(c, ctx, &rs);
 }
 
 void xt_rate_app_limited(struct xt_conn *c)

@@ -27,4 +27,11 @@ void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* There is room in cwnd and nothing to fill it with. */
 void xt_rate_app_limited(struct xt_conn *c);
 
+/* Likewise, and nothing is in flight. */
+static inline void xt_rate_idle(struct xt_conn *c)
+{
+    c->rate.limited = 1;
+    c->rate.limited_until = c->rate.delivered + 1;
+}
+
 #endif

@@ -5,7 +5,7 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/range.h"
 #include "daemon/tcp/sack.h"
-#include "daemon/tcp/tally.h"
+#include "daemon/tcp/step.h"
 
 uint8_t *xt_tcp_place(const struct xt_conn *c, uint8_t *rx, const struct xt_seg *seg)
 {
@@ -27,28 +27,27 @@ void xt_tcp_move_rx(struct xt_conn *c, const uint8_t *from, uint8_t *to, uint32_
 }
 
 /* Copies to stream offset `off`, unless it is there already (xt_tcp_place); the caller has checked the room. */
-static void put_piece(const struct xt_in *in, uint64_t off, const uint8_t *from, uint32_t len)
+static void put_piece(const struct xt_conn *c, uint8_t *rx, uint64_t off, const uint8_t *from, uint32_t len)
 {
-    uint32_t size = in->c->rx_size, at = (uint32_t)off & (size - 1);
+    uint32_t size = c->rx_size, at = (uint32_t)off & (size - 1);
     uint32_t first = xt_u32_min(len, size - at);
-    if (from == in->ctx->rx + at)
+    if (from == rx + at)
         return;
-    memcpy(in->ctx->rx + at, from, first);
+    memcpy(rx + at, from, first);
     if (first < len)
-        memcpy(in->ctx->rx, from + first, len - first);
+        memcpy(rx, from + first, len - first);
 }
 
-/* The first `len` bytes of what is left of the payload. */
-static void ring_put(const struct xt_in *in, uint64_t off, uint32_t len)
+void xt_text_put(const struct xt_conn *c, uint8_t *rx, const struct xt_seg *seg, uint32_t skip, uint64_t off,
+                 uint32_t len)
 {
-    const struct xt_seg *seg = in->seg;
     uint32_t part = seg->part ? seg->part : seg->len, first = 0;
-    if (in->skip < part) {
-        first = xt_u32_min(len, part - in->skip);
-        put_piece(in, off, seg->payload + in->skip, first);
+    if (skip < part) {
+        first = xt_u32_min(len, part - skip);
+        put_piece(c, rx, off, seg->payload + skip, first);
     }
     if (first < len)
-        put_piece(in, off + first, seg->more + (in->skip + first - part), len - first);
+        put_piece(c, rx, off + first, seg->more + (skip + first - part), len - first);
 }
 
 /* Bytes of ring from RCV.NXT on that may be written. */
@@ -86,7 +85,7 @@ static void gap_closed(struct xt_in *in)
 static void take_text(struct xt_in *in, uint32_t n)
 {
     struct xt_conn *c = in->c;
-    ring_put(in, c->rx_head, n);
+    xt_text_put(c, in->ctx->rx, in->seg, in->skip, c->rx_head, n);
     c->rx_head += n;
     c->rcv_nxt += n;
     c->ooo_acks = 0;
@@ -112,7 +111,7 @@ static void in_order(struct xt_in *in)
         if (!c->n_ooo)
             gap_closed(in);
     }
-    xt_window_ack_data(c, in->ctx, n, in->seg->gso_size);
+    xt_step_ack_data(c, in->ctx, n, in->seg->gso_size);
 }
 
 /* A segment out of order is to be acknowledged at once (RFC 5681 section 4.2), so that the sender can count. From the fourth
@@ -152,22 +151,11 @@ static void out_of_order(struct xt_in *in)
             in->ctx->stats->drop_ooo_full++;
             return;
         }
-        ring_put(in, c->rx_head + gap, n);
+        xt_text_put(c, in->ctx->rx, in->seg, in->skip, c->rx_head + gap, n);
         in->ctx->stats->ooo_segs++;
         c->tally.ooo_segs++;
     }
     xt_sack_touch(c, in->seq);
-}
-
-/* Text after a pause: the peer's window is small again. */
-static void note_arrival(struct xt_in *in)
-{
-    struct xt_conn *c = in->c;
-    uint32_t now = xt_now_ms(in->ctx);
-    if (now - c->data_rcv_ms > c->rto / 1000)
-        xt_window_quick_acks(c, in->ctx->cfg);
-    c->data_rcv_ms = now;
-    xt_tally_received(c, in->seg);
 }
 
 void xt_in_text(struct xt_in *in)
@@ -193,17 +181,9 @@ void xt_in_text(struct xt_in *in)
         in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_ABORT);
         return;
     }
-    note_arrival(in);
+    xt_step_arrival(c, in->ctx, in->seg, xt_now_ms(in->ctx));
     if (in->seq == c->rcv_nxt)
         in_order(in);
     else
         out_of_order(in);
-}
-
-void xt_fast_text(struct xt_in *in)
-{
-    struct xt_conn *c = in->c;
-    note_arrival(in);
-    take_text(in, in->len);
-    xt_window_ack_data(c, in->ctx, in->len, in->seg->gso_size);
 }

@@ -268,9 +268,9 @@ static void set_disorder(struct xt_conn *c)
     c->ca_state = c->dupacks > 0 || xt_sent_sack_top(c) != c->snd_una ? XT_CA_DISORDER : XT_CA_OPEN;
 }
 
-void xt_recovery_begin(struct xt_ack *a, struct xt_in *in)
+void xt_recovery_begin(struct xt_ack *a, struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg)
 {
-    *a = (struct xt_ack){.news.seen = xt_rack_seen, .c = in->c, .ctx = in->ctx, .seg = in->seg};
+    *a = (struct xt_ack){.news.seen = xt_rack_seen, .c = c, .ctx = ctx, .seg = seg};
 }
 
 void xt_recovery_advance(struct xt_ack *a, uint32_t una)
@@ -324,15 +324,6 @@ void xt_recovery_ack(struct xt_ack *a)
     }
     if (a->bytes > 0 || c->ca_state != XT_CA_OPEN)
         xt_rack_pto_arm(c, ctx);
-}
-
-void xt_recovery_fast_ack(struct xt_ack *a)
-{
-    struct xt_conn *c = a->c;
-    xt_rack_detect(c, a->ctx);
-    if (c->cflags & XT_CF_CWND_LIM)
-        xt_cc_of(c)->acked(c, a->ctx, a->bytes);
-    xt_rack_pto_arm(c, a->ctx);
 }
 
 void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx)

@@ -1,15 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The retransmission time-out (RFC 6298). */
+ * The retransmission time-out (RFC 6298). Inline: most ACKs bring a sample. */
 #ifndef XT_TCP_RTT_H
 #define XT_TCP_RTT_H
 
+#include "daemon/tcp/seq.h"
 #include "daemon/tcp/tcp.h"
+
+#define XT_RTT_MAX_US 60000000u /* beyond: a forged or stale time stamp echo, cut */
 
 /* Takes a round-trip time in microseconds of a segment that was not sent again (Karn) or that a time stamp identifies:
  * updates SRTT, RTTVAR and RTO and ends the backoff. */
-void xt_tcp_rtt_sample(struct xt_conn *c, const struct xt_tcp_cfg *cfg, uint32_t rtt_us);
+static inline void xt_tcp_rtt_sample(struct xt_conn *c, const struct xt_tcp_cfg *cfg, uint32_t rtt_us)
+{
+    uint32_t r = xt_u32_max(1, xt_u32_min(rtt_us, XT_RTT_MAX_US));
+    if (c->min_rtt == 0 || r < c->min_rtt)
+        c->min_rtt = r;
+    if (c->srtt == 0) {
+        c->srtt = r;
+        c->rttvar = r / 2;
+    } else {
+        uint32_t err = r > c->srtt ? r - c->srtt : c->srtt - r;
+        c->rttvar = (uint32_t)((3ull * c->rttvar + err) / 4);
+        c->srtt = xt_u32_max(1, (uint32_t)((7ull * c->srtt + r) / 8));
+    }
+    /* The floor takes the place of 4*RTTVAR and not of the whole sum, as Linux does: a peer that delays an ACK by just
+     * rto_min on a path with a tiny RTT must not cause a needless retransmission. */
+    uint64_t var = 4ull * c->rttvar;
+    uint64_t rto = c->srtt + (var > cfg->rto_min ? var : cfg->rto_min);
+    c->rto = (uint32_t)(rto < cfg->rto_max ? rto : cfg->rto_max);
+    c->backoff = 0;
+}
 
 /* RTO with the backoff applied, at most cfg->rto_max; microseconds. */
-uint64_t xt_tcp_rto(const struct xt_conn *c, const struct xt_tcp_cfg *cfg);
+static inline uint64_t xt_tcp_rto(const struct xt_conn *c, const struct xt_tcp_cfg *cfg)
+{
+    uint64_t rto = (uint64_t)c->rto << (c->backoff < 16 ? c->backoff : 16);
+    return rto < cfg->rto_max ? rto : cfg->rto_max;
+}
 
 #endif

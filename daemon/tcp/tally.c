@@ -10,27 +10,11 @@ static uint32_t segments(const struct xt_conn *c, uint32_t bytes)
     return (bytes + c->mss_eff - 1) / c->mss_eff;
 }
 
-void xt_tally_received(struct xt_conn *c, const struct xt_seg *seg)
-{
-    c->tally.data_segs_in += seg->gso_size ? (seg->len + seg->gso_size - 1) / seg->gso_size : 1;
-}
-
-static void become(struct xt_conn *c, uint32_t now, uint8_t busy)
-{
-    struct xt_tally *t = &c->tally;
-    if (t->busy == busy)
-        return;
-    if (t->busy != XT_BUSY_NOT)
-        t->busy_ms[t->busy - XT_BUSY_NETWORK] += now - t->busy_since_ms;
-    t->busy = busy;
-    t->busy_since_ms = now;
-}
-
 void xt_tally_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t segs)
 {
     c->tally.data_segs_out += segs;
     if (c->tally.busy == XT_BUSY_NOT)
-        become(c, xt_now_ms(ctx), XT_BUSY_NETWORK);
+        xt_tally_become(c, xt_now_ms(ctx), XT_BUSY_NETWORK);
 }
 
 void xt_tally_acked(const struct xt_ack *a)
@@ -46,7 +30,7 @@ void xt_tally_acked(const struct xt_ack *a)
         t->rto_since_ms = 0;
     }
     if (c->snd_una == xt_send_end(c))
-        become(c, now, XT_BUSY_NOT);
+        xt_tally_become(c, now, XT_BUSY_NOT);
     xt_seam_prune(c);
 }
 
@@ -77,18 +61,7 @@ void xt_tally_busy(struct xt_conn *c, const struct xt_tcp_ctx *ctx, bool blocked
         busy = XT_BUSY_RWND;
     else if (c->snd_nxt == xt_send_end(c) && c->tx_size && c->tx_head - c->tx_una >= c->tx_size)
         busy = XT_BUSY_SNDBUF;
-    become(c, xt_now_ms(ctx), busy);
-}
-
-void xt_tally_rate(struct xt_conn *c, const struct xt_rate_sample *rs)
-{
-    struct xt_tally *t = &c->tally;
-    /* A lower bound counts only when it is above what is known. */
-    if (rs->limited && (uint64_t)rs->delivered * t->rate_us < (uint64_t)t->rate_bytes * rs->interval)
-        return;
-    t->rate_bytes = rs->delivered;
-    t->rate_us = rs->interval;
-    t->rate_limited = rs->limited;
+    xt_tally_become(c, xt_now_ms(ctx), busy);
 }
 
 void xt_tally_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_tcp_info *out)
@@ -96,7 +69,7 @@ void xt_tally_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct
     struct xt_conn copy = *c;
     const struct xt_tally *t = &copy.tally;
     uint32_t now = xt_now_ms(ctx);
-    become(&copy, now, XT_BUSY_NOT); /* up to now */
+    xt_tally_become(&copy, now, XT_BUSY_NOT); /* up to now */
     out->data_segs_in = t->data_segs_in;
     out->data_segs_out = t->data_segs_out;
     out->delivered = t->delivered;

@@ -7,7 +7,22 @@
 #include "daemon/tcp/rate.h"
 
 /* A segment with payload came. */
-void xt_tally_received(struct xt_conn *c, const struct xt_seg *seg);
+static inline void xt_tally_received(struct xt_conn *c, const struct xt_seg *seg)
+{
+    c->tally.data_segs_in += seg->gso_size ? (seg->len + seg->gso_size - 1) / seg->gso_size : 1;
+}
+
+/* From `now` (milliseconds) on the sending side waits for `busy` (XT_BUSY_*). */
+static inline void xt_tally_become(struct xt_conn *c, uint32_t now, uint8_t busy)
+{
+    struct xt_tally *t = &c->tally;
+    if (t->busy == busy)
+        return;
+    if (t->busy != XT_BUSY_NOT)
+        t->busy_ms[t->busy - XT_BUSY_NETWORK] += now - t->busy_since_ms;
+    t->busy = busy;
+    t->busy_since_ms = now;
+}
 
 /* Something that wants an ACK left, payload in `segs` segments. */
 void xt_tally_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t segs);
@@ -25,7 +40,16 @@ void xt_tally_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 void xt_tally_busy(struct xt_conn *c, const struct xt_tcp_ctx *ctx, bool blocked);
 
 /* A sample of the delivery rate. */
-void xt_tally_rate(struct xt_conn *c, const struct xt_rate_sample *rs);
+static inline void xt_tally_rate(struct xt_conn *c, const struct xt_rate_sample *rs)
+{
+    struct xt_tally *t = &c->tally;
+    /* A lower bound counts only when it is above what is known. */
+    if (rs->limited && (uint64_t)rs->delivered * t->rate_us < (uint64_t)t->rate_bytes * rs->interval)
+        return;
+    t->rate_bytes = rs->delivered;
+    t->rate_us = rs->interval;
+    t->rate_limited = rs->limited;
+}
 
 /* Fills its part of `out`. */
 void xt_tally_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_tcp_info *out);

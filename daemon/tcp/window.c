@@ -52,19 +52,6 @@ void xt_window_quick_acks(struct xt_conn *c, const struct xt_tcp_cfg *cfg)
     c->quick = (uint8_t)xt_u32_max(c->quick, cfg->quickack);
 }
 
-void xt_window_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t len, uint16_t gso_size)
-{
-    uint32_t segment = gso_size ? gso_size : len;
-    if (segment > c->rcv_mss && segment <= c->mss_local)
-        c->rcv_mss = (uint16_t)segment;
-    /* Two full segments by bytes, so that coalesced ones count for what they carry (SHLD-19). */
-    bool quick = c->opt.quickack == XT_QUICKACK_ON || (c->quick > 0 && !(c->cflags & XT_CF_DIALOGUE));
-    if (len > c->mss_local || c->rcv_nxt - c->last_ack_sent >= 2u * c->rcv_mss || quick || ctx->cfg->delack == 0)
-        c->pending |= XT_PEND_ACK;
-    else if (!xt_timer_on(c, XT_TIMER_DELACK))
-        c->timer[XT_TIMER_DELACK] = ctx->now_us + ctx->cfg->delack;
-}
-
 uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint32_t now = xt_now_ms(ctx);
