@@ -100,8 +100,6 @@ bool xt_session_waiter(const struct xt_session *s, uint32_t w, uint32_t *proc, i
  * descriptors of session `id` by the letters above, or -1. Returns 0; -EPROTO when it cannot be used; or another negative errno. */
 int xt_session_open(struct xt_app *a, int ledger_fd, int (*take)(void *arg, uint32_t id, char what, uint32_t n),
                     void *arg, struct xt_session **out);
-/* Could it, as far as layouts go? Changes nothing and keeps nothing. Returns 0, or -EPROTO with words in `err`. */
-int xt_session_check(int ledger_fd, char *err, size_t errlen);
 /* Who is told when a session ends that xt_session_open() has made. */
 void xt_app_on_end(struct xt_app *a, void (*on_end)(void *session));
 

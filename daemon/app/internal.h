@@ -29,52 +29,6 @@ enum xt_slot_kind {
     XT_SLOT_DEAD, /* had one; the descriptor, perhaps unread data, are all that is left */
 };
 
-/* The daemon's own side of a slot: private copies of every counter a client can write, and what a client must not. It stands in the
- * session's ledger and outlives the stack process. */
-struct xt_pslot {
-    uint8_t kind;            /* enum xt_slot_kind */
-    bool queued;             /* in a listener's accept queue: alive without a holder */
-    bool changed;            /* on the list of slots to publish */
-    bool news;               /* subscribers are to be told at the next flush */
-    bool urgent;             /* with it: urgent data came */
-    bool pending;            /* a child that is not ESTABLISHED yet */
-    bool orphan;             /* released by all; the connection still drains */
-    bool bound;              /* holds a reservation of `local` in the stack */
-    uint8_t claim;           /* XT_CLAIM_REUSE, XT_CLAIM_SHARE as at bind */
-    bool any_local;          /* bound to the unspecified address */
-    _Atomic bool left;       /* the relay has been told that it alone holds the socket; the control thread clears it */
-    bool arrived;            /* of a listener: connections have come, which is news for as many as they are */
-    _Atomic uint16_t holder; /* a process that was seen to hold it: where the next look begins */
-    uint32_t conn;           /* index of the record, or XT_NO_CONN */
-    uint32_t conn_gen;       /* and its life */
-    uint32_t cond;           /* XT_COND_* as published */
-    int32_t pending_error;   /* so_error to publish */
-    int32_t pending_soft;    /* soft_error to publish */
-    uint32_t gen;
-    uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
-    struct xt_extent rx, tx;
-    struct xt_extent rx_old; /* holds what is unread before rx_switch; size 0: all has been read */
-    uint64_t rx_switch;
-    struct xt_extent rx_new, tx_new; /* what a change under way leads to (rings.c); size 0: none is */
-    struct xt_tune tune;
-    bool rx_fixed, tx_fixed; /* the program has set SO_RCVBUF, SO_SNDBUF; or there is no room to grow */
-    bool cold;               /* the rings' pages were given back */
-    uint64_t moved;          /* rx_head + tx_head when last looked at, and when that changed: for trimming */
-    uint64_t moved_us;
-    struct xt_endpoint local; /* bound end point */
-    struct xt_tcp_sockopt opt;
-    int32_t linger; /* SO_LINGER: -1 off, else seconds */
-    uint32_t sndbuf, rcvbuf;
-    uint16_t maxseg;
-    struct xt_fo_listen fo; /* Fast Open, as set: limit, keys, no_cookie */
-    struct xt_ipopt ipopt;  /* IP_OPTIONS for a connection to come */
-    /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
-    uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
-    uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
-    uint32_t backlog, syn_recv;
-    uint32_t next_listener; /* list of the session's listeners */
-};
-
 /* A user that has sessions. They are counted anew from the ledgers by each stack process. */
 struct xt_user {
     LIST_ENTRY(xt_user) link; /* [ctl], as the next two */

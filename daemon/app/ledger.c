@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,34 +49,15 @@ int xt_ledger_new(struct xt_ledger **out, int *fd, uint32_t max_slots)
     return 0;
 }
 
-static int read_head(int fd, struct xt_ledger *head)
-{
-    size_t len = offsetof(struct xt_ledger, waiter);
-    return pread(fd, head, len, 0) == (ssize_t)len && head->magic == XT_LEDGER_MAGIC ? 0 : -EPROTO;
-}
-
-int xt_session_check(int ledger_fd, char *err, size_t errlen)
-{
-    struct xt_ledger head;
-    if (read_head(ledger_fd, &head) < 0)
-        snprintf(err, errlen, "a kept client has no ledger of xtcpd's");
-    else if (head.version != XT_LEDGER_VERSION)
-        snprintf(err, errlen, "the kept clients have layout %u, this xtcpd has %u", head.version, XT_LEDGER_VERSION);
-    else if (head.slot_size != sizeof(struct xt_pslot))
-        snprintf(err, errlen, "the kept clients' sockets have %u bytes, this xtcpd's %zu", head.slot_size,
-                 sizeof(struct xt_pslot));
-    else
-        return 0;
-    return -EPROTO;
-}
-
 int xt_ledger_open(struct xt_ledger **out, int fd)
 {
     struct xt_ledger head;
     struct stat sb;
-    if (fstat(fd, &sb) < 0 || read_head(fd, &head) < 0 || head.version != XT_LEDGER_VERSION ||
-        head.slot_size != sizeof(struct xt_pslot) || head.max_slots == 0 || head.max_slots > XT_BITMAP_MAX ||
-        (uint64_t)sb.st_size != size_for(head.max_slots) || head.slots_high > head.max_slots)
+    size_t len = offsetof(struct xt_ledger, waiter);
+    if (fstat(fd, &sb) < 0 || pread(fd, &head, len, 0) != (ssize_t)len || head.magic != XT_LEDGER_MAGIC ||
+        head.version != XT_LEDGER_VERSION || head.slot_size != sizeof(struct xt_pslot) || head.max_slots == 0 ||
+        head.max_slots > XT_BITMAP_MAX || (uint64_t)sb.st_size != size_for(head.max_slots) ||
+        head.slots_high > head.max_slots)
         return -EPROTO;
     return map(out, fd, head.max_slots);
 }

@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/base/crash.h"
+
 /* One for all messages: what is to be forgotten must be told when there are no descriptors left, too. */
 static int keeper = -1;
 
@@ -99,6 +101,34 @@ int xt_notify_forget(const char *name)
         return -EINVAL;
     snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
     return xt_notify(text);
+}
+
+/* Opened a second time: systemd keeps each open file but once, whatever the names. */
+static int open_again(int fd)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int again = open(path, O_RDWR | O_CLOEXEC);
+    return again < 0 ? -errno : again;
+}
+
+int xt_notify_replace(const char *name, int fd)
+{
+    char next[XT_FDSTORE_NAME_MAX + sizeof XT_NOTIFY_NEXT];
+    int again = open_again(fd);
+    if (again < 0)
+        return again;
+    snprintf(next, sizeof next, "%s" XT_NOTIFY_NEXT, name);
+    int rc = xt_notify_store(next, again);
+    close(again);
+    XT_CRASH_POINT();
+    if (rc == 0)
+        rc = xt_notify_forget(name);
+    XT_CRASH_POINT();
+    if (rc == 0)
+        rc = xt_notify_store(name, fd);
+    XT_CRASH_POINT();
+    return rc < 0 ? rc : xt_notify_forget(next);
 }
 
 int xt_notify_barrier(int ms)
@@ -206,6 +236,13 @@ int xt_handed_take(struct xt_handed *h, const char *name)
     if (f)
         f->fd = -1;
     return fd;
+}
+
+void xt_handed_replace(struct xt_handed *h, const char *name, int fd)
+{
+    struct xt_handed_fd *f = find(h, name);
+    close(f->fd);
+    f->fd = fd;
 }
 
 const char *xt_handed_next(const struct xt_handed *h, char first, unsigned *cursor)

@@ -20,6 +20,10 @@ int xt_notify_send(const char *text, const int *fds, unsigned nfds);
 /* Lets the keeper hold a copy of `fd` under that name; xt_notify_forget() drops all of that name. Returned as above. */
 int xt_notify_store(const char *name, int fd);
 int xt_notify_forget(const char *name);
+/* Puts `fd` in the place of what it keeps under that name. At any moment it keeps the old one, or the new one under that name, or under
+ * that name and XT_NOTIFY_NEXT, or both of these: who is handed one of the latter takes it. */
+#define XT_NOTIFY_NEXT ".next"
+int xt_notify_replace(const char *name, int fd);
 
 /* Returns when the keeper has done all that it was told so far, as sd_notify_barrier(3): 0, -ETIMEDOUT after `ms` milliseconds, or
  * another negative errno. */
@@ -39,6 +43,8 @@ int xt_handed_read(struct xt_handed *h);
 /* One more, taken over in every case; all of a name closed. Returns 0, or -ENOMEM. */
 int xt_handed_add(struct xt_handed *h, const char *name, int fd);
 void xt_handed_drop(struct xt_handed *h, const char *name);
+/* `fd`, taken over, in the place of the first descriptor of that name, which is closed. There must be one. */
+void xt_handed_replace(struct xt_handed *h, const char *name, int fd);
 /* The first descriptor of that name, now the caller's; -1 for none. */
 int xt_handed_take(struct xt_handed *h, const char *name);
 /* Likewise, but it stays where it is. */

@@ -18,6 +18,7 @@
 #include "daemon/main/effective.h"
 #include "daemon/main/keeper.h"
 #include "daemon/main/kept.h"
+#include "daemon/main/layout.h"
 #include "daemon/main/notify.h"
 #include "daemon/main/shard.h"
 #include "daemon/main/standby.h"
@@ -365,6 +366,8 @@ static int run(struct process *p)
     int rc = stand_by(p);
     if (rc == 0)
         p->settings_fd = xt_effective_keep(&p->handed, &p->config);
+    if (rc == 0)
+        rc = xt_layout_renew(&p->handed);
     if (rc == 0)
         rc = take_state(p);
     if (rc == 0)

@@ -11,6 +11,7 @@
 #include "daemon/app/app.h"
 #include "daemon/main/keeper.h"
 #include "daemon/main/kept.h"
+#include "daemon/main/layout.h"
 #include "proto/xt_msg.h"
 
 int xt_standby_feed(void)
@@ -21,16 +22,6 @@ int xt_standby_feed(void)
     if (fd >= 0)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
     return fd;
-}
-
-static int check_records(int state, char *err, size_t errlen)
-{
-    struct xt_state_hdr h = {0};
-    if (pread(state, &h, sizeof h, XT_KEPT_PAGE) == (ssize_t)sizeof h && h.magic == XT_STATE_MAGIC &&
-        h.version == XT_STATE_VERSION && h.record_size == sizeof(struct xt_conn))
-        return 0;
-    snprintf(err, errlen, "the kept connections have layout %u, this xtcpd has %u", h.version, XT_STATE_VERSION);
-    return -EPROTO;
 }
 
 /* What the regions of the clients speak is written where they only read. */
@@ -52,14 +43,14 @@ int xt_standby_check(struct xt_handed *h, uint32_t max_conns, char *err, size_t 
         snprintf(err, errlen, "no connections are kept");
         return -EPROTO;
     }
-    int rc = check_records(state, err, errlen); /* first, for with another layout the size differs too */
-    if (rc == 0)
-        rc = xt_kept_check(state, xt_stack_state_size(max_conns), err, errlen);
+    int rc = xt_layout_check(XT_LAYOUT_STATE, state, err, errlen); /* first, for the size goes by it */
+    if (rc >= 0)
+        rc = xt_kept_check(state, xt_layout_state_size(rc, max_conns), err, errlen);
     if (rc == 0)
         rc = check_interface(xt_handed_peek(h, "global"), err, errlen);
-    while (rc == 0 && (name = xt_handed_next(h, XT_KEEP_LEDGER, &cursor)))
-        rc = xt_session_check(xt_handed_peek(h, name), err, errlen);
-    return rc;
+    while (rc >= 0 && (name = xt_handed_next(h, XT_KEEP_LEDGER, &cursor)))
+        rc = xt_layout_check(XT_LAYOUT_LEDGER, xt_handed_peek(h, name), err, errlen);
+    return rc < 0 ? rc : 0;
 }
 
 static int follow(struct xt_handed *h, char *text, struct xt_msg_anc *anc)

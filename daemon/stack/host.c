@@ -8,8 +8,6 @@
 #include "daemon/stack/internal.h"
 #include "daemon/tcp/board.h"
 
-#define UNDO_OFF sizeof(struct xt_state_hdr)
-#define RECORDS_OFF XT_ALIGN_UP(UNDO_OFF + sizeof(struct xt_undo), (size_t)64)
 #define IP_TCP_HDR 40u      /* without options: what the MSS leaves out */
 #define IP_TCP_HDR_MAX 120u /* the headers that a super-segment may have */
 /* Of connections to ourselves, where nothing is lost and nobody else is in the way: what is in flight is bounded by the rings. */
@@ -17,19 +15,20 @@
 #define LOCAL_DELACK 1000u /* microseconds */
 #define REASS_MEM (XT_REASS_MAX * 65600u)
 
-static size_t boards_off(uint32_t max_conns)
+struct xt_state_places xt_stack_places(uint32_t max_conns, size_t record)
 {
-    return XT_ALIGN_UP(RECORDS_OFF + (size_t)max_conns * sizeof(struct xt_conn), (size_t)64);
-}
-
-static size_t ipopts_off(uint32_t max_conns)
-{
-    return XT_ALIGN_UP(boards_off(max_conns) + xt_boards_size(max_conns), (size_t)64);
+    struct xt_state_places p = {.undo = sizeof(struct xt_state_hdr)};
+    size_t undo = sizeof(struct xt_undo) - sizeof(struct xt_conn) + record;
+    p.records = XT_ALIGN_UP(p.undo + undo, (size_t)64);
+    p.boards = XT_ALIGN_UP(p.records + max_conns * record, (size_t)64);
+    p.ipopts = XT_ALIGN_UP(p.boards + xt_boards_size(max_conns), (size_t)64);
+    p.end = p.ipopts + (size_t)max_conns * sizeof(struct xt_ipopts);
+    return p;
 }
 
 size_t xt_stack_state_size(uint32_t max_conns)
 {
-    return ipopts_off(max_conns) + (size_t)max_conns * sizeof(struct xt_ipopts);
+    return xt_stack_places(max_conns, sizeof(struct xt_conn)).end;
 }
 
 static bool cfg_ok(const struct xt_stack_cfg *c)
@@ -82,21 +81,22 @@ static struct xt_key derive(const uint8_t key[32], const char *label)
 
 static int init_state(struct xt_stack *s, void *state)
 {
+    struct xt_state_places at = xt_stack_places(s->cfg.max_conns, sizeof(struct xt_conn));
     struct xt_state_hdr *h = state, want = {.magic = XT_STATE_MAGIC,
                                             .version = XT_STATE_VERSION,
                                             .max_conns = s->cfg.max_conns,
                                             .record_size = sizeof(struct xt_conn),
                                             .board_size = sizeof(struct xt_board),
-                                            .records_off = RECORDS_OFF};
+                                            .records_off = (uint32_t)at.records};
     if (h->magic == 0)
         *h = want;
     if (memcmp(h, &want, offsetof(struct xt_state_hdr, high_water)) != 0 || h->high_water > h->max_conns)
         return -EPROTO;
     s->hdr = h;
-    s->undo = (struct xt_undo *)((uint8_t *)state + UNDO_OFF);
-    s->conns = (struct xt_conn *)((uint8_t *)state + RECORDS_OFF);
-    s->ipopts = (struct xt_ipopts *)(void *)((uint8_t *)state + ipopts_off(s->cfg.max_conns));
-    return xt_boards_init(s, (uint8_t *)state + boards_off(s->cfg.max_conns));
+    s->undo = (struct xt_undo *)(void *)((uint8_t *)state + at.undo);
+    s->conns = (struct xt_conn *)(void *)((uint8_t *)state + at.records);
+    s->ipopts = (struct xt_ipopts *)(void *)((uint8_t *)state + at.ipopts);
+    return xt_boards_init(s, (uint8_t *)state + at.boards);
 }
 
 static int init_tables(struct xt_stack *s, const uint8_t key[32])

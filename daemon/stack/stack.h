@@ -80,7 +80,6 @@ enum {
 
 /* What the state region begins with; records of `record_size` bytes follow at `records_off`. */
 #define XT_STATE_MAGIC 0x54535458u /* "XTST" */
-#define XT_STATE_VERSION 9u
 
 struct xt_state_hdr {
     uint32_t magic, version;
@@ -106,6 +105,13 @@ struct xt_undo {
     struct xt_conn before;
     struct xt_board board; /* what stood on its board */
 };
+
+/* Where things stand in a state region for `max_conns` records of `record` bytes, from its beginning: struct xt_undo, records, boards,
+ * IP options; its end. */
+struct xt_state_places {
+    size_t undo, records, boards, ipopts, end;
+};
+struct xt_state_places xt_stack_places(uint32_t max_conns, size_t record);
 
 /* Bytes that the state region needs for `max_conns` records, header included. */
 size_t xt_stack_state_size(uint32_t max_conns);

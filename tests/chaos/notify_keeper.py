@@ -37,6 +37,11 @@ def start():
     os.execvpe(cmd[0], cmd, env)
 
 
+def same_file(a, b):
+    kcmp = {"x86_64": 312, "aarch64": 272}[os.uname().machine]
+    return libc.syscall(kcmp, os.getpid(), os.getpid(), 0, a, b) == 0  # KCMP_FILE
+
+
 def hang(pid):
     for tid in map(int, os.listdir(f"/proc/{pid}/task")):
         if tid != pid and open(f"/proc/{pid}/task/{tid}/comm").read().strip() == "xtcpd":
@@ -62,12 +67,19 @@ def take():
         fds, says = [os.close(fd) for fd in fds] and [], {}
     if says.get("FDSTORE") == "1":
         assert says.get("FDPOLL") == "0" and fds, says
-        store += [(says["FDNAME"], fd) for fd in fds]
+        for fd in fds:  # each open file once, as systemd does it, whatever its name
+            if any(same_file(fd, kept) for _, kept in store):
+                os.close(fd)
+            else:
+                store.append((says["FDNAME"], fd))
     if says.get("FDSTOREREMOVE") == "1":
         for name, fd in store:
             if name == says["FDNAME"]:
                 os.close(fd)
         store = [(n, fd) for n, fd in store if n != says["FDNAME"]]
+    if says.get("BARRIER") == "1":
+        for fd in fds:
+            os.close(fd)
     if "1" in (says.get("WATCHDOG"), says.get("READY")):
         pinged = time.monotonic()
     for key in ("READY", "STOPPING"):

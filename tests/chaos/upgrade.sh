@@ -2,14 +2,45 @@
 # SPDX-License-Identifier: Apache-2.0
 # The stack process moves to another binary, again and again, under downloads and uploads both ways, redis and short connections: no
 # request fails and every byte is right. Binaries that cannot take over are refused, and the running process goes on.
-# usage: upgrade.sh BUILD [UPGRADES]
+# It begins with a daemon that has the layouts of the release before. In a build with crash points, the new process dies in the middle of
+# reading them, at one place after the other.
+# usage: upgrade.sh BUILD [UPGRADES [BEFORE]]; BEFORE: an xtcpd of the release before, in the place of the one made for this test
 set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
 . "$(dirname "$0")/loads.sh"
 UPGRADES=${2:-10}
+BEFORE=${3:-${XT_TEST_PLAIN:-$1}/tests/chaos/xtcpd-before}
 HERE=$1/tests/chaos
+LOADS+=(upload)
 stage_up "$1" clean
+NEW=$XTCPD
+truncate -s 4096 "$WORK/crash"
+chmod 666 "$WORK/crash"
+export XT_CRASH_FILE=$WORK/crash # the keeper's successors look for it
+XTCPD=$BEFORE
 loads_up
+XTCPD=$NEW
+unset XT_CRASH_FILE
+
+# Connections on which nothing is said, but for a line now and then: each end has twenty.
+xt_spawn x "$WORK/idle-x.log" env "${XTCP_ENV[@]}" python3 -u "$(dirname "$0")/idle.py" serve 7100
+xt_spawn k "$WORK/idle-k.log" python3 -u "$(dirname "$0")/idle.py" serve 7100
+serves() { in_k bash -c ": </dev/tcp/$1/7100"; }
+xt_wait_for 20 quiet serves "$ADDR_X"
+xt_wait_for 20 quiet serves "$ADDR_K"
+mkfifo "$WORK/to-x" "$WORK/to-k"
+xt_spawn x "$WORK/idle-out.log" env "${XTCP_ENV[@]}" python3 -u "$(dirname "$0")/idle.py" use "$ADDR_K" 7100 20 "$WORK/to-x"
+xt_spawn k "$WORK/idle-in.log" python3 -u "$(dirname "$0")/idle.py" use "$ADDR_X" 7100 20 "$WORK/to-k"
+exec 8>"$WORK/to-x" 9>"$WORK/to-k"
+ROUNDS_SAID=0
+idle_well() { # each of them says something, and hears it
+    ROUNDS_SAID=$((ROUNDS_SAID + 1))
+    echo "round $ROUNDS_SAID" >&8
+    echo "round $ROUNDS_SAID" >&9
+    xt_wait_for 60 grep -q "^all 20 said round $ROUNDS_SAID$" "$WORK/idle-out.log"
+    xt_wait_for 60 grep -q "^all 20 said round $ROUNDS_SAID$" "$WORK/idle-in.log"
+}
+idle_well
 loads_start
 
 refused() { # WORDS BINARY: with these words, and the process stays the same
@@ -40,6 +71,40 @@ if setpriv --reuid 65534 --clear-groups "$XTCPCTL" --socket "$WORK/xtcpd.sock" u
 fi
 loads_wait
 
+# ---- from the release before ----
+
+went_back() { # WORDS BINARY: it fails when the old one stands still already; the old binary goes on
+    if ctl upgrade "$2" >"$WORK/answer" 2>&1; then echo "$2 has taken over" && return 1; fi
+    grep -q -- "$1" "$WORK/answer" || { echo "$2: $(cat "$WORK/answer")"; return 1; }
+    xt_wait_for 30 quiet ctl status
+}
+crash_after() { python3 -c 'import struct, sys; open(sys.argv[1], "r+b").write(struct.pack("qq", int(sys.argv[2]), 9))' "$WORK/crash" "$1"; }
+crashed_at() { python3 -c 'import sys; print(open(sys.argv[1], "rb").read()[40:296].split(b"\0")[0].decode())' "$WORK/crash"; }
+
+went_back 'old binary goes on' "$HERE/bad-xtcpd-late-crashes"
+idle_well
+if grep -q XT_CRASH_FILE "$NEW"; then
+    for point in 1 2 3 4 5 6 15 40 "$((RANDOM % 60 + 5))"; do
+        crash_after "$point"
+        went_back 'old binary goes on' "$NEW"
+        echo "died at $(crashed_at), point $point: the old binary goes on"
+    done
+    crash_after 0
+    idle_well
+else
+    echo "this build has no crash points: nothing dies in the middle of reading the layouts of the release before"
+fi
+loads_wait
+ctl upgrade "$NEW"
+kill -9 "$(stack_pid)"
+xt_wait_for 30 quiet ctl status
+grep -q 'had the layout of the release before' "$WORK/xtcpd.log" || { echo "$BEFORE has the layouts of $NEW"; exit 1; }
+idle_well
+loads_wait
+refused 'kept connections have layout' "$BEFORE" # what is newer than its own
+
+# ---- from one to the other ----
+
 chmod 755 "$WORK/xtcpd-new"
 for ((n = 1; n <= UPGRADES; n++)); do
     before=$(stack_pid)
@@ -59,4 +124,5 @@ loads_wait
 kill -9 "$(stack_pid)"
 xt_wait_for 30 quiet ctl status
 loads_wait
+idle_well
 loads_end

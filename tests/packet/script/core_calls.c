@@ -232,6 +232,44 @@ static long call_shutdown(struct pkt_run *r, struct core_sock *s, const struct p
     return 0;
 }
 
+/* Options that are bits. */
+static bool set_flag(struct xt_tcp_sockopt *o, const char *name, bool on)
+{
+    if (strcmp(name, "nodelay") == 0)
+        o->nodelay = on;
+    else if (strcmp(name, "cork") == 0)
+        o->cork = on;
+    else if (strcmp(name, "keepalive") == 0)
+        o->keepalive = on;
+    else if (strcmp(name, "quickack") == 0)
+        o->quickack = on ? XT_QUICKACK_ON : XT_QUICKACK_OFF;
+    else
+        return false;
+    return true;
+}
+
+static bool set_number(struct xt_tcp_sockopt *o, const char *name, uint32_t v)
+{
+    const struct {
+        const char *name;
+        uint32_t *number;
+        uint8_t *count;
+    } opts[] = {{"keepidle", &o->keep_idle, NULL}, {"keepintvl", &o->keep_intvl, NULL},
+                {"keepcnt", NULL, &o->keep_cnt},   {"user_timeout", &o->user_timeout, NULL},
+                {"linger2", &o->linger2, NULL},    {"syncnt", NULL, &o->syn_retries},
+                {"clamp", &o->window_clamp, NULL}};
+    for (size_t i = 0; i < sizeof opts / sizeof *opts; i++) {
+        if (strcmp(opts[i].name, name) != 0)
+            continue;
+        if (opts[i].number)
+            *opts[i].number = v;
+        else
+            *opts[i].count = (uint8_t)v;
+        return true;
+    }
+    return false;
+}
+
 static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
     uint32_t v = (uint32_t)atoi(e->args[2]);
@@ -239,39 +277,19 @@ static long call_setopt(struct pkt_run *r, struct core_sock *s, const struct pkt
     if (core_fo_setopt(s, e->args[1], v, &rc))
         return rc;
     struct xt_tcp_sockopt *o = &s->opt;
-    const struct {
-        const char *name;
-        uint8_t *flag;
-        uint32_t *number;
-        uint8_t *count;
-    } opts[] = {{"nodelay", &o->nodelay, NULL, NULL},     {"cork", &o->cork, NULL, NULL},
-                {"keepalive", &o->keepalive, NULL, NULL}, {"quickack", &o->quickack, NULL, NULL},
-                {"keepidle", NULL, &o->keep_idle, NULL},  {"keepintvl", NULL, &o->keep_intvl, NULL},
-                {"keepcnt", NULL, NULL, &o->keep_cnt},    {"user_timeout", NULL, &o->user_timeout, NULL},
-                {"linger2", NULL, &o->linger2, NULL},     {"syncnt", NULL, NULL, &o->syn_retries},
-                {"clamp", NULL, &o->window_clamp, NULL}};
-    for (size_t i = 0; i < sizeof opts / sizeof *opts; i++) {
-        if (strcmp(opts[i].name, e->args[1]) != 0)
-            continue;
-        if (opts[i].flag)
-            *opts[i].flag = v != 0 || opts[i].flag != &o->quickack ? v != 0 : XT_QUICKACK_OFF;
-        else if (opts[i].number)
-            *opts[i].number = v;
-        else if (opts[i].count)
-            *opts[i].count = (uint8_t)v;
-        if (!s->alive)
-            return 0;
-        struct xt_tcp_ctx ctx = ep_ctx(&s->conn);
-        s->conn.conn.opt = *o;
-        if (o->quickack == XT_QUICKACK_OFF)
-            o->quickack = XT_QUICKACK_UNSET;
-        xt_tcp_options_changed(&s->conn.conn, &ctx);
-        if (opts[i].flag == &o->nodelay && v)
-            xt_tcp_push(&s->conn.conn);
-        ep_output(&s->conn);
+    if (!set_flag(o, e->args[1], v != 0) && !set_number(o, e->args[1], v))
+        return -ENOPROTOOPT;
+    if (!s->alive)
         return 0;
-    }
-    return -ENOPROTOOPT;
+    struct xt_tcp_ctx ctx = ep_ctx(&s->conn);
+    s->conn.conn.opt = *o;
+    if (o->quickack == XT_QUICKACK_OFF)
+        o->quickack = XT_QUICKACK_UNSET;
+    xt_tcp_options_changed(&s->conn.conn, &ctx);
+    if (strcmp(e->args[1], "nodelay") == 0 && v)
+        xt_tcp_push(&s->conn.conn);
+    ep_output(&s->conn);
+    return 0;
 }
 
 /* SO_ERROR: soft errors of a connection that goes on too. */

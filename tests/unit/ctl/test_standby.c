@@ -8,6 +8,8 @@
 
 #include "daemon/app/internal.h"
 #include "daemon/main/kept.h"
+#include "daemon/main/layout.h"
+#include "daemon/main/layout_before.h"
 #include "daemon/main/standby.h"
 #include "daemon/stack/stack.h"
 
@@ -78,9 +80,44 @@ Test(standby, other_layouts_are_refused)
     other(&s->record_size, "layout");
     other(&state.page->version, "kept state has layout");
     other(&ledger->version, "clients have layout");
-    other(&ledger->slot_size, "clients' sockets");
-    other(&ledger->magic, "no ledger");
+    other(&ledger->slot_size, "clients have layout");
+    other(&ledger->magic, "layout of xtcpd's");
     other(&xt_app_global(app)->abi, "interface version");
+}
+
+static void refused_as(uint32_t *version, uint32_t is, const char *what)
+{
+    char words[64];
+    uint32_t was = *version;
+    *version = is;
+    snprintf(words, sizeof words, "%s have layout %u", what, is);
+    refused(words);
+    *version = was;
+}
+
+/* n reads n-1: not n-2, and nothing that is newer than itself. */
+Test(standby, one_release_back_and_no_further)
+{
+    struct xt_state_hdr *s = state.stack;
+    refused_as(&s->version, XT_STATE_VERSION + 1, "connections");
+    refused_as(&s->version, XT_STATE_BEFORE - 1, "connections");
+    refused_as(&s->version, XT_STATE_BEFORE, "connections"); /* by its number, but not by its size */
+    refused_as(&ledger->version, XT_LEDGER_VERSION + 1, "clients");
+    refused_as(&ledger->version, XT_LEDGER_BEFORE - 1, "clients");
+    cr_expect(XT_STATE_BEFORE + 1 == XT_STATE_VERSION || XT_STATE_BEFORE == XT_STATE_VERSION);
+    cr_expect(XT_LEDGER_BEFORE + 1 == XT_LEDGER_VERSION || XT_LEDGER_BEFORE == XT_LEDGER_VERSION);
+
+    struct xt_kept old;
+    cr_assert_eq(xt_kept_new(&old, xt_layout_state_size(1, CONNS)), 0);
+    *(struct xt_state_hdr *)old.stack = (struct xt_state_hdr){
+        .magic = XT_STATE_MAGIC, .version = XT_STATE_BEFORE, .record_size = sizeof(struct xt_conn_before)};
+    xt_handed_replace(&h, "state", dup(old.fd));
+    ledger->version = XT_LEDGER_BEFORE;
+    ledger->slot_size = sizeof(struct xt_pslot_before);
+    cr_expect_eq(xt_standby_check(&h, CONNS, err, sizeof err), 0, "%s", err);
+    cr_expect_eq(xt_standby_check(&h, CONNS + 1, err, sizeof err), -EPROTO);
+    cr_expect(strstr(err, "max-connections"), "%s", err);
+    xt_kept_close(&old);
 }
 
 Test(standby, another_size_is_refused)

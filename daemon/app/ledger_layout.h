@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The layout of a ledger (ledger.h). A stack process reads that of the release before, too (daemon/main/layout.h says what a change
+ * of it takes). */
+#ifndef XT_APP_LEDGER_LAYOUT_H
+#define XT_APP_LEDGER_LAYOUT_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/app/ledger_parts.h"
+#include "daemon/tcp/record.h"
+
+#define XT_LEDGER_VERSION 7u
+
+struct xt_pwaiter {
+    _Atomic uint32_t state; /* FREE to LIVE by [ctl], back by [data] */
+    uint32_t proc;
+    int rfd, wfd;      /* wake-up pipe; the client has rfd. Numbers of the stack process that runs */
+    uint32_t cmd_seen; /* sequence number of the last command taken */
+    uint32_t made_seq; /* the command that made slot `made` */
+    uint32_t made;
+};
+static_assert(sizeof(struct xt_pwaiter) == 28, "xt_pwaiter");
+
+struct xt_ledger {
+    uint32_t magic, version;
+    uint32_t slot_size; /* sizeof(struct xt_pslot) */
+    uint32_t id, index; /* of the session */
+    uint32_t max_slots;
+    uint64_t arena; /* bytes */
+    int32_t pid;
+    uint32_t uid;
+    char comm[24];
+    /* Bitmaps. Index taken: set by [ctl], cleared by [data] when nothing of the proc is left. */
+    _Atomic uint64_t procs_used[XT_PROC_WORDS];
+    _Atomic uint64_t procs_live[XT_PROC_WORDS]; /* its hold bits count: likewise, cleared at its death */
+    _Atomic uint32_t waiters_high;
+    _Atomic uint32_t relay; /* waiter and proc of the daemon's own (xt_ledger_relay()), 0: none; written by [ctl] */
+    uint32_t slots_high;    /* no slot from here on was ever used */
+    int32_t lied;           /* errno why the client was dropped, 0: it was not */
+    uint32_t low_ports;     /* may it have ports below 1024, though it is not root's? */
+    struct xt_pwaiter waiter[XT_MAX_WAITERS];
+    struct xt_pexport export[XT_LEDGER_EXPORTS];
+};
+
+/* The daemon's own side of a slot: private copies of every counter a client can write, and what a client must not. It stands in the
+ * session's ledger and outlives the stack process. */
+struct xt_pslot {
+    uint8_t kind;            /* enum xt_slot_kind */
+    bool queued;             /* in a listener's accept queue: alive without a holder */
+    bool changed;            /* on the list of slots to publish */
+    bool news;               /* subscribers are to be told at the next flush */
+    bool urgent;             /* with it: urgent data came */
+    bool pending;            /* a child that is not ESTABLISHED yet */
+    bool orphan;             /* released by all; the connection still drains */
+    bool bound;              /* holds a reservation of `local` in the stack */
+    uint8_t claim;           /* XT_CLAIM_REUSE, XT_CLAIM_SHARE as at bind */
+    bool any_local;          /* bound to the unspecified address */
+    _Atomic bool left;       /* the relay has been told that it alone holds the socket; the control thread clears it */
+    bool arrived;            /* of a listener: connections have come, which is news for as many as they are */
+    bool rx_fixed, tx_fixed; /* the program has set SO_RCVBUF, SO_SNDBUF; or there is no room to grow */
+    bool cold;               /* the rings' pages were given back */
+    _Atomic uint16_t holder; /* a process that was seen to hold it: where the next look begins */
+    uint16_t maxseg;
+    uint32_t conn;         /* index of the record, or XT_NO_CONN */
+    uint32_t conn_gen;     /* and its life */
+    uint32_t cond;         /* XT_COND_* as published */
+    int32_t pending_error; /* so_error to publish */
+    int32_t pending_soft;  /* soft_error to publish */
+    uint32_t gen;
+    int32_t linger; /* SO_LINGER: -1 off, else seconds */
+    uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
+    struct xt_extent rx, tx;
+    struct xt_extent rx_old; /* holds what is unread before rx_switch; size 0: all has been read */
+    uint64_t rx_switch;
+    struct xt_extent rx_new, tx_new; /* what a change under way leads to (rings.c); size 0: none is */
+    struct xt_tune tune;
+    uint64_t moved; /* rx_head + tx_head when last looked at, and when that changed: for trimming */
+    uint64_t moved_us;
+    struct xt_endpoint local; /* bound end point */
+    struct xt_tcp_sockopt opt;
+    uint32_t sndbuf, rcvbuf;
+    struct xt_fo_listen fo; /* Fast Open, as set: limit, keys, no_cookie */
+    struct xt_ipopt ipopt;  /* IP_OPTIONS for a connection to come */
+    /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
+    uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
+    uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
+    uint32_t backlog, syn_recv;
+    uint32_t next_listener; /* list of the session's listeners */
+};
+static_assert(sizeof(struct xt_pslot) == 456, "xt_pslot");
+
+#endif

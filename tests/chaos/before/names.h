@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * For xtcpd-before, which has the layouts of the release before: the frozen structs by the names that today's have. */
+#ifndef XT_TEST_BEFORE_NAMES_H
+#define XT_TEST_BEFORE_NAMES_H
+
+#define xt_tcp_sockopt_before xt_tcp_sockopt
+#define xt_conn_before xt_conn
+#define xt_pwaiter_before xt_pwaiter
+#define xt_ledger_before xt_ledger
+#define xt_pslot_before xt_pslot
+
+#include "daemon/main/layout_before.h"
+
+#define XT_STATE_VERSION XT_STATE_BEFORE
+#define XT_LEDGER_VERSION XT_LEDGER_BEFORE
+
+#endif
