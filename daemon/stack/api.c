@@ -52,13 +52,15 @@ int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, uint64_
     struct xt_endpoint at = {.addr = xt_addr_v4(s->cfg.addr), .port = local->port}, any = {.addr = xt_addr_v4(0)};
     uint32_t flags = (claim & XT_CLAIM_REUSE ? XT_CONN_REUSE : 0u) | (claim & XT_CLAIM_SHARE ? XT_CONN_SHARE : 0u);
     s->now = now_us;
-    if (!xt_ports_may_listen(s, at.port, flags))
-        return -EADDRINUSE;
-    struct xt_conn *c = xt_conn_new(s, &at, &any, flags);
+    xt_crew_lock_ports(s);
+    bool may = xt_ports_may_listen(s, at.port, flags);
+    struct xt_conn *c = may ? xt_conn_new(s, &at, &any, flags) : NULL;
+    if (c)
+        xt_ports_listener_add(s, c);
+    xt_crew_unlock_ports(s);
     if (!c)
-        return -ENOBUFS;
+        return may ? -ENOBUFS : -EADDRINUSE;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
-    xt_ports_listener_add(s, c);
     *out = c;
     xt_conn_after(s, c, xt_tcp_listen(c, &ctx));
     return 0;
@@ -93,6 +95,21 @@ static int take_flow(struct xt_stack *s, const struct xt_flow *flow, uint32_t *i
     return 0;
 }
 
+/* A record between the end points; the port is picked when `from` has none. Returns 0, -EADDRNOTAVAIL, -EADDRINUSE or -ENOBUFS. */
+static int begin_flow(struct xt_stack *s, struct xt_endpoint *from, const struct xt_endpoint *to, uint32_t *iss,
+                      struct xt_conn **out)
+{
+    int r = from->port == 0 ? xt_ports_pick(s, from, to, &from->port) : 0;
+    if (r != 0)
+        return r;
+    struct xt_flow flow = xt_flow_of(from, to);
+    if ((r = take_flow(s, &flow, iss)) != 0)
+        return r;
+    uint32_t local = xt_addr_eq(&to->addr, &from->addr) ? XT_CONN_LOCAL : 0;
+    *out = xt_conn_new(s, from, to, xt_ports_claimed(s, from->port) | local);
+    return *out ? 0 : -ENOBUFS;
+}
+
 int xt_stack_connect(struct xt_stack *s, const struct xt_endpoint *local, const struct xt_endpoint *remote,
                      uint64_t now_us, void (*prep)(void *arg, struct xt_conn *c), void *arg, struct xt_conn **out)
 {
@@ -105,21 +122,16 @@ int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local
 {
     struct xt_endpoint to = *remote, from = {.addr = xt_addr_v4(s->cfg.addr), .port = local->port};
     s->now = now_us;
+    uint32_t iss;
+    struct xt_conn *c;
     int r = check_remote(s, &to, o);
-    if (r == 0 && from.port == 0)
-        r = xt_ports_pick(s, &from, &to, &from.port);
     if (r != 0)
         return r;
-    struct xt_flow flow = xt_flow_of(&from, &to);
-    uint32_t iss;
-    if ((r = take_flow(s, &flow, &iss)) != 0)
+    xt_crew_lock_ports(s);
+    r = begin_flow(s, &from, &to, &iss, &c);
+    xt_crew_unlock_ports(s);
+    if (r != 0)
         return r;
-    uint32_t flags = xt_ports_claimed(s, from.port);
-    if (xt_addr_eq(&to.addr, &from.addr))
-        flags |= XT_CONN_LOCAL;
-    struct xt_conn *c = xt_conn_new(s, &from, &to, flags);
-    if (!c)
-        return -ENOBUFS;
     if (o && o->len)
         xt_ipopts_set(s, c, o, true);
     if (prep)

@@ -239,6 +239,24 @@ static void conflict(struct xt_stack *s, const struct xt_arp *arp)
     announce(s);
 }
 
+static void learn_from(struct xt_stack *s, const struct xt_arp *arp, bool ours)
+{
+    if (arp->spa == 0 || !xt_route_on_link(s, arp->spa))
+        return;
+    uint16_t n = find(s, arp->spa);
+    if (n == XT_NEIGH_NONE && ours)
+        n = enter(s, arp->spa, 0);
+    if (n != XT_NEIGH_NONE)
+        learn(s, n, arp->sha, ours && arp->op == XT_ARP_REPLY);
+}
+
+void xt_arp_overheard(struct xt_stack *s, const uint8_t *p, size_t len)
+{
+    struct xt_arp arp;
+    if (xt_arp_parse(p, len, &arp) == 0)
+        learn_from(s, &arp, arp.tpa == s->cfg.addr);
+}
+
 void xt_arp_input(struct xt_stack *s, const uint8_t *p, size_t len)
 {
     struct xt_arp arp;
@@ -254,13 +272,8 @@ void xt_arp_input(struct xt_stack *s, const uint8_t *p, size_t len)
         return;
     }
     bool ours = arp.tpa == s->cfg.addr;
-    if (arp.spa != 0 && xt_route_on_link(s, arp.spa)) {
-        uint16_t n = find(s, arp.spa);
-        if (n == XT_NEIGH_NONE && ours)
-            n = enter(s, arp.spa, 0);
-        if (n != XT_NEIGH_NONE)
-            learn(s, n, arp.sha, ours && arp.op == XT_ARP_REPLY);
-    }
+    learn_from(s, &arp, ours);
+    xt_crew_tell_arp(s, p, len);
     if (ours && arp.op == XT_ARP_REQUEST) {
         s->stats.arp_replies_out++;
         send_arp(s, XT_ARP_REPLY, arp.sha, arp.sha, arp.spa);

@@ -139,6 +139,13 @@ static void provide_bufs(struct xt_stack *s, struct xt_conn *c, const struct xt_
         s->stats.drop_no_bufs++;
 }
 
+/* Then the peer's next SYN finds the way there. */
+static bool listens_elsewhere(struct xt_stack *s, const struct xt_flow *flow)
+{
+    struct xt_visit v = {.round = XT_VISIT_LISTENER};
+    return s->ops.crew && xt_crew_whose(s, flow, XT_FLOW_NONE, &v) != s->ops.shard;
+}
+
 void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, const struct xt_seg *seg,
                    const struct xt_rx *rx)
 {
@@ -160,7 +167,7 @@ void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, c
         xt_fastopen_learn(s, c, seg);
     const uint32_t reuse = XT_EV_CLOSED | XT_EV_TIME_WAIT;
     xt_conn_after(s, c, ev);
-    if (waited && (ev & reuse) == reuse) {
+    if (waited && (ev & reuse) == reuse && !listens_elsewhere(s, flow)) {
         s->stats.time_wait_reused++;
         to_listener(s, flow, seg, rx, true, floor);
     }
@@ -175,6 +182,14 @@ void xt_demux_seg(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, co
         xt_demux_conn(s, i, flow, seg, rx);
 }
 
+bool xt_demux_is_foreign(struct xt_stack *s, const struct xt_flow *flow, uint32_t i, struct xt_visit *v, uint32_t *to)
+{
+    if (!s->ops.crew || (i != XT_FLOW_NONE && s->conns[i].state != XT_TIME_WAIT))
+        return false;
+    *to = xt_crew_whose(s, flow, i, v);
+    return *to != s->ops.shard;
+}
+
 void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *p, size_t len, const struct xt_rx *rx)
 {
     struct xt_seg seg;
@@ -187,5 +202,10 @@ void xt_demux_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t 
     seg.gso_size = rx->gso_size;
     struct xt_flow flow = {
         .local = xt_addr_v4(ip->dst), .remote = xt_addr_v4(ip->src), .lport = seg.dport, .rport = seg.sport};
-    xt_demux_seg(s, xt_flowmap_find(&s->flows, &flow), &flow, &seg, rx);
+    uint32_t i = xt_flowmap_find(&s->flows, &flow), to;
+    struct xt_visit v = rx->visit;
+    if (xt_demux_is_foreign(s, &flow, i, &v, &to))
+        xt_crew_pass(s, to, &v, p - ip->hdr_len, ip->total_len, rx);
+    else
+        xt_demux_seg(s, i, &flow, &seg, rx);
 }

@@ -125,7 +125,8 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
         xt_flowmap_init(&s->flows, s->cfg.max_conns, &flow_key) != 0 ||
         xt_wheel_init(&s->wheel, s->cfg.max_conns, s->now) != 0 || xt_wheel_init(&s->misc, XT_TIMER_COUNT, s->now) != 0)
         return -ENOMEM;
-    xt_wheel_set(&s->misc, XT_TIMER_ANNOUNCE, 0);
+    if (s->ops.shard == 0)
+        xt_wheel_set(&s->misc, XT_TIMER_ANNOUNCE, 0);
     return 0;
 }
 
@@ -152,6 +153,7 @@ int xt_stack_new(struct xt_stack **out, const struct xt_stack_cfg *cfg, const st
         xt_stack_free(s);
         return r;
     }
+    xt_crew_join(s);
     *out = s;
     return 0;
 }

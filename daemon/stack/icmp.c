@@ -38,7 +38,20 @@ static int errno_of(const struct xt_icmp *m)
     return EHOSTUNREACH;
 }
 
-static void error_input(struct xt_stack *s, const struct xt_icmp *m, uint8_t ttl)
+/* An error about a connection that this stack does not have: another one may. */
+static void pass_error(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *pkt, uint16_t port,
+                       const struct xt_rx *rx)
+{
+    struct xt_visit v = rx->visit;
+    uint32_t to = s->ops.crew ? xt_crew_whose_error(s, port, &v) : s->ops.shard;
+    if (to == s->ops.shard)
+        s->stats.drop_icmp_stray++;
+    else
+        xt_crew_pass(s, to, &v, pkt, ip->total_len, rx);
+}
+
+static void error_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *pkt, const struct xt_icmp *m,
+                        const struct xt_rx *rx)
 {
     struct xt_icmp_quote q;
     if (xt_icmp_quote(m, &q) != 0 || q.ip.proto != XT_IPPROTO_TCP || q.ip.src != s->cfg.addr) {
@@ -50,10 +63,10 @@ static void error_input(struct xt_stack *s, const struct xt_icmp *m, uint8_t ttl
         .local = xt_addr_v4(q.ip.src), .remote = xt_addr_v4(dst), .lport = q.sport, .rport = q.dport};
     uint32_t i = xt_flowmap_find(&s->flows, &flow), mtu = m->mtu;
     if (i == XT_FLOW_NONE) {
-        s->stats.drop_icmp_stray++;
+        pass_error(s, ip, pkt, flow.lport, rx);
         return;
     }
-    if (xt_demux_too_far(s, &s->conns[i], ttl))
+    if (xt_demux_too_far(s, &s->conns[i], ip->ttl))
         return;
     int err = errno_of(m);
     if (err == EMSGSIZE && mtu == 0)
@@ -86,7 +99,7 @@ void xt_icmp_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *
         s->stats.icmp_echo_replies++;
         xt_out_ip(s, rx->mac, ip->src, XT_IPPROTO_ICMP, s->build, n);
     } else if (r == 0 && xt_icmp_is_error(m.type)) {
-        error_input(s, &m, ip->ttl);
+        error_input(s, ip, p - ip->hdr_len, &m, rx);
     } else {
         s->stats.drop_icmp_type++;
     }

@@ -70,14 +70,20 @@ struct xt_neigh {
     struct xt_list waiters;
 };
 
-/* One TCP port of our address. */
+/* One TCP port of our address. Other stacks of the crew read the counts. */
 struct xt_port {
-    uint32_t listener, listeners; /* the first one's index plus 1, 0: none; and how many there are */
+    uint32_t listener;          /* the first one's index plus 1, 0: none */
+    _Atomic uint32_t listeners; /* how many there are, */
+    _Atomic uint32_t lone;      /* and how many of them share their port with nobody */
     /* By what their holders have claimed: XT_CLAIM_REUSE, XT_CLAIM_SHARE, both or neither. */
-    uint32_t binds[4]; /* reservations by xt_stack_bind() */
-    uint32_t conns[4]; /* connections, TIME_WAIT included, listeners not */
-    uint32_t uid;      /* of those that share it */
+    _Atomic uint32_t binds[4]; /* reservations by xt_stack_bind() */
+    _Atomic uint32_t conns[4]; /* connections, TIME_WAIT included, listeners not */
+    _Atomic uint32_t uid;      /* of those that share it */
 };
+
+/* Only the stack that owns the table writes it. */
+#define XT_PORT_GET(v) atomic_load_explicit(&(v), memory_order_relaxed)
+#define XT_PORT_ADD(v, n) atomic_store_explicit(&(v), XT_PORT_GET(v) + (uint32_t)(n), memory_order_relaxed)
 
 struct xt_hop {
     uint32_t dst, mask, gateway; /* network byte order */
@@ -128,12 +134,21 @@ struct xt_overload {
     uint16_t *syns;                      /* likewise, those not taken */
 };
 
+/* How far the search for the stack that a packet is for has come: which question is asked, and who has answered it with no. */
+enum { XT_VISIT_OPEN, XT_VISIT_ANY, XT_VISIT_LISTENER };
+
+struct xt_visit {
+    uint16_t asked; /* a bit for each shard */
+    uint8_t round;  /* XT_VISIT_* */
+};
+
 /* How a packet came. */
 struct xt_rx {
     const uint8_t *mac; /* link-layer source; NULL: from our own address */
     bool trusted;       /* the transport checksum needs no look */
     bool group;         /* in a broadcast or multicast frame */
     uint16_t gso_size;
+    struct xt_visit visit;
     const struct xt_ipopt *back; /* the return route of a source-routed packet, or NULL */
 };
 
@@ -208,6 +223,8 @@ struct xt_stack {
     struct xt_reass reass[XT_REASS_MAX];
     uint8_t *reass_mem;
 
+    uint32_t kicks; /* shards to which something was passed on, a bit for each */
+
     struct xt_capture *capture; /* NULL: none asked for */
 
     struct xt_local *local; /* a queue of XT_LOCAL_QUEUE */
@@ -279,6 +296,9 @@ void xt_demux_seg(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, co
                   const struct xt_rx *rx);
 void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, const struct xt_seg *seg,
                    const struct xt_rx *rx);
+/* Is a segment of `flow`, which this stack has as connection `i` or (XT_FLOW_NONE) not, for another stack of the crew? Then `*to` and
+ * `*v` are for passing it on. */
+bool xt_demux_is_foreign(struct xt_stack *s, const struct xt_flow *flow, uint32_t i, struct xt_visit *v, uint32_t *to);
 /* IP_MINTTL: has what comes for `c` passed more routers than the application allows (RFC 5082)? Then it is counted as dropped. */
 bool xt_demux_too_far(struct xt_stack *s, const struct xt_conn *c, uint8_t ttl);
 static inline struct xt_flow xt_flow_of(const struct xt_endpoint *local, const struct xt_endpoint *remote)
@@ -299,6 +319,9 @@ void xt_out_reply(struct xt_stack *s, uint32_t src, uint32_t dst, const struct x
                   const struct xt_tcp_sockopt *opt, const struct xt_ipopt *ipopt);
 /* An IPv4 packet of another protocol, cut into fragments when it is larger than the MTU. */
 void xt_out_ip(struct xt_stack *s, const uint8_t *mac, uint32_t dst, uint8_t proto, const uint8_t *p, size_t len);
+/* A segment to ourselves, its payload where seg->payload says, as packets for another stack of the crew. `c`: whose, or NULL. */
+void xt_out_pass(struct xt_stack *s, uint32_t to, const struct xt_visit *v, const struct xt_conn *c,
+                 const struct xt_seg *seg);
 /* One frame to the device, counted. */
 void xt_out_frame(struct xt_stack *s, const struct virtio_net_hdr *vnet, const void *hdr, size_t hdrlen,
                   const struct iovec *iov, unsigned niov);
@@ -320,6 +343,30 @@ void xt_local_put(struct xt_stack *s, const struct xt_seg *seg, const struct xt_
 /* Handles what is queued now (not what that puts there); returns whether there was anything. */
 bool xt_local_run(struct xt_stack *s);
 
+/* ---- crew.c ---- */
+/* The tables of the stack are complete: the others may read its ports. */
+void xt_crew_join(struct xt_stack *s);
+/* Around a check of a port and its reservation. */
+void xt_crew_lock_ports(struct xt_stack *s);
+void xt_crew_unlock_ports(struct xt_stack *s);
+/* How many stacks there are, and a port as the one numbered `shard` has it; NULL: there is no such stack yet. */
+uint32_t xt_crew_size(const struct xt_stack *s);
+const struct xt_port *xt_crew_port(const struct xt_stack *s, uint32_t shard, uint16_t port);
+/* Does another stack have connections, listeners or reservations there? */
+bool xt_crew_others_use(const struct xt_stack *s, uint16_t port);
+/* The shard that a segment of `flow` is for, which this stack has at `found`; `v` says how far the question has come. */
+uint32_t xt_crew_whose(struct xt_stack *s, const struct xt_flow *flow, uint32_t found, struct xt_visit *v);
+/* Likewise of an ICMP error about a connection that this stack does not have. Its own shard: nobody's. */
+uint32_t xt_crew_whose_error(struct xt_stack *s, uint16_t port, struct xt_visit *v);
+/* Passes an IP packet on. A full queue loses it, counted. */
+void xt_crew_pass(struct xt_stack *s, uint32_t to, const struct xt_visit *v, const uint8_t *pkt, size_t len,
+                  const struct xt_rx *rx);
+/* Likewise one to ourselves that is in pieces. */
+void xt_crew_pass_pieces(struct xt_stack *s, uint32_t to, const struct xt_visit *v, const struct iovec *iov,
+                         unsigned niov);
+/* Lets all others learn from an ARP packet. */
+void xt_crew_tell_arp(struct xt_stack *s, const uint8_t *pkt, size_t len);
+
 /* ---- route.c ---- */
 int xt_route_setup(struct xt_stack *s);
 /* Next hop towards `dst` (network byte order). Returns 0 or -ENETUNREACH. */
@@ -339,6 +386,8 @@ void xt_ipopts_received(struct xt_stack *s, struct xt_conn *c, const struct xt_s
 
 /* ---- arp.c ---- */
 void xt_arp_input(struct xt_stack *s, const uint8_t *p, size_t len);
+/* One that came to another stack of the crew, which answers if an answer is wanted. */
+void xt_arp_overheard(struct xt_stack *s, const uint8_t *p, size_t len);
 /* The entry of `addr`, asked for when it is new; XT_NEIGH_NONE when the table is full of busy ones, or when `forged`, an address that
  * a peer may have made up, and half of the table are busy. */
 uint16_t xt_arp_resolve(struct xt_stack *s, uint32_t addr, bool forged);
@@ -374,6 +423,7 @@ void xt_ports_listener_add(struct xt_stack *s, const struct xt_conn *l);
 void xt_ports_listener_remove(struct xt_stack *s, const struct xt_conn *l);
 /* May another one listen at the port, with these XT_CONN_ flags? */
 bool xt_ports_may_listen(const struct xt_stack *s, uint16_t port, uint32_t flags);
+bool xt_ports_is_bound(const struct xt_port *p);
 /* The listener that has to do with `flow`: of several, always the same one as long as they are the same. NULL: none. */
 struct xt_conn *xt_ports_listener(struct xt_stack *s, const struct xt_flow *flow);
 /* What a connection to come from that port takes from its reservation: XT_CONN_REUSE, XT_CONN_SHARE. */

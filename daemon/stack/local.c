@@ -43,15 +43,22 @@ void xt_local_put(struct xt_stack *s, const struct xt_seg *seg, const struct xt_
     s->stats.local_segs++;
 }
 
+/* NULL: nobody's, or of a connection that is gone. */
+static const struct xt_conn *sender(const struct xt_stack *s, const struct xt_local *l)
+{
+    const struct xt_conn *c = l->from != XT_NO_CONN ? &s->conns[l->from] : NULL;
+    return c && c->gen == l->gen && (c->flags & XT_CONN_USED) ? c : NULL;
+}
+
 /* Where the payload is now: the ring may have been moved, or be gone with its connection. */
 static bool find_payload(const struct xt_stack *s, struct xt_local *l)
 {
     struct xt_seg *seg = &l->seg;
     if (seg->len == 0)
         return true;
-    const struct xt_conn *c = &s->conns[l->from];
+    const struct xt_conn *c = sender(s, l);
     const uint8_t *tx = s->side[l->from].tx;
-    if (c->gen != l->gen || !(c->flags & XT_CONN_USED) || !tx || seg->len > c->tx_size)
+    if (!c || !tx || seg->len > c->tx_size)
         return false;
     uint32_t at = (uint32_t)seg->tx_off & (c->tx_size - 1), first = c->tx_size - at;
     seg->payload = tx + at;
@@ -83,10 +90,17 @@ static void hand_over(struct xt_stack *s, struct xt_local *l)
     static const struct xt_rx rx = {.trusted = true};
     struct xt_addr own = xt_addr_v4(s->cfg.addr);
     struct xt_flow flow = {.local = own, .remote = own, .lport = l->seg.dport, .rport = l->seg.sport};
-    if (find_payload(s, l))
-        xt_demux_seg(s, receiver(s, l, &flow), &flow, &l->seg, &rx);
-    else
+    struct xt_visit v = {0};
+    uint32_t to;
+    if (!find_payload(s, l)) {
         s->stats.drop_no_ring++;
+        return;
+    }
+    uint32_t i = receiver(s, l, &flow);
+    if (xt_demux_is_foreign(s, &flow, i, &v, &to))
+        xt_out_pass(s, to, &v, sender(s, l), &l->seg);
+    else
+        xt_demux_seg(s, i, &flow, &l->seg, &rx);
 }
 
 /* A segment stays in its place while it is handled: what it provokes is put behind it. */

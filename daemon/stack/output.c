@@ -16,6 +16,7 @@
 /* As max_len: no super-segments. Devices that cut them compute the pseudo-header from the IP header's destination, which with
  * a source route is only the next hop. */
 #define PLAIN 1
+#define DATAGRAM_MAX 65000u  /* payload that an IPv4 packet has room for, whatever its headers */
 #define LOCAL_MAX (1u << 30) /* likewise, to ourselves: only the window is a limit */
 
 struct frame {
@@ -108,7 +109,7 @@ void xt_out_show(struct xt_stack *s, const struct xt_conn *c, const struct xt_se
     uint32_t left = seg->len;
     part.gso_size = 0;
     do {
-        part.len = XT_MIN(left, s->cfg.tcp.gso_max);
+        part.len = XT_MIN(left, DATAGRAM_MAX);
         left -= part.len;
         part.flags = left ? seg->flags & (uint8_t) ~(XT_TH_FIN | XT_TH_PSH) : seg->flags;
         build(s, &f, s->cfg.addr, s->cfg.addr, &part, opt, NULL);
@@ -117,6 +118,37 @@ void xt_out_show(struct xt_stack *s, const struct xt_conn *c, const struct xt_se
         part.seq += part.len;
         part.tx_off += part.len;
     } while (left && s->capture);
+}
+
+/* Up to `n` bytes of the payload from `at` on, in one or two pieces. */
+static unsigned pieces(const struct xt_seg *seg, uint32_t at, uint32_t n, struct iovec iov[2])
+{
+    uint32_t first = seg->part ? seg->part : seg->len, here = at < first ? XT_MIN(n, first - at) : 0;
+    unsigned k = 0;
+    if (here)
+        iov[k++] = (struct iovec){(void *)(uintptr_t)(seg->payload + at), here};
+    if (here < n)
+        iov[k++] = (struct iovec){(void *)(uintptr_t)(seg->more + (at + here - first)), n - here};
+    return k;
+}
+
+void xt_out_pass(struct xt_stack *s, uint32_t to, const struct xt_visit *v, const struct xt_conn *c,
+                 const struct xt_seg *seg)
+{
+    struct frame f;
+    struct iovec iov[3];
+    struct xt_seg part = *seg;
+    uint32_t at = 0;
+    part.gso_size = 0;
+    do {
+        part.len = XT_MIN(seg->len - at, DATAGRAM_MAX);
+        part.seq = seg->seq + at;
+        part.flags = at + part.len < seg->len ? seg->flags & (uint8_t) ~(XT_TH_FIN | XT_TH_PSH) : seg->flags;
+        build(s, &f, s->cfg.addr, s->cfg.addr, &part, c ? &c->opt : NULL, NULL);
+        iov[0] = (struct iovec){f.hdr + XT_ETH_HDR_LEN, f.len - XT_ETH_HDR_LEN};
+        xt_crew_pass_pieces(s, to, v, iov, 1 + pieces(seg, at, part.len, iov + 1));
+        at += part.len;
+    } while (at < seg->len);
 }
 
 enum hop { HOP_OK, HOP_WAIT, HOP_NO_ROUTE, HOP_NO_NEIGHBOUR };

@@ -18,26 +18,42 @@ static uint32_t claimed_by(const struct xt_conn *c)
 }
 
 /* Is there a listener whose port only those may have that share it? */
-static bool has_lone_listener(const struct xt_stack *s, const struct xt_port *p, bool shares)
+static bool has_lone_listener(const struct xt_port *p, bool shares)
 {
-    return p->listener && !(shares && s->conns[p->listener - 1].flags & XT_CONN_SHARE);
+    return XT_PORT_GET(p->listeners) && (!shares || XT_PORT_GET(p->lone));
 }
 
 /* Linux: with each holder of the port, the new one must have SO_REUSEPORT in common, and the user, or SO_REUSEADDR, and that one must
  * not listen. A connection, also one in TIME_WAIT, is a holder; its user is not known any more, but there is nobody left to take from. */
-static bool may_bind(const struct xt_stack *s, const struct xt_port *p, uint64_t claim)
+static bool agrees(const struct xt_port *p, uint64_t claim)
 {
-    bool all_share = (p->binds[XT_CLAIM_SHARE] || p->binds[XT_CLAIM_SHARE | XT_CLAIM_REUSE]);
-    bool shares = (claim & XT_CLAIM_SHARE) && (!all_share || p->uid == xt_claim_uid(claim));
+    bool all_share = (XT_PORT_GET(p->binds[XT_CLAIM_SHARE]) || XT_PORT_GET(p->binds[XT_CLAIM_SHARE | XT_CLAIM_REUSE]));
+    bool shares = (claim & XT_CLAIM_SHARE) && (!all_share || XT_PORT_GET(p->uid) == xt_claim_uid(claim));
     for (uint32_t k = 0; k < 4; k++)
-        if (p->binds[k] + p->conns[k] && !(shares && (k & XT_CLAIM_SHARE)) && !(claim & k & XT_CLAIM_REUSE))
+        if (XT_PORT_GET(p->binds[k]) + XT_PORT_GET(p->conns[k]) && !(shares && (k & XT_CLAIM_SHARE)) &&
+            !(claim & k & XT_CLAIM_REUSE))
             return false;
-    return !has_lone_listener(s, p, shares);
+    return !has_lone_listener(p, shares);
+}
+
+static bool may_bind(const struct xt_stack *s, uint16_t port, uint64_t claim)
+{
+    for (uint32_t k = 0; k < xt_crew_size(s); k++) {
+        const struct xt_port *p = xt_crew_port(s, k, port);
+        if (p && !agrees(p, claim))
+            return false;
+    }
+    return true;
 }
 
 bool xt_ports_may_listen(const struct xt_stack *s, uint16_t port, uint32_t flags)
 {
-    return !has_lone_listener(s, &s->ports[port], flags & XT_CONN_SHARE);
+    for (uint32_t k = 0; k < xt_crew_size(s); k++) {
+        const struct xt_port *p = xt_crew_port(s, k, port);
+        if (p && has_lone_listener(p, flags & XT_CONN_SHARE))
+            return false;
+    }
+    return true;
 }
 
 /* Where the search for a port begins: differs by destination and key, and goes on from the last choice. */
@@ -51,9 +67,9 @@ static uint32_t offset_for(struct xt_stack *s, const struct xt_endpoint *local, 
     return (uint32_t)xt_siphash(&s->port_key, &flow, sizeof flow);
 }
 
-static bool is_bound(const struct xt_port *p)
+bool xt_ports_is_bound(const struct xt_port *p)
 {
-    return p->binds[0] || p->binds[1] || p->binds[2] || p->binds[3];
+    return XT_PORT_GET(p->binds[0]) || XT_PORT_GET(p->binds[1]) || XT_PORT_GET(p->binds[2]) || XT_PORT_GET(p->binds[3]);
 }
 
 enum { PORT_FREE, PORT_RECYCLE, PORT_BUSY };
@@ -62,10 +78,12 @@ static int look(const struct xt_stack *s, uint16_t port, const struct xt_endpoin
                 const struct xt_endpoint *remote)
 {
     const struct xt_port *p = &s->ports[port];
+    if (xt_crew_shard_of(xt_crew_size(s), port) != s->ops.shard)
+        return PORT_BUSY; /* its packets would come to another shard */
     if (!remote)
-        return may_bind(s, p, 0) ? PORT_FREE : PORT_BUSY;
+        return may_bind(s, port, 0) ? PORT_FREE : PORT_BUSY;
     struct xt_endpoint from = {.addr = local->addr, .port = port};
-    if (is_bound(p) || p->listener || (port == remote->port && xt_addr_eq(&local->addr, &remote->addr)))
+    if (xt_ports_is_bound(p) || p->listener || xt_crew_others_use(s, port) || (port == remote->port && xt_addr_eq(&local->addr, &remote->addr)))
         return PORT_BUSY;
     struct xt_flow flow = xt_flow_of(&from, remote);
     uint32_t i = xt_flowmap_find(&s->flows, &flow);
@@ -97,9 +115,9 @@ int xt_ports_pick(struct xt_stack *s, const struct xt_endpoint *local, const str
 static void reserve(struct xt_stack *s, uint16_t port, uint64_t claim)
 {
     struct xt_port *p = &s->ports[port];
-    p->binds[claim & XT_CLAIM_ALL]++;
+    XT_PORT_ADD(p->binds[claim & XT_CLAIM_ALL], 1);
     if (claim & XT_CLAIM_SHARE)
-        p->uid = xt_claim_uid(claim);
+        atomic_store_explicit(&p->uid, xt_claim_uid(claim), memory_order_relaxed);
 }
 
 int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, uint64_t claim)
@@ -107,11 +125,14 @@ int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, uint64_t claim)
     if (!is_own(s, &local->addr))
         return -EADDRNOTAVAIL;
     struct xt_endpoint at = {.addr = xt_addr_v4(s->cfg.addr), .port = local->port};
-    if (at.port == 0 && xt_ports_pick(s, &at, NULL, &at.port) != 0)
-        return -EADDRINUSE; /* what Linux says when the range is used up */
-    if (!may_bind(s, &s->ports[at.port], claim))
+    xt_crew_lock_ports(s);
+    /* -EADDRINUSE is what Linux says, too, when the range is used up. */
+    bool may = (at.port != 0 || xt_ports_pick(s, &at, NULL, &at.port) == 0) && may_bind(s, at.port, claim);
+    if (may)
+        reserve(s, at.port, claim);
+    xt_crew_unlock_ports(s);
+    if (!may)
         return -EADDRINUSE;
-    reserve(s, at.port, claim);
     *local = at;
     return 0;
 }
@@ -123,27 +144,30 @@ void xt_stack_rebind(struct xt_stack *s, const struct xt_endpoint *local, uint64
 
 void xt_stack_unbind(struct xt_stack *s, const struct xt_endpoint *local, uint64_t claim)
 {
-    uint32_t *binds = &s->ports[local->port].binds[claim & XT_CLAIM_ALL];
-    *binds -= *binds != 0;
+    _Atomic uint32_t *binds = &s->ports[local->port].binds[claim & XT_CLAIM_ALL];
+    if (XT_PORT_GET(*binds))
+        XT_PORT_ADD(*binds, -1);
 }
 
 uint32_t xt_ports_claimed(const struct xt_stack *s, uint16_t port)
 {
-    const uint32_t *binds = s->ports[port].binds;
-    bool all_reuse = !binds[0] && !binds[XT_CLAIM_SHARE], all_share = !binds[0] && !binds[XT_CLAIM_REUSE];
-    if (!is_bound(&s->ports[port]))
+    const struct xt_port *p = &s->ports[port];
+    bool plain = XT_PORT_GET(p->binds[0]);
+    bool all_reuse = !plain && !XT_PORT_GET(p->binds[XT_CLAIM_SHARE]);
+    bool all_share = !plain && !XT_PORT_GET(p->binds[XT_CLAIM_REUSE]);
+    if (!xt_ports_is_bound(p))
         return 0;
     return (all_reuse ? XT_CONN_REUSE : 0u) | (all_share ? XT_CONN_SHARE : 0u);
 }
 
 void xt_ports_conn_add(struct xt_stack *s, const struct xt_conn *c)
 {
-    s->ports[c->local.port].conns[claimed_by(c)]++;
+    XT_PORT_ADD(s->ports[c->local.port].conns[claimed_by(c)], 1);
 }
 
 void xt_ports_conn_remove(struct xt_stack *s, const struct xt_conn *c)
 {
-    s->ports[c->local.port].conns[claimed_by(c)]--;
+    XT_PORT_ADD(s->ports[c->local.port].conns[claimed_by(c)], -1);
 }
 
 /* ---- listeners ---- */
@@ -156,7 +180,8 @@ void xt_ports_listener_add(struct xt_stack *s, const struct xt_conn *l)
     if (p->listener)
         s->side[p->listener - 1].sib_prev = l->index + 1;
     p->listener = l->index + 1;
-    p->listeners++;
+    XT_PORT_ADD(p->listeners, 1);
+    XT_PORT_ADD(p->lone, !(l->flags & XT_CONN_SHARE));
 }
 
 void xt_ports_listener_remove(struct xt_stack *s, const struct xt_conn *l)
@@ -170,15 +195,16 @@ void xt_ports_listener_remove(struct xt_stack *s, const struct xt_conn *l)
     else
         p->listener = d->sib_next;
     d->sib_prev = d->sib_next = 0;
-    p->listeners--;
+    XT_PORT_ADD(p->listeners, -1);
+    XT_PORT_ADD(p->lone, -!(l->flags & XT_CONN_SHARE));
 }
 
 struct xt_conn *xt_ports_listener(struct xt_stack *s, const struct xt_flow *flow)
 {
     const struct xt_port *p = &s->ports[flow->lport];
-    uint32_t at = p->listener;
-    if (p->listeners > 1)
-        for (uint64_t n = xt_siphash(&s->port_key, flow, sizeof *flow) % p->listeners; n > 0; n--)
+    uint32_t at = p->listener, listeners = XT_PORT_GET(p->listeners);
+    if (listeners > 1)
+        for (uint64_t n = xt_siphash(&s->port_key, flow, sizeof *flow) % listeners; n > 0; n--)
             at = s->side[at - 1].sib_next;
     return at ? &s->conns[at - 1] : NULL;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "daemon/stack/crew.h"
 #include "daemon/stack/stats.h"
 #include "daemon/tcp/board.h"
 #include "daemon/tcp/tcp.h"
@@ -66,6 +67,9 @@ struct xt_stack_ops {
      * stops before it makes one that would find no room. */
     unsigned (*tx_room)(void *arg);
     void *arg;
+    /* With other stacks for the same address: all of them, and which one this is. NULL: it is alone. */
+    struct xt_crew *crew;
+    uint32_t shard;
 };
 
 /* Bits of `flags` in struct xt_conn. The upper half is the application layer's own. */
@@ -140,6 +144,12 @@ void xt_stack_overloaded(struct xt_stack *s, uint64_t now_us);
 uint8_t *xt_stack_place(struct xt_stack *s, const uint8_t *frame, size_t have, size_t len,
                         const struct virtio_net_hdr *vnet, uint32_t *head);
 void xt_stack_input_placed(struct xt_stack *s, uint64_t now_us);
+
+/* Handles what other stacks of the crew have passed on; true when there was anything. Is there anything? */
+bool xt_stack_passed(struct xt_stack *s, uint64_t now_us);
+bool xt_stack_passed_any(const struct xt_stack *s);
+/* To which shards something was passed on since the last call, a bit for each: they are to be woken if they sleep. */
+uint32_t xt_stack_kicks(struct xt_stack *s);
 
 /* Sends what is due: output of every connection on the ready list, in rounds, until all are idle or `tx` is full.
  * Returns true when work is left (tx was full). */
