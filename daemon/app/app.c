@@ -73,6 +73,30 @@ static void set_defaults(struct xt_app_cfg *c)
         c->somaxconn = 65536;
 }
 
+/* With the first app it begins, and each enters itself. */
+static int join_common(struct xt_app *a, struct xt_app *first)
+{
+    struct xt_app_common *m = first ? first->common : calloc(1, sizeof *m);
+    if (!m)
+        return -ENOMEM;
+    a->common = m;
+    if (!first && !(m->index_used = calloc(a->cfg.max_sessions, sizeof *m->index_used)))
+        return -ENOMEM;
+    if (m->n == XT_CREW_MAX)
+        return -EINVAL;
+    a->shard = m->n;
+    m->app[m->n++] = a;
+    return 0;
+}
+
+static int make_queues(struct xt_app *a, const struct xt_app *first)
+{
+    if ((a->data_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+        return -errno;
+    a->ctl_fd = first ? first->ctl_fd : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return a->ctl_fd < 0 ? -errno : 0;
+}
+
 int xt_app_new(struct xt_app **out, const struct xt_app_cfg *cfg)
 {
     struct xt_app *a = calloc(1, sizeof *a);
@@ -82,13 +106,12 @@ int xt_app_new(struct xt_app **out, const struct xt_app_cfg *cfg)
     a->global_fd = a->global_ro = a->data_fd = a->ctl_fd = -1;
     set_defaults(&a->cfg);
     a->sessions = calloc(a->cfg.max_sessions, sizeof *a->sessions);
-    a->index_used = calloc(a->cfg.max_sessions, sizeof *a->index_used);
     a->touched = calloc(a->cfg.max_sessions, sizeof *a->touched);
-    int rc = a->sessions && a->touched && a->index_used ? make_global(a) : -ENOMEM;
-    if (rc == 0 && (a->data_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
-        rc = -errno;
-    if (rc == 0 && (a->ctl_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
-        rc = -errno;
+    int rc = a->sessions && a->touched ? make_global(a) : -ENOMEM;
+    if (rc == 0)
+        rc = make_queues(a, cfg->first);
+    if (rc == 0)
+        rc = join_common(a, cfg->first);
     if (rc < 0) {
         xt_app_free(a);
         return rc;
@@ -104,12 +127,15 @@ void xt_app_free(struct xt_app *a)
             xt_session_free(a->sessions[i]);
     if (a->global)
         munmap(a->global, GLOBAL_SIZE);
-    const int fds[] = {a->global_fd, a->global_ro, a->data_fd, a->ctl_fd};
+    const int fds[] = {a->global_fd, a->global_ro, a->data_fd, a->cfg.first ? -1 : a->ctl_fd};
     for (unsigned i = 0; i < 4; i++)
         if (fds[i] >= 0)
             close(fds[i]);
     free(a->sessions);
-    free(a->index_used);
+    if (a->common && !a->cfg.first) {
+        free(a->common->index_used);
+        free(a->common);
+    }
     free(a->touched);
     free(a->changed);
     free(a->doomed);
@@ -128,11 +154,29 @@ int xt_app_global_ro(const struct xt_app *a)
     return a->global_ro;
 }
 
-void xt_app_on_end(struct xt_app *a, void (*on_end)(void *session))
+void xt_app_on_end(struct xt_app *first, void (*on_end)(void *session))
 {
-    for (uint32_t i = 0; i < a->sessions_high; i++)
-        if (a->sessions[i])
-            a->sessions[i]->on_end = on_end;
+    for (uint32_t k = 0; k < first->common->n; k++) {
+        struct xt_app *a = first->common->app[k];
+        for (uint32_t i = 0; i < a->sessions_high; i++)
+            if (a->sessions[i])
+                a->sessions[i]->on_end = on_end;
+    }
+}
+
+uint32_t xt_app_shards(const struct xt_app *a)
+{
+    return a->common->n;
+}
+
+struct xt_app *xt_app_shard(struct xt_app *a, uint32_t shard)
+{
+    return a->common->app[shard];
+}
+
+uint32_t xt_app_conn_id(const struct xt_app *a, const struct xt_conn *c)
+{
+    return c->index * a->common->n + a->shard;
 }
 
 struct xt_global *xt_app_global(struct xt_app *a)
@@ -225,12 +269,13 @@ void xt_app_ctl_run(struct xt_app *a)
     uint64_t count;
     struct xt_msg m;
     (void)!read(a->ctl_fd, &count, sizeof count);
-    while (queue_get(&a->to_ctl, &m)) {
-        if (m.done)
-            m.done(m.ptr);
-        else if (m.type == XT_MSG_SESSION_END)
-            xt_session_free(m.ptr);
-    }
+    for (uint32_t k = 0; k < a->common->n; k++)
+        while (queue_get(&a->common->app[k]->to_ctl, &m)) {
+            if (m.done)
+                m.done(m.ptr);
+            else if (m.type == XT_MSG_SESSION_END)
+                xt_session_free(m.ptr);
+        }
 }
 
 /* Puts what waits into the queue to [ctl]; what finds no room waits for the next round. */
@@ -343,6 +388,13 @@ bool xt_app_prepare_sleep(struct xt_app *a)
             return true;
     }
     return false;
+}
+
+void xt_app_wake(struct xt_app *a)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* as a client's, between its mark and its look at `sleeping` */
+    if (atomic_load_explicit(&a->global->sleeping, memory_order_relaxed))
+        ring_fd(a->data_fd);
 }
 
 void xt_app_awake(struct xt_app *a)

@@ -28,14 +28,22 @@ struct xt_app_cfg {
     uint32_t somaxconn;              /* 4096 */
     uint32_t spin_us;                /* clients' spin before sleeping; 50 */
     int global_fd;                   /* of the last stack process, taken over; 0 or less: none */
+    struct xt_app *first;            /* NULL: this is the first or only one; another: of the next shard beside it */
 };
 
-/* `global_fd`: memfd of struct xt_global; clients get it by xt_app_global_ro(), open for reading only. */
+/* Each shard has its own, made in their order; sessions are spread over them, each with all its sockets in one. Quotas and the numbers
+ * of sessions are common to all. Functions that say [first] want the first one and see to the others. The first is freed last.
+ * `global_fd`: memfd of struct xt_global; clients get it by xt_app_global_ro(), open for reading only. */
 int xt_app_new(struct xt_app **out, const struct xt_app_cfg *cfg);
 void xt_app_free(struct xt_app *a);
 int xt_app_global_fd(const struct xt_app *a);
 int xt_app_global_ro(const struct xt_app *a);
 struct xt_global *xt_app_global(struct xt_app *a);
+/* [first] How many there are; the one of a shard. */
+uint32_t xt_app_shards(const struct xt_app *a);
+struct xt_app *xt_app_shard(struct xt_app *a, uint32_t shard);
+/* A connection's number for people: unique among all shards. */
+uint32_t xt_app_conn_id(const struct xt_app *a, const struct xt_conn *c);
 
 /* Binds app and stack to each other; `xt_app_stack_ops` gives event, admit and need_bufs (tx is the shard's). Before threads. */
 void xt_app_stack_ops(struct xt_app *a, struct xt_stack_ops *ops);
@@ -60,12 +68,15 @@ struct xt_user_info {
 /* Fills in at most `max` users that have clients. Returns how many there are. */
 unsigned xt_app_users(const struct xt_app *a, struct xt_user_info *out, unsigned max);
 
-/* Makes a session: memfd, mapped, sealed (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), doorbell eventfd. It takes part once posted.
+/* [first] Makes a session: memfd, mapped, sealed (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), doorbell eventfd. It takes part once posted.
  * Returns 0 or -ENOMEM, -EMFILE, -ENOBUFS (max_sessions, or the user's quota). */
 int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out);
 /* Its sockets may have ports below 1024, as root's may. Before it is posted. */
 void xt_session_allow_low_ports(struct xt_session *s);
 uint32_t xt_session_id(const struct xt_session *s);
+/* The app that has it, and that one's shard. */
+struct xt_app *xt_session_app(const struct xt_session *s);
+uint32_t xt_session_shard(const struct xt_session *s);
 uid_t xt_session_uid(const struct xt_session *s);
 int xt_session_memfd(const struct xt_session *s);
 int xt_session_doorbell(const struct xt_session *s);
@@ -96,11 +107,11 @@ pid_t xt_session_proc_pid(const struct xt_session *s, uint32_t proc);
 /* Waiter `w` and its descriptors (borrowed). False: there is none. */
 bool xt_session_waiter(const struct xt_session *s, uint32_t w, uint32_t *proc, int *rfd, int *wfd);
 
-/* Makes a session of what another stack process has left; before the data plane starts. Takes `ledger_fd` over. take() gives the
+/* [first] Makes a session of what another stack process has left; before the data plane starts. Takes `ledger_fd` over. take() gives the
  * descriptors of session `id` by the letters above, or -1. Returns 0; -EPROTO when it cannot be used; or another negative errno. */
 int xt_session_open(struct xt_app *a, int ledger_fd, int (*take)(void *arg, uint32_t id, char what, uint32_t n),
                     void *arg, struct xt_session **out);
-/* Who is told when a session ends that xt_session_open() has made. */
+/* [first] Who is told when a session ends that xt_session_open() has made. */
 void xt_app_on_end(struct xt_app *a, void (*on_end)(void *session));
 
 enum xt_msg_type {
@@ -114,6 +125,7 @@ enum xt_msg_type {
 struct xt_msg {
     enum xt_msg_type type;
     uint32_t arg;
+    uint32_t shard; /* for the sender's use */
     void *ptr;
     void (*fn)(void *ptr);   /* XT_MSG_CALL: run on the data plane, must be short */
     void (*done)(void *ptr); /* XT_MSG_RETURN: run on the control thread */
@@ -121,7 +133,7 @@ struct xt_msg {
 
 /* Returns 0 or -EAGAIN when the queue is full. Wakes the data plane. */
 int xt_app_post(struct xt_app *a, const struct xt_msg *m);
-/* Runs what the data plane has sent; call when xt_app_ctl_fd() (an eventfd) is readable. */
+/* [first] Runs what the data plane has sent; call when xt_app_ctl_fd() (an eventfd) is readable. */
 void xt_app_ctl_run(struct xt_app *a);
 int xt_app_ctl_fd(const struct xt_app *a);
 void xt_session_free(struct xt_session *s);
@@ -142,6 +154,8 @@ void xt_app_awake(struct xt_app *a);
 /* Descriptors that wake the data plane: its message eventfd, and each session's doorbell as sessions come and go (callbacks
  * run on the data plane, so that the shard can add and remove polls of its io_uring). */
 int xt_app_data_fd(const struct xt_app *a);
+/* From any thread: wakes the data plane if it sleeps; what it is to find was stored before. */
+void xt_app_wake(struct xt_app *a);
 void xt_app_on_doorbell(struct xt_app *a, void (*add)(void *arg, int fd, uint32_t session),
                         void (*remove)(void *arg, int fd, uint32_t session), void *arg);
 

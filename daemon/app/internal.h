@@ -37,7 +37,8 @@ struct xt_user {
     _Atomic uint32_t sockets; /* [data] writes what follows */
     struct xt_budget memory;
     _Atomic uint64_t refused;
-    uint64_t connects_us; /* until when its connects so far would last, one after the other at the rate it may have */
+    _Atomic uint64_t
+        connects_us; /* until when its connects so far would last, one after the other at the rate it may have */
 };
 
 struct xt_session {
@@ -101,6 +102,19 @@ struct xt_retired {
     uint64_t round;
 };
 
+/* What the apps of all shards share. [ctl] */
+struct xt_app_common {
+    struct xt_app *app[XT_CREW_MAX];
+    uint32_t n, turn; /* turn: whose the next session is */
+    bool *index_used; /* by session index */
+    uint32_t next_gen;
+    LIST_HEAD(, xt_user) users;
+    struct { /* struct xt_quota; [data] reads it too */
+        _Atomic uint32_t clients, sockets, connects;
+        _Atomic uint64_t memory;
+    } quota;
+};
+
 struct xt_app {
     struct xt_app_cfg cfg;
     struct xt_global *global;
@@ -111,14 +125,8 @@ struct xt_app {
     struct xt_msgq to_data, to_ctl;
     int data_fd, ctl_fd;
 
-    /* [ctl] */
-    bool *index_used; /* by session index */
-    uint32_t next_gen;
-    LIST_HEAD(, xt_user) users;
-    struct { /* struct xt_quota; [data] reads it too */
-        _Atomic uint32_t clients, sockets, connects;
-        _Atomic uint64_t memory;
-    } quota;
+    uint32_t shard;
+    struct xt_app_common *common;
 
     /* [data] */
     struct xt_session **sessions; /* by index; NULL: none */

@@ -99,19 +99,28 @@ static int map_region(struct xt_session *s, const struct layout *l)
     return 0;
 }
 
-/* Takes a place: `index`, or with UINT32_MAX a free one. Both kinds of session are made of zeros. */
+/* A free place. A session's shard is the remainder of its index, so that a successor finds it again; they have turns. */
+static uint32_t free_place(struct xt_app *a)
+{
+    struct xt_app_common *m = a->common;
+    for (uint32_t k = 0; k < m->n; k++)
+        for (uint32_t i = m->turn++ % m->n; i < a->cfg.max_sessions; i += m->n)
+            if (!m->index_used[i])
+                return i;
+    return UINT32_MAX;
+}
+
+/* Takes the place `index`. Both kinds of session are made of zeros. */
 static int take_place(struct xt_app *a, uint32_t index, struct xt_session **out)
 {
-    for (uint32_t i = 0; index == UINT32_MAX && i < a->cfg.max_sessions; i++)
-        if (!a->index_used[i])
-            index = i;
-    if (index >= a->cfg.max_sessions || a->index_used[index])
+    struct xt_app_common *m = a->common;
+    if (index >= a->cfg.max_sessions || m->index_used[index])
         return -ENOBUFS;
     struct xt_session *s = calloc(1, sizeof *s);
     if (!s)
         return -ENOMEM;
-    a->index_used[index] = true;
-    s->app = a;
+    m->index_used[index] = true;
+    s->app = m->app[index % m->n];
     s->index = index;
     s->listeners = XT_NO_PSLOT;
     s->memfd = s->doorbell = s->ledger_fd = -1;
@@ -148,8 +157,8 @@ static int make_ledger(struct xt_session *s, pid_t pid, uid_t uid, const char *c
     int rc = xt_ledger_new(&s->l, &s->ledger_fd, a->cfg.max_slots);
     if (rc < 0)
         return rc;
-    s->l->id =
-        (++a->next_gen & 0xffff) << 16 | (s->index + 1); /* never 0: that means "no session" in a connection record */
+    s->l->id = (++a->common->next_gen & 0xffff) << 16 |
+               (s->index + 1); /* never 0: that means "no session" in a connection record */
     s->l->index = s->index;
     s->l->arena = a->cfg.arena;
     s->l->pid = pid;
@@ -161,7 +170,7 @@ static int make_ledger(struct xt_session *s, pid_t pid, uid_t uid, const char *c
 int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out)
 {
     struct xt_session *s;
-    int rc = xt_user_may_attach(a, uid) ? take_place(a, UINT32_MAX, &s) : -ENOBUFS;
+    int rc = xt_user_may_attach(a, uid) ? take_place(a, free_place(a), &s) : -ENOBUFS;
     if (rc < 0)
         return rc;
     struct layout lay = lay_out(a->cfg.max_slots, a->cfg.arena);
@@ -243,11 +252,12 @@ int xt_session_open(struct xt_app *a, int ledger_fd, int (*take)(void *arg, uint
     }
     take_waiters(s, take, arg);
     s->revive = true;
+    a = s->app;
     a->sessions[s->index] = s;
     if (s->index >= a->sessions_high)
         a->sessions_high = s->index + 1;
-    if (a->next_gen < l->id >> 16)
-        a->next_gen = l->id >> 16;
+    if (a->common->next_gen < l->id >> 16)
+        a->common->next_gen = l->id >> 16;
     *out = s;
     return 0;
 }
@@ -271,13 +281,23 @@ void xt_session_free(struct xt_session *s)
     free(s->used);
     if (s->user)
         xt_user_leave(s->user);
-    s->app->index_used[s->index] = false;
+    s->app->common->index_used[s->index] = false;
     free(s);
 }
 
 uint32_t xt_session_id(const struct xt_session *s)
 {
     return s->id;
+}
+
+struct xt_app *xt_session_app(const struct xt_session *s)
+{
+    return s->app;
+}
+
+uint32_t xt_session_shard(const struct xt_session *s)
+{
+    return s->app->shard;
 }
 
 uid_t xt_session_uid(const struct xt_session *s)

@@ -63,7 +63,7 @@ void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c)
 {
     const struct xt_pslot *p = &s->ps[i];
     struct xt_slot *sh = &s->slots[i];
-    sh->conn = c->index;
+    sh->conn = xt_app_conn_id(s->app, c);
     sh->local = c->local;
     sh->remote = c->remote;
     sh->rx_off = p->rx.off;

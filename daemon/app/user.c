@@ -15,7 +15,7 @@
 static struct xt_user *find(const struct xt_app *a, uid_t uid)
 {
     struct xt_user *u;
-    LIST_FOREACH(u, &a->users, link)
+    LIST_FOREACH(u, &a->common->users, link)
     if (u->uid == uid)
         return u;
     return NULL;
@@ -23,7 +23,7 @@ static struct xt_user *find(const struct xt_app *a, uid_t uid)
 
 static void limit_memory(const struct xt_app *a, struct xt_user *u)
 {
-    STORE(u->memory.limit, u->uid ? LOAD(a->quota.memory) : 0);
+    STORE(u->memory.limit, u->uid ? LOAD(a->common->quota.memory) : 0);
 }
 
 struct xt_user *xt_user_join(struct xt_app *a, uid_t uid)
@@ -32,7 +32,7 @@ struct xt_user *xt_user_join(struct xt_app *a, uid_t uid)
     if (!u && (u = calloc(1, sizeof *u))) {
         u->uid = uid;
         limit_memory(a, u);
-        LIST_INSERT_HEAD(&a->users, u, link);
+        LIST_INSERT_HEAD(&a->common->users, u, link);
     }
     if (u)
         u->clients++;
@@ -50,7 +50,7 @@ void xt_user_leave(struct xt_user *u)
 bool xt_user_may_attach(struct xt_app *a, uid_t uid)
 {
     struct xt_user *u = find(a, uid);
-    uint32_t limit = LOAD(a->quota.clients);
+    uint32_t limit = LOAD(a->common->quota.clients);
     if (!uid || !limit || !u || u->clients < limit)
         return true;
     atomic_fetch_add(&u->refused, 1);
@@ -62,11 +62,11 @@ bool xt_user_may_attach(struct xt_app *a, uid_t uid)
 void xt_app_set_quota(struct xt_app *a, const struct xt_quota *q)
 {
     struct xt_user *u;
-    STORE(a->quota.clients, q->clients);
-    STORE(a->quota.sockets, q->sockets);
-    STORE(a->quota.connects, q->connects);
-    STORE(a->quota.memory, q->memory);
-    LIST_FOREACH(u, &a->users, link)
+    STORE(a->common->quota.clients, q->clients);
+    STORE(a->common->quota.sockets, q->sockets);
+    STORE(a->common->quota.connects, q->connects);
+    STORE(a->common->quota.memory, q->memory);
+    LIST_FOREACH(u, &a->common->users, link)
     limit_memory(a, u);
 }
 
@@ -74,7 +74,7 @@ unsigned xt_app_users(const struct xt_app *a, struct xt_user_info *out, unsigned
 {
     unsigned n = 0;
     const struct xt_user *u;
-    LIST_FOREACH(u, &a->users, link)
+    LIST_FOREACH(u, &a->common->users, link)
     if (n++ < max)
         out[n - 1] = (struct xt_user_info){.uid = u->uid,
                                            .clients = u->clients,
@@ -88,7 +88,7 @@ unsigned xt_app_users(const struct xt_app *a, struct xt_user_info *out, unsigned
 
 bool xt_user_has_socket(const struct xt_session *s)
 {
-    uint32_t limit = LOAD(s->app->quota.sockets);
+    uint32_t limit = LOAD(s->app->common->quota.sockets);
     return !s->uid || !limit || LOAD(s->user->sockets) < limit;
 }
 
@@ -128,16 +128,16 @@ void xt_user_refused_memory(struct xt_session *s)
 bool xt_user_take_connect(struct xt_session *s)
 {
     struct xt_user *u = s->user;
-    uint64_t now = s->app->now_us, limit = LOAD(s->app->quota.connects);
+    uint64_t now = s->app->now_us, limit = LOAD(s->app->common->quota.connects);
     if (!s->uid || !limit)
         return true;
     uint64_t each = limit < XT_US_PER_S ? XT_US_PER_S / limit : 1;
-    uint64_t from = u->connects_us > now ? u->connects_us : now;
+    uint64_t until = LOAD(u->connects_us), from = until > now ? until : now;
     if (from + each > now + XT_US_PER_S) {
         count_refused(s, &s->app->stats.quota_connects);
         SAY_REFUSED(s, "connects in a second", "user-connects");
         return false;
     }
-    u->connects_us = from + each;
+    STORE(u->connects_us, from + each); /* two shards at once: one of the connects is not counted */
     return true;
 }

@@ -12,15 +12,20 @@
 struct capture {
     struct xt_job job;
     uint64_t id, lost;
-    int got; /* bytes, or a negative errno */
+    int got; /* bytes of all shards, or a negative errno */
     uint8_t frames[BATCH];
 };
 
 static void work(struct xt_job *j)
 {
     struct capture *c = (struct capture *)j;
-    struct xt_stack *s = j->ctl->cfg.host.stack(j->ctl->cfg.host.arg);
-    c->got = xt_stack_capture(s, c->id, c->frames, sizeof c->frames, &c->lost, xt_time_us());
+    uint64_t lost = 0;
+    if (c->got < 0)
+        return;
+    size_t at = (size_t)c->got;
+    int n = xt_stack_capture(xt_job_stack(j), c->id, c->frames + at, sizeof c->frames - at, &lost, xt_time_us());
+    c->lost += lost;
+    c->got = n < 0 ? n : c->got + n;
 }
 
 static uint64_t offset_us(void)

@@ -54,7 +54,8 @@ struct reconfigure {
 static void reconfigure_work(struct xt_job *j)
 {
     struct reconfigure *rec = (struct reconfigure *)j;
-    rec->rc = xt_stack_reconfigure(j->ctl->cfg.host.stack(j->ctl->cfg.host.arg), &rec->cfg);
+    int rc = xt_stack_reconfigure(xt_job_stack(j), &rec->cfg);
+    rec->rc = rec->rc ? rec->rc : rc;
 }
 
 static void reconfigure_reply(struct xt_job *j, struct xt_client *cl)
@@ -79,7 +80,8 @@ static void apply(struct xt_ctl *c, struct xt_client *cl)
     const struct xt_config *cfg = &c->cfg.config;
     keep(c);
     xt_log_set_level((enum xt_log_level)cfg->log_level);
-    __atomic_store_n(&xt_app_global(c->cfg.app)->spin_us, cfg->client_spin, __ATOMIC_RELAXED);
+    for (uint32_t k = 0; k < xt_app_shards(c->cfg.app); k++)
+        __atomic_store_n(&xt_app_global(xt_app_shard(c->cfg.app, k))->spin_us, cfg->client_spin, __ATOMIC_RELAXED);
     xt_privilege_apply(c);
     struct reconfigure *rec = xt_job_new(c, cl, sizeof *rec, reconfigure_work, cl ? reconfigure_reply : NULL);
     if (!rec)

@@ -20,15 +20,12 @@ struct one {
     unsigned flushed;
 };
 
-static struct xt_stack *stack_of(const struct xt_job *j)
+/* The record of that ID (xt_app_conn_id()), if it is in use. */
+static struct xt_conn *find(const struct one *o)
 {
-    return j->ctl->cfg.host.stack(j->ctl->cfg.host.arg);
-}
-
-/* The record of that ID, if it is in use. IDs are indices, checked against the table's size. */
-static struct xt_conn *find(struct xt_stack *s, uint32_t id)
-{
-    struct xt_conn *c = id < xt_stack_cfg(s)->max_conns ? xt_stack_conn(s, id) : NULL;
+    struct xt_stack *s = xt_job_stack(&o->job);
+    uint32_t i = o->id / xt_app_shards(o->job.ctl->cfg.app);
+    struct xt_conn *c = i < xt_stack_cfg(s)->max_conns ? xt_stack_conn(s, i) : NULL;
     return c && c->flags & XT_CONN_USED ? c : NULL;
 }
 
@@ -60,6 +57,8 @@ static void start_one(struct xt_request *r, void (*work)(struct xt_job *),
     if (!o)
         return;
     o->id = id;
+    o->job.shard = id % xt_app_shards(o->job.ctl->cfg.app);
+    o->job.one = true;
     xt_job_start(&o->job);
 }
 
@@ -68,18 +67,17 @@ static void start_one(struct xt_request *r, void (*work)(struct xt_job *),
 static void show_work(struct xt_job *j)
 {
     struct one *o = (struct one *)j;
-    struct xt_stack *s = stack_of(j);
-    const struct xt_conn *c = find(s, o->id);
+    const struct xt_conn *c = find(o);
     if (!c)
         return;
     struct xt_tcp_stats unused = {0};
-    struct xt_tcp_ctx ctx = {.now_us = xt_time_us(), .cfg = &xt_stack_cfg(s)->tcp, .stats = &unused};
+    struct xt_tcp_ctx ctx = {.now_us = xt_time_us(), .cfg = &xt_stack_cfg(xt_job_stack(j))->tcp, .stats = &unused};
     uint64_t deadline = xt_tcp_deadline(c);
     o->found = true;
     o->conn = *c;
-    o->conn.rx_tail = xt_app_rx_tail(j->ctl->cfg.app, c);
+    o->conn.rx_tail = xt_app_rx_tail(xt_job_app(j), c);
     xt_tcp_info(c, &ctx, &o->info);
-    xt_app_owner(j->ctl->cfg.app, c, &o->owner);
+    xt_app_owner(xt_job_app(j), c, &o->owner);
     o->timer = deadline == UINT64_MAX ? "none" : xt_tcp_deadline_name(c);
     o->left_us = deadline == UINT64_MAX || deadline < ctx.now_us ? 0 : deadline - ctx.now_us;
 }
@@ -114,10 +112,11 @@ static void put_identity(struct xt_msg_out *o, const struct one *one)
     word(o, "state", xt_state_name(c->state), "TCP state");
     word(o, "local", local, "own end point");
     word(o, "peer", remote, "the peer's end point");
-    item(o, "id", c->index, "", "place in the connection table");
+    item(o, "id", one->id, "", "place in the connection table");
     item(o, "generation", c->gen, "", "how often that place was used");
     if (c->listener != XT_NO_CONN)
-        item(o, "listener", c->listener, "", "ID of the listener it came by");
+        item(o, "listener", c->listener * xt_app_shards(one->job.ctl->cfg.app) + one->job.shard, "",
+             "ID of the listener it came by");
     if (one->owner.pid) {
         word(o, "program", one->owner.comm, "owner's name");
         item(o, "pid", (uint64_t)one->owner.pid, "", "owner's process");
@@ -224,13 +223,12 @@ void xt_admin_show(struct xt_request *r)
 static void close_work(struct xt_job *j)
 {
     struct one *o = (struct one *)j;
-    struct xt_stack *s = stack_of(j);
-    struct xt_conn *c = find(s, o->id);
+    struct xt_conn *c = find(o);
     if (!c)
         return;
     o->found = true;
     o->conn = *c;
-    xt_stack_abort(s, c, xt_time_us());
+    xt_stack_abort(xt_job_stack(j), c, xt_time_us());
 }
 
 static void close_reply(struct xt_job *j, struct xt_client *cl)
@@ -254,7 +252,7 @@ void xt_admin_close(struct xt_request *r)
 
 static void flush_work(struct xt_job *j)
 {
-    ((struct one *)j)->flushed = xt_stack_flush_time_wait(stack_of(j), xt_time_us());
+    ((struct one *)j)->flushed += xt_stack_flush_time_wait(xt_job_stack(j), xt_time_us());
 }
 
 static void flush_reply(struct xt_job *j, struct xt_client *cl)

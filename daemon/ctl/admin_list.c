@@ -7,7 +7,8 @@
 #include "daemon/ctl/internal.h"
 #include "proto/xt_cc.h"
 
-#define BATCH 160 /* records looked at: their text must fit into one message */
+#define BATCH 160      /* records looked at: their text must fit into one message */
+#define SHARD_SHIFT 24 /* of a cursor: below is the place in the shard's table, which is smaller */
 
 struct row {
     uint32_t id;
@@ -48,15 +49,15 @@ static void add_row(void *arg, struct xt_conn *c)
     if (l->n == BATCH || (l->states && !(l->states >> c->state & 1)))
         return;
     struct row *r = &l->row[l->n++];
-    r->id = c->index;
+    r->id = xt_app_conn_id(xt_job_app(&l->job), c);
     r->state = c->state;
     r->local = c->local;
     r->remote = c->remote;
     if (c->state != XT_LISTEN) {
-        r->recvq = c->rx_head - xt_app_rx_tail(l->job.ctl->cfg.app, c);
+        r->recvq = c->rx_head - xt_app_rx_tail(xt_job_app(&l->job), c);
         r->sendq = c->tx_head - c->tx_una;
     }
-    xt_app_owner(l->job.ctl->cfg.app, c, &r->owner);
+    xt_app_owner(xt_job_app(&l->job), c, &r->owner);
     fill_timer(r, c, l->ctx.now_us);
     xt_tcp_info(c, &l->ctx, &info);
     r->srtt = info.srtt;
@@ -70,7 +71,7 @@ static void add_row(void *arg, struct xt_conn *c)
 static void work(struct xt_job *j)
 {
     struct list *l = (struct list *)j;
-    struct xt_stack *s = j->ctl->cfg.host.stack(j->ctl->cfg.host.arg);
+    struct xt_stack *s = xt_job_stack(j);
     struct xt_tcp_stats unused = {0};
     l->ctx = (struct xt_tcp_ctx){.now_us = xt_time_us(), .cfg = &xt_stack_cfg(s)->tcp, .stats = &unused};
     l->more = xt_stack_each(s, &l->cursor, BATCH, add_row, l);
@@ -114,9 +115,10 @@ static void reply(struct xt_job *j, struct xt_client *cl)
 {
     const struct list *l = (struct list *)j;
     struct xt_msg_out o;
+    uint32_t shard = l->job.shard + !l->more, cursor = l->more ? l->cursor : 0;
     xt_client_begin(cl, &o);
-    xt_msg_uint(&o, "cursor", l->cursor);
-    xt_msg_bool(&o, "more", l->more);
+    xt_msg_uint(&o, "cursor", shard << SHARD_SHIFT | cursor);
+    xt_msg_bool(&o, "more", shard < xt_app_shards(j->ctl->cfg.app));
     xt_msg_array(&o, "connections");
     for (unsigned i = 0; i < l->n; i++)
         put_row(&o, &l->row[i]);
@@ -127,14 +129,17 @@ void xt_admin_list(struct xt_request *r)
 {
     uint64_t cursor = 0, states = 0;
     int rc = xt_msg_get_uint(r->msg, "cursor", &cursor), rc2 = xt_msg_get_uint(r->msg, "states", &states);
-    if (rc == -EBADMSG || rc2 == -EBADMSG || cursor > UINT32_MAX || states >= 1u << XT_NSTATES) {
+    if (rc == -EBADMSG || rc2 == -EBADMSG || cursor >> SHARD_SHIFT >= xt_app_shards(r->client->ctl->cfg.app) ||
+        states >= 1u << XT_NSTATES) {
         xt_client_error(r->client, -EINVAL, "list takes \"cursor\" and \"states\" (bits)");
         return;
     }
     struct list *l = xt_job_new(r->client->ctl, r->client, sizeof *l, work, reply);
     if (!l)
         return;
-    l->cursor = (uint32_t)cursor;
+    l->cursor = (uint32_t)cursor & ((1u << SHARD_SHIFT) - 1);
+    l->job.shard = (uint32_t)cursor >> SHARD_SHIFT;
+    l->job.one = true;
     l->states = (uint32_t)states;
     xt_job_start(&l->job);
 }

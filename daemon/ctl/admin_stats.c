@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * "stats": every counter with its meaning. */
+#include <string.h>
+
 #include "daemon/ctl/internal.h"
 
 #define HOST_COUNTERS 64
+
+void xt_ctl_add(void *sum, const void *more, size_t size)
+{
+    uint64_t *to = sum;
+    const uint64_t *from = more;
+    for (size_t i = 0; i < size / sizeof *to; i++)
+        to[i] += from[i];
+}
 
 struct counter {
     const char *group, *name, *text;
@@ -21,6 +31,11 @@ struct stats {
 static void put_host(void *arg, const char *group, const char *name, uint64_t value, const char *text)
 {
     struct stats *st = arg;
+    for (unsigned i = 0; i < st->nhost; i++)
+        if (strcmp(st->host[i].group, group) == 0 && strcmp(st->host[i].name, name) == 0) {
+            st->host[i].value += value;
+            return;
+        }
     if (st->nhost < HOST_COUNTERS)
         st->host[st->nhost++] = (struct counter){group, name, text, value};
 }
@@ -29,12 +44,12 @@ static void work(struct xt_job *j)
 {
     struct stats *st = (struct stats *)j;
     const struct xt_ctl_cfg *cfg = &j->ctl->cfg;
-    struct xt_stack *s = cfg->host.stack(cfg->host.arg);
-    st->tcp = *xt_stack_tcp_stats(s);
-    st->stack = *xt_stack_stats(s);
-    st->app = *xt_app_stats(cfg->app);
+    struct xt_stack *s = xt_job_stack(j);
+    xt_ctl_add(&st->tcp, xt_stack_tcp_stats(s), sizeof st->tcp);
+    xt_ctl_add(&st->stack, xt_stack_stats(s), sizeof st->stack);
+    xt_ctl_add(&st->app, xt_app_stats(xt_job_app(j)), sizeof st->app);
     if (cfg->host.counters)
-        cfg->host.counters(cfg->host.arg, put_host, st);
+        cfg->host.counters(cfg->host.arg, j->shard, put_host, st);
 }
 
 static void put(struct xt_msg_out *o, const char *group, const char *name, uint64_t value, const char *text)

@@ -13,7 +13,7 @@
 
 struct status {
     struct xt_job job;
-    bool walking;
+    uint32_t asked; /* shards so far */
     uint32_t cursor;
     uint32_t states[XT_NSTATES];
     struct xt_stack_cfg cfg;
@@ -22,6 +22,10 @@ struct status {
     unsigned nneigh;
     struct xt_stack_stats stack;
     struct xt_tcp_stats tcp;
+    struct {
+        uint32_t connections;
+        uint64_t sessions, frames_in, frames_out, passed_in, passed_out;
+    } shard[XT_CREW_MAX];
 };
 
 static void count_state(void *arg, struct xt_conn *c)
@@ -29,20 +33,35 @@ static void count_state(void *arg, struct xt_conn *c)
     struct status *st = arg;
     if (c->state < XT_NSTATES)
         st->states[c->state]++;
+    st->shard[st->job.shard].connections++;
+}
+
+static void look_at(struct status *st, const struct xt_stack *s, const struct xt_app_stats *app)
+{
+    const struct xt_stack_stats *stack = xt_stack_stats(s);
+    uint32_t k = st->job.shard, before = st->cfg.max_conns;
+    st->cfg = *xt_stack_cfg(s);
+    st->cfg.max_conns += before;
+    xt_ctl_add(&st->app, app, sizeof st->app);
+    xt_ctl_add(&st->stack, stack, sizeof st->stack);
+    xt_ctl_add(&st->tcp, xt_stack_tcp_stats(s), sizeof st->tcp);
+    if (k == 0) /* what one of them knows the others know */
+        st->nneigh = xt_stack_neighbours(s, st->neigh, NEIGHBOURS, xt_time_us());
+    st->shard[k].sessions = app->sessions;
+    st->shard[k].frames_in = stack->frames_in;
+    st->shard[k].frames_out = stack->frames_out;
+    st->shard[k].passed_in = stack->crew_in;
+    st->shard[k].passed_out = stack->crew_out;
 }
 
 static void work(struct xt_job *j)
 {
     struct status *st = (struct status *)j;
-    const struct xt_ctl_cfg *cfg = &j->ctl->cfg;
-    struct xt_stack *s = cfg->host.stack(cfg->host.arg);
-    if (!st->walking) {
-        st->walking = true;
-        st->cfg = *xt_stack_cfg(s);
-        st->app = *xt_app_stats(cfg->app);
-        st->stack = *xt_stack_stats(s);
-        st->tcp = *xt_stack_tcp_stats(s);
-        st->nneigh = xt_stack_neighbours(s, st->neigh, NEIGHBOURS, xt_time_us());
+    struct xt_stack *s = xt_job_stack(j);
+    if (st->asked == j->shard) {
+        st->asked++;
+        st->cursor = 0;
+        look_at(st, s, xt_app_stats(xt_job_app(j)));
     }
     j->more = xt_stack_each(s, &st->cursor, WALK, count_state, st);
 }
@@ -100,6 +119,22 @@ static void put_states(struct xt_msg_out *o, const struct status *st)
     xt_msg_uint(o, "max_connections", st->cfg.max_conns);
 }
 
+static void put_shards(struct xt_msg_out *o, const struct status *st)
+{
+    xt_msg_array(o, "shards");
+    for (uint32_t k = 0; k < st->asked; k++) {
+        xt_msg_map(o, NULL);
+        xt_msg_uint(o, "connections", st->shard[k].connections);
+        xt_msg_uint(o, "sessions", st->shard[k].sessions);
+        xt_msg_uint(o, "frames_in", st->shard[k].frames_in);
+        xt_msg_uint(o, "frames_out", st->shard[k].frames_out);
+        xt_msg_uint(o, "passed_in", st->shard[k].passed_in);
+        xt_msg_uint(o, "passed_out", st->shard[k].passed_out);
+        xt_msg_close(o);
+    }
+    xt_msg_close(o);
+}
+
 static void reply(struct xt_job *j, struct xt_client *cl)
 {
     const struct status *st = (struct status *)j;
@@ -128,6 +163,8 @@ static void reply(struct xt_job *j, struct xt_client *cl)
     xt_msg_uint(&o, "sessions", st->app.sessions);
     xt_msg_uint(&o, "control_connections", c->nclients);
     put_states(&o, st);
+    if (st->asked > 1)
+        put_shards(&o, st);
     xt_admin_put_defences(&o, &st->stack, &st->tcp);
     xt_client_send(cl, &o, NULL, 0);
 }

@@ -29,7 +29,7 @@ static int make_session(struct xt_client *cl, const char *comm)
     cl->session = s;
     cl->proc = (uint32_t)proc;
     xt_keep_session(cl);
-    struct xt_msg m = {.type = XT_MSG_SESSION, .ptr = s, .done = xt_ctl_session_ended};
+    struct xt_msg m = {.type = XT_MSG_SESSION, .shard = xt_session_shard(s), .ptr = s, .done = xt_ctl_session_ended};
     xt_ctl_post(cl->ctl, &m);
     return 0;
 }
@@ -55,8 +55,8 @@ bool xt_attach_abi(struct xt_request *r)
 
 void xt_attach_welcome(struct xt_client *cl, uint32_t slot, int beside)
 {
-    int fds[4] = {xt_session_memfd(cl->session), xt_session_doorbell(cl->session), xt_app_global_ro(cl->ctl->cfg.app),
-                  beside};
+    int fds[4] = {xt_session_memfd(cl->session), xt_session_doorbell(cl->session),
+                  xt_app_global_ro(xt_session_app(cl->session)), beside};
     struct xt_msg_out o;
     xt_client_begin(cl, &o);
     xt_msg_uint(&o, "abi", XT_ABI_VERSION);
@@ -190,7 +190,10 @@ void xt_attach_fork(struct xt_request *r)
     r->anc->fd[0] = -1;
     child = xt_client_new(cl->ctl, fd, 0, cl->uid, cl->gid);
     if (!child) {
-        struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = (uint32_t)proc, .ptr = cl->session};
+        struct xt_msg m = {.type = XT_MSG_PROC_GONE,
+                           .arg = (uint32_t)proc,
+                           .shard = xt_session_shard(cl->session),
+                           .ptr = cl->session};
         xt_ctl_post(cl->ctl, &m);
         xt_client_error(cl, -ENOBUFS, "too many processes are attached");
         return;

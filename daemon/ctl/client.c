@@ -57,7 +57,8 @@ void xt_client_close(struct xt_client *cl)
     if (cl->job)
         cl->job->client = NULL;
     if (cl->session) {
-        struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = cl->proc, .ptr = cl->session};
+        struct xt_msg m = {
+            .type = XT_MSG_PROC_GONE, .arg = cl->proc, .shard = xt_session_shard(cl->session), .ptr = cl->session};
         XT_CRASH_POINT();
         xt_keep_forget_client(cl);
         XT_CRASH_POINT();

@@ -50,6 +50,7 @@ struct xt_config {
     uint32_t spin, client_spin;
     uint32_t rx_mode; /* enum xt_pktio_rx_mode */
     uint32_t rx_frames, tx_frames;
+    uint32_t shards;
     uint32_t log_level; /* enum xt_log_level */
 
     struct xt_tcp_cfg tcp; /* fields without a key are zero: see xt_config_stack() */
@@ -128,7 +129,7 @@ void xt_config_help(FILE *f);
 struct xt_quota;
 void xt_config_quota(const struct xt_config *c, struct xt_quota *out);
 
-/* The stack's share: `c` must have passed xt_config_check() and xt_netif_check(). */
+/* The share of each shard's stack: `c` must have passed xt_config_check() and xt_netif_check(). */
 void xt_config_stack(const struct xt_config *c, struct xt_stack_cfg *out);
 
 #endif

@@ -92,6 +92,8 @@ static const struct xt_setting keys[] = {
      .help = "receive slots, each takes a super-frame"},
     {"tx-frames", XT_SET_COUNT, FIELD(tx_frames), .min = 16, .max = 65536, .zero_auto = true, .def = "auto",
      .help = "sends in flight"},
+    {"shards", XT_SET_COUNT, FIELD(shards), .min = 1, .max = XT_CREW_MAX, .def = "1",
+     .help = "data-plane threads; each has a packet socket, and a program with its forks belongs to one of them"},
     {"log-level", XT_SET_CHOICE, FIELD(log_level), .choices = "error|warn|info|debug", .def = "info", .runtime = true,
      .help = "what goes to standard error"},
 

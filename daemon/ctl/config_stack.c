@@ -16,6 +16,11 @@ static void copy_tcp(const struct xt_config *c, struct xt_tcp_cfg *out)
             memcpy((char *)out + (k->offset - first), (const char *)c + k->offset, k->width);
 }
 
+static uint32_t share(const struct xt_config *c, uint32_t n)
+{
+    return (n + c->shards - 1) / c->shards;
+}
+
 void xt_config_stack(const struct xt_config *c, struct xt_stack_cfg *out)
 {
     memset(out, 0, sizeof *out);
@@ -23,9 +28,9 @@ void xt_config_stack(const struct xt_config *c, struct xt_stack_cfg *out)
     out->addr = c->address.addr;
     out->prefix = c->address.prefix;
     out->mtu = c->mtu;
-    out->max_conns = c->max_connections;
-    out->max_orphans = c->max_orphans;
-    out->overload_rate = c->overload_rate;
+    out->max_conns = share(c, c->max_connections);
+    out->max_orphans = share(c, c->max_orphans);
+    out->overload_rate = share(c, c->overload_rate);
     memcpy(out->routes, c->routes, c->nroutes * sizeof c->routes[0]);
     out->nroutes = c->nroutes;
     if (c->gateway)

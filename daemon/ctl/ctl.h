@@ -19,10 +19,12 @@ struct xt_ctl;
 /* Takes one counter: a group ("device"), a name, its value and what it means. Strings must be constants. */
 typedef void xt_ctl_put(void *put_arg, const char *group, const char *name, uint64_t value, const char *text);
 
-/* What the control plane must know of the data plane. Both functions are called on the data plane and must be short. */
+/* What the control plane must know of the data plane. Both functions are called on the data plane, by the thread of that shard, and must
+ * be short. */
 struct xt_ctl_host {
-    struct xt_stack *(*stack)(void *arg);
-    void (*counters)(void *arg, xt_ctl_put *put, void *put_arg); /* those that no other layer has; may be NULL */
+    struct xt_stack *(*stack)(void *arg, uint32_t shard);
+    void (*counters)(void *arg, uint32_t shard, xt_ctl_put *put,
+                     void *put_arg); /* those that no other layer has; may be NULL */
     void *arg;
 };
 
@@ -37,7 +39,7 @@ struct xt_ctl_keep {
 };
 
 struct xt_ctl_cfg {
-    struct xt_app *app;
+    struct xt_app *app; /* the first shard's */
     struct xt_ctl_host host;
     struct xt_config config; /* effective values */
     int settings_fd;         /* where they are kept (settings.h), -1: nowhere; borrowed */

@@ -37,7 +37,8 @@ static void on_home_closed(uv_handle_t *h)
 
 void xt_export_end_relay(struct xt_ctl *c, struct xt_relay *r)
 {
-    struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = r->proc, .ptr = r->session};
+    struct xt_msg m = {
+        .type = XT_MSG_PROC_GONE, .arg = r->proc, .shard = xt_session_shard(r->session), .ptr = r->session};
     xt_keep_forget_waiter(c, r->session, r->waiter);
     xt_relay_close(r);
     xt_ctl_post(c, &m);

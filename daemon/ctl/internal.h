@@ -93,7 +93,7 @@ void xt_client_error(struct xt_client *cl, int rc, const char *fmt, ...) __attri
 void xt_client_resume(struct xt_client *cl);
 /* ---- server.c ---- */
 
-/* Posts, or queues for later: never lost, order kept. */
+/* Posts to m->shard, or queues for later: never lost, order kept. */
 void xt_ctl_post(struct xt_ctl *c, const struct xt_msg *m);
 
 /* ---- link.c ---- */
@@ -134,6 +134,8 @@ void xt_admin_show(struct xt_request *r);
 void xt_admin_close(struct xt_request *r);
 void xt_admin_flush_time_wait(struct xt_request *r);
 void xt_admin_stats(struct xt_request *r);
+/* Adds up the counters of two structs that have nothing else: `size` bytes of uint64_t. */
+void xt_ctl_add(void *sum, const void *more, size_t size);
 void xt_admin_config(struct xt_request *r);
 void xt_admin_config_set(struct xt_request *r);
 void xt_admin_rules(struct xt_request *r);
@@ -142,12 +144,14 @@ void xt_admin_capture(struct xt_request *r);
 
 /* ---- job.c ---- */
 
-/* A request that needs the data plane. First member of the request's own struct, which is allocated zeroed by xt_job_new(). */
+/* A request that needs the data plane: shard by shard, the first one first. First member of the request's own struct, which is allocated zeroed by xt_job_new(). */
 struct xt_job {
     LIST_ENTRY(xt_job) link;
     struct xt_ctl *ctl;
     struct xt_client *client;       /* NULL: it has gone meanwhile, or none asked */
     bool more;                      /* set by work(): call it again, after the others had their turn */
+    bool one;                       /* no further shard is asked */
+    uint32_t shard;                 /* which one is, just now */
     void (*work)(struct xt_job *j); /* on the data plane: short */
     void (*reply)(struct xt_job *j, struct xt_client *cl); /* sends the answer; NULL: nobody waits */
 };
@@ -155,6 +159,9 @@ struct xt_job {
 void *xt_job_new(struct xt_ctl *c, struct xt_client *cl, size_t size, void (*work)(struct xt_job *),
                  void (*reply)(struct xt_job *, struct xt_client *));
 void xt_job_start(struct xt_job *j);
+/* For work(): what belongs to the shard that it is called in. */
+struct xt_stack *xt_job_stack(const struct xt_job *j);
+struct xt_app *xt_job_app(const struct xt_job *j);
 
 /* ---- text.c ---- */
 

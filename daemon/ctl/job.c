@@ -18,7 +18,9 @@ static void on_return(void *arg)
 {
     struct xt_job *j = arg;
     struct xt_client *cl = j->client;
-    if (j->more && (cl || !j->reply)) {
+    bool wanted = cl || !j->reply, next = !j->more && !j->one && j->shard + 1 < xt_app_shards(j->ctl->cfg.app);
+    if (wanted && (j->more || next)) {
+        j->shard += next;
         post(j);
         return;
     }
@@ -33,7 +35,7 @@ static void on_return(void *arg)
 
 static void post(struct xt_job *j)
 {
-    struct xt_msg m = {.type = XT_MSG_CALL, .ptr = j, .fn = on_data_plane, .done = on_return};
+    struct xt_msg m = {.type = XT_MSG_CALL, .shard = j->shard, .ptr = j, .fn = on_data_plane, .done = on_return};
     xt_ctl_post(j->ctl, &m);
 }
 
@@ -54,6 +56,16 @@ void *xt_job_new(struct xt_ctl *c, struct xt_client *cl, size_t size, void (*wor
     if (cl)
         cl->job = j;
     return j;
+}
+
+struct xt_stack *xt_job_stack(const struct xt_job *j)
+{
+    return j->ctl->cfg.host.stack(j->ctl->cfg.host.arg, j->shard);
+}
+
+struct xt_app *xt_job_app(const struct xt_job *j)
+{
+    return xt_app_shard(j->ctl->cfg.app, j->shard);
 }
 
 void xt_job_start(struct xt_job *j)

@@ -113,7 +113,7 @@ void xt_ctl_adopt(struct xt_ctl *c, struct xt_session *s, int (*take)(void *arg,
             cl->session = s;
             cl->proc = proc;
         } else {
-            struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = proc, .ptr = s};
+            struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = proc, .shard = xt_session_shard(s), .ptr = s};
             xt_ctl_post(c, &m);
         }
     }

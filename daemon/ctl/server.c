@@ -21,9 +21,14 @@ static void on_connection(uv_poll_t *h, int status, int events);
 
 /* ---- to the data plane ---- */
 
+static bool posted(struct xt_ctl *c, const struct xt_msg *m)
+{
+    return xt_app_post(xt_app_shard(c->cfg.app, m->shard), m) == 0;
+}
+
 void xt_ctl_post(struct xt_ctl *c, const struct xt_msg *m)
 {
-    if (STAILQ_EMPTY(&c->waiting) && xt_app_post(c->cfg.app, m) == 0)
+    if (STAILQ_EMPTY(&c->waiting) && posted(c, m))
         return;
     struct xt_waiting_msg *w = malloc(sizeof *w);
     if (!w)
@@ -36,7 +41,7 @@ void xt_ctl_post(struct xt_ctl *c, const struct xt_msg *m)
 static void post_waiting(struct xt_ctl *c)
 {
     struct xt_waiting_msg *w;
-    while ((w = STAILQ_FIRST(&c->waiting)) && xt_app_post(c->cfg.app, &w->msg) == 0) {
+    while ((w = STAILQ_FIRST(&c->waiting)) && posted(c, &w->msg)) {
         STAILQ_REMOVE_HEAD(&c->waiting, link);
         free(w);
     }

@@ -28,8 +28,9 @@ static void put_shard(const struct xt_shard *s, xt_ctl_put *put, void *arg)
     put(arg, "loop", "spins_vain", st.spins_vain, "times that spinning found none");
 }
 
-void xt_main_counters(void *arg, xt_ctl_put *put, void *put_arg)
+void xt_main_counters(void *arg, uint32_t shard, xt_ctl_put *put, void *put_arg)
 {
-    put_device(arg, put, put_arg);
-    put_shard(arg, put, put_arg);
+    struct xt_shard *const *shards = arg;
+    put_device(shards[shard], put, put_arg);
+    put_shard(shards[shard], put, put_arg);
 }

@@ -5,7 +5,7 @@
 
 #include "daemon/ctl/ctl.h"
 
-/* As `counters` of struct xt_ctl_host; `arg` is the struct xt_shard. */
-void xt_main_counters(void *arg, xt_ctl_put *put, void *put_arg);
+/* As `counters` of struct xt_ctl_host; `arg` has the struct xt_shard of each shard. */
+void xt_main_counters(void *arg, uint32_t shard, xt_ctl_put *put, void *put_arg);
 
 #endif

@@ -167,6 +167,7 @@ static bool receive(struct xt_shard *s, uint64_t now)
 static bool pass(struct xt_shard *s, uint64_t now)
 {
     bool work = receive(s, now);
+    work |= xt_stack_passed(s->stack, now);
     work |= xt_app_poll(s->app, now);
     if (xt_stack_deadline(s->stack) <= now) {
         xt_stack_timers(s->stack, now);
@@ -174,6 +175,8 @@ static bool pass(struct xt_shard *s, uint64_t now)
     }
     bool blocked = xt_stack_output(s->stack, now);
     xt_app_flush(s->app);
+    for (uint32_t kicks = xt_stack_kicks(s->stack); kicks; kicks &= kicks - 1)
+        xt_app_wake(xt_app_shard(s->app, (uint32_t)__builtin_ctz(kicks)));
     if (io_uring_sq_ready(&s->ring))
         io_uring_submit(&s->ring);
     else if (blocked || io_uring_cq_has_overflow(&s->ring) || (*s->ring.sq.kflags & IORING_SQ_TASKRUN))
@@ -184,7 +187,7 @@ static bool pass(struct xt_shard *s, uint64_t now)
 
 static void sleep_until_work(struct xt_shard *s, uint64_t now)
 {
-    if (!xt_app_prepare_sleep(s->app) && !xt_pktio_rx_pending(s->pktio)) {
+    if (!xt_app_prepare_sleep(s->app) && !xt_pktio_rx_pending(s->pktio) && !xt_stack_passed_any(s->stack)) {
         uint64_t deadline = xt_stack_deadline(s->stack);
         uint64_t wait = deadline == UINT64_MAX ? 1000000 : deadline > now ? deadline - now : 0;
         if (wait > 1000000)
@@ -230,7 +233,9 @@ static int open_all(struct xt_shard *s)
                                .admit = admit,
                                .admit_open = admit_open,
                                .need_bufs = need_bufs,
-                               .arg = s};
+                               .arg = s,
+                               .crew = s->cfg.crew,
+                               .shard = s->cfg.shard};
     rc = xt_stack_new(&s->stack, &s->cfg.stack, &ops, s->cfg.state, s->cfg.key, xt_time_us());
     if (rc < 0) {
         snprintf(s->err, s->errlen, "cannot make the stack: %s", strerror(-rc));
@@ -269,7 +274,6 @@ static void *thread_main(void *arg)
     xt_pktio_close(s->pktio);
     io_uring_queue_exit(&s->ring);
     sem_post(&s->ended);
-    xt_stack_free(s->stack);
     return NULL;
 }
 
@@ -342,6 +346,11 @@ void xt_shard_stop(struct xt_shard *s)
 {
     end_loop(s);
     pthread_join(s->thread, NULL);
+}
+
+void xt_shard_free(struct xt_shard *s)
+{
+    xt_stack_free(s->stack);
     destroy(s);
 }
 

@@ -14,7 +14,9 @@ struct xt_shard_cfg {
     struct xt_stack_cfg stack;
     uint32_t spin_us; /* how long the data plane spins for work before it sleeps; 0: never */
     uint8_t key[32];
-    void *state; /* state region, xt_stack_state_size() bytes */
+    void *state;          /* state region, xt_stack_state_size() bytes */
+    struct xt_crew *crew; /* NULL: there are no other shards */
+    uint32_t shard;
 };
 
 /* Opens the device, makes stack and thread, takes over what is kept; no frame is taken or sent before xt_shard_run(). Returns 0, or a negative errno with one line for people in `err`. */
@@ -22,8 +24,9 @@ int xt_shard_start(struct xt_shard **out, const struct xt_shard_cfg *cfg, struct
 void xt_shard_run(struct xt_shard *s);
 /* Ends the loop after a whole pass and closes the device; what was sent has left, and all else is as a successor wants it. */
 void xt_shard_quiet(struct xt_shard *s);
-/* Ends the thread and closes everything. */
+/* Ends the thread and closes the device; frees all the rest, when no other shard runs any more. */
 void xt_shard_stop(struct xt_shard *s);
+void xt_shard_free(struct xt_shard *s);
 int xt_shard_packet_fd(const struct xt_shard *s);
 
 /* Only from functions that run on the data plane (XT_MSG_CALL). */

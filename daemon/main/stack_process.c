@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/base/log.h"
+#include "daemon/base/macros.h"
 #include "daemon/base/rand.h"
 #include "daemon/base/time.h"
 #include "daemon/ctl/ctl.h"
@@ -30,9 +31,10 @@ struct process {
     struct xt_handed handed;
     int settings_fd;
     struct xt_kept state;
-    int listen_fd; /* until the control plane has it */
-    struct xt_app *app;
-    struct xt_shard *shard;
+    int listen_fd;        /* until the control plane has it */
+    struct xt_crew *crew; /* NULL with one shard */
+    struct xt_app *app[XT_CREW_MAX];
+    struct xt_shard *shard[XT_CREW_MAX];
     struct xt_ctl *ctl;
     uid_t owner; /* who started it */
     uv_signal_t term, interrupt, hangup, quiet;
@@ -50,10 +52,19 @@ static uint32_t env_number(const char *name)
 
 /* ---- state ---- */
 
+/* What the stack of each shard wants. */
+static size_t state_size(const struct xt_config *c)
+{
+    struct xt_stack_cfg one;
+    xt_config_stack(c, &one);
+    size_t size = xt_stack_state_size(one.max_conns);
+    return c->shards > 1 ? XT_ALIGN_UP(size, (size_t)XT_KEPT_PAGE) : size;
+}
+
 static int take_state(struct process *p)
 {
     char err[256];
-    size_t size = xt_stack_state_size(p->config.max_connections);
+    size_t size = p->config.shards * state_size(&p->config);
     int fd = xt_handed_take(&p->handed, "state"), rc;
     if (fd >= 0) {
         rc = xt_kept_open(&p->state, fd, size, err, sizeof err);
@@ -78,9 +89,17 @@ static int take_state(struct process *p)
 
 /* ---- data plane ---- */
 
-static int make_app(struct process *p)
+/* Of the kept descriptors that each shard has one of: those of the first have plain names. */
+static const char *shard_name(char name[XT_FDSTORE_NAME_MAX], const char *what, uint32_t shard)
+{
+    snprintf(name, XT_FDSTORE_NAME_MAX, shard ? "%s-%u" : "%s", what, shard);
+    return name;
+}
+
+static int make_app(struct process *p, uint32_t k)
 {
     const struct xt_config *c = &p->config;
+    char name[XT_FDSTORE_NAME_MAX];
     struct xt_app_cfg ac = {
         .max_slots = c->max_sockets,
         .max_sessions = c->max_clients,
@@ -93,18 +112,27 @@ static int make_app(struct process *p)
         .bufmax = c->bufmax,
         .somaxconn = c->somaxconn,
         .spin_us = c->client_spin,
-        .global_fd = xt_handed_take(&p->handed, "global"),
+        .global_fd = xt_handed_take(&p->handed, shard_name(name, "global", k)),
+        .first = p->app[0],
     };
-    int rc = xt_app_new(&p->app, &ac);
+    int rc = xt_app_new(&p->app[k], &ac);
     if (rc < 0) {
         xt_log_error("cannot make the application layer: %s", strerror(-rc));
         return rc;
     }
     if (ac.global_fd <= 0)
-        xt_notify_store("global", xt_app_global_fd(p->app));
-    xt_app_global(p->app)->epoch = p->state.page->epoch;
-    xt_app_global(p->app)->addr_be = c->address.addr;
+        xt_notify_store(name, xt_app_global_fd(p->app[k]));
+    xt_app_global(p->app[k])->epoch = p->state.page->epoch;
+    xt_app_global(p->app[k])->addr_be = c->address.addr;
     return 0;
+}
+
+static int make_apps(struct process *p)
+{
+    int rc = 0;
+    for (uint32_t k = 0; rc == 0 && k < p->config.shards; k++)
+        rc = make_app(p, k);
+    return rc;
 }
 
 static int take_kept(void *arg, uint32_t id, char what, uint32_t n)
@@ -125,7 +153,7 @@ static int take_sessions(struct process *p)
     if (!p->sessions)
         return -ENOMEM;
     while ((name = xt_handed_next(&p->handed, XT_KEEP_LEDGER, &cursor))) {
-        int rc = xt_session_open(p->app, xt_handed_take(&p->handed, name), take_kept, p, &p->sessions[p->nsessions]);
+        int rc = xt_session_open(p->app[0], xt_handed_take(&p->handed, name), take_kept, p, &p->sessions[p->nsessions]);
         if (rc == 0)
             p->nsessions++;
         else
@@ -133,32 +161,68 @@ static int take_sessions(struct process *p)
         if (rc < 0 && rc != -EPROTO && rc != -ENOBUFS)
             return rc;
     }
-    xt_app_on_end(p->app, xt_ctl_session_ended);
+    xt_app_on_end(p->app[0], xt_ctl_session_ended);
     return 0;
 }
 
-static int start_shard(struct process *p, char *err, size_t errlen)
+/* A socket of the fan-out group, or -1. */
+static int packet_group(struct process *p, uint32_t k)
+{
+    char name[XT_FDSTORE_NAME_MAX];
+    return k ? xt_shard_packet_fd(p->shard[0]) : xt_handed_peek(&p->handed, shard_name(name, "packet", 1));
+}
+
+static int start_shard(struct process *p, uint32_t k, char *err, size_t errlen)
 {
     const struct xt_config *c = &p->config;
+    char name[XT_FDSTORE_NAME_MAX];
     struct xt_shard_cfg sc = {
         .pktio = {.ifname = c->interface,
                   .rx_mode = c->rx_mode ? XT_RX_MULTISHOT : XT_RX_RING,
                   .rx_frames = c->rx_frames,
                   .tx_frames = c->tx_frames,
-                  .fd = xt_handed_take(&p->handed, "packet"),
-                  .place = &p->state.page->place},
+                  .fd = xt_handed_take(&p->handed, shard_name(name, "packet", k)),
+                  .place = &p->state.page->place[k],
+                  .devices = c->shards,
+                  .group = packet_group(p, k)},
         .spin_us = c->spin,
-        .state = p->state.stack,
+        .state = (char *)p->state.stack + k * state_size(c),
+        .crew = p->crew,
+        .shard = k,
     };
     xt_config_stack(c, &sc.stack);
     sc.stack.crashed = env_number(XT_ENV_CRASHED) != 0;
     memcpy(sc.pktio.mac, c->mac, sizeof sc.pktio.mac);
     memcpy(sc.key, p->state.page->key, sizeof sc.key);
-    int rc = xt_shard_start(&p->shard, &sc, p->app, err, errlen);
-    if (rc == 0 && xt_shard_packet_fd(p->shard) != sc.pktio.fd) {
-        xt_notify_forget("packet");
-        xt_notify_store("packet", xt_shard_packet_fd(p->shard));
+    int rc = xt_shard_start(&p->shard[k], &sc, p->app[k], err, errlen);
+    if (rc == 0 && xt_shard_packet_fd(p->shard[k]) != sc.pktio.fd) {
+        xt_notify_forget(name);
+        xt_notify_store(name, xt_shard_packet_fd(p->shard[k]));
     }
+    return rc;
+}
+
+static void stop_shards(struct process *p)
+{
+    for (uint32_t k = 0; k < XT_CREW_MAX; k++)
+        if (p->shard[k])
+            xt_shard_stop(p->shard[k]);
+    for (uint32_t k = 0; k < XT_CREW_MAX; k++) {
+        if (p->shard[k])
+            xt_shard_free(p->shard[k]);
+        p->shard[k] = NULL;
+    }
+    xt_crew_free(p->crew);
+    p->crew = NULL;
+}
+
+static int start_shards(struct process *p, char *err, size_t errlen)
+{
+    int rc = p->config.shards > 1 ? xt_crew_new(&p->crew, p->config.shards) : 0;
+    for (uint32_t k = 0; rc == 0 && k < p->config.shards; k++)
+        rc = start_shard(p, k, err, errlen);
+    if (rc < 0)
+        stop_shards(p);
     return rc;
 }
 
@@ -175,15 +239,15 @@ static void drop_rest(struct process *p)
 static int start_data_plane(struct process *p)
 {
     char err[256] = "";
-    int rc = start_shard(p, err, sizeof err);
+    int rc = start_shards(p, err, sizeof err);
     if (rc == -EPROTO) {
         xt_log_warn("the kept connections have another layout: starting without them");
         xt_kept_close(&p->state);
         rc = take_state(p); /* what was handed over is taken already: this makes a new one */
-        if (rc == 0) {
-            xt_app_global(p->app)->epoch = p->state.page->epoch;
-            rc = start_shard(p, err, sizeof err);
-        }
+        for (uint32_t k = 0; rc == 0 && k < p->config.shards; k++)
+            xt_app_global(p->app[k])->epoch = p->state.page->epoch;
+        if (rc == 0)
+            rc = start_shards(p, err, sizeof err);
     }
     if (rc < 0)
         xt_log_error("%s", *err ? err : strerror(-rc));
@@ -192,9 +256,10 @@ static int start_data_plane(struct process *p)
 
 /* ---- control plane ---- */
 
-static struct xt_stack *host_stack(void *arg)
+static struct xt_stack *host_stack(void *arg, uint32_t shard)
 {
-    return xt_shard_stack(arg);
+    struct xt_shard *const *shards = arg;
+    return xt_shard_stack(shards[shard]);
 }
 
 static int take_listener(struct process *p)
@@ -234,7 +299,7 @@ static int ask_upgrade(const char *path, const int *fds, unsigned nfds)
 static int make_ctl(struct process *p)
 {
     struct xt_ctl_cfg cc = {
-        .app = p->app,
+        .app = p->app[0],
         .host = {.stack = host_stack, .counters = xt_main_counters, .arg = p->shard},
         .config = p->config,
         .settings_fd = p->settings_fd,
@@ -285,7 +350,8 @@ static void on_hangup(uv_signal_t *h, int sig)
 static void on_quiet(uv_signal_t *h, int sig)
 {
     struct process *p = h->data;
-    xt_shard_quiet(p->shard);
+    for (uint32_t k = 0; k < p->config.shards; k++)
+        xt_shard_quiet(p->shard[k]);
     xt_notify(XT_SAY_QUIET);
     signal(SIGTERM, SIG_DFL);
     for (;;)
@@ -308,8 +374,9 @@ static void serve(struct process *p)
     watch_signal(p, &p->quiet, SIGUSR1, on_quiet);
     xt_log_info("serving on %s, control socket %s, start %u", c->interface, c->socket, p->state.page->epoch);
     xt_notify("READY=1\nSTATUS=serving"); /* from here on there is no way back to another binary */
-    xt_shard_run(p->shard);
-    xt_watchdog_start(&p->watchdog, xt_ctl_loop(p->ctl), p->app);
+    for (uint32_t k = 0; k < c->shards; k++)
+        xt_shard_run(p->shard[k]);
+    xt_watchdog_start(&p->watchdog, xt_ctl_loop(p->ctl), p->app[0]);
     xt_ctl_run(p->ctl);
     xt_notify("STOPPING=1");
     xt_notify_forget("settings"); /* who starts it again means the file */
@@ -348,7 +415,8 @@ static int stand_by(struct process *p)
     int feed = xt_standby_feed();
     if (feed < 0)
         return 0;
-    int rc = xt_standby_check(&p->handed, p->config.max_connections, err, sizeof err);
+    int rc = xt_standby_check(&p->handed, p->config.max_connections, p->config.shards * state_size(&p->config), err,
+                              sizeof err);
     if (rc == 0) {
         rc = xt_standby_wait(feed, &p->handed);
         if (rc == 0) /* they may have changed meanwhile */
@@ -375,7 +443,7 @@ static int run(struct process *p)
     if (rc == 0)
         rc = change_user(p);
     if (rc == 0)
-        rc = make_app(p);
+        rc = make_apps(p);
     if (rc == 0)
         rc = take_sessions(p);
     if (rc == 0)
@@ -392,12 +460,12 @@ static int run(struct process *p)
 /* The data plane ends first: nothing then uses what the others free. */
 static void tear_down(struct process *p)
 {
-    if (p->shard)
-        xt_shard_stop(p->shard);
+    stop_shards(p);
     if (p->ctl)
         xt_ctl_free(p->ctl);
-    if (p->app)
-        xt_app_free(p->app);
+    for (uint32_t k = XT_CREW_MAX; k-- > 0;)
+        if (p->app[k])
+            xt_app_free(p->app[k]);
     if (p->state.page)
         xt_kept_close(&p->state);
     if (p->listen_fd >= 0)

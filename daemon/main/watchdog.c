@@ -11,19 +11,31 @@ static void on_data_plane(void *arg)
     (void)arg; /* that it runs there is what counts */
 }
 
+static void ping(struct xt_watchdog *w);
+
 static void on_return(void *arg)
 {
     struct xt_watchdog *w = arg;
     w->away = false;
-    xt_notify("WATCHDOG=1");
+    w->shard = (w->shard + 1) % xt_app_shards(w->app);
+    if (w->shard)
+        ping(w);
+    else
+        xt_notify("WATCHDOG=1");
+}
+
+/* Where it finds no room, the timer tries again. */
+static void ping(struct xt_watchdog *w)
+{
+    struct xt_msg m = {.type = XT_MSG_CALL, .ptr = w, .fn = on_data_plane, .done = on_return};
+    w->away = xt_app_post(xt_app_shard(w->app, w->shard), &m) == 0;
 }
 
 static void on_timer(uv_timer_t *h)
 {
     struct xt_watchdog *w = h->data;
-    struct xt_msg m = {.type = XT_MSG_CALL, .ptr = w, .fn = on_data_plane, .done = on_return};
-    if (!w->away && xt_app_post(w->app, &m) == 0)
-        w->away = true;
+    if (!w->away)
+        ping(w);
 }
 
 /* Three pings in the time after which the keeper loses patience; 0: it has no watchdog, or not for this process. */

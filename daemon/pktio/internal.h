@@ -59,6 +59,8 @@ int xt_pktio_ifindex(const char *ifname, char *err, size_t errlen);
 int xt_pktio_socket(const struct xt_pktio_cfg *cfg, char *err, size_t errlen);
 /* Lets frames in: binds to the interface and makes a NIC deliver what is sent to `mac`. Returns 0 or a negative
  * errno. */
+/* Joins the fan-out group, unless the socket is in one. */
+int xt_pktio_fanout(int fd, const struct xt_pktio_cfg *cfg, char *err, size_t errlen);
 int xt_pktio_bind(int fd, int ifindex, const struct xt_pktio_cfg *cfg, char *err, size_t errlen);
 
 int xt_pktio_tx_init(struct xt_pktio *p, uint32_t slots);

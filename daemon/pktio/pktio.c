@@ -73,7 +73,9 @@ static int set_up(struct xt_pktio *p, const struct xt_pktio_cfg *cfg, char *err,
     if (p->fd < 0)
         return p->fd;
     rc = p->backend->setup(p, cfg->rx_frames, err, errlen);
-    return rc != 0 ? rc : xt_pktio_bind(p->fd, ifindex, cfg, err, errlen);
+    if (rc == 0)
+        rc = xt_pktio_bind(p->fd, ifindex, cfg, err, errlen);
+    return rc == 0 && cfg->devices > 1 ? xt_pktio_fanout(p->fd, cfg, err, errlen) : rc;
 }
 
 int xt_pktio_open(const struct xt_pktio_cfg *cfg, struct io_uring *ring, struct xt_pktio **out, char *err,

@@ -35,6 +35,10 @@ struct xt_pktio_cfg {
      * mapped, a new socket takes its place. */
     int fd;
     struct xt_pktio_place *place; /* NULL: not kept */
+    /* Of several devices on one interface each gets a part of the frames: TCP by the local port, modulo `devices`, and all else goes to
+     * the first. 0 or 1: it is alone. The sockets of all are one fan-out group. */
+    uint32_t devices;
+    int group; /* socket of another of them, -1: this is the first */
 };
 
 /* A received frame. Valid until the next xt_pktio_rx_release(). */

@@ -114,8 +114,7 @@ const struct xt_port *xt_crew_port(const struct xt_stack *s, uint32_t shard, uin
 
 static uint32_t connections(const struct xt_port *p)
 {
-    return p ? XT_PORT_GET(p->conns[0]) + XT_PORT_GET(p->conns[1]) + XT_PORT_GET(p->conns[2]) +
-                   XT_PORT_GET(p->conns[3])
+    return p ? XT_PORT_GET(p->conns[0]) + XT_PORT_GET(p->conns[1]) + XT_PORT_GET(p->conns[2]) + XT_PORT_GET(p->conns[3])
              : 0;
 }
 

@@ -83,7 +83,8 @@ static int look(const struct xt_stack *s, uint16_t port, const struct xt_endpoin
     if (!remote)
         return may_bind(s, port, 0) ? PORT_FREE : PORT_BUSY;
     struct xt_endpoint from = {.addr = local->addr, .port = port};
-    if (xt_ports_is_bound(p) || p->listener || xt_crew_others_use(s, port) || (port == remote->port && xt_addr_eq(&local->addr, &remote->addr)))
+    if (xt_ports_is_bound(p) || p->listener || xt_crew_others_use(s, port) ||
+        (port == remote->port && xt_addr_eq(&local->addr, &remote->addr)))
         return PORT_BUSY;
     struct xt_flow flow = xt_flow_of(&from, remote);
     uint32_t i = xt_flowmap_find(&s->flows, &flow);

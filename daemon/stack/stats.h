@@ -12,9 +12,9 @@
     X(super_in, "frames received that were larger than the MTU")                   \
     X(placed_in, "of these, copied from the kernel straight to the receive ring")  \
     X(super_out, "frames sent that are to be segmented")                           \
-    X(crew_out, "packets passed on to the shard that has their connection")          \
-    X(crew_in, "packets that other shards have passed on to this one")              \
-    X(drop_crew_full, "dropped: too many packets on their way between two shards")  \
+    X(crew_out, "packets passed on to the shard that has their connection")        \
+    X(crew_in, "packets that other shards have passed on to this one")             \
+    X(drop_crew_full, "dropped: too many packets on their way between two shards") \
     X(local_segs, "segments between two sockets of this stack")                    \
     X(drop_short, "dropped: shorter than its headers say")                         \
     X(drop_ethertype, "dropped: neither ARP nor IPv4")                             \

@@ -31,12 +31,12 @@ static int no_tx(void *arg, const struct virtio_net_hdr *vnet, const void *hdr, 
     return 0;
 }
 
-static struct xt_stack *host_stack(void *arg)
+static struct xt_stack *host_stack(void *arg, uint32_t shard)
 {
     return stack;
 }
 
-static void host_counters(void *arg, xt_ctl_put *put, void *put_arg)
+static void host_counters(void *arg, uint32_t shard, xt_ctl_put *put, void *put_arg)
 {
     put(put_arg, "device", "rx_frames", 42, "frames received");
 }
