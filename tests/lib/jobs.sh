@@ -24,7 +24,7 @@ ctl() { "$XTCPCTL" --socket "$WORK/xtcpd.sock" "$@"; }
 # Starts xtcpd with further options; waits until it serves.
 xtcpd_start() {
     xt_spawn x "$WORK/xtcpd.log" "$XTCPD" --interface "$IF_X" --address "$ADDR_X/24" --gateway "$ADDR_K" \
-        --socket "$WORK/xtcpd.sock" "$@"
+        --socket "$WORK/xtcpd.sock" ${XT_SHARDS:+--shards "$XT_SHARDS"} "$@"
     XTCPD_PID=$XT_PID
     xt_wait_for 10 quiet ctl status || {
         echo "xtcpd did not start:" >&2

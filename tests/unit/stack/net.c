@@ -124,7 +124,9 @@ void host_start(struct host *h, uint64_t now)
                                .admit_open = admit_open,
                                .need_bufs = need_bufs,
                                .tx_room = tx_room,
-                               .arg = h};
+                               .arg = h,
+                               .crew = h->crew,
+                               .shard = h->shard};
     if (!h->state)
         h->state = calloc(1, xt_stack_state_size(h->cfg.max_conns));
     cr_assert_eq(xt_stack_new(&h->s, &h->cfg, &ops, h->state, test_key, now), 0);

@@ -24,6 +24,8 @@ struct host {
     struct xt_stack *s;
     void *state;
     struct xt_stack_cfg cfg;
+    struct xt_crew *crew; /* with others for its address, as number `shard`; NULL: it is alone */
+    uint32_t shard;
     struct packet queue[QUEUE_MAX]; /* frames sent, not yet taken */
     unsigned count;
     unsigned room;            /* what tx_room says; UINT32_MAX: no end */
