@@ -118,6 +118,15 @@ static bool is_packet_socket(int fd)
            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &tlen) == 0 && type == SOCK_RAW;
 }
 
+/* The fan-out group that the socket is in; 0: none. */
+static unsigned group_of(int fd)
+{
+    int group = 0;
+    socklen_t len = sizeof group;
+
+    return getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &group, &len) == 0 ? (unsigned)group : 0;
+}
+
 int xt_pktio_socket(const struct xt_pktio_cfg *cfg, char *err, size_t errlen)
 {
     int fd, rc;
@@ -125,9 +134,10 @@ int xt_pktio_socket(const struct xt_pktio_cfg *cfg, char *err, size_t errlen)
     if (cfg->fd >= 0) {
         if (!is_packet_socket(cfg->fd))
             return xt_pktio_fail(err, errlen, -EINVAL, "the descriptor handed over is no raw packet socket");
-        if (set_options(cfg->fd, cfg->mac, err, errlen) == 0)
+        if (group_of(cfg->fd) == 0 && set_options(cfg->fd, cfg->mac, err, errlen) == 0)
             return cfg->fd;
-        /* Someone still has its ring mapped (EBUSY): a new socket does as well. */
+        /* It cannot be bound again, or someone still has its ring mapped (EBUSY): a new socket does as well. In a group it gets the
+         * place of the old one when that is closed. */
     }
     /* Protocol 0: nothing is received before bind(), so nothing gets by the filter. */
     fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -197,14 +207,6 @@ static int set_fanout_program(int fd)
     struct sock_fprog prog = {.len = sizeof code / sizeof code[0], .filter = code};
 
     return setsockopt(fd, SOL_PACKET, PACKET_FANOUT_DATA, &prog, sizeof prog) == 0 ? 0 : -errno;
-}
-
-static unsigned group_of(int fd)
-{
-    int group = 0;
-    socklen_t len = sizeof group;
-
-    return getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &group, &len) == 0 ? (unsigned)group : 0;
 }
 
 /* Its own socket option does not count any more in a group; kernels before 5.16 take no flag for it, and the filter drops what leaves

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,6 +54,67 @@ MODE_PARAMS(pktio, receives_every_size_byte_for_byte)
     cr_assert_eq(st.rx_kernel_drops, 0);
     cr_assert_eq(st.rx_truncated, 0);
     bed_free(&b);
+}
+
+/* A TCP segment to `port`, or what `proto` and `frag_off` make of it. */
+static void send_to_port(struct bed *b, uint16_t port, uint8_t proto, uint8_t frag_off)
+{
+    const struct virtio_net_hdr v = frame_vnet(100);
+
+    frame_fill(buf, 100, port);
+    buf[20] = 0;
+    buf[21] = frag_off;
+    buf[23] = proto;
+    buf[36] = (uint8_t)(port >> 8);
+    buf[37] = (uint8_t)port;
+    cr_assert_gt(peer_send(b, &v, buf, 100), 0);
+}
+
+/* Each has its part, also the second time, with the sockets that a keeper has held; what is no TCP goes to the first. */
+MODE_PARAMS(pktio, several_devices_share_the_frames)
+{
+    struct bed b[3];
+    char err[256] = "";
+    struct xt_pktio_cfg cfg = bed_cfg(*mode, 64);
+    struct xt_pktio_place place[3] = {0};
+    int kept[3] = {-1, -1, -1};
+
+    bed_make(&b[0], *mode, 64);
+    xt_pktio_close(b[0].p);
+    cfg.devices = 3;
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < 3; i++) {
+            if (i || round) {
+                if (round)
+                    io_uring_queue_exit(&b[i].ring);
+                cr_assert_eq(
+                    io_uring_queue_init(64, &b[i].ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN), 0);
+            }
+            cfg.fd = kept[i];
+            cfg.place = &place[i];
+            cfg.group = i ? xt_pktio_fd(b[0].p) : kept[1];
+            cr_assert_eq(xt_pktio_open(&cfg, &b[i].ring, &b[i].p, err, sizeof err), 0, "%s", err);
+            io_uring_submit(&b[i].ring);
+        }
+        for (unsigned port = 1000; port < 1030; port++) {
+            send_to_port(&b[0], (uint16_t)port, IPPROTO_TCP, 0);
+            bed_expect(&b[port % 3], buf, 100);
+        }
+        send_to_port(&b[0], 1000, IPPROTO_UDP, 0);
+        bed_expect(&b[0], buf, 100);
+        send_to_port(&b[0], 1000, IPPROTO_TCP, 3);
+        bed_expect(&b[0], buf, 100);
+        for (unsigned i = 0; i < 3; i++) {
+            bed_expect_none(&b[i]);
+            kept[i] = dup(xt_pktio_fd(b[i].p));
+            xt_pktio_close(b[i].p);
+        }
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        close(kept[i]);
+        io_uring_queue_exit(&b[i].ring);
+    }
+    close(b[0].peer);
 }
 
 MODE_PARAMS(pktio, takes_a_burst_in_order)

@@ -124,6 +124,18 @@ static void print_defences(json_object *reply)
     }
 }
 
+static void print_shards(json_object *reply)
+{
+    json_object *all = NULL;
+    json_object_object_get_ex(reply, "shards", &all);
+    for (size_t i = 0; all && i < json_object_array_length(all); i++) {
+        json_object *s = json_object_array_get_idx(all, i);
+        printf("%-14s%zu: %s connections, %s programs, %s frames in, %s out, %s passed on to others, %s by them\n",
+               i ? "" : "shards", i, ctl_str(s, "connections"), ctl_str(s, "sessions"), ctl_str(s, "frames_in"),
+               ctl_str(s, "frames_out"), ctl_str(s, "passed_out"), ctl_str(s, "passed_in"));
+    }
+}
+
 static void print_status(const struct ctl_options *opt, json_object *r)
 {
     char up[24];
@@ -138,6 +150,7 @@ static void print_status(const struct ctl_options *opt, json_object *r)
     print_neighbours(r);
     printf("%-14s%s; %s disconnected for lies\n", "programs", ctl_str(r, "sessions"), ctl_str(r, "liars"));
     print_states(r);
+    print_shards(r);
     print_defences(r);
 }
 
