@@ -37,8 +37,8 @@ struct xt_user {
     _Atomic uint32_t sockets; /* [data] writes what follows */
     struct xt_budget memory;
     _Atomic uint64_t refused;
-    _Atomic uint64_t
-        connects_us; /* until when its connects so far would last, one after the other at the rate it may have */
+    /* Until when its connects so far would last, one after the other at the rate it may have. */
+    _Atomic uint64_t connects_us;
 };
 
 struct xt_session {
