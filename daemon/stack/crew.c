@@ -143,7 +143,7 @@ static uint32_t next_with(const struct xt_stack *s, uint16_t port, uint16_t aske
 static uint32_t listening(const struct xt_stack *s, const struct xt_flow *flow)
 {
     const struct xt_crew *c = s->ops.crew;
-    uint32_t count[XT_CREW_MAX], total = 0;
+    uint32_t count[XT_CREW_MAX] = {0}, total = 0;
     for (uint32_t k = 0; k < c->n; k++) {
         const struct xt_port *p = xt_crew_port(s, k, flow->lport);
         count[k] = p ? XT_PORT_GET(p->listeners) : 0;
@@ -152,7 +152,7 @@ static uint32_t listening(const struct xt_stack *s, const struct xt_flow *flow)
     if (total == 0)
         return s->ops.shard;
     uint32_t at = total > 1 ? (uint32_t)(xt_siphash(&s->port_key, flow, sizeof *flow) % total) : 0, k = 0;
-    while (at >= count[k])
+    while (k + 1 < c->n && at >= count[k])
         at -= count[k++];
     return k;
 }
