@@ -139,6 +139,11 @@ static uint32_t next_with(const struct xt_stack *s, uint16_t port, uint16_t aske
     return XT_CREW_MAX;
 }
 
+bool xt_crew_others_have(const struct xt_stack *s, uint16_t port)
+{
+    return s->ops.crew && next_with(s, port, (uint16_t)(1u << s->ops.shard)) < XT_CREW_MAX;
+}
+
 /* The stack with the listener that gets the flow; without one, the asker. */
 static uint32_t listening(const struct xt_stack *s, const struct xt_flow *flow)
 {

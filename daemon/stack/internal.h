@@ -354,6 +354,8 @@ uint32_t xt_crew_size(const struct xt_stack *s);
 const struct xt_port *xt_crew_port(const struct xt_stack *s, uint32_t shard, uint16_t port);
 /* Does another stack have connections, listeners or reservations there? */
 bool xt_crew_others_use(const struct xt_stack *s, uint16_t port);
+/* Does another stack have connections there? */
+bool xt_crew_others_have(const struct xt_stack *s, uint16_t port);
 /* The shard that a segment of `flow` is for, which this stack has at `found`; `v` says how far the question has come. */
 uint32_t xt_crew_whose(struct xt_stack *s, const struct xt_flow *flow, uint32_t found, struct xt_visit *v);
 /* Likewise of an ICMP error about a connection that this stack does not have. Its own shard: nobody's. */

@@ -128,6 +128,28 @@ Test(crew, any_may_get_the_frames_of_any)
     cr_expect_eq(SUM(drop_closed_port), 0);
 }
 
+/* What one stack sheds in a flood is not what another one has the connection of. */
+Test(crew, a_flood_does_not_cut_off_the_connections_of_others)
+{
+    struct xt_seg stray = {.sport = 9, .dport = 80, .flags = XT_TH_ACK, .seq = 1, .ack = 1};
+    uint8_t f[128];
+    cr_assert(host_listen(&sh[0], 80, false, now));
+    struct xt_conn *c = host_connect(&peer, 1, 80, now, NULL);
+    run(10000);
+    cr_assert_eq(c->state, XT_ESTABLISHED);
+    for (uint32_t k = 0; k < N; k++) {
+        struct xt_stack_cfg cfg = *xt_stack_cfg(sh[k].s);
+        cfg.overload_rate = 1;
+        cr_assert_eq(xt_stack_reconfigure(sh[k].s, &cfg), 0);
+        xt_stack_overloaded(sh[k].s, now + 100 * S);
+        sh[k].s->overload.credit = 0;
+    }
+    transfer(&peer, c, &sh[0], sh[0].accepted);
+    stray.dport = 81;
+    inject(&sh[1], f, make_tcp(f, &sh[1], 3, &stray, NULL), now);
+    cr_expect_eq(xt_stack_stats(sh[1].s)->shed_stray, 1);
+}
+
 Test(crew, connects_from_ports_of_its_own)
 {
     cr_assert(host_listen(&peer, 80, false, now));
