@@ -64,3 +64,25 @@ XTCP_API unsigned xtcp_mask_of(struct xtcp *x, int s, uint32_t gen)
     unsigned mask = xtcp_slot_mask(x, &x->slots[s]);
     return mask & XTCP_MOVED && !xtcp_slot(x, s) ? 0 : mask; /* only who holds it can do something about that */
 }
+
+XTCP_API uint64_t xtcp_history(const struct xtcp *x, int s, bool space)
+{
+    struct xt_slot *sl = &x->slots[s];
+    bool connection = !(atomic_load(&sl->cond) & XT_COND_LISTEN);
+    const uint64_t parts[] = {
+        xtcp_alive(x),
+        atomic_load(&sl->cond),
+        atomic_load(&sl->rx_head),
+        atomic_load(&sl->rx_urg),
+        connection && !space ? 0 : atomic_load(&sl->acc_head), /* or tx_sent */
+        (uint32_t)atomic_load(&sl->so_error),
+        xtcp_has_completions(sl),
+        connection && space ? atomic_load(&sl->tx_tail) : 0,
+    };
+    uint64_t h = xtcp_gen(x, s);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        h = (h ^ parts[i]) * 0x9e3779b97f4a7c15ULL;
+        h ^= h >> 29;
+    }
+    return h | 1; /* never what nobody has taken */
+}

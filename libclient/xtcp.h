@@ -194,6 +194,9 @@ void xtcp_waiter_forget(struct xtcp_waiter *w);
 #define XTCP_GONE 0x20000u
 uint32_t xtcp_gen(const struct xtcp *x, int s);
 unsigned xtcp_mask_of(struct xtcp *x, int s, uint32_t gen);
+/* A number that changes with whatever makes an edge, or nearly: with `space`, any acknowledged byte does. What a process was told of
+ * before it took the number need not be told again to another that finds the same one. */
+uint64_t xtcp_history(const struct xtcp *x, int s, bool space);
 
 /* Whether a call that a signal has interrupted is to go on: every handler of this process wants that (SA_RESTART). */
 bool xtcp_restarts(void);

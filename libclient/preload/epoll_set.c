@@ -376,11 +376,17 @@ bool xp_set_news(struct xp_set *s)
     return any;
 }
 
+static uint64_t history(const struct xp_item *it)
+{
+    return xtcp_history(xp_x(it->word), xp_sock(it->word), it->events & EPOLLOUT);
+}
+
 void xp_set_all_ready(struct xp_set *s)
 {
     for (uint32_t sock = 0; sock < s->l->sock_cap; sock++)
         for (struct xp_item *it = s->l->by_sock[sock]; it; it = it->same_sock)
-            enqueue(s, it);
+            if (!(it->events & EPOLLET) || it->told != history(it))
+                enqueue(s, it);
     for (struct xp_item *it = s->l->nests; it; it = it->same_sock)
         enqueue(s, it);
 }
@@ -428,6 +434,8 @@ int xp_set_collect(struct xp_set *s, struct epoll_event *evs, int max)
         dequeue(s, it);
         if (it->disarmed)
             continue;
+        if ((it->events & EPOLLET) && xp_item_is_xtcp(it))
+            it->told = history(it); /* before the look: what comes after it is told again rather than not */
         m = mask_of(s, it);
         if (m & XTCP_GONE) {
             xp_set_remove(s, it);

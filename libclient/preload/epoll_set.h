@@ -25,6 +25,7 @@ struct xp_item {
     int half;                     /* a copy of the kernel's half, in the kernel's set as the item is here; -1: none */
     uint64_t word; /* of the descriptor table: an xtcp socket, a set, or undecided (then the kernel's set has it) */
     uint64_t who;  /* in a shared list: the life of the socket's number, the kernel's cookie, or the tag of a set */
+    uint64_t told; /* edge-triggered: the history that what was told last goes up to */
     struct xp_set *nest; /* it is that set; what a process sees of a shared list: xp_set_inner() */
     bool taken;          /* and xtcp sockets are in it: it is served here */
     bool disarmed;       /* EPOLLONESHOT has fired */
@@ -133,7 +134,7 @@ uint32_t xp_set_nested_mask(struct xp_set *s, const struct xp_item *it);
 /* Others than threads in epoll_wait wait for it from now on: its members no longer wait exclusively, for news of theirs is not taken by
  * whom it wakes. Locks. */
 void xp_set_not_exclusive(struct xp_set *s);
-/* Puts every xtcp socket on the ready list: after a fork or when the daemon has gone. */
+/* Puts every xtcp socket on the ready list: after a fork or when the daemon has gone. But for those whose edges were all taken. */
 void xp_set_all_ready(struct xp_set *s);
 /* Subscribes every xtcp socket of context `ctx` with its new waiter. */
 void xp_set_use_waiter(struct xp_set *s, struct xtcp_waiter *w, unsigned ctx);

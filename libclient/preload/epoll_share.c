@@ -74,6 +74,7 @@ static void copy_item(struct xp_set *s, int epfd, struct xp_set *from, struct xp
     if (!it)
         return;
     *it = (struct xp_item){.fd = old->fd, .half = -1, .word = old->word, .events = old->events, .data = old->data};
+    it->told = old->told;
     it->nest = xp_item_is_set(old) ? xp_set_inner(from, old) : NULL;
     it->disarmed = old->disarmed;
     if (s->l->shared)

@@ -251,6 +251,37 @@ static void of_the_parent(void)
     leave(&s);
 }
 
+/* ---- the process that was to be woken for all goes ---- */
+
+static void child_adds_and_takes(void *arg, int fd[2])
+{
+    const struct scene *s = arg;
+    say_ret("  child: ADD", ctl(s->ep, EPOLL_CTL_ADD, s->fd, EPOLLIN | EPOLLET, 14));
+    say_ret("  child: ADD of the other", ctl(s->ep, EPOLL_CTL_ADD, s->other, EPOLLIN | EPOLLOUT | EPOLLET, 15));
+    say_wait("  child: idle", s->ep, PATIENCE_MS);
+    done(fd);
+    say_wait("  child: an edge", s->ep, PATIENCE_MS);
+    done(fd);
+}
+
+static void taken_before(bool killed)
+{
+    struct scene s = scene(0);
+    say("edges taken by a child which %s", killed ? "is killed" : "ends");
+    struct child c = begin(child_adds_and_takes, &s);
+    step(&c);
+    peer("send %d 1", s.n);
+    step(&c);
+    end(&c, killed);
+    say_wait("  taken", s.ep, 0);
+    peer("send %d 1", s.m);
+    say_wait("  another's", s.ep, PATIENCE_MS);
+    peer("send %d 1", s.n);
+    say_wait("  one more", s.ep, PATIENCE_MS);
+    say_wait("  taken", s.ep, 0);
+    leave(&s);
+}
+
 /* ---- closed here and there ---- */
 
 static void child_closes(void *arg, int fd[2])
@@ -381,6 +412,8 @@ void probe_shared(void)
     of_the_child(false);
     of_the_child(true);
     of_the_parent();
+    taken_before(false);
+    taken_before(true);
     closed();
     woken("data", false, false);
     woken("data for the parent too", false, true);
