@@ -341,12 +341,26 @@ static enum xt_place decide(int fd, uint64_t w, bool listening, const struct soc
     return place;
 }
 
+/* Old programs leave the family out; Linux lets them, for the wildcard address of AF_INET. */
+static bool lacks_family(uint64_t w, const struct sockaddr *addr, socklen_t len)
+{
+    return addr && len >= sizeof(struct sockaddr_in) && addr->sa_family == AF_UNSPEC && !(xp_flags(w) & XP_F_INET6) &&
+           ((const struct sockaddr_in *)(const void *)addr)->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
 XP_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    struct sockaddr_in in;
+    struct sockaddr_in in, any;
     uint64_t w;
     int rc;
-    if (xp_is_xtcp(fd, &w)) {
+    bool ours = xp_is_xtcp(fd, &w);
+    if ((ours || xp_kind(w) == XP_UNDECIDED) && lacks_family(w, addr, len)) {
+        memcpy(&any, addr, sizeof any);
+        any.sin_family = AF_INET;
+        addr = (const struct sockaddr *)&any;
+        len = sizeof any;
+    }
+    if (ours) {
         if (!xp_addr_v4(addr, len, (xp_flags(w) & XP_F_INET6) != 0, &in))
             return (int)xp_ret(addr && len >= sizeof in ? -EAFNOSUPPORT : -EINVAL);
         return (int)xp_ret(xtcp_bind(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));

@@ -408,8 +408,33 @@ static void others_sleep(const char *how)
     anew(b.fd);
 }
 
+/* bind() to no family: the wildcard address, or nothing. */
+static void bind_to(const char *name, int family, const char *addr, int after)
+{
+    struct sockaddr_in6 a = {0};
+    struct sockaddr_in *in = (struct sockaddr_in *)&a;
+    int n = -1, fd = socket(family, SOCK_STREAM, 0);
+    in->sin_addr.s_addr = inet_addr(addr);
+    say("bind to no family, %s", name);
+    if (after)
+        say_ret("  connect", again(fd));
+    say_ret("  bind", bind(fd, (struct sockaddr *)&a, family == AF_INET ? sizeof *in : sizeof a));
+    if (family == AF_INET && !after)
+        say_ret("  connect", again(fd));
+    if (family == AF_INET)
+        n = peer("accept");
+    look(fd);
+    close(fd);
+    if (n >= 0)
+        peer("end %d", n);
+}
+
 void probe_unspec(void)
 {
+    bind_to("any address", AF_INET, "0.0.0.0", 0);
+    bind_to("an address", AF_INET, own_addr, 0);
+    bind_to("connected", AF_INET, "0.0.0.0", 1);
+    bind_to("IPv6", AF_INET6, "0.0.0.0", 0);
     unconnected();
     established("rrwwe");
     established("wwre");
