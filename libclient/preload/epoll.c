@@ -384,7 +384,9 @@ static int wait_any(int epfd, struct epoll_event *evs, int max, const struct tim
 {
     int64_t end;
     struct timespec ts;
+    uint64_t w;
     pthread_testcancel();
+    xp_is_xtcp(epfd, &w); /* which claims a set that was inherited */
     if (max <= 0 || max > EVENTS_MAX || (timeout && !xp_is_time(timeout)))
         return -EINVAL;
     end = xp_deadline(timeout);

@@ -67,15 +67,15 @@ const char *xp_setting(const char *name)
     return now && *now ? now : NULL;
 }
 
-/* "XTCP_FDS=<n>": descriptors below n that the next program shall look at. */
-static char inherited[32];
+/* "XTCP_FDS=<n>:<file>": descriptors below n that the next program shall look at, and what is in the sets among them (-1: nothing). */
+static char inherited[48];
 
 static void before_exec(void)
 {
     remember_environment();
     int top = xp_before_exec();
     if (top)
-        snprintf(inherited, sizeof inherited, "XTCP_FDS=%d", top);
+        snprintf(inherited, sizeof inherited, "XTCP_FDS=%d:%d", top, xp_sets_before_exec());
     else
         inherited[0] = 0;
 }

@@ -165,6 +165,11 @@ void xp_claim(int fd)
     uint64_t ours;
     int saved = errno, rc;
     xp_put(fd, w & ~(uint64_t)XP_F_CLAIM);
+    if (xp_kind(w) == XP_EPOLL) {
+        xp_set_claim(fd);
+        errno = saved;
+        return;
+    }
     ours = xp_join(fd);
     if (ours) {
         xp_ref(xp_ctxno(ours), xp_value(ours));
@@ -174,6 +179,7 @@ void xp_claim(int fd)
         rc = xtcp_claim(NULL, fd);
         xp_debug("fd %d: inherited (%s)", fd, rc < 0 ? strerror(-rc) : "relayed");
     }
+    xp_sets_claimed(fd);
     errno = saved;
 }
 
@@ -194,10 +200,13 @@ __attribute__((constructor)) static void look_at_inherited(void)
 {
     char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
     const char *s = getenv("XTCP_FDS");
+    const char *file = s ? strchr(s, ':') : NULL;
     int top = s ? atoi(s) : 0, saved = errno;
     for (int fd = 0; fd < 3 || (fd < top && (unsigned)fd < XP_FDS); fd++)
         if (xp_kind(xp_get(fd)) == XP_KERNEL && name_of(fd, name))
             xp_put(fd, xp_word(XP_RELAY, XP_CTX_NONE, fd < 3 ? 0 : XP_F_CLAIM, 0));
+    if (file)
+        xp_sets_inherited(atoi(file + 1));
     errno = saved;
 }
 
@@ -221,6 +230,8 @@ static void pass(int fd)
     uint64_t w;
     if (xp_is_xtcp(fd, &w))
         hand_on(fd, w);
+    else
+        xp_set_before_send(fd);
 }
 
 void xp_before_send(const struct msghdr *msg)

@@ -230,6 +230,16 @@ uint64_t xp_epoll_share(int fd);          /* the word for a copy of an epoll des
 struct xp_set *xp_epoll_served(uint64_t w);
 unsigned xp_epoll_mask(struct xp_set *s) __attribute__((nonnull));
 void xp_epoll_hold(struct xp_set *s, bool on);
+/* ---- epoll_pass.c: sets that reach other programs ---- */
+/* Before exec, when the sockets are ready for it: a file for the next program that says what is in the sets it inherits, or -1.
+ * And that program's view: the file, if it is one; an inherited socket has been claimed; the members of a set are to be. */
+int xp_sets_before_exec(void);
+void xp_sets_inherited(int file);
+void xp_sets_claimed(int fd);
+void xp_set_claim(int epfd);
+/* A set is about to go in a message: its connections are the kernel's from now on. */
+void xp_set_before_send(int epfd);
+
 /* Around a fork. Before it, sets become shared with the child, when their sockets can be. */
 void xp_sets_share(void);
 void xp_sets_lock(void);

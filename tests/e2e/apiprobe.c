@@ -181,6 +181,10 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "peer") == 0)
         return probe_peer(argv[2], atoi(argv[3]));
+    if (argc == 7 && strcmp(argv[1], "passed") == 0) {
+        probe_passed_on(argv + 2);
+        return 0;
+    }
     if (argc < 6 || strcmp(argv[1], "run") != 0)
         return usage();
     peer_addr = argv[2];

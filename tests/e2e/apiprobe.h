@@ -58,6 +58,7 @@ void probe_mux(void);
 void probe_nest(void);
 void probe_sets(void);
 void probe_shared(void);
+void probe_passed_on(char **number); /* in the program that is executed */
 void probe_waits(void);
 void probe_async(void);
 void probe_cancel(void);
