@@ -74,8 +74,8 @@ static void live(unsigned alive, unsigned total, bool first)
         if (pid < 0)
             atomic_fetch_add(&all->failed, 1);
     }
-    for (; first; pause())
-        ;
+    while (first)
+        pause();
 }
 
 int main(int argc, char **argv)
