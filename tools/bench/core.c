@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Bulk transfer between two connections of the pure TCP core, for callgrind: counted is what a received segment costs from
- * its parsed header to the ACK that goes out, in data_segment() and ack_segment(). Prints how often the one
- * asked for was called.
- *   bench-core PAIRS data|ack     pairs of data segments; each pair is acknowledged by one ACK */
+ * its parsed header to the ACK that goes out, in data_segment(), and what an ACK costs, in ack_segment(); not what is sent
+ * after it. Prints how often the one asked for was called.
+ *   bench-core PAIRS data|placed|ack    pairs of data segments; each pair is acknowledged by one ACK. With `placed` payload is in its
+ *                                       place before, as that of super-frames is in the daemon; else the core copies it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ static struct xt_tcp_stats stats;
 static uint64_t now_us = 1000000;
 static struct end sender, receiver;
 static long datas, acks;
+static int placed;
 
 static struct xt_tcp_ctx ctx_of(struct end *e)
 {
@@ -53,6 +55,9 @@ __attribute__((noinline)) static void ack_segment(const struct xt_tcp_ctx *ctx, 
 static void payload_of(struct xt_seg *seg)
 {
     seg->payload = sender.tx + (seg->tx_off & (RING - 1));
+    uint8_t *place = placed ? xt_tcp_place(&receiver.conn, receiver.rx, seg) : NULL;
+    if (place)
+        seg->payload = memcpy(place, seg->payload, seg->len);
 }
 
 static void handshake(void)
@@ -104,14 +109,15 @@ static void pair(void)
 int main(int argc, char **argv)
 {
     long pairs = argc == 3 ? atol(argv[1]) : 0;
-    if (pairs <= 0 || (strcmp(argv[2], "data") != 0 && strcmp(argv[2], "ack") != 0)) {
-        fprintf(stderr, "usage: bench-core PAIRS data|ack\n");
+    placed = pairs > 0 && strcmp(argv[2], "placed") == 0;
+    if (pairs <= 0 || (!placed && strcmp(argv[2], "data") != 0 && strcmp(argv[2], "ack") != 0)) {
+        fprintf(stderr, "usage: bench-core PAIRS data|placed|ack\n");
         return 2;
     }
     xt_tcp_cfg_default(&cfg);
     handshake();
     for (long i = 0; i < pairs; i++)
         pair();
-    printf("%ld\n", argv[2][0] == 'd' ? datas : acks);
+    printf("%ld\n", argv[2][0] == 'a' ? acks : datas);
     return 0;
 }
