@@ -14,6 +14,7 @@
 #include "daemon/wire/eth.h"
 
 #define HOLD (XT_US_PER_S / 10)  /* then it is seen whether all can be taken again */
+#define SOON XT_US_PER_S         /* after an overload another one is the same flood */
 #define PACKET UINT64_C(1000000) /* of credit: what a microsecond gives is the rate */
 #define CREDIT (8192 * PACKET) /* more than a receive ring holds: who all come at once, but only once, are all taken */
 #define RESERVE (CREDIT / 4)   /* of this, for who is likely to be there */
@@ -58,6 +59,8 @@ void xt_stack_overloaded(struct xt_stack *s, uint64_t now_us)
     if (!s->cfg.overload_rate)
         return;
     s->stats.overloads += now_us >= o->until;
+    if (now_us < o->until + SOON)
+        o->filled = now_us; /* no credit for a time after which too much waits again */
     o->until = now_us + HOLD;
 }
 

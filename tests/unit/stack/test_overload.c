@@ -113,6 +113,23 @@ Test(overload, ends_when_none_is_told_of)
     cr_assert_eq(flood(MANY, XT_TH_SYN), MANY);
 }
 
+Test(overload, gives_nothing_for_a_time_in_which_too_much_was_waiting)
+{
+    xt_stack_overloaded(b->s, n.now);
+    flood(MANY, XT_TH_SYN);
+    for (unsigned i = 0; i < 5; i++) {
+        n.now += i * 200000; /* the last ones are overloads of their own */
+        xt_stack_overloaded(b->s, n.now);
+        cr_assert_eq(flood(1000, XT_TH_SYN), 0);
+    }
+    cr_assert_eq(st->overloads, 5);
+    n.now += 1000;
+    cr_assert_eq(flood(1000, XT_TH_SYN), PER_MS);
+    n.now += 2 * S;
+    xt_stack_overloaded(b->s, n.now);
+    cr_assert_eq(flood(MANY, XT_TH_SYN), AT_ONCE);
+}
+
 Test(overload, connections_do_not_notice)
 {
     static uint8_t out[RING], in[RING];
