@@ -89,7 +89,7 @@ size_t xt_layout_state_size(int whose, uint32_t max_conns)
 #define BARRIER_MS 10000
 
 /* Where a process died while it put one in the place of another (xt_notify_replace()), the new one counts. */
-static int settle(struct xt_handed *h)
+static int settle(struct xt_handed *h, unsigned *count)
 {
     for (unsigned i = 0; i < h->n; i++) {
         struct xt_handed_fd *f = &h->item[i];
@@ -101,7 +101,8 @@ static int settle(struct xt_handed *h)
         *end = 0;
         xt_handed_drop(h, f->name);
         f->fd = fd;
-        int rc = xt_notify_replace(f->name, fd);
+        int rc = xt_notify_settle(f->name, fd);
+        (*count)++;
         if (rc < 0)
             return rc;
     }
@@ -130,7 +131,7 @@ int xt_layout_renew(struct xt_handed *h)
 {
     const char *name;
     unsigned cursor = 0, count = 0;
-    int rc = settle(h);
+    int rc = settle(h, &count);
     if (rc == 0)
         rc = renew(h, XT_LAYOUT_STATE, "state", &count);
     while (rc == 0 && (name = xt_handed_next(h, XT_KEEP_LEDGER, &cursor)))

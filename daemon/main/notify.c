@@ -103,6 +103,11 @@ int xt_notify_forget(const char *name)
     return xt_notify(text);
 }
 
+static void name_next(char out[XT_FDSTORE_NAME_MAX + sizeof XT_NOTIFY_NEXT], const char *name)
+{
+    snprintf(out, XT_FDSTORE_NAME_MAX + sizeof XT_NOTIFY_NEXT, "%s" XT_NOTIFY_NEXT, name);
+}
+
 /* Opened a second time: systemd keeps each open file but once, whatever the names. */
 static int open_again(int fd)
 {
@@ -115,19 +120,25 @@ static int open_again(int fd)
 int xt_notify_replace(const char *name, int fd)
 {
     char next[XT_FDSTORE_NAME_MAX + sizeof XT_NOTIFY_NEXT];
+    name_next(next, name);
+    int rc = xt_notify_store(next, fd);
+    XT_CRASH_POINT();
+    return rc < 0 ? rc : xt_notify_settle(name, fd);
+}
+
+int xt_notify_settle(const char *name, int fd)
+{
+    char next[XT_FDSTORE_NAME_MAX + sizeof XT_NOTIFY_NEXT];
     int again = open_again(fd);
     if (again < 0)
         return again;
-    snprintf(next, sizeof next, "%s" XT_NOTIFY_NEXT, name);
-    int rc = xt_notify_store(next, again);
+    name_next(next, name);
+    int rc = xt_notify_forget(name);
+    XT_CRASH_POINT();
+    if (rc == 0)
+        rc = xt_notify_store(name, again);
+    XT_CRASH_POINT();
     close(again);
-    XT_CRASH_POINT();
-    if (rc == 0)
-        rc = xt_notify_forget(name);
-    XT_CRASH_POINT();
-    if (rc == 0)
-        rc = xt_notify_store(name, fd);
-    XT_CRASH_POINT();
     return rc < 0 ? rc : xt_notify_forget(next);
 }
 

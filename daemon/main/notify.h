@@ -24,6 +24,8 @@ int xt_notify_forget(const char *name);
  * that name and XT_NOTIFY_NEXT, or both of these: who is handed one of the latter takes it. */
 #define XT_NOTIFY_NEXT ".next"
 int xt_notify_replace(const char *name, int fd);
+/* The rest of it, where `fd` is kept under the second name. */
+int xt_notify_settle(const char *name, int fd);
 
 /* Returns when the keeper has done all that it was told so far, as sd_notify_barrier(3): 0, -ETIMEDOUT after `ms` milliseconds, or
  * another negative errno. */

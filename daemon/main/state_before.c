@@ -116,8 +116,8 @@ static void read_stack(const struct regions *r)
         struct xt_conn *c = (struct xt_conn *)(void *)(r->to + is);
         read_record(c, (const struct xt_conn_before *)(const void *)(r->from + was));
         read_board(r, c, i, true);
-        XT_CRASH_POINT();
     }
+    XT_CRASH_POINT();
     memcpy(r->to + r->b.ipopts, r->from + r->a.ipopts, (r->a.end - r->a.ipopts) / h->max_conns * h->high_water);
     struct xt_state_hdr *out = (struct xt_state_hdr *)(void *)r->to;
     *out = *h;

@@ -59,7 +59,7 @@ mv "$WORK/xtcpd.new" "$WORK/xtcpd"
 starts=2
 if grep -q XT_CRASH_FILE "$XTCPD"; then # with the new state under its second name only, then with a new ledger so
     starts=4
-    python3 -c 'import struct, sys; open(sys.argv[1], "r+b").write(struct.pack("qqq", 5, 9, 8))' "$WORK/crash"
+    python3 -c 'import struct, sys; open(sys.argv[1], "r+b").write(struct.pack("qqq", 5, 9, 7))' "$WORK/crash"
 fi
 kill -9 "$(pgrep -P "$KEEPER_PID" xtcpd)"
 echoed second
