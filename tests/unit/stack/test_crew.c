@@ -61,7 +61,8 @@ static void pump(void)
     for (bool moved = true; moved;) {
         moved = false;
         for (uint32_t k = 0; k < N; k++) {
-            moved |= xt_stack_passed(sh[k].s, now) | xt_stack_output(sh[k].s, now);
+            moved |= xt_stack_passed(sh[k].s, now);
+            moved |= xt_stack_output(sh[k].s, now);
             while (give(&sh[k], &peer))
                 moved = true;
         }
