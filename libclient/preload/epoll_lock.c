@@ -131,6 +131,28 @@ void xp_set_lock(struct xp_set *s)
         xp_shared_mend(sh);
 }
 
+/* Does nobody have it now, or at most this process or one that is dead? Waits for a moment. */
+static bool is_free_soon(const struct xp_shared *sh)
+{
+    for (unsigned ms = 0; ms < 50; ms++) {
+        uint32_t owner = atomic_load_explicit(&sh->lock, memory_order_relaxed) & ~WAITERS;
+        if (owner == 0 || owner == own_number() || is_dead(owner))
+            return true;
+        xp_real.poll(NULL, 0, 1);
+    }
+    return false;
+}
+
+bool xp_set_lock_soon(struct xp_set *s)
+{
+    int saved = errno;
+    bool is_free = !s->l->shared || is_free_soon(s->l->shared);
+    errno = saved;
+    if (is_free)
+        xp_set_lock(s);
+    return is_free;
+}
+
 void xp_set_unlock(struct xp_set *s)
 {
     struct xp_shared *sh = s->l->shared;

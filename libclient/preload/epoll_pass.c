@@ -57,7 +57,12 @@ static void put_members(struct xp_set *s, int epfd)
         const struct xp_item *it;
         if (xp_kind(w) != XP_XTCP || !(xp_flags(w) & XP_F_PAIR) || !goes(fd))
             continue;
-        xp_set_lock(s);
+        if (!xp_set_lock_soon(s)) {
+            xp_debug(
+                "epoll: the next program will not know the members of descriptor %d, which another one is at work on",
+                epfd);
+            return;
+        }
         if ((it = xp_set_find(s, fd)))
             put(&(struct member){epfd, fd, it->disarmed ? EPOLLONESHOT : it->events, 0, it->data.u64},
                 sizeof(struct member));

@@ -32,6 +32,9 @@ struct xp_shared {
 
 /* Locks the set, and its list when that is shared. A signal handler that has interrupted this thread with it gets it too. */
 void xp_set_lock(struct xp_set *s);
+/* The same, but false and nothing locked when another process keeps it: who forks and executes in a signal handler must not wait for what
+ * the handler has interrupted. */
+bool xp_set_lock_soon(struct xp_set *s);
 void xp_set_unlock(struct xp_set *s);
 /* Before a list is shared for the first time. -errno. */
 int xp_shared_begin(void);
