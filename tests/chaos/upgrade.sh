@@ -71,6 +71,14 @@ if setpriv --reuid 65534 --clear-groups "$XTCPCTL" --socket "$WORK/xtcpd.sock" u
 fi
 loads_wait
 
+# The old process may take a moment to end after the new one has taken over.
+upgrade() { # [BINARY]
+    OLD=$(stack_pid)
+    ctl upgrade "$@"
+    xt_wait_for 30 xt_gone "$OLD"
+    [ -n "$(stack_pid)" ]
+}
+
 # ---- from the release before ----
 
 went_back() { # WORDS BINARY: it fails when the old one stands still already; the old binary goes on
@@ -95,7 +103,7 @@ else
     echo "this build has no crash points: nothing dies in the middle of reading the layouts of the release before"
 fi
 loads_wait
-ctl upgrade "$NEW"
+upgrade "$NEW"
 kill -9 "$(stack_pid)"
 xt_wait_for 30 quiet ctl status
 grep -q 'had the layout of the release before' "$WORK/xtcpd.log" || { echo "$BEFORE has the layouts of $NEW"; exit 1; }
@@ -107,13 +115,11 @@ refused 'kept connections have layout' "$BEFORE" # what is newer than its own
 
 chmod 755 "$WORK/xtcpd-new"
 for ((n = 1; n <= UPGRADES; n++)); do
-    before=$(stack_pid)
-    if [ $((n % 2)) -eq 0 ]; then ctl upgrade "$XTCPD"; else ctl upgrade "$WORK/xtcpd-new"; fi
-    [ "$(stack_pid)" != "$before" ]
+    if [ $((n % 2)) -eq 0 ]; then upgrade "$XTCPD"; else upgrade "$WORK/xtcpd-new"; fi
     xt_wait_for 30 quiet ctl status
     [ $((n % 3)) -ne 0 ] || loads_wait
 done
-ctl upgrade # to itself, as it lies on the disk
+upgrade # to itself, as it lies on the disk
 grep -q "upgraded to $XTCPD" "$WORK/xtcpd.log" || { echo "the binary's path is not known"; exit 1; }
 
 # It fails when the old one has stood still already: the old binary goes on, and a kill after it changes nothing.
