@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * "status": what runs, where, and how much of it. */
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -135,6 +136,13 @@ static void put_shards(struct xt_msg_out *o, const struct status *st)
     xt_msg_close(o);
 }
 
+/* What is allocated; more is resident, for what is free again stays with the process. */
+static uint64_t heap_bytes(void)
+{
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
+}
+
 static void reply(struct xt_job *j, struct xt_client *cl)
 {
     const struct status *st = (struct status *)j;
@@ -162,6 +170,7 @@ static void reply(struct xt_job *j, struct xt_client *cl)
     put_neighbours(&o, st);
     xt_msg_uint(&o, "sessions", st->app.sessions);
     xt_msg_uint(&o, "control_connections", c->nclients);
+    xt_msg_uint(&o, "heap_bytes", heap_bytes());
     put_states(&o, st);
     if (st->asked > 1)
         put_shards(&o, st);

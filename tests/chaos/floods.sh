@@ -42,7 +42,7 @@ sanitized() { grep -q __asan_init "$XTCPD"; }
 # Since $MEMORY; what sanitizers keep is not the daemon's.
 memory_bounded() {
     local own shared own0 shared0
-    read -r own shared < <(memory_of "$XTCPD_PID")
+    read -r own shared < <(memory_of "$XTCPD_PID" "$WORK/xtcpd.sock")
     read -r own0 shared0 <<<"$MEMORY"
     echo "    memory: $((own - own0)) KiB private, $((shared - shared0)) KiB shared more than before"
     sanitized || [ $((own - own0)) -le $OWN_MAX ] || return 1
@@ -51,7 +51,7 @@ memory_bounded() {
 die() { echo "$*"; ctl status; exit 1; }
 
 ask 0 # and all has been used once
-STACK=$(stack_pid) MEMORY=$(memory_of "$XTCPD_PID")
+STACK=$(stack_pid) MEMORY=$(memory_of "$XTCPD_PID" "$WORK/xtcpd.sock")
 CENSUS=$(census "$XTCPD_PID" "$WORK/xtcpd.sock")
 as_before() {
     xt_wait_for 60 census_is "$CENSUS" "$XTCPD_PID" "$WORK/xtcpd.sock" ||

@@ -278,10 +278,12 @@ static void do_write_rst(int fd)
     say_ret("  write", write(fd, "x", 1));
 }
 
-/* The bytes that are under way may make the peer's window larger: full is what stays so. */
+/* The bytes that are under way may make the peer's window larger: full is what stays so. A buffer of the program's own size, or
+ * Linux's grows with an acknowledgment that comes later. */
 static void do_fill(int fd)
 {
     static const char block[65536];
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){32768}, sizeof(int));
     for (int calm = 0, i = 0; calm < 3 && i < 100; i++) {
         calm++;
         while (write(fd, block, sizeof block) > 0)

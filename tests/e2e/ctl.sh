@@ -42,10 +42,11 @@ xtcpd_start
 check "one daemon for a socket" 2 "another xtcpd serves" in_x "$XTCPD" --interface "$IF_X" --address "$ADDR_X/24" --socket "$WORK/xtcpd.sock"
 nginx_kernel_start
 nginx_xtcp_start
-xt_spawn x /dev/null "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- curl -sS --limit-rate 2M -o /dev/null "http://$ADDR_K/file"
+xt_spawn x /dev/null "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- curl -sS --limit-rate 300k -o /dev/null "http://$ADDR_K/file"
 client=$XT_PID
 xt_wait_for 10 listed 'ESTABLISHED.*curl'
 check "status" 0 "interface +$IF_X \(up\), address $ADDR_X" ctl status
+check "status: memory" 0 "memory +[1-9][0-9]* KiB allocated" ctl status
 check "list" 0 "ESTABLISHED .*$ADDR_X:[0-9]+ +$ADDR_K:80 +curl/$client" ctl list
 check "list of listeners" 0 "LISTEN .*:80 .*nginx" ctl list --listening
 check "list by state" 0 "ESTABLISHED" ctl list --state ESTABLISHED
@@ -62,7 +63,7 @@ check "config as set" 0 "delack +=? *25" ctl config
 check "config set of what may not change" 1 "interface" ctl config set interface lo
 check "config set of nonsense" 1 "delack" ctl config set delack soon
 check "close" 0 "" ctl close "$id"
-xt_wait_for 10 xt_gone "$client"
+xt_wait_for 60 xt_gone "$client"
 rc=0
 wait "$client" || rc=$?
 check "an ended connection is an error to its program, not an end of file" 56 "" sh -c "exit $rc"

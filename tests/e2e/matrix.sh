@@ -127,8 +127,8 @@ compare() {
         differences=$((differences + 1))
         before=$(both census)
     fi
-    memory_of "$XTCPD_PID" >>"$WORK/memory"
-    [ -z "${OTHER_PID:-}" ] || memory_of "$OTHER_PID" >>"$WORK/memory.other"
+    memory_of "$XTCPD_PID" "$WORK/xtcpd.sock" >>"$WORK/memory"
+    [ -z "${OTHER_PID:-}" ] || memory_of "$OTHER_PID" "$WORK/other.sock" >>"$WORK/memory.other"
 }
 
 totals() {

@@ -6,11 +6,11 @@
 #                              line that is the same when all programs have ended as it was before they began. TIME_WAIT is over
 #                              at once for it.
 #   census_is LINE KEEPER SOCKET
-#   memory_of KEEPER           KiB of the stack process: its own, allocated (resident would not do: tables of every port and the like are
-#                              allocated at its start, and fill as random ports are used), and resident shared (rings, connection
-#                              records)
-#   memory_steady FILE         FILE has such figures a line: false when they grow, that is when even the least of the last third is more
-#                              than the most of the first third and 256 KiB, for shared memory 4 MiB: that once used may stay
+#   memory_of KEEPER SOCKET    KiB of the stack process: its own, allocated (what is resident, or taken of the kernel, depends on how much
+#                              was in use at once), and resident shared (rings, connection records)
+#   shared_of KEEPER           the latter alone
+#   memory_steady FILE [OWN]   FILE has such figures a line: false when they grow, that is when even the least of the last third is more
+#                              than the most of the first third and OWN (256) KiB, for shared memory 4 MiB: that once used may stay
 # Needs $XTCPCTL.
 
 stack_of() { pgrep -P "$1" | head -n 1; }
@@ -25,10 +25,15 @@ census() {
 }
 census_is() { [ "$(census "${@:2}")" = "$1" ]; }
 
-memory_of() { awk '/^VmData/ { own = $2 } /^RssShmem/ { shared = $2 } END { print own, shared }' "/proc/$(stack_of "$1")/status"; }
+shared_of() { awk '/^RssShmem/ { print $2 }' "/proc/$(stack_of "$1")/status"; }
+memory_of() {
+    local heap
+    heap=$("$XTCPCTL" --socket "$2" --json status | awk -F '[:,]' '/"heap_bytes"/ { print int($2 / 1024) }')
+    echo "$heap $(shared_of "$1")"
+}
 
 memory_steady() {
-    awk '
+    awk -v slack="${2:-256}" '
         function look(name, v, slack,    i, most, least) {
             for (i = 1; i <= third; i++) if (v[i] > most) most = v[i]
             least = v[NR]
@@ -39,7 +44,7 @@ memory_steady() {
         { own[NR] = $1; shared[NR] = $2 }
         END {
             third = NR < 3 ? 1 : int(NR / 3)
-            look("its own memory", own, 256)
+            look("its own memory", own, slack)
             look("shared memory", shared, 4096)
             exit grows
         }' "$1"

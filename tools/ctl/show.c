@@ -149,6 +149,7 @@ static void print_status(const struct ctl_options *opt, json_object *r)
     print_routes(r);
     print_neighbours(r);
     printf("%-14s%s; %s disconnected for lies\n", "programs", ctl_str(r, "sessions"), ctl_str(r, "liars"));
+    printf("%-14s%" PRIu64 " KiB allocated by the stack process\n", "memory", ctl_num(r, "heap_bytes") / 1024);
     print_states(r);
     print_shards(r);
     print_defences(r);
