@@ -62,11 +62,17 @@ XTCP_API int xtcp_socket(struct xtcp *x)
     return s;
 }
 
+XTCP_API int xtcp_settle(struct xtcp *x)
+{
+    int rc = xtcp_request(x, "settle", "settled", -1, NULL);
+    return rc < 0 ? rc : 0;
+}
+
 int xtcp_call_settled(struct xtcp *x, const struct xtcp_cmd *c)
 {
     struct xtcp_cmd copy = *c;
     int rc = xtcp_call(x, &copy);
-    if (rc != -EADDRINUSE || xtcp_request(x, "settle", "settled", -1, NULL) < 0)
+    if (rc != -EADDRINUSE || xtcp_settle(x) < 0)
         return rc;
     copy = *c;
     return xtcp_call(x, &copy);

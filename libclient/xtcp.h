@@ -63,6 +63,9 @@ int xtcp_socket(struct xtcp *x);
 /* IPv4 addresses only (or IPv4-mapped IPv6): else -EAFNOSUPPORT. As bind(2), listen(2), connect(2), accept4(2). `flags` of
  * accept: SOCK_NONBLOCK, MSG_DONTWAIT. accept returns the new socket; *alen is in and out as with accept(2). */
 int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen);
+/* Returns when xtcpd has let go of what nobody holds any more: 0 or a negative errno. Bind and listen do so themselves before they answer
+ * EADDRINUSE. */
+int xtcp_settle(struct xtcp *x);
 int xtcp_listen(struct xtcp *x, int s, int backlog);
 int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen);
 /* A new non-blocking socket that connects, by one command: *s is the socket, -EINPROGRESS the answer of a connect under way. When

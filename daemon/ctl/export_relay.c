@@ -9,7 +9,7 @@
 #include "daemon/ctl/foreign.h"
 
 #define ROUNDS 8            /* pieces moved each way before others get their turn */
-#define KEEPER_MS 200       /* that a keeper may take at most: this thread waits for it */
+#define KEEPER_MS 5000      /* that a keeper may take at most: this thread waits for it, and it needs but a processor */
 #define LONGEST_RETRY_MS 64 /* for a process that never ends its copy */
 
 /* ---- moving bytes ---- */
@@ -270,12 +270,20 @@ static void each_export(struct xt_ctl *c, void (*fn)(struct xt_export *e))
     }
 }
 
+static void wait_for_keeper(const struct xt_ctl *c)
+{
+    if (c->cfg.keep.barrier)
+        c->cfg.keep.barrier(KEEPER_MS);
+}
+
 void xt_export_look(struct xt_ctl *c)
 {
     each_export(c, check_left);
-    if (c->cfg.keep.barrier) /* until the keeper has let go of their other ends, too */
-        c->cfg.keep.barrier(KEEPER_MS);
+    wait_for_keeper(c); /* until it has let go of their other ends, too */
+    unsigned before = c->nexports;
     each_export(c, end_if_left);
+    if (c->nexports != before)
+        wait_for_keeper(c); /* and of what stood beside them */
 }
 
 static void on_slot_news(void *arg, uint32_t slot)

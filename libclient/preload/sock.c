@@ -252,6 +252,15 @@ static bool may_open(int fd, uint64_t w)
     return flags >= 0 && (flags & (O_NONBLOCK | O_ASYNC)) == O_NONBLOCK;
 }
 
+/* Of a listener that was handed on, and that everybody has let go of, xtcpd may still have the kernel's half. */
+static int bind_half(int fd, struct xtcp *x, const struct sockaddr *sa, socklen_t len)
+{
+    int rc = xp_real.bind(fd, sa, len) < 0 ? -errno : 0;
+    if (rc == -EADDRINUSE && xtcp_settle(x) == 0)
+        rc = xp_real.bind(fd, sa, len) < 0 ? -errno : 0;
+    return rc;
+}
+
 /* Binds both: the xtcp socket first, as it may be made again when the kernel does not have the port that was chosen. Returns the xtcp
  * socket or -errno; the kernel's is then as it was. */
 static int bind_pair(int fd, uint64_t w, const struct sockaddr_in *in, int *ctx)
@@ -270,13 +279,11 @@ static int bind_pair(int fd, uint64_t w, const struct sockaddr_in *in, int *ctx)
         if (rc == 0)
             rc = xtcp_getsockname(xp_ctxs[*ctx], s, (struct sockaddr *)&local, &local_len);
         k.sin6_port = local.sin_port;
-        if (rc == 0 && xp_real.bind(fd, (struct sockaddr *)&k, len) == 0)
+        bool halfway = rc == 0;
+        if (halfway && (rc = bind_half(fd, xp_ctxs[*ctx], (struct sockaddr *)&k, len)) == 0)
             return s;
         xtcp_close(xp_ctxs[*ctx], s);
-        if (rc < 0)
-            return rc;
-        rc = -errno;
-        if (rc != -EADDRINUSE || in->sin_port)
+        if (!halfway || rc != -EADDRINUSE || in->sin_port)
             break;
     }
     return rc;

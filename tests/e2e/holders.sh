@@ -16,6 +16,38 @@ diff "$WORK/kernel.txt" "$WORK/xtcp.txt" || { echo "(< kernel, > xtcp)"; rc=1; }
 nothing_left() { ! ctl list --json | grep -q '"ESTABLISHED"\|"CLOSE_WAIT"\|"LISTEN"' && ! in_x grep -q '@xtcp/' /proc/net/unix; }
 xt_wait_for 10 nothing_left || { echo "something is left:"; ctl list; rc=1; }
 
+# The keeper is the last to have the kernel's half of a listener that was handed on: who binds again waits for it.
+cat >"$WORK/again.py" <<'PY'
+import socket, subprocess, sys
+def listener():
+    return socket.create_server(("", 9200))
+s = listener()
+other = subprocess.Popen(["/bin/sleep", "1000"], env={}, pass_fds=[s.fileno()])
+s.close()
+try:
+    listener()
+except OSError:
+    print("held by", other.pid, flush=True)
+open(sys.argv[1]).read()
+try:
+    listener()
+    print("bound")
+except OSError as e:
+    print("refused:", e)
+PY
+mkfifo "$WORK/go"
+again_is() { grep -q "$1" "$WORK/again.log"; }
+none_listens() { ! ctl list --listening | grep -q :9200; }
+xt_spawn x "$WORK/again.log" env "${XTCP_ENV[@]}" python3 "$WORK/again.py" "$WORK/go"
+xt_wait_for 20 again_is held || { cat "$WORK/again.log"; exit 1; }
+kill -STOP "$XTCPD_PID"
+kill -KILL "$(awk '{ print $3 }' "$WORK/again.log")"
+xt_wait_for 20 none_listens || { echo "the listener stays"; rc=1; }
+: >"$WORK/go"
+! xt_wait_for 1 again_is refused || rc=1
+kill -CONT "$XTCPD_PID"
+xt_wait_for 20 again_is bound || { cat "$WORK/again.log"; rc=1; }
+
 # A program outlives many daemons.
 LIVES=8
 mkfifo "$WORK/turn"

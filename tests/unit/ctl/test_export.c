@@ -86,6 +86,48 @@ Test(export, join_is_a_process_more)
     cr_expect(none_left());
 }
 
+/* What the keeper was told, in order: its other end and what stood beside it forgotten, a wait for it. */
+static char told[16];
+
+static int fake_forget(const char *name)
+{
+    size_t n = strlen(told);
+    if (n < sizeof told - 1 && (name[0] == XT_KEEP_HOLDERS || name[0] == XT_KEEP_BESIDE))
+        told[n] = name[0];
+    return 0;
+}
+
+static int fake_barrier(int ms)
+{
+    told[strlen(told)] = '|';
+    return 0;
+}
+
+/* Who asks for it to be settled binds again next: the keeper must have let go, too. */
+Test(export, settled_when_the_keeper_has_let_go)
+{
+    struct liar l;
+    struct xt_msg_out o;
+    int pair[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    liar_start(&l);
+    claim_to_hold(&l, 3);
+    begin(&o, "export");
+    xt_msg_uint(&o, "slot", 3);
+    cr_assert(ask_with(l.fd, &o, pair, 1) > 0 && ok());
+    xt_msg_anc_close(&anc);
+    ctl->cfg.keep.forget = fake_forget;
+    ctl->cfg.keep.barrier = fake_barrier;
+    atomic_store((xt_bitword *)(void *)(l.base + ((struct xt_region *)(void *)l.base)->hold_off), 0);
+    cr_expect(ask(l.fd, "settle") > 0 && ok());
+    const char want[] = {XT_KEEP_HOLDERS, '|', XT_KEEP_BESIDE, '|', 0};
+    cr_expect_str_eq(told, want);
+    liar_stop(&l);
+    close(pair[0]);
+    close(pair[1]);
+    cr_expect(none_left());
+}
+
 /* Rings as no honest client has them: the socket ends, the daemon does not read or write outside of the region. */
 Test(export, relay_of_impossible_rings)
 {

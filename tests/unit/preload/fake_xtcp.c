@@ -145,6 +145,11 @@ int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen
     return (int)ret(bind(s, addr, alen));
 }
 
+int xtcp_settle(struct xtcp *x)
+{
+    return 0;
+}
+
 int xtcp_listen(struct xtcp *x, int s, int backlog)
 {
     return (int)ret(listen(s, backlog));
