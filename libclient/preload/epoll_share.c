@@ -46,7 +46,12 @@ bool xp_shared_is(const struct xp_set *s, const struct xp_item *it, int fd)
 uint32_t xp_shared_mask(const struct xp_item *it)
 {
     struct xtcp *x = xp_x(it->word);
-    uint32_t m = xtcp_mask_of(x, xp_sock(it->word), (uint32_t)it->who);
+    int sock = xp_sock(it->word);
+    uint32_t m = xtcp_mask_of(x, sock, (uint32_t)it->who);
+    /* Only others hold it; when they have ended, and xtcpd does not know yet, there is nothing to tell. */
+    if (m != XTCP_GONE && m & (it->events | EPOLLERR | EPOLLHUP) && xtcp_mask(x, sock) & POLLNVAL &&
+        xtcp_settle(x) == 0)
+        m = xtcp_mask_of(x, sock, (uint32_t)it->who);
     if (m == XTCP_GONE || !(xp_flags(it->word) & XP_F_BOTH) || xtcp_alive(x))
         return m;
     return xp_half(it->word) >= 0 ? XTCP_MOVED : 0; /* the half goes on alone, where it is */

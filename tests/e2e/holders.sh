@@ -48,6 +48,40 @@ xt_wait_for 20 none_listens || { echo "the listener stays"; rc=1; }
 kill -CONT "$XTCPD_PID"
 xt_wait_for 20 again_is bound || { cat "$WORK/again.log"; rc=1; }
 
+# A killed process takes its sockets along, out of the epoll set that it shares, too: who has waited for its end is told nothing of them.
+cat >"$WORK/orphan.py" <<'PY'
+import os, select, signal, socket, sys
+def dial():
+    return socket.create_connection((sys.argv[1], int(sys.argv[2])), 20)
+ep = select.epoll()
+r, w = os.pipe()
+own = dial()
+pid = os.fork()
+if pid == 0:
+    s = dial()
+    s.settimeout(None)
+    ep.register(s, select.EPOLLIN)
+    s.sendall(b"echo\nx")
+    ep.poll()
+    os.write(w, b"x")
+    signal.pause()
+os.read(r, 1)
+print("while it lives:", len(ep.poll(20)), flush=True)
+open(sys.argv[3]).read()
+os.kill(pid, signal.SIGKILL)
+os.wait()
+print("after:", len(ep.poll(0)), flush=True)
+PY
+orphan_is() { grep -q "$1" "$WORK/orphan.log"; }
+xt_spawn x "$WORK/orphan.log" env "${XTCP_ENV[@]}" python3 "$WORK/orphan.py" "$ADDR_K" 9000 "$WORK/go"
+xt_wait_for 20 orphan_is 'lives: 1' || { cat "$WORK/orphan.log"; exit 1; }
+stack=$(stack_pid)
+kill -STOP "$stack" # it cannot know
+: >"$WORK/go"
+! xt_wait_for 1 orphan_is after || rc=1
+kill -CONT "$stack"
+xt_wait_for 20 orphan_is 'after: 0' || { cat "$WORK/orphan.log"; rc=1; }
+
 # A program outlives many daemons.
 LIVES=8
 mkfifo "$WORK/turn"
