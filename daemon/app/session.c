@@ -246,7 +246,7 @@ int xt_session_open(struct xt_app *a, int ledger_fd, int (*take)(void *arg, uint
     rc =
         (l->id & 0xffff) == l->index + 1 && s->doorbell >= 0 && region_fits(s->memfd, &lay) ? set_up(s, &lay) : -EPROTO;
     if (rc < 0) {
-        memset(l->waiter, 0, sizeof l->waiter); /* their descriptors are no longer ours */
+        s->pw = NULL; /* not taken yet; the next process may have more luck with them */
         xt_session_free(s);
         return rc;
     }

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -63,14 +64,14 @@ static int take(void *arg, uint32_t id, char what, uint32_t i)
     return dup(what == XT_KEEP_READER ? r : w);
 }
 
-/* The descriptors' numbers in the ledger are those of the process that runs; here both are one: they are put back. */
+/* Where it fails, the next process finds the ledger as it was. */
 static int open_it(void *arg, struct xt_session **out)
 {
-    struct xt_pwaiter before[2];
-    memcpy(before, made->l->waiter, sizeof before);
+    static struct xt_ledger before;
+    before = *made->l;
     int rc = xt_session_open(app, dup(xt_session_ledger(made)), take, arg, out);
     if (rc < 0)
-        memcpy(made->l->waiter, before, sizeof before);
+        cr_assert_eq(memcmp(&before, made->l, sizeof before), 0);
     return rc;
 }
 
@@ -115,6 +116,22 @@ Test(takeover, a_region_that_is_none_is_refused)
     close(small);
     close(unsealed);
     cr_assert_eq(descriptors(), before);
+}
+
+/* What cannot be mapped for writing stands for what there is no memory to map. */
+Test(takeover, for_want_of_memory_nothing_is_lost)
+{
+    struct xt_session *s;
+    char path[64];
+    uint32_t proc;
+    int r, w;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", xt_session_memfd(made));
+    int region = open(path, O_RDONLY | O_CLOEXEC);
+    cr_assert_eq(open_it(&region, &s), -ENOMEM);
+    close(region);
+    cr_assert_eq(open_it(NULL, &s), 0);
+    cr_assert(xt_session_waiter(s, 0, &proc, &r, &w));
+    cr_assert(xt_session_waiter(s, 1, &proc, &r, &w));
 }
 
 Test(takeover, a_waiter_without_its_pipe_is_gone)
