@@ -93,12 +93,16 @@ void xt_client_error(struct xt_client *cl, int rc, const char *fmt, ...) __attri
 void xt_client_resume(struct xt_client *cl);
 /* ---- server.c ---- */
 
+/* What there may be again a moment later. */
+bool xt_ctl_is_want(int err);
+
 /* Posts to m->shard, or queues for later: never lost, order kept. */
 void xt_ctl_post(struct xt_ctl *c, const struct xt_msg *m);
 
 /* ---- link.c ---- */
 
-void xt_link_start(struct xt_ctl *c);
+/* Where netlink cannot be had at all it does without; fails (-errno) when there is only none just now. */
+int xt_link_start(struct xt_ctl *c);
 void xt_link_stop(struct xt_ctl *c);
 /* "up", "no carrier", "down", "removed", or "unknown". */
 const char *xt_link_state(const struct xt_ctl *c);

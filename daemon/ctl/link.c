@@ -51,21 +51,33 @@ static void on_change(uv_poll_t *h, int status, int events)
     c->link.state = now;
 }
 
-void xt_link_start(struct xt_ctl *c)
+static int open_watch(struct xt_ctl *c)
 {
     const struct sockaddr_nl to = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
     c->link.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-    if (c->link.fd < 0 || bind(c->link.fd, (const struct sockaddr *)&to, sizeof to) < 0 ||
-        uv_poll_init(&c->loop, &c->link.poll, c->link.fd) < 0) {
-        xt_log_warn("interface %s is not watched: %s", c->cfg.config.interface, strerror(errno));
-        if (c->link.fd >= 0)
-            close(c->link.fd);
+    if (c->link.fd < 0)
+        return -errno;
+    int rc = bind(c->link.fd, (const struct sockaddr *)&to, sizeof to) < 0 ? -errno : 0;
+    if (rc == 0)
+        rc = uv_poll_init(&c->loop, &c->link.poll, c->link.fd);
+    if (rc < 0) {
+        close(c->link.fd);
         c->link.fd = -1;
-        return;
+    }
+    return rc;
+}
+
+int xt_link_start(struct xt_ctl *c)
+{
+    int rc = open_watch(c);
+    if (rc < 0) {
+        xt_log_warn("interface %s is not watched: %s", c->cfg.config.interface, strerror(-rc));
+        return xt_ctl_is_want(-rc) ? rc : 0;
     }
     c->link.state = look(c, &c->link.ifindex);
     c->link.poll.data = c;
     uv_poll_start(&c->link.poll, UV_READABLE, on_change);
+    return 0;
 }
 
 static void on_closed(uv_handle_t *h)

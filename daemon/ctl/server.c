@@ -94,6 +94,11 @@ static void on_news(uv_poll_t *h, int status, int events)
 
 /* ---- connections ---- */
 
+bool xt_ctl_is_want(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
+}
+
 static void admit(struct xt_ctl *c, int fd)
 {
     struct ucred cred;
@@ -113,7 +118,7 @@ static void on_connection(uv_poll_t *h, int status, int events)
             admit(c, fd);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+        if (xt_ctl_is_want(errno)) {
             /* The connection stays in the queue and would wake us again and again: look later. */
             xt_log_limited(XT_LOG_ERROR, "control: cannot accept: %s", strerror(errno));
             uv_poll_stop(&c->listener);
@@ -166,7 +171,7 @@ int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
     if (rc == 0)
         rc = init_loop(c);
     if (rc == 0)
-        xt_link_start(c);
+        rc = xt_link_start(c);
     if (rc < 0) {
         close(cfg->listen_fd);
         if (c && c->foreign)

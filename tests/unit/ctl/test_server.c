@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -212,4 +213,22 @@ Test(server, socket_and_its_place)
     cr_expect_eq(xt_ctl_listen("relative", err, sizeof err), -EINVAL);
     cr_expect_eq(xt_ctl_listen("/etc/passwd", err, sizeof err), -EEXIST);
     cr_expect_eq(access("/etc/passwd", F_OK), 0);
+}
+
+/* One that goes without its watch would not see the interface made anew: for want of descriptors it had better not start. */
+Test(server, does_not_start_without_a_look_at_the_interface)
+{
+    struct xt_ctl other = {.cfg = {.config = config}};
+    struct rlimit was, none;
+    cr_assert_eq(uv_loop_init(&other.loop), 0);
+    getrlimit(RLIMIT_NOFILE, &was);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = was.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    cr_expect_eq(xt_link_start(&other), -EMFILE);
+    setrlimit(RLIMIT_NOFILE, &was);
+    cr_expect_eq(xt_link_start(&other), 0);
+    cr_expect_str_eq(xt_link_state(&other), "removed");
+    xt_link_stop(&other);
+    uv_run(&other.loop, UV_RUN_DEFAULT);
+    cr_expect_eq(uv_loop_close(&other.loop), 0);
 }
