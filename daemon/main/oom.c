@@ -15,8 +15,10 @@ void xt_oom_spare(char was[XT_OOM_SCORE])
 {
     int fd = open(SCORE, O_RDWR | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, was, XT_OOM_SCORE - 1);
-    if (n < 0 || pwrite(fd, SPARED, strlen(SPARED), 0) < 0)
+    if (n < 0 || pwrite(fd, SPARED, strlen(SPARED), 0) < 0) {
+        xt_log_info("keeper: not spared when memory is short: %s", strerror(errno));
         n = 0;
+    }
     was[n] = 0;
     if (fd >= 0)
         close(fd);
