@@ -42,6 +42,7 @@ struct xt_config {
     uint64_t user_memory;
     char user[64];
     uint8_t seccomp;
+    uint64_t restart_backoff;
     char rules[XT_RULES_MAX];
     uint32_t max_connections, max_clients, max_sockets, max_orphans, overload_rate, somaxconn;
     uint32_t sndbuf, sndbuf_max, rcvbuf, rcvbuf_max, bufmax; /* powers of two */

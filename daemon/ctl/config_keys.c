@@ -53,6 +53,8 @@ static const struct xt_setting keys[] = {
      .help = "user that the stack process becomes, by name or number; auto: xtcp, or else a number that nobody has"},
     {"seccomp", XT_SET_BOOL, FIELD(seccomp), .def = "on",
      .help = "the stack process makes only the system calls that it needs; another one ends it, with a line in the log"},
+    {"restart-backoff", XT_SET_DURATION, FIELD(restart_backoff), .min = MS, .max = 3600 * SEC, .def = "5s",
+     .help = "longest pause before a stack process that crashes again and again is started anew; it begins with 100ms"},
     {"rules", XT_SET_RULES, FIELD(rules), .def = "", .runtime = true,
      .help = "which sockets of programs xtcp takes, such as \"kernel listen :22, kernel by ssh\"; may be given again"},
     {"max-connections", XT_SET_COUNT, FIELD(max_connections), .min = 16, .max = 1 << 22, .def = "65536",

@@ -82,7 +82,7 @@ void xt_keeper_start(struct keeper *k)
     pid_t pid = xt_keeper_spawn(k, k->image, k->path, -1);
     if (pid < 0) {
         xt_log_error("keeper: cannot start the stack process: %s", strerror(errno));
-        k->due_us = k->started_us + XT_BACKOFF_MAX_US;
+        k->due_us = k->started_us + xt_backoff_died(&k->backoff, 0);
         return;
     }
     k->child = pid;
@@ -357,6 +357,7 @@ int xt_keeper_run(const struct xt_keeper_cfg *cfg)
         return XT_EXIT_FAILED;
     k->cfg = *cfg;
     k->exit_code = XT_EXIT_FAILED;
+    k->backoff.max_us = cfg->backoff_us;
     k->up.image = k->up.feed = k->up.answer = -1;
     snprintf(k->path, sizeof k->path, "%s", cfg->argv[0]);
     k->image = open(k->path, O_PATH | O_CLOEXEC);

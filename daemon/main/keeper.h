@@ -29,6 +29,7 @@ struct xt_keeper_cfg {
     char **argv;              /* of the stack process; argv[0] is its path */
     const char *notify_path;  /* where the notification socket is made; a leftover is replaced */
     uint64_t (*now_us)(void); /* monotonic clock */
+    uint64_t backoff_us;      /* the longest pause before a stack process that dies early again and again is started */
     uint64_t start_us;        /* patience until READY=1 */
     uint64_t stop_us;         /* with an orderly stop */
     uint64_t upgrade_us;      /* and with each step of an upgrade */

@@ -83,6 +83,7 @@ static int run_keeper(const struct xt_config *c, char **argv)
     struct xt_keeper_cfg kc = {.argv = argv,
                                .notify_path = notify,
                                .now_us = xt_time_us,
+                               .backoff_us = c->restart_backoff,
                                .start_us = START_PATIENCE_US,
                                .stop_us = STOP_PATIENCE_US,
                                .upgrade_us = UPGRADE_PATIENCE_US};

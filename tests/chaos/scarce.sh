@@ -4,6 +4,7 @@
 # over, and to a program. Who asked is told so; nobody crashes or hangs, nothing leaks, and an honest program beside notices nothing.
 # usage: scarce.sh BUILD [SAMPLES [PART...]]; SAMPLES of each part, 0: all; PART: serving successor program
 # XT_SEED chooses the samples, COUNT (1) so many calls fail one after the other, VERBOSE=1 shows each.
+# CALLS=FROM-TO, with all of them: only these, to share the work or to go on with it.
 set -euo pipefail
 SAMPLES=${2:-5}
 PARTS=("${@:3}")
@@ -19,7 +20,7 @@ exec env XT_SCARCE_FILE="$WORK/daemon" LD_PRELOAD="$SCARCE" ASAN_OPTIONS="${ASAN
 END
 chmod +x "$WORK/xtcpd"
 XTCPD=$WORK/xtcpd
-xtcpd_start
+xtcpd_start --restart-backoff 1ms # else each successor that fails would cost 5 s
 xt_spawn k "$WORK/peer.log" "$EXCHANGE" peer 7000
 xt_spawn k "$WORK/echo.log" "$LIAR" echo 7001
 xt_wait_for 10 in_k sh -c '[ $(ss -Hltn "sport = :7000 or sport = :7001" | wc -l) = 2 ]'

@@ -200,6 +200,13 @@ int main(int argc, char **argv)
         kill(getppid(), SIGINT);
         return wait_signal() == SIGTERM ? 0 : 9;
     }
+    if (strcmp(how, "crashes") == 0) {
+        xt_notify("READY=1");
+        if (start_number() < 2)
+            abort();
+        kill(getppid(), SIGTERM);
+        return wait_signal() == SIGTERM ? 0 : 9;
+    }
     if (strcmp(how, "stubborn") == 0) {
         xt_notify("READY=1");
         kill(getppid(), SIGTERM);

@@ -3,13 +3,17 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,12 +58,15 @@ static uint64_t no_clock(void)
     return 1000000;
 }
 
+static uint64_t longest_pause = PATIENCE_US;
+
 static int keep_by(const char *how, uint64_t (*now_us)(void))
 {
     char *argv[] = {KEEPER_STANDIN, (char *)how, log_path, NULL};
     struct xt_keeper_cfg cfg = {.argv = argv,
                                 .notify_path = notify_path,
                                 .now_us = now_us,
+                                .backoff_us = longest_pause,
                                 .start_us = PATIENCE_US,
                                 .stop_us = PATIENCE_US,
                                 .upgrade_us = PATIENCE_US};
@@ -101,6 +108,14 @@ Test(keeper, kills_are_no_crashes, .init = make_dir, .fini = remove_dir, .timeou
                                  "start 3 crashes 0 crashed 0\n"
                                  "start 4 crashes 0 crashed 0\n"
                                  "start 5 crashes 1 crashed 1\n");
+}
+
+/* The longest pause may be none: then no time need pass. */
+Test(keeper, pauses_no_longer_than_it_may, .init = make_dir, .fini = remove_dir, .timeout = 60)
+{
+    longest_pause = 0;
+    cr_expect_eq(keep_by("crashes", no_clock), XT_EXIT_OK);
+    cr_expect_str_eq(log_text(), "crashes\ncrashes\ncrashes\n");
 }
 
 /* All patience ends with each line of the log that says "hangs". */
@@ -204,16 +219,87 @@ Test(keeper, is_spared_when_memory_is_short, .init = make_dir, .fini = remove_di
     cr_expect_str_eq(log_text(), want);
 }
 
+/* Stands for the process's score: the kernel's goes below what it was for the privileged only. */
+static int score_file(void)
+{
+    int fd = open(log_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    bool ok = write(fd, "7\n", 2) == 2 && unshare(CLONE_NEWNS) == 0 &&
+              mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+              mount(log_path, "/proc/self/oom_score_adj", NULL, MS_BIND, NULL) == 0;
+    return ok ? fd : -1;
+}
+
+static bool begins(int fd, const char *want)
+{
+    char text[64] = "";
+    return pread(fd, text, sizeof text - 1, 0) > 0 && strncmp(text, want, strlen(want)) == 0;
+}
+
+static int spare_and_restore(void)
+{
+    char was[XT_OOM_SCORE];
+    int fd = score_file();
+    if (fd < 0)
+        return 77;
+    xt_oom_spare(was);
+    bool spared = begins(fd, "-1000") && strcmp(was, "7\n") == 0;
+    xt_oom_restore(was);
+    return spared && begins(fd, "7\n") ? 0 : 1;
+}
+
+static int spare_without_privilege(void)
+{
+    char was[XT_OOM_SCORE], text[256] = "";
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = {0};
+    int said = memfd_create("said", MFD_CLOEXEC);
+    if (syscall(SYS_capset, &head, caps) < 0 || dup2(said, STDERR_FILENO) < 0)
+        return 2;
+    xt_log_set_level(XT_LOG_INFO);
+    xt_oom_spare(was);
+    xt_oom_restore(was); /* says nothing: there is nothing to restore */
+    return !*was && pread(said, text, sizeof text - 1, 0) > 0 &&
+                   strstr(text, "not spared when memory is short: Permission denied")
+               ? 0
+               : 1;
+}
+
+static int in_child(int (*f)(void))
+{
+    int status = -1;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(f());
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+Test(oom, is_spared_and_its_child_is_not, .init = make_dir, .fini = remove_dir)
+{
+    int rc = in_child(spare_and_restore);
+    if (rc == 77)
+        cr_skip_test("nothing can be mounted");
+    cr_expect_eq(rc, 0);
+}
+
+Test(oom, the_log_tells_of_a_refusal)
+{
+    cr_expect_eq(in_child(spare_without_privilege), 0);
+}
+
 /* ---- parts ---- */
 
 Test(backoff, first_at_once_then_doubling_to_the_limit)
 {
     static const uint64_t want[] = {0, 100000, 200000, 400000, 800000, 1600000, 3200000, 5000000, 5000000};
-    struct xt_backoff b = {0};
+    struct xt_backoff b = {.max_us = 5000000};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
         cr_expect_eq(xt_backoff_died(&b, 9999999), want[i], "death %zu", i);
     cr_expect_eq(xt_backoff_died(&b, XT_BACKOFF_CALM_US), 0, "after a long life");
     cr_expect_eq(xt_backoff_died(&b, 0), XT_BACKOFF_FIRST_US);
+    b = (struct xt_backoff){.max_us = 1000};
+    cr_expect_eq(xt_backoff_died(&b, 0), 0);
+    cr_expect_eq(xt_backoff_died(&b, 0), 1000, "never longer than the limit");
 }
 
 Test(fdstore, names)
