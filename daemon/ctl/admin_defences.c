@@ -23,6 +23,7 @@ struct defence {
 static const struct defence defences[] = {
     STACK("overload", overloads),
     STACK("overload", shed_syn),
+    STACK("overload", sieved_syn),
     STACK("overload", syns_again),
     STACK("overload", shed_stray),
     STACK("overload", shed_ip),

@@ -16,6 +16,7 @@ static void put_device(struct xt_shard *s, xt_ctl_put *put, void *arg)
     put(arg, "device", "tx_errors", st.tx_errors, "sends that failed");
     put(arg, "device", "tx_full", st.tx_full, "sends put off: no free slot");
     put(arg, "device", "tx_submits", st.tx_submits, "system calls that carried sends");
+    put(arg, "device", "filter_errors", st.filter_errors, "times that the kernel took no filter for SYNs");
 }
 
 static void put_shard(const struct xt_shard *s, xt_ctl_put *put, void *arg)

@@ -171,6 +171,9 @@ static bool pass(struct xt_shard *s, uint64_t now)
     work |= xt_app_poll(s->app, now);
     if (xt_stack_deadline(s->stack) <= now) {
         xt_stack_timers(s->stack, now);
+        const struct xt_sieve *sieve = xt_stack_sieve(s->stack);
+        if (sieve)
+            xt_pktio_sieve(s->pktio, sieve);
         work = true;
     }
     bool blocked = xt_stack_output(s->stack, now);

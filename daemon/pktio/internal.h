@@ -36,6 +36,7 @@ struct xt_tx_slot;
 
 struct xt_pktio {
     int fd;
+    uint8_t mac[6];
     struct io_uring *ring; /* borrowed */
     const struct xt_rx_backend *backend;
     void *rx;
@@ -62,6 +63,9 @@ int xt_pktio_socket(const struct xt_pktio_cfg *cfg, char *err, size_t errlen);
 /* Joins the fan-out group, unless the socket is in one. */
 int xt_pktio_fanout(int fd, const struct xt_pktio_cfg *cfg, char *err, size_t errlen);
 int xt_pktio_bind(int fd, int ifindex, const struct xt_pktio_cfg *cfg, char *err, size_t errlen);
+
+/* Which frames the socket takes; `sieve`, unless NULL or open, says which SYNs. Returns 0 or a negative errno. */
+int xt_pktio_filter(int fd, const uint8_t mac[6], const struct xt_sieve *sieve);
 
 int xt_pktio_tx_init(struct xt_pktio *p, uint32_t slots);
 void xt_pktio_tx_free(struct xt_pktio *p);

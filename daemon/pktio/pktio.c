@@ -41,7 +41,7 @@ static bool resume(struct xt_pktio *p, const struct xt_pktio_cfg *cfg, int ifind
         memcmp(at->mac, cfg->mac, sizeof at->mac) != 0)
         return false;
     p->fd = cfg->fd;
-    if (p->backend->resume(p, cfg->rx_frames) == 0)
+    if (p->backend->resume(p, cfg->rx_frames) == 0 && xt_pktio_filter(p->fd, p->mac, NULL) == 0)
         return true;
     p->backend->teardown(p);
     p->fd = -1;
@@ -88,6 +88,7 @@ int xt_pktio_open(const struct xt_pktio_cfg *cfg, struct io_uring *ring, struct 
         return xt_pktio_fail(err, errlen, -ENOMEM, "no memory for the packet device");
     p->fd = -1;
     p->ring = ring;
+    memcpy(p->mac, cfg->mac, sizeof p->mac);
     p->backend = cfg->rx_mode == XT_RX_MULTISHOT ? &xt_pktio_rx_multishot : &xt_pktio_rx_ring;
     rc = set_up(p, cfg, err, errlen);
     if (rc != 0) {
@@ -152,6 +153,11 @@ bool xt_pktio_rx_behind(const struct xt_pktio *p)
 bool xt_pktio_rx_pending(const struct xt_pktio *p)
 {
     return p->backend->pending(p);
+}
+
+void xt_pktio_sieve(struct xt_pktio *p, const struct xt_sieve *sieve)
+{
+    p->stats.filter_errors += xt_pktio_filter(p->fd, p->mac, sieve) != 0;
 }
 
 void xt_pktio_cqe(struct xt_pktio *p, const struct io_uring_cqe *cqe)

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "daemon/base/sieve.h"
+
 struct xt_pktio;
 
 enum xt_pktio_rx_mode { XT_RX_RING, XT_RX_MULTISHOT };
@@ -54,7 +56,8 @@ struct xt_pktio_stats {
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
     uint64_t rx_kernel_drops; /* PACKET_STATISTICS: the ring was full */
     uint64_t rx_truncated, tx_errors, tx_full;
-    uint64_t tx_submits; /* io_uring_enter calls that carried sends */
+    uint64_t tx_submits;    /* io_uring_enter calls that carried sends */
+    uint64_t filter_errors; /* xt_pktio_sieve() that changed nothing */
 };
 
 /* user_data of every completion that belongs to pktio has this bit; the loop hands those to xt_pktio_cqe(). */
@@ -92,6 +95,9 @@ bool xt_pktio_rx_behind(const struct xt_pktio *p);
 
 /* True when frames are waiting: for use between "about to sleep" and the wait. */
 bool xt_pktio_rx_pending(const struct xt_pktio *p);
+
+/* From now on the kernel lets in SYNs without ACK as `sieve` says, and all else as ever. A device begins with an open one. */
+void xt_pktio_sieve(struct xt_pktio *p, const struct xt_sieve *sieve);
 
 /* Queues one frame: `hdr` (Ethernet to TCP header, copied, at most 256 bytes) then `niov` (0 to 3) pieces of
  * payload, which are borrowed until the send completes (at the latest shortly after the next submit). `vnet` as

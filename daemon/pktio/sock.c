@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The packet socket: checks of the interface, options, filter, binding. */
+ * The packet socket: checks of the interface, options, binding, fan-out. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
@@ -50,35 +50,6 @@ int xt_pktio_ifindex(const char *ifname, char *err, size_t errlen)
     return rc != 0 ? rc : index;
 }
 
-/* Lets in ARP and IPv4 to our address or to a group, untagged: the tap sees frames after the VLAN tag was taken
- * off, and a tagged frame belongs to another network. Tag 0 is only a priority (IEEE 802.1Q) and passes. */
-static int attach_filter(int fd, const uint8_t mac[6])
-{
-    const uint32_t hi = (uint32_t)mac[0] << 24 | (uint32_t)mac[1] << 16 | (uint32_t)mac[2] << 8 | mac[3];
-    const uint32_t lo = (uint32_t)mac[4] << 8 | mac[5];
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_IP, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_ARP, 0, 11),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, SKF_AD_OFF + SKF_AD_VLAN_TAG),
-        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x0fff),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 6),
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1, 5, 0), /* group bit */
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, hi, 0, 2),
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, lo, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, 0x40000), /* bytes kept: all */
-    };
-    struct sock_fprog prog = {.len = sizeof code / sizeof code[0], .filter = code};
-
-    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof prog) == 0 ? 0 : -errno;
-}
-
 /* The forced sizes need CAP_NET_ADMIN; what the plain ones allow is the next best. */
 static void set_buffer(int fd, int force, int plain, int bytes)
 {
@@ -101,7 +72,7 @@ static int set_options(int fd, const uint8_t mac[6], char *err, size_t errlen)
     if (setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) != 0)
         return xt_pktio_fail(err, errlen, -errno, "PACKET_IGNORE_OUTGOING: %s (Linux 4.20 or newer is needed)",
                              strerror(errno));
-    rc = attach_filter(fd, mac);
+    rc = xt_pktio_filter(fd, mac, NULL);
     if (rc != 0)
         return xt_pktio_fail(err, errlen, rc, "packet filter: %s", strerror(-rc));
     set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SNDBUF);

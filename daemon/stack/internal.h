@@ -4,6 +4,7 @@
 #define XT_STACK_INTERNAL_H
 
 #include "daemon/base/flowmap.h"
+#include "daemon/base/sieve.h"
 #include "daemon/base/siphash.h"
 #include "daemon/base/wheel.h"
 #include "daemon/stack/stack.h"
@@ -17,8 +18,9 @@
 #define XT_PMTU_MAX 256u
 #define XT_FO_PEERS 512u
 #define XT_KNOWN_MAX 1024u
-#define XT_REASS_MAX 16u    /* datagrams in the making */
-#define XT_REASS_RANGES 64u /* pieces of one of them that do not touch */
+#define XT_OVERLOAD_HOLD (XT_US_PER_S / 10) /* then it is seen whether all can be taken again */
+#define XT_REASS_MAX 16u                    /* datagrams in the making */
+#define XT_REASS_RANGES 64u                 /* pieces of one of them that do not touch */
 #define XT_LOCAL_QUEUE 1024u
 #define XT_SCRATCH_SLOTS 64u
 
@@ -26,6 +28,7 @@
 enum {
     XT_TIMER_REASS = XT_NEIGH_MAX,
     XT_TIMER_ANNOUNCE = XT_TIMER_REASS + XT_REASS_MAX,
+    XT_TIMER_SIEVE,
     XT_TIMER_COUNT,
 };
 
@@ -132,6 +135,11 @@ struct xt_overload {
     struct xt_key key;
     struct xt_known known[XT_KNOWN_MAX]; /* one place for each hash: a newer one replaces an older */
     uint16_t *syns;                      /* likewise, those not taken */
+    struct xt_sieve sieve;
+    uint64_t sieved_at;              /* when it was last thought over; 0: it is not in use */
+    uint32_t seen[XT_SIEVE_CLASSES]; /* SYNs since then */
+    bool behind, was_behind;         /* more waited since then than will be worked off soon; and in the turn before */
+    bool sieve_new;                  /* the device is to be told of it */
 };
 
 /* How far the search for the stack that a packet is for has come: which question is asked, and who has answered it with no. */
@@ -454,6 +462,13 @@ int xt_overload_init(struct xt_overload *o, const struct xt_key *key);
 void xt_overload_fini(struct xt_overload *o);
 /* The peer of `c` is there: it has completed a handshake. */
 void xt_overload_met(struct xt_stack *s, const struct xt_conn *c);
+/* How many packets of strangers may be answered at once. */
+uint32_t xt_overload_room(const struct xt_overload *o);
+/* Counts a SYN of `addr`, network byte order, while overload.until lasts. */
+void xt_sieve_seen(struct xt_stack *s, uint32_t addr);
+/* More waits than will be worked off soon. */
+void xt_sieve_behind(struct xt_stack *s, uint64_t now_us);
+void xt_sieve_timer(struct xt_stack *s);
 /* While overload.until lasts: is this packet (`len` bytes behind the Ethernet header) to be taken? Those that are not are counted. */
 bool xt_overload_admit(struct xt_stack *s, uint16_t type, const uint8_t *p, size_t len);
 

@@ -13,7 +13,6 @@
 #include "daemon/wire/arp.h"
 #include "daemon/wire/eth.h"
 
-#define HOLD (XT_US_PER_S / 10)  /* then it is seen whether all can be taken again */
 #define SOON XT_US_PER_S         /* after an overload another one is the same flood */
 #define PACKET UINT64_C(1000000) /* of credit: what a microsecond gives is the rate */
 #define CREDIT (8192 * PACKET) /* more than a receive ring holds: who all come at once, but only once, are all taken */
@@ -27,6 +26,8 @@ int xt_overload_init(struct xt_overload *o, const struct xt_key *key)
 {
     o->key = *key;
     o->credit = CREDIT;
+    o->sieve =
+        (struct xt_sieve){.pass = {XT_SIEVE_ALL, XT_SIEVE_ALL}, .factor = (uint32_t)xt_siphash(key, "sieve", 5) | 1};
     o->syns = calloc(SYNS, sizeof *o->syns);
     return o->syns ? 0 : -ENOMEM;
 }
@@ -61,7 +62,8 @@ void xt_stack_overloaded(struct xt_stack *s, uint64_t now_us)
     s->stats.overloads += now_us >= o->until;
     if (now_us < o->until + SOON)
         o->filled = now_us; /* no credit for a time after which too much waits again */
-    o->until = now_us + HOLD;
+    o->until = now_us + XT_OVERLOAD_HOLD;
+    xt_sieve_behind(s, now_us);
 }
 
 static bool spend(struct xt_stack *s, bool likely)
@@ -74,6 +76,11 @@ static bool spend(struct xt_stack *s, bool likely)
         return false;
     o->credit -= PACKET;
     return true;
+}
+
+uint32_t xt_overload_room(const struct xt_overload *o)
+{
+    return o->credit < RESERVE ? 0 : (uint32_t)((o->credit - RESERVE) / PACKET);
 }
 
 static bool counted(bool admitted, uint64_t *shed)
@@ -102,6 +109,8 @@ static bool admit_tcp(struct xt_stack *s, const struct xt_flow *flow, const uint
 {
     uint32_t seq = xt_be32_load(tcp + 4), ack = xt_be32_load(tcp + 8);
     uint8_t kind = tcp[13] & (XT_TH_SYN | XT_TH_ACK | XT_TH_RST);
+    if (kind == XT_TH_SYN)
+        xt_sieve_seen(s, xt_addr_to_v4(&flow->remote));
     if (xt_flowmap_find(&s->flows, flow) != XT_FLOW_NONE)
         return true;
     if (kind == XT_TH_SYN) {

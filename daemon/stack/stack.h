@@ -138,6 +138,9 @@ void xt_stack_input(struct xt_stack *s, const uint8_t *frame, size_t len, const 
 /* More frames wait than will be worked off soon: for the next tenth of a second what comes from strangers is limited. */
 void xt_stack_overloaded(struct xt_stack *s, uint64_t now_us);
 
+/* Which SYNs the device is to let in from now on; NULL: as before. To be asked after xt_stack_timers(). */
+const struct xt_sieve *xt_stack_sieve(struct xt_stack *s);
+
 /* Of a frame whose first `have` bytes are at `frame` (all headers, at least) and which is `len` bytes long: the place in a
  * receive ring where its payload belongs, if that is certain already, and in `*head` how many bytes come before the payload.
  * NULL: have it whole, for xt_stack_input(). When the payload is in place, xt_stack_input_placed() must come next. */

@@ -41,6 +41,7 @@
     X(fastopen_blackholes, "times Fast Open paused: time-outs in a row with it")   \
     X(overloads, "times that what strangers sent was limited: too much waited")    \
     X(shed_syn, "dropped: SYNs, while strangers were limited")                     \
+    X(sieved_syn, "likewise, by the kernel for us: reckoned from those it let in") \
     X(shed_stray, "dropped: other segments of no connection, likewise")            \
     X(shed_ip, "dropped: fragments, ICMP and what else there is, likewise")        \
     X(shed_arp, "dropped: ARP packets, likewise")                                  \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is due: connections by their wheel; neighbours, fragments and announcements by another. */
+ * What is due: connections by their wheel; neighbours, fragments, announcements and the sieve by another. */
 #include <errno.h>
 
 #include "daemon/base/macros.h"
@@ -24,8 +24,10 @@ void xt_stack_timers(struct xt_stack *s, uint64_t now_us)
             xt_arp_timer(s, (uint16_t)i);
         else if (i < XT_TIMER_ANNOUNCE)
             xt_reass_timer(s, i - XT_TIMER_REASS);
-        else
+        else if (i == XT_TIMER_ANNOUNCE)
             xt_arp_announce_timer(s);
+        else
+            xt_sieve_timer(s);
     }
 }
 

@@ -89,8 +89,9 @@ under arp "arp_in arp_replaced" --from $FORGED
 under icmp "drop_icmp_stray drop_icmp_type" --peer "$ADDR_K"
 as_before
 
-# A stack process that stands still for a moment finds its ring full: of what comes from nobody only some is taken then.
-RATE=() SEED=$((SEED + 1)) # other SYNs than those above
+# A stack process that stands still for a moment finds its ring full: of what comes from nobody only some is taken then, and of SYNs
+# the kernel lets only some in.
+RATE=()
 ctl config set overload-rate 500
 stuffed() { [ "$(in_x cat "/sys/class/net/$IF_X/statistics/rx_packets")" -ge $FULL ]; }
 shed() { # COUNTER
@@ -100,9 +101,9 @@ shed() { # COUNTER
     kill -CONT "$STACK"
     grew "$1" "$SHED"
 }
-for c in shed_syn shed_stray; do
-    SHED=$(counter $c)
-    [ $c = shed_syn ] && flood syn || flood data
+for c in shed_syn sieved_syn shed_stray; do
+    SHED=$(counter $c) SEED=$((SEED + 1)) # other SYNs than those above
+    [ $c = shed_stray ] && flood data || flood syn
     xt_wait_for 60 shed $c || die "overload: $c does not tell of it: $(cat "$WORK/flood.log")"
     ask 0 >"$WORK/ask.log" || die "overload: an honest client was not served: $(cat "$WORK/ask.log")"
     xt_stop "$XT_PID"

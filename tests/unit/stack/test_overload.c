@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/be.h"
+#include "daemon/stack/internal.h"
 #include "daemon/wire/arp.h"
 #include "daemon/wire/icmp.h"
 #include "daemon/wire/ipv4.h"
@@ -242,6 +244,111 @@ Test(overload, fragments_and_icmp_are_limited_too)
         k += answered(make_ip(f, b, FORGED + i % 200, XT_IPPROTO_ICMP, (uint16_t)i, 0, false, echo, len));
     cr_assert_eq(k, 0);
     cr_assert(answered(make_ip(f, b, 1, XT_IPPROTO_ICMP, 1, 0, false, echo, len)), "of a host that is known");
+}
+
+/* ---- what is left to the device ---- */
+
+static struct xt_sieve sieve; /* as the device has it */
+static bool told;
+
+/* `per_ms` SYNs from each of some addresses for `ms`, through the sieve. Returns how many came through. */
+static unsigned sieved(unsigned ms, unsigned per_ms, unsigned from, unsigned count)
+{
+    static uint64_t part[XT_SIEVE_CLASSES];
+    unsigned in = 0;
+    for (unsigned i = 0; i < ms * per_ms; i++) {
+        struct xt_seg seg = {.sport = (uint16_t)i, .dport = 80, .seq = i, .wnd = 1024, .flags = XT_TH_SYN};
+        size_t len = make_tcp(f, b, from + i % count, &seg, NULL);
+        enum xt_sieve_class k = xt_sieve_class(&sieve, xt_be32_load(f + 14 + 12));
+        part[k] += sieve.pass[k] + 1ull;
+        if (part[k] >> 32) {
+            part[k] -= 1ull << 32;
+            in++;
+            inject(b, f, len, n.now);
+            host_drain(b);
+        }
+        if (i % per_ms)
+            continue;
+        n.now += 1000;
+        xt_stack_timers(b->s, n.now);
+        const struct xt_sieve *v = xt_stack_sieve(b->s);
+        told |= v != NULL;
+        if (v)
+            sieve = *v;
+    }
+    return in;
+}
+
+static void sieve_begin(void)
+{
+    sieve = (struct xt_sieve){.pass = {XT_SIEVE_ALL, XT_SIEVE_ALL}, .factor = 1};
+    xt_stack_overloaded(b->s, n.now);
+}
+
+Test(overload, syns_that_are_too_many_to_be_looked_at_are_left_to_the_device)
+{
+    sieve_begin();
+    unsigned in = sieved(300, 20 * PER_MS, FORGED, 200);
+    cr_expect_float_eq((double)(in + st->sieved_syn), 300.0 * 20 * PER_MS, 3000.0 * PER_MS * .1);
+    in = sieved(300, 20 * PER_MS, FORGED, 200);
+    cr_expect(in > 300 * PER_MS * 3 / 2 && in < 300 * PER_MS * 5 / 2, "%u SYNs", in);
+    in = sieved(300, 60 * PER_MS, FORGED, 200);
+    cr_expect(in < 300 * PER_MS * 4, "%u SYNs of three times as many", in);
+    cr_expect_eq(st->overloads, 1, "one all the while");
+    /* It ends, and nothing of it is left. */
+    sieved(250, 1, FORGED, 200);
+    cr_expect(xt_sieve_open(&sieve));
+    cr_expect_eq(xt_wheel_deadline(&b->s->misc, XT_TIMER_SIEVE), UINT64_MAX);
+    uint64_t sieved_syn = st->sieved_syn;
+    cr_expect_eq(sieved(100, 20 * PER_MS, FORGED, 200), 100 * 20 * PER_MS, "nobody has said that it is too much");
+    cr_expect_eq(st->sieved_syn, sieved_syn);
+}
+
+Test(overload, what_can_be_looked_at_is_let_in)
+{
+    sieve_begin();
+    cr_expect_eq(sieved(100, PER_MS, FORGED, 200), 100 * PER_MS);
+    cr_expect_not(told);
+    cr_expect(xt_sieve_open(&sieve));
+}
+
+/* As long as too much waits, less is let in, but not less and less for ever. */
+Test(overload, fewer_syns_while_too_much_waits)
+{
+    unsigned in = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        sieve_begin();
+        if (i)
+            sieve = b->s->overload.sieve;
+        in = sieved(25, PER_MS, FORGED, 200);
+    }
+    cr_expect(in > 25 * PER_MS / 8 && in < 25 * PER_MS / 2, "%u SYNs", in);
+}
+
+Test(overload, the_device_lets_in_who_has_connected_before)
+{
+    meet();
+    sieve_begin();
+    sieved(300, 20 * PER_MS, FORGED, 200);
+    cr_expect_lt(sieve.pass[XT_SIEVE_STRANGER], XT_SIEVE_ALL);
+    cr_expect_eq(sieve.pass[XT_SIEVE_KNOWN], XT_SIEVE_ALL);
+    cr_expect_eq(sieved(25, PER_MS, 1, 1), 25 * PER_MS);
+    /* Who forges that address takes nothing of the others' part. */
+    unsigned in = sieved(500, 20 * PER_MS, 1, 1);
+    cr_expect_lt(in, 500 * PER_MS * 5);
+    cr_expect_eq(sieve.pass[XT_SIEVE_STRANGER], XT_SIEVE_ALL);
+    cr_expect_lt(sieve.pass[XT_SIEVE_KNOWN], XT_SIEVE_ALL / 5);
+}
+
+Test(overload, without_a_rate_nothing_is_left_to_the_device)
+{
+    sieve_begin();
+    sieved(100, 20 * PER_MS, FORGED, 200);
+    cr_expect_not(xt_sieve_open(&sieve));
+    b->cfg.overload_rate = 0;
+    cr_assert_eq(xt_stack_reconfigure(b->s, &b->cfg), 0);
+    sieved(50, 20 * PER_MS, FORGED, 200);
+    cr_expect(xt_sieve_open(&sieve));
 }
 
 /* Whatever bytes there are where a header should be. */

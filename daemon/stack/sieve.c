@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SYNs that come faster than they can be looked at fill the receive ring, and then what belongs to connections is dropped there as
+ * well. So the kernel is told what part of them to let in, by chance and apart for addresses that are known and for others: as many
+ * as make some times the rate at which strangers are answered. */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "daemon/base/macros.h"
+#include "daemon/base/time.h"
+#include "daemon/stack/internal.h"
+
+#define TURN (XT_US_PER_S / 40)
+#define LOOKS 2u /* SYNs wanted for each that may be answered: those that come a second time are among them */
+#define LEAST 4u /* while too much waits, at least an overload-rate divided by this is wanted */
+#define WIDER 8u /* no more than so many times what came through before: what is reckoned from few is not exact */
+#define FINEST (1u << 20) /* from which it is open again in four turns */
+
+void xt_sieve_seen(struct xt_stack *s, uint32_t addr)
+{
+    s->overload.seen[xt_sieve_class(&s->overload.sieve, ntohl(addr))]++;
+}
+
+void xt_sieve_behind(struct xt_stack *s, uint64_t now_us)
+{
+    struct xt_overload *o = &s->overload;
+    o->behind = true;
+    if (o->sieved_at)
+        return;
+    o->sieved_at = now_us;
+    memset(o->seen, 0, sizeof o->seen);
+    xt_wheel_set(&s->misc, XT_TIMER_SIEVE, now_us + TURN);
+}
+
+/* What part is to be let in, from how many came through the part before in `us`. */
+static uint32_t part(struct xt_stack *s, uint32_t before, uint32_t seen, uint64_t us)
+{
+    uint64_t rate = s->cfg.overload_rate * us / XT_US_PER_S, wanted = rate * LOOKS;
+    uint64_t all = ((uint64_t)seen << 32) / (before + UINT64_C(1)), next = XT_SIEVE_ALL;
+    s->stats.sieved_syn += all - seen;
+    wanted += xt_overload_room(&s->overload); /* who all come at once, but only once, are let in */
+    if (s->overload.behind && s->overload.was_behind)
+        wanted = XT_MIN(wanted, XT_MAX(seen / 2, rate / LEAST));
+    if (all > wanted)
+        next = XT_MAX((wanted << 32) / all, FINEST);
+    return s->cfg.overload_rate ? (uint32_t)XT_MIN(next, (uint64_t)before * WIDER) : XT_SIEVE_ALL;
+}
+
+static void learn_known(struct xt_overload *o, uint64_t now_s)
+{
+    memset(o->sieve.known, 0, sizeof o->sieve.known);
+    for (unsigned i = 0; i < XT_KNOWN_MAX; i++)
+        if (now_s < o->known[i].until_s)
+            xt_sieve_learn(&o->sieve, ntohl(o->known[i].addr));
+}
+
+void xt_sieve_timer(struct xt_stack *s)
+{
+    struct xt_overload *o = &s->overload;
+    bool was_open = xt_sieve_open(&o->sieve);
+    for (unsigned k = 0; k < XT_SIEVE_CLASSES; k++)
+        o->sieve.pass[k] = part(s, o->sieve.pass[k], o->seen[k], s->now - o->sieved_at);
+    memset(o->seen, 0, sizeof o->seen);
+    bool open = xt_sieve_open(&o->sieve), goes_on = !open || o->behind;
+    o->sieve_new = !open || !was_open;
+    o->sieved_at = goes_on ? s->now : 0;
+    o->was_behind = o->behind && goes_on;
+    o->behind = false;
+    if (!goes_on)
+        return;
+    learn_known(o, s->now / XT_US_PER_S);
+    o->until = XT_MAX(o->until, s->now + XT_OVERLOAD_HOLD); /* SYNs go on being counted and limited */
+    xt_wheel_set(&s->misc, XT_TIMER_SIEVE, s->now + TURN);
+}
+
+const struct xt_sieve *xt_stack_sieve(struct xt_stack *s)
+{
+    bool changed = s->overload.sieve_new;
+    s->overload.sieve_new = false;
+    return changed ? &s->overload.sieve : NULL;
+}
