@@ -34,7 +34,7 @@ struct daemon {
     _Atomic uint64_t longest_round_us;
 };
 
-/* Starts one; the test fails when that fails. */
+/* Starts one; the test fails when that fails, and also when it still runs after 200 s. */
 void daemon_start(struct daemon *d, const struct xt_app_cfg *cfg);
 /* As if the daemon died: the data plane stops, then every connection to it ends. */
 void daemon_stop(struct daemon *d);

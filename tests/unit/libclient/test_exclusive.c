@@ -74,7 +74,7 @@ static void accept_all(struct crowd *c)
     cr_assert_eq(s, -EAGAIN);
 }
 
-Test(exclusive, a_connection_wakes_one, .timeout = 100)
+Test(exclusive, a_connection_wakes_one)
 {
     struct crowd c;
     crowd_up(&c);
@@ -88,7 +88,7 @@ Test(exclusive, a_connection_wakes_one, .timeout = 100)
 }
 
 /* The one that was woken does not sleep again: the next connection is for another. */
-Test(exclusive, the_next_wakes_another, .timeout = 100)
+Test(exclusive, the_next_wakes_another)
 {
     struct crowd c;
     crowd_up(&c);
@@ -102,7 +102,7 @@ Test(exclusive, the_next_wakes_another, .timeout = 100)
 }
 
 /* One that is awake when a connection comes finds it before it sleeps. */
-Test(exclusive, who_is_awake_is_told, .timeout = 100)
+Test(exclusive, who_is_awake_is_told)
 {
     struct crowd c;
     crowd_up(&c);
@@ -114,7 +114,7 @@ Test(exclusive, who_is_awake_is_told, .timeout = 100)
 }
 
 /* The one that was woken wants no connections any more, and says so. */
-Test(exclusive, who_leaves_passes_it_on, .timeout = 100)
+Test(exclusive, who_leaves_passes_it_on)
 {
     struct crowd c;
     unsigned woken = 0;
@@ -131,7 +131,7 @@ Test(exclusive, who_leaves_passes_it_on, .timeout = 100)
 }
 
 /* A process that sleeps exclusively, and is woken for the connection, is killed with kill -9 before it accepts it. */
-Test(exclusive, who_dies_leaves_it_to_the_next, .timeout = 100)
+Test(exclusive, who_dies_leaves_it_to_the_next)
 {
     struct pair p;
     int sync[2];

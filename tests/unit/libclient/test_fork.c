@@ -34,7 +34,7 @@ static void ignore(void *arg, uint32_t s)
 }
 
 /* The child speaks on what it inherited; the parent's close does not end it; the child's exit does. */
-Test(fork, child_keeps_the_socket, .timeout = 60)
+Test(fork, child_keeps_the_socket)
 {
     struct pair p;
     char buf[8];
@@ -59,7 +59,7 @@ Test(fork, child_keeps_the_socket, .timeout = 60)
 }
 
 /* The parent ends at once; the child serves on. */
-Test(fork, parent_leaves, .timeout = 60)
+Test(fork, parent_leaves)
 {
     struct pair p;
     char buf[8];
@@ -92,7 +92,7 @@ static bool memory_is(void *arg)
 }
 
 /* kill -9: what only the child had is closed and its memory comes back; what was shared stays. */
-Test(fork, child_killed, .timeout = 60)
+Test(fork, child_killed)
 {
     struct pair p;
     char buf[8];
@@ -121,7 +121,7 @@ Test(fork, child_killed, .timeout = 60)
 }
 
 /* A process that dies while it holds a socket's lock does not take the socket with it. */
-Test(fork, killed_with_a_lock, .timeout = 60)
+Test(fork, killed_with_a_lock)
 {
     struct pair p;
     int sync[2];
@@ -149,7 +149,7 @@ Test(fork, killed_with_a_lock, .timeout = 60)
 
 /* Pre-fork servers have hundreds of children: each has the socket, each is woken by what comes, and the socket ends with the last
  * of them. */
-Test(fork, many_children, .timeout = 60)
+Test(fork, many_children)
 {
     enum { N = 300 };
     struct pair p;
@@ -172,7 +172,7 @@ Test(fork, many_children, .timeout = 60)
 }
 
 /* Waiters belong to a process; those that a fork brings along get places of their own. */
-Test(fork, waiters_are_made_again, .timeout = 60)
+Test(fork, waiters_are_made_again)
 {
     struct pair p;
     struct xtcp_waiter *w;
@@ -198,7 +198,7 @@ Test(fork, waiters_are_made_again, .timeout = 60)
 }
 
 /* A fork that was prepared but did not happen leaves nothing behind. */
-Test(fork, prepared_in_vain, .timeout = 60)
+Test(fork, prepared_in_vain)
 {
     struct pair p;
     char c;
@@ -217,7 +217,7 @@ Test(fork, prepared_in_vain, .timeout = 60)
 }
 
 /* Without _prepare, the child has no sockets and does no harm. */
-Test(fork, unprepared_child, .timeout = 60)
+Test(fork, unprepared_child)
 {
     struct pair p;
     char c;

@@ -63,14 +63,14 @@ static void interrupt_copy(size_t fault, size_t len, ssize_t first, ssize_t seco
     pair_stop(&p);
 }
 
-Test(handlers, sends_in_the_middle_of_a_copy, .timeout = 60)
+Test(handlers, sends_in_the_middle_of_a_copy)
 {
     interrupt_copy(0, 1, 1, 1);
     interrupt_copy(PIECE / 2, 1000, 1000, 1000);
 }
 
 /* Beside a copy that can't go on before the handler has returned there is the other half of the ring, and no more. */
-Test(handlers, sends_more_than_there_is_beside_the_copy, .timeout = 60)
+Test(handlers, sends_more_than_there_is_beside_the_copy)
 {
     interrupt_copy(0, 2 * 65536, 32768, -EAGAIN);
     interrupt_copy(PAGE, 20000, 20000, 12768);

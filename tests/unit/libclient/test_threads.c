@@ -62,12 +62,12 @@ static void play(uint32_t spin_us, unsigned turns)
     pair_stop(&p);
 }
 
-Test(threads, ping_pong_sleeping, .timeout = 100)
+Test(threads, ping_pong_sleeping)
 {
     play(0, TURNS);
 }
 
-Test(threads, ping_pong_spinning, .timeout = 100)
+Test(threads, ping_pong_spinning)
 {
     play(20, TURNS);
 }
@@ -84,7 +84,7 @@ static void *produce(void *arg)
 }
 
 /* 300,000 items through a small ring, the reader sleeping on a waiter of its own as an event loop does. */
-Test(threads, items, .timeout = 100)
+Test(threads, items)
 {
     const struct xt_app_cfg cfg = {.sndbuf = 16384, .rcvbuf = 16384, .arena = 1u << 28};
     struct pair p;
@@ -136,7 +136,7 @@ static void *acceptor(void *arg)
 }
 
 /* Several threads accept on one listener; each visitor is served once; shutting the listener down wakes them all. */
-Test(threads, accept_from_many, .timeout = 100)
+Test(threads, accept_from_many)
 {
     struct pair p;
     struct door d = {.p = &p};
@@ -185,7 +185,7 @@ static void *watcher(void *arg)
     return NULL;
 }
 
-Test(threads, what_can_be_accepted_is_connected, .timeout = 100)
+Test(threads, what_can_be_accepted_is_connected)
 {
     struct pair p;
     struct watch w = {.p = &p};
@@ -207,7 +207,7 @@ Test(threads, what_can_be_accepted_is_connected, .timeout = 100)
 }
 
 /* More waiters than bits of xt_slot.subs: those that share a bit must not take each other's news. */
-Test(threads, more_waiters_than_bits, .timeout = 100)
+Test(threads, more_waiters_than_bits)
 {
     struct pair p;
     static struct xtcp_waiter *w[200];
@@ -251,7 +251,7 @@ static void *block(void *arg)
 }
 
 /* When the daemon dies, calls that sleep return, all sockets are dead, and nothing hangs. */
-Test(threads, daemon_dies, .timeout = 100)
+Test(threads, daemon_dies)
 {
     struct pair p;
     struct blocked b[3];
