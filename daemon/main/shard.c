@@ -92,6 +92,12 @@ static unsigned tx_room(void *arg)
     return xt_pktio_tx_room(s->pktio);
 }
 
+static int sieve(void *arg, const struct xt_sieve *v)
+{
+    struct xt_shard *s = arg;
+    return xt_pktio_sieve(s->pktio, v);
+}
+
 static void on_event(void *arg, struct xt_conn *c, uint32_t events)
 {
     struct xt_shard *s = arg;
@@ -171,9 +177,6 @@ static bool pass(struct xt_shard *s, uint64_t now)
     work |= xt_app_poll(s->app, now);
     if (xt_stack_deadline(s->stack) <= now) {
         xt_stack_timers(s->stack, now);
-        const struct xt_sieve *sieve = xt_stack_sieve(s->stack);
-        if (sieve)
-            xt_pktio_sieve(s->pktio, sieve);
         work = true;
     }
     bool blocked = xt_stack_output(s->stack, now);
@@ -232,6 +235,7 @@ static int open_all(struct xt_shard *s)
     xt_app_stack_ops(s->app, &s->app_ops);
     struct xt_stack_ops ops = {.tx = tx,
                                .tx_room = tx_room,
+                               .sieve = sieve,
                                .event = on_event,
                                .admit = admit,
                                .admit_open = admit_open,

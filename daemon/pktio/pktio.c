@@ -155,9 +155,12 @@ bool xt_pktio_rx_pending(const struct xt_pktio *p)
     return p->backend->pending(p);
 }
 
-void xt_pktio_sieve(struct xt_pktio *p, const struct xt_sieve *sieve)
+int xt_pktio_sieve(struct xt_pktio *p, const struct xt_sieve *sieve)
 {
-    p->stats.filter_errors += xt_pktio_filter(p->fd, p->mac, sieve) != 0;
+    int rc = xt_pktio_filter(p->fd, p->mac, sieve);
+
+    p->stats.filter_errors += rc != 0;
+    return rc;
 }
 
 void xt_pktio_cqe(struct xt_pktio *p, const struct io_uring_cqe *cqe)

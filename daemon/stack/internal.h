@@ -4,7 +4,6 @@
 #define XT_STACK_INTERNAL_H
 
 #include "daemon/base/flowmap.h"
-#include "daemon/base/sieve.h"
 #include "daemon/base/siphash.h"
 #include "daemon/base/wheel.h"
 #include "daemon/stack/stack.h"
@@ -135,11 +134,10 @@ struct xt_overload {
     struct xt_key key;
     struct xt_known known[XT_KNOWN_MAX]; /* one place for each hash: a newer one replaces an older */
     uint16_t *syns;                      /* likewise, those not taken */
-    struct xt_sieve sieve;
-    uint64_t sieved_at;              /* when it was last thought over; 0: it is not in use */
-    uint32_t seen[XT_SIEVE_CLASSES]; /* SYNs since then */
-    bool behind, was_behind;         /* more waited since then than will be worked off soon; and in the turn before */
-    bool sieve_new;                  /* the device is to be told of it */
+    struct xt_sieve sieve;               /* as the device has it */
+    uint64_t sieved_at;                  /* when it was last thought over; 0: it is not in use */
+    uint32_t seen[XT_SIEVE_CLASSES];     /* SYNs since then */
+    bool behind, was_behind; /* more waited since then than will be worked off soon; and in the turn before */
 };
 
 /* How far the search for the stack that a packet is for has come: which question is asked, and who has answered it with no. */

@@ -24,7 +24,7 @@ void xt_sieve_behind(struct xt_stack *s, uint64_t now_us)
 {
     struct xt_overload *o = &s->overload;
     o->behind = true;
-    if (o->sieved_at)
+    if (o->sieved_at || !s->ops.sieve)
         return;
     o->sieved_at = now_us;
     memset(o->seen, 0, sizeof o->seen);
@@ -45,36 +45,31 @@ static uint32_t part(struct xt_stack *s, uint32_t before, uint32_t seen, uint64_
     return s->cfg.overload_rate ? (uint32_t)XT_MIN(next, (uint64_t)before * WIDER) : XT_SIEVE_ALL;
 }
 
-static void learn_known(struct xt_overload *o, uint64_t now_s)
+static void learn_known(const struct xt_overload *o, uint64_t now_s, struct xt_sieve *v)
 {
-    memset(o->sieve.known, 0, sizeof o->sieve.known);
+    memset(v->known, 0, sizeof v->known);
     for (unsigned i = 0; i < XT_KNOWN_MAX; i++)
         if (now_s < o->known[i].until_s)
-            xt_sieve_learn(&o->sieve, ntohl(o->known[i].addr));
+            xt_sieve_learn(v, ntohl(o->known[i].addr));
 }
 
 void xt_sieve_timer(struct xt_stack *s)
 {
     struct xt_overload *o = &s->overload;
-    bool was_open = xt_sieve_open(&o->sieve);
+    struct xt_sieve next = o->sieve;
     for (unsigned k = 0; k < XT_SIEVE_CLASSES; k++)
-        o->sieve.pass[k] = part(s, o->sieve.pass[k], o->seen[k], s->now - o->sieved_at);
+        next.pass[k] = part(s, o->sieve.pass[k], o->seen[k], s->now - o->sieved_at);
+    learn_known(o, s->now / XT_US_PER_S, &next);
+    if (!(xt_sieve_open(&next) && xt_sieve_open(&o->sieve)) && s->ops.sieve(s->ops.arg, &next) == 0)
+        o->sieve = next;
+    bool open = xt_sieve_open(&o->sieve);
     memset(o->seen, 0, sizeof o->seen);
-    bool open = xt_sieve_open(&o->sieve), goes_on = !open || o->behind;
-    o->sieve_new = !open || !was_open;
-    o->sieved_at = goes_on ? s->now : 0;
-    o->was_behind = o->behind && goes_on;
+    o->sieved_at = 0;
+    o->was_behind = o->behind;
     o->behind = false;
-    if (!goes_on)
+    if (open && !o->was_behind)
         return;
-    learn_known(o, s->now / XT_US_PER_S);
+    o->sieved_at = s->now;
     o->until = XT_MAX(o->until, s->now + XT_OVERLOAD_HOLD); /* SYNs go on being counted and limited */
     xt_wheel_set(&s->misc, XT_TIMER_SIEVE, s->now + TURN);
-}
-
-const struct xt_sieve *xt_stack_sieve(struct xt_stack *s)
-{
-    bool changed = s->overload.sieve_new;
-    s->overload.sieve_new = false;
-    return changed ? &s->overload.sieve : NULL;
 }

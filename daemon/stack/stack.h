@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "daemon/base/sieve.h"
 #include "daemon/stack/crew.h"
 #include "daemon/stack/stats.h"
 #include "daemon/tcp/board.h"
@@ -66,6 +67,8 @@ struct xt_stack_ops {
     /* How many frames `tx` would take now; NULL: no limit. A segment that the core has produced counts as sent, so output
      * stops before it makes one that would find no room. */
     unsigned (*tx_room)(void *arg);
+    /* From now on the device is to let in SYNs as `v` says. Returns 0, or a negative errno: it does as before. NULL: it lets all in. */
+    int (*sieve)(void *arg, const struct xt_sieve *v);
     void *arg;
     /* With other stacks for the same address: all of them, and which one this is. NULL: it is alone. */
     struct xt_crew *crew;
@@ -137,9 +140,6 @@ void xt_stack_input(struct xt_stack *s, const uint8_t *frame, size_t len, const 
 
 /* More frames wait than will be worked off soon: for the next tenth of a second what comes from strangers is limited. */
 void xt_stack_overloaded(struct xt_stack *s, uint64_t now_us);
-
-/* Which SYNs the device is to let in from now on; NULL: as before. To be asked after xt_stack_timers(). */
-const struct xt_sieve *xt_stack_sieve(struct xt_stack *s);
 
 /* Of a frame whose first `have` bytes are at `frame` (all headers, at least) and which is `len` bytes long: the place in a
  * receive ring where its payload belongs, if that is certain already, and in `*head` how many bytes come before the payload.
