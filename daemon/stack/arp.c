@@ -16,17 +16,19 @@
 #define REACHABLE_MIN (30 * XT_US_PER_S)    /* to twice that, by chance, so that neighbours do not expire all at once */
 #define DEFEND_INTERVAL (10 * XT_US_PER_S)  /* RFC 5227 section 1.1 */
 #define ANNOUNCE_INTERVAL (2 * XT_US_PER_S) /* likewise; ANNOUNCE_NUM is 2 */
+#define PROBE_WAIT XT_US_PER_S              /* after the one probe, where RFC 5227 has three and waits longer */
 #define SEARCH 64                           /* entries looked at for one to replace */
 #define FORGED_MAX (XT_NEIGH_MAX / 2)       /* entries asked for at a time for addresses that may not exist */
 
 static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
-static void send_arp(struct xt_stack *s, uint16_t op, const uint8_t dst[6], const uint8_t tha[6], uint32_t tpa)
+static void send_arp_as(struct xt_stack *s, uint32_t spa, uint16_t op, const uint8_t dst[6], const uint8_t tha[6],
+                        uint32_t tpa)
 {
     static const struct virtio_net_hdr plain;
     uint8_t frame[XT_ETH_HDR_LEN + XT_ARP_LEN];
     struct xt_eth eth = {.type = XT_ETH_TYPE_ARP};
-    struct xt_arp arp = {.op = op, .spa = s->cfg.addr, .tpa = tpa};
+    struct xt_arp arp = {.op = op, .spa = spa, .tpa = tpa};
     memcpy(eth.dst, dst, 6);
     memcpy(eth.src, s->cfg.mac, 6);
     memcpy(arp.sha, s->cfg.mac, 6);
@@ -34,6 +36,11 @@ static void send_arp(struct xt_stack *s, uint16_t op, const uint8_t dst[6], cons
     xt_eth_emit(frame, &eth);
     xt_arp_emit(frame + XT_ETH_HDR_LEN, &arp);
     xt_out_frame(s, &plain, frame, sizeof frame, NULL, 0);
+}
+
+static void send_arp(struct xt_stack *s, uint16_t op, const uint8_t dst[6], const uint8_t tha[6], uint32_t tpa)
+{
+    send_arp_as(s, s->cfg.addr, op, dst, tha, tpa);
 }
 
 static void set_state(struct xt_stack *s, uint16_t n, uint8_t state)
@@ -52,19 +59,21 @@ static void request(struct xt_stack *s, uint16_t n, const uint8_t dst[6])
     xt_wheel_set(&s->misc, n, s->now + RETRANS);
 }
 
-/* An announcement is a request for our own address (RFC 5227 section 3 tells why not a reply). */
-static void announce(struct xt_stack *s)
+/* An announcement is a request for our own address (RFC 5227 section 3 tells why not a reply); a probe is one that names no
+ * sender, so that nobody believes it before it is known that no other host has the address. */
+static void announce(struct xt_stack *s, uint32_t spa)
 {
     static const uint8_t unknown[6];
     s->stats.arp_announcements++;
-    send_arp(s, XT_ARP_REQUEST, broadcast, unknown, s->cfg.addr);
+    send_arp_as(s, spa, XT_ARP_REQUEST, broadcast, unknown, s->cfg.addr);
 }
 
 void xt_arp_announce_timer(struct xt_stack *s)
 {
-    announce(s);
-    if (++s->announced < 2)
-        xt_wheel_set(&s->misc, XT_TIMER_ANNOUNCE, s->now + ANNOUNCE_INTERVAL);
+    bool first = s->announced == XT_ANNOUNCED_NOTHING;
+    announce(s, first ? 0 : s->cfg.addr);
+    if (++s->announced < XT_ANNOUNCED_TWICE)
+        xt_wheel_set(&s->misc, XT_TIMER_ANNOUNCE, s->now + (first ? PROBE_WAIT : ANNOUNCE_INTERVAL));
 }
 
 static uint16_t *bucket(struct xt_stack *s, uint32_t addr)
@@ -226,17 +235,22 @@ void xt_arp_timer(struct xt_stack *s, uint16_t n)
     }
 }
 
-/* Another host claims our address: say so, and defend it once in a while (RFC 5227 section 2.4 (b)). */
+/* Another host claims our address: say so, and defend it once in a while (RFC 5227 section 2.4 (b)); but not against who had it
+ * before us (section 2.1.1), whose peers would believe an announcement. */
 static void conflict(struct xt_stack *s, const struct xt_arp *arp)
 {
     s->stats.arp_conflicts++;
     const uint8_t *m = arp->sha;
-    xt_log_limited(XT_LOG_WARN, "address conflict: %02x:%02x:%02x:%02x:%02x:%02x claims our IPv4 address", m[0], m[1],
-                   m[2], m[3], m[4], m[5]);
-    if (s->defended && s->now - s->defended < DEFEND_INTERVAL)
+    bool ours = s->announced > XT_ANNOUNCED_PROBED;
+    xt_log_limited(XT_LOG_WARN, "address conflict: %02x:%02x:%02x:%02x:%02x:%02x %s", m[0], m[1], m[2], m[3], m[4],
+                   m[5],
+                   ours ? "claims our IPv4 address" : "has our IPv4 address already: set address to one that is free");
+    if (!ours)
+        xt_wheel_cancel(&s->misc, XT_TIMER_ANNOUNCE);
+    if (!ours || (s->defended && s->now - s->defended < DEFEND_INTERVAL))
         return;
     s->defended = XT_MAX(s->now, (uint64_t)1);
-    announce(s);
+    announce(s, s->cfg.addr);
 }
 
 static void learn_from(struct xt_stack *s, const struct xt_arp *arp, bool ours)

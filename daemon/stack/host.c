@@ -127,6 +127,8 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
         return -ENOMEM;
     if (s->ops.shard == 0)
         xt_wheel_set(&s->misc, XT_TIMER_ANNOUNCE, 0);
+    else
+        s->announced = XT_ANNOUNCED_TWICE;
     return 0;
 }
 

@@ -31,6 +31,9 @@ enum {
     XT_TIMER_COUNT,
 };
 
+/* How far the announcement of our address has come. Of a crew the first probes and announces, for all. */
+enum { XT_ANNOUNCED_NOTHING, XT_ANNOUNCED_PROBED, XT_ANNOUNCED_ONCE, XT_ANNOUNCED_TWICE };
+
 /* A list of connections, linked by index through struct xt_side. Zero is the empty list. */
 struct xt_list {
     uint32_t head, tail; /* index plus 1 */
@@ -213,8 +216,8 @@ struct xt_stack {
     uint32_t neigh_asked;               /* entries that are INCOMPLETE */
     uint32_t neigh_hand;                /* where the search for an entry to replace goes on */
     struct xt_key neigh_key;
-    uint64_t defended; /* when our address was last defended, 0: never */
-    unsigned announced;
+    uint64_t defended;  /* when our address was last defended, 0: never */
+    unsigned announced; /* XT_ANNOUNCED_... */
 
     struct xt_pmtu pmtu[XT_PMTU_MAX]; /* one place for each hash: a newer one replaces an older */
     struct xt_key pmtu_key;

@@ -65,7 +65,7 @@
     X(arp_in, "ARP packets received")                                              \
     X(arp_requests_out, "ARP requests sent, probes included")                      \
     X(arp_replies_out, "ARP replies sent")                                         \
-    X(arp_announcements, "ARP announcements of our own address")                   \
+    X(arp_announcements, "ARP probes and announcements of our own address")        \
     X(arp_conflicts, "ARP packets of another host that claims our address")        \
     X(arp_failed, "neighbours that did not answer")                                \
     X(arp_moved, "neighbours that have another hardware address now")              \

@@ -17,9 +17,10 @@ static uint8_t f[2048];
 static void setup(void)
 {
     host_begin(&h, S);
-    /* the two announcements of the start */
+    /* the probe and the two announcements of the start */
     xt_stack_timers(h.s, S);
-    xt_stack_timers(h.s, 4 * S);
+    xt_stack_timers(h.s, 2 * S + 2000);
+    xt_stack_timers(h.s, 4 * S + 4000);
     host_drain(&h);
 }
 
@@ -86,20 +87,52 @@ static unsigned state_of(unsigned addr, uint64_t now)
     return 0;
 }
 
-Test(arp, announces_itself_twice)
+static void restart(void)
 {
-    struct host other;
-    host_cfg(&other, 9);
-    host_start(&other, S);
-    cr_assert_leq(xt_stack_deadline(other.s), S);
-    xt_stack_timers(other.s, S);
-    xt_stack_timers(other.s, 2 * S);
-    cr_assert_eq(other.count, 1);
-    xt_stack_timers(other.s, 3 * S + 1000);
-    cr_assert_eq(other.count, 2);
-    xt_stack_timers(other.s, 60 * S);
-    cr_assert_eq(xt_stack_stats(other.s)->arp_announcements, 2);
-    host_stop(&other);
+    host_stop(&h);
+    host_begin(&h, S);
+}
+
+static void expect_probe(void)
+{
+    unsigned to;
+    struct xt_arp arp = expect_arp(&to);
+    cr_assert_eq(arp.op, XT_ARP_REQUEST);
+    cr_assert_eq(arp.spa, 0, "who has the address already keeps its place in the peers' tables");
+    cr_assert_eq(arp.tpa, ip(1));
+    cr_assert_eq(to, 0xff);
+}
+
+Test(arp, asks_who_has_its_address_then_announces_itself_twice)
+{
+    restart();
+    cr_assert_leq(xt_stack_deadline(h.s), S);
+    xt_stack_timers(h.s, S);
+    expect_probe();
+    xt_stack_timers(h.s, 2 * S - 2000);
+    expect_nothing();
+    xt_stack_timers(h.s, 2 * S + 1000);
+    expect_request(1, 0xff);
+    xt_stack_timers(h.s, 3 * S);
+    expect_nothing();
+    xt_stack_timers(h.s, 4 * S + 2000);
+    expect_request(1, 0xff);
+    xt_stack_timers(h.s, 60 * S);
+    expect_nothing();
+    cr_assert_eq(xt_stack_stats(h.s)->arp_announcements, 3);
+}
+
+/* Who answers the probe was here first: neither announcement nor defence takes its peers away. */
+Test(arp, leaves_an_address_to_the_host_that_had_it_before)
+{
+    restart();
+    xt_stack_timers(h.s, S);
+    expect_probe();
+    arp_from(XT_ARP_REPLY, 9, 1, 0, S + 500);
+    xt_stack_timers(h.s, 60 * S);
+    arp_from(XT_ARP_REQUEST, 9, 1, 1, 61 * S);
+    expect_nothing();
+    cr_assert_eq(xt_stack_stats(h.s)->arp_conflicts, 2);
 }
 
 Test(arp, answers_a_request_and_learns_from_it)

@@ -154,8 +154,8 @@ Test(reass, time_out_tells_the_sender_when_the_first_was_there)
 {
     struct packet p;
     struct xt_icmp m;
-    xt_stack_timers(h.s, S + 5 * S);
-    xt_stack_timers(h.s, S + 10 * S);
+    for (unsigned n = 1; n <= 3; n++) /* the probe and the announcements of the start */
+        xt_stack_timers(h.s, n * 5 * S);
     host_drain(&h);
     frag(1, 0, 1480, 20 * S);
     frag(2, 1480, 2960, 20 * S);
