@@ -31,6 +31,7 @@
 
 #include <stdint.h>
 
+#define XT_VERSION "0.1.0"
 #define XT_CTL_PATH "/run/xtcp/xtcpd.sock" /* default; $XTCP_SOCKET overrides in clients */
 #define XT_CTL_MAX 65536
 

@@ -61,7 +61,7 @@ static const char *nearest(const char *name)
     size_t n;
     const struct xt_setting *k = xt_config_keys(&n);
     const char *best = NULL;
-    unsigned least = 4;
+    unsigned least = 1 + (unsigned)strlen(name) / 3; /* of 'foo', any other three letters would be near */
     for (; n--; k++)
         if (distance(name, k->name) < least) {
             least = distance(name, k->name);
@@ -151,7 +151,12 @@ int xt_config_load(struct xt_config *c, const char *path, char *err, size_t errl
         return rc;
     }
     int line = ini_parse_stream(read_line, &l, on_pair, &l);
+    int rc = ferror(l.f) ? -errno : 0;
     fclose(l.f);
+    if (rc < 0) {
+        fail(err, errlen, "cannot read %s: %s", path, strerror(-rc));
+        return rc;
+    }
     if (line == 0 && l.err[0])
         line = l.line;
     if (line != 0)
@@ -332,7 +337,7 @@ void xt_config_help(FILE *f)
     for (; n--; k++) {
         char head[64];
         snprintf(head, sizeof head, "--%s %s", k->name, placeholder(k));
-        fprintf(f, "  %-34s%s %s", head, k->runtime ? "*" : " ", k->help);
+        fprintf(f, "  %-33s %s %s", head, k->runtime ? "*" : " ", k->help);
         if (k->def && *k->def)
             fprintf(f, " [%s]", k->def);
         fputc('\n', f);

@@ -12,8 +12,6 @@
 #include "daemon/app/app.h"
 #include "daemon/ctl/config.h"
 
-#define XT_VERSION "0.1.0"
-
 struct xt_ctl;
 
 /* Takes one counter: a group ("device"), a name, its value and what it means. Strings must be constants. */

@@ -6,9 +6,12 @@
 #include <ifaddrs.h>
 #include <net/if_arp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/base/siphash.h"
@@ -150,4 +153,33 @@ int xt_netif_check(struct xt_config *c, char *err, size_t errlen)
     if (!c->mtu)
         c->mtu = (uint16_t)(l.mtu > 65535 ? 65535 : l.mtu);
     return 0;
+}
+
+/* Whether who listens on the name may keep others from serving. Who cannot be asked, its queue being full, may not. */
+static bool heeded(int fd, const struct sockaddr_un *name, socklen_t len)
+{
+    struct ucred who;
+    socklen_t size = sizeof who;
+    return connect(fd, (const struct sockaddr *)name, len) == 0 &&
+           getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && (who.uid == 0 || who.uid == geteuid());
+}
+
+int xt_netif_claim(const struct xt_config *c, char *err, size_t errlen)
+{
+    const struct reply r = {err, errlen};
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    char addr[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &c->address.addr, addr, sizeof addr);
+    int n = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "xtcpd/%s/%s", c->interface, addr);
+    socklen_t len = (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 + (socklen_t)n;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(&r, -errno, "cannot make a socket: %s", strerror(errno));
+    if (bind(fd, (const struct sockaddr *)&name, len) == 0 && listen(fd, SOMAXCONN) == 0)
+        return fd;
+    if (errno != EADDRINUSE || !heeded(fd, &name, len))
+        return fd;
+    close(fd);
+    return fail(&r, -EADDRINUSE, "another xtcpd serves %s on interface '%s': stop it, or choose another address", addr,
+                c->interface);
 }

@@ -14,6 +14,11 @@ int xt_netif_check(struct xt_config *c, char *err, size_t errlen);
  * RCU), so this is not for who succeeds another process. */
 int xt_netif_check_rights(char *err, size_t errlen);
 
+/* Two daemons with one address on one interface would reset each other's connections: the first has a name of this network
+ * namespace for as long as the descriptor is open that this returns. -EADDRINUSE with a line in `err` when another one that is
+ * root's or our own user's has it; a stranger's hold on the name hinders nobody. */
+int xt_netif_claim(const struct xt_config *c, char *err, size_t errlen);
+
 /* The automatic MAC address: locally administered, the same for the same interface MAC and address. */
 void xt_netif_derive_mac(const uint8_t ifmac[6], uint32_t addr, uint8_t out[6]);
 

@@ -17,6 +17,7 @@
 #include "daemon/main/confine.h"
 #include "daemon/main/keeper.h"
 #include "daemon/main/stack_process.h"
+#include "proto/xt_ctl.h"
 
 #define START_PATIENCE_US UINT64_C(30000000) /* programs often give up after a minute */
 #define STOP_PATIENCE_US UINT64_C(5000000)
@@ -110,10 +111,17 @@ static int run(const struct xt_start *st, struct xt_handed *h, const struct xt_c
     int lock = lock_socket(c, err, sizeof err);
     if (lock < 0)
         return complain(err);
+    int claim = xt_netif_claim(c, err, sizeof err);
+    if (claim < 0) {
+        remove_files(c);
+        close(lock);
+        return complain(err);
+    }
     if (!st->cmdline->no_keeper)
         unsetenv("NOTIFY_SOCKET"); /* the keeper's own is set for the child */
     int code = st->cmdline->no_keeper ? xt_stack_process_run(st, h, c) : run_keeper(c, st->argv);
     remove_files(c);
+    close(claim);
     close(lock);
     return code;
 }

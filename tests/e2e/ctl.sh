@@ -25,6 +25,9 @@ field() { python3 -c 'import json, sys; r = json.load(sys.stdin); print(eval(sys
 
 daemon() { in_x "$XTCPD" --socket "$WORK/other.sock" "$@"; }
 check "no daemon" 3 "xtcpd does not run at $WORK/xtcpd.sock" ctl list
+check "run without a daemon" 3 "xtcpd does not run" ctl run -- true
+check "run without one, the kernel being as good" 0 "^done$" env XTCP_FALLBACK=kernel "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- echo done
+check "version" 0 "^xtcpctl [0-9.]+$" ctl --version
 check "unknown command" 2 "no command 'frob'" ctl frob
 check "wrong setting" 2 "no setting 'interfac': did you mean 'interface'" daemon --interfac x
 check "wrong interface" 2 "no interface 'nope'" daemon --interface nope --address "$ADDR_X/24"
@@ -36,10 +39,13 @@ check "no privilege" 2 "CAP_NET_RAW|root" in_x setpriv --reuid 65534 --clear-gro
 printf '[xtcpd]\ninterface = %s\naddress = %s/24\ngateway = %s\nmsl = 7s\n' "$IF_X" "$ADDR_X" "$ADDR_K" >"$WORK/good.conf"
 check "settings as a file" 0 "msl = 7s" daemon --config "$WORK/good.conf" --print-config
 printf '[xtcpd]\nmtuu = 4\n' >"$WORK/bad.conf"
+check "a folder for a file" 2 "cannot read $WORK: Is a directory" daemon --config "$WORK"
 check "a file's wrong line" 2 "bad.conf:2: there is no setting 'mtuu'" daemon --config "$WORK/bad.conf"
 
 xtcpd_start
 check "one daemon for a socket" 2 "another xtcpd serves" in_x "$XTCPD" --interface "$IF_X" --address "$ADDR_X/24" --socket "$WORK/xtcpd.sock"
+check "one daemon for an address" 2 "another xtcpd serves $ADDR_X on interface '$IF_X'" daemon --interface "$IF_X" --address "$ADDR_X/24"
+check "which leaves nothing" 0 "" sh -c "! ls '$WORK'/other.sock* 2>&1"
 nginx_kernel_start
 nginx_xtcp_start
 xt_spawn x /dev/null "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- curl -sS --limit-rate 300k -o /dev/null "http://$ADDR_K/file"
@@ -74,6 +80,12 @@ xt_wait_for 20 seen
 check "a capture of connections within" 0 "$ADDR_X.[0-9]+ > $ADDR_X.80: Flags .S." tcpdump -Z root -nr "$WORK/capture.pcap"
 check "a capture says how much it has" 0 "^12 frames captured, 0 lost" cat "$WORK/capture.log"
 check "a capture to nowhere" 1 "cannot write $WORK/no/file" ctl capture "$WORK/no/file"
+stranger_captures() { setpriv --reuid 65534 --clear-groups "$XTCPCTL" --socket "$WORK/xtcpd.sock" capture "$@"; }
+check "a capture for a stranger" 1 "only root" stranger_captures -
+check "which is no file" 0 "^0$" sh -c "setpriv --reuid 65534 --clear-groups '$XTCPCTL' --socket '$WORK/xtcpd.sock' capture - 2>/dev/null | wc -c"
+mkdir -m 777 "$WORK/open"
+check "nor leaves one" 1 "only root" stranger_captures "$WORK/open/file"
+check "as is seen" 0 "^$" ls "$WORK/open"
 check "a capture of no number" 2 "a file and a number" ctl capture - none
 check "flush-time-wait" 0 "" ctl flush-time-wait
 check "administration by a stranger" 1 "root|not allowed|may not" \
@@ -142,7 +154,7 @@ check "loopback" 0 "^kernel: loopback$" test_rules nginx bind 127.0.0.1:80
 check "xtcp's own address" 0 "^xtcp: default$" test_rules curl connect "$ADDR_X:443"
 check "the host's own address" 0 "^kernel: this host's own address$" test_rules wget connect "$ADDR_XK:80"
 check "a test of no address" 2 "'host' is not an IPv4 address" test_rules wget connect host
-check "a test of nothing" 2 "rules test PROGRAM bind|connect" test_rules wget
+check "a test of nothing" 2 "rules test PROGRAM listen.connect" test_rules wget
 check "rules are no secret" 0 "kernel :80 by curl" in_x setpriv --reuid 65534 --clear-groups "$XTCPCTL" --socket "$WORK/xtcpd.sock" rules
 check "the words about rules" 0 "XTCP_RULES +rules of one program" ctl run --help
 check "a port below 1024 is root's" 1 "Permission denied" \

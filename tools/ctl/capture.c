@@ -55,7 +55,7 @@ static int capture(int fd, FILE *f, uint64_t left)
 {
     const struct pcap_file head = {0xa1b2c3d4, 2, 4, 0, 0, 262144, 1 /* Ethernet */};
     uint64_t id = (uint64_t)getpid(), total = 0, lost = 0;
-    fwrite(&head, sizeof head, 1, f);
+    bool begun = false;
     while (left && !stopped) {
         char request[64];
         struct xt_msg_out o;
@@ -66,6 +66,12 @@ static int capture(int fd, FILE *f, uint64_t left)
         int rc = ctl_ask(fd, &o, &reply);
         if (rc != CTL_OK)
             return rc;
+        if (!begun) {
+            if (f != stdout) /* not before it is known that we may capture; a pipe has nothing to lose */
+                (void)!ftruncate(fileno(f), 0);
+            fwrite(&head, sizeof head, 1, f);
+            begun = true;
+        }
         lost = ctl_num(reply, "lost");
         uint64_t n = 0;
         if (json_object_object_get_ex(reply, "frames", &frames))
@@ -103,7 +109,8 @@ int ctl_cmd_capture(const struct ctl_options *opt, int argc, char **argv)
     int fd = ctl_connect(opt);
     if (fd < 0)
         return CTL_NO_DAEMON;
-    FILE *f = to_file ? fopen(argv[0], "we") : stdout;
+    bool there = to_file && access(argv[0], F_OK) == 0;
+    FILE *f = to_file ? fopen(argv[0], "ae") : stdout;
     if (!f) {
         close(fd);
         return ctl_fail(CTL_FAILED, "cannot write %s: %s", argv[0], strerror(errno));
@@ -111,6 +118,8 @@ int ctl_cmd_capture(const struct ctl_options *opt, int argc, char **argv)
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
     int rc = capture(fd, f, count);
+    if (to_file && rc != CTL_OK && !there && ftell(f) == 0)
+        unlink(argv[0]);
     if (to_file)
         fclose(f);
     close(fd);

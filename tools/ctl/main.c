@@ -35,7 +35,7 @@ static const struct command {
     {"stats", TAKES_JSON | TAKES_ALL, ctl_cmd_stats, "", "counters with their meaning, every reason to drop included"},
     {"close", TAKES_JSON, ctl_cmd_close, "ID", "end a connection with a reset"},
     {"config", TAKES_JSON, ctl_cmd_config, "[set SETTING VALUE]", "settings in effect; change one of those that may"},
-    {"rules", TAKES_JSON | TAKES_RULES, ctl_cmd_rules, "[test PROGRAM bind|connect ADDRESS:PORT]",
+    {"rules", TAKES_JSON | TAKES_RULES, ctl_cmd_rules, "[test PROGRAM listen|connect ADDRESS:PORT]",
      "which sockets of programs xtcp takes; or who gets one, and by which rule"},
     {"upgrade", 0, ctl_cmd_upgrade, "[BINARY]",
      "move to another xtcpd, with all connections; without BINARY: as it lies on the disk now"},
@@ -85,15 +85,17 @@ static void print_help(void)
     for (size_t i = 0; i < NCOMMANDS; i++)
         printf("  %-16s %s\n", commands[i].name, commands[i].help);
     printf("\n  --socket PATH    the daemon's control socket [$XTCP_SOCKET, " XT_CTL_PATH "]\n"
-           "  --help           this, or with a command: its options\n\n"
+           "  --help           this, or with a command: its options\n"
+           "  --version\n\n"
            "Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 no daemon; run: 126 the program\n"
            "may not be executed, 127 there is none, else the program's own.\n");
 }
 
 static void print_command_help(const struct command *c)
 {
-    printf("Usage: xtcpctl %s%s %s\n%s.\n\n", c->name,
-           c->takes & ~(unsigned)(TAKES_COMMAND | TAKES_RULES) ? " [OPTION]..." : "", c->arguments, c->help);
+    printf("Usage: xtcpctl %s%s%s%s\n%s.\n\n", c->name,
+           c->takes & ~(unsigned)(TAKES_COMMAND | TAKES_RULES) ? " [OPTION]..." : "", *c->arguments ? " " : "",
+           c->arguments, c->help);
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         if (c->takes & options[i].bit)
             printf("  %-18s %s\n", options[i].flag, options[i].help);
@@ -176,6 +178,10 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (is(argv[i], "-h", "--help")) {
             print_help();
+            return CTL_OK;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("xtcpctl " XT_VERSION "\n");
             return CTL_OK;
         }
         if (argv[i][0] == '-') {

@@ -110,7 +110,7 @@ static int parse_case(int argc, char **argv, struct xt_rule_case *c)
 {
     bool listening = argc == 4 && (strcmp(argv[2], "bind") == 0 || strcmp(argv[2], "listen") == 0);
     if (argc != 4 || strcmp(argv[0], "test") != 0 || !(listening || strcmp(argv[2], "connect") == 0))
-        return ctl_fail(CTL_USAGE, "rules takes nothing, or: rules test PROGRAM bind|connect ADDRESS:PORT");
+        return ctl_fail(CTL_USAGE, "rules takes nothing, or: rules test PROGRAM listen|connect ADDRESS:PORT");
     if (!parse_address(argv[3], c))
         return ctl_fail(CTL_USAGE, "'%s' is not an IPv4 address with a port, such as 10.0.0.1:80 or *:80", argv[3]);
     c->listen = listening;

@@ -112,7 +112,7 @@ static bool is_folder(const char *path)
 int ctl_cmd_run(const struct ctl_options *opt, int argc, char **argv)
 {
     char program[PATH_MAX], lib[PATH_MAX + 64], why[160];
-    const char *rules = getenv("XTCP_RULES");
+    const char *rules = getenv("XTCP_RULES"), *fallback = getenv("XTCP_FALLBACK");
     if (argc && strcmp(argv[0], "--") == 0) {
         argc--;
         argv++;
@@ -130,10 +130,12 @@ int ctl_cmd_run(const struct ctl_options *opt, int argc, char **argv)
         return rc;
     if (!find_preload(lib, sizeof lib))
         return ctl_fail(CTL_FAILED, "%s is not there: name the library's place with $XTCP_PRELOAD", lib);
-    int fd = ctl_connect(opt);
-    if (fd < 0)
-        return CTL_NO_DAEMON;
-    close(fd);
+    if (!fallback || strcmp(fallback, "kernel") != 0) {
+        int fd = ctl_connect(opt);
+        if (fd < 0)
+            return CTL_NO_DAEMON;
+        close(fd);
+    }
     set_preload(lib);
     setenv("XTCP_SOCKET", opt->socket, 1);
     execv(program, argv);

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "daemon/ctl/config.h"
-#include "daemon/ctl/netif.h"
 
 static struct xt_config c;
 static char err[512];
@@ -166,6 +165,8 @@ Test(config, unknown_name_suggests_the_nearest, .init = defaults)
     cr_expect(strstr(err, "did you mean 'address'"), "%s", err);
     cr_expect_eq(set("entirely-different", "x"), -ENOENT);
     cr_expect(strstr(err, "--help"), "%s", err);
+    cr_expect_eq(set("foo", "x"), -ENOENT);
+    cr_expect(strstr(err, "--help"), "%s", err);
 }
 
 /* ---- file ---- */
@@ -206,6 +207,8 @@ Test(config, file_errors_name_the_line, .init = defaults)
     cr_expect_eq(load("[xtcpd]\nno equals sign\n"), -EINVAL);
     cr_expect(strstr(err, ":2: not a line like"), "%s", err);
     cr_expect_eq(xt_config_load(&c, "/nonexistent/file", err, sizeof err), -ENOENT);
+    cr_expect_eq(xt_config_load(&c, "/", err, sizeof err), -EISDIR);
+    cr_expect_str_eq(err, "cannot read /: Is a directory");
 }
 
 /* What --print-config prints is a file that gives the same values. */
@@ -379,29 +382,4 @@ Test(config, help_names_every_setting)
         snprintf(flag, sizeof flag, "--%s ", k->name);
         cr_expect(strstr(text, flag), "%s", flag);
     }
-}
-
-/* ---- interface ---- */
-
-Test(netif, derived_mac_is_local_and_stable)
-{
-    static const uint8_t ifmac[6] = {0x52, 0x54, 0, 1, 2, 3};
-    uint8_t a[6], b[6];
-    xt_netif_derive_mac(ifmac, inet_addr("10.77.0.2"), a);
-    xt_netif_derive_mac(ifmac, inet_addr("10.77.0.2"), b);
-    cr_expect_arr_eq(a, b, 6);
-    cr_expect_eq(a[0], 2);
-    xt_netif_derive_mac(ifmac, inet_addr("10.77.0.3"), b);
-    cr_expect_neq(memcmp(a, b, 6), 0);
-}
-
-Test(netif, wrong_interfaces_are_told_in_words, .init = defaults)
-{
-    set("address", "10.77.0.2/24");
-    set("interface", "xtnosuch0");
-    cr_expect_eq(xt_netif_check(&c, err, sizeof err), -ENODEV);
-    cr_expect(strstr(err, "no interface 'xtnosuch0'"), "%s", err);
-    set("interface", "lo");
-    cr_expect_eq(xt_netif_check(&c, err, sizeof err), -EINVAL);
-    cr_expect(strstr(err, "loopback"), "%s", err);
 }
