@@ -98,9 +98,9 @@ loads_end
 status_is() { ctl --json status 2>/dev/null | python3 -c '
 import json, sys
 sys.exit(json.load(sys.stdin)[sys.argv[1]] != sys.argv[2])' "$@" 2>/dev/null; }
-stored to_kernel x_curl --limit-rate 2M "http://$ADDR_K/up/to_kernel" &
+stored to_kernel x_curl --limit-rate 700k "http://$ADDR_K/up/to_kernel" &
 OUT=$!
-stored to_xtcp k_curl --limit-rate 2M "http://$ADDR_X/up/to_xtcp" &
+stored to_xtcp k_curl --limit-rate 700k "http://$ADDR_X/up/to_xtcp" &
 IN=$!
 XT_PIDS+=("$OUT" "$IN")
 xt_wait_for 20 listed 'ESTABLISHED.*curl'

@@ -19,27 +19,27 @@ regions() { grep -c 'memfd:xtcp-client' "/proc/$(stack_pid)/maps" || true; }
 before_fds=$(descriptors) before_maps=$(regions)
 for round in 1 2 3 4 5; do
     xt_spawn x /dev/null env "${XTCP_ENV[@]}" curl -sS --limit-rate 4M -o /dev/null "http://$ADDR_K/file"
-    xt_wait_for 10 listed 'ESTABLISHED.*curl'
+    xt_wait_for 30 listed 'ESTABLISHED.*curl'
     kill -9 "$XT_PID"
     wait "$XT_PID" 2>/dev/null || true
-    xt_wait_for 10 listed_none ESTABLISHED
+    xt_wait_for 30 listed_none ESTABLISHED
 done
 equal() { [ "$($1)" = "$2" ]; }
-xt_wait_for 10 equal sessions 0
-xt_wait_for 10 equal descriptors "$before_fds"
-xt_wait_for 10 equal regions "$before_maps"
+xt_wait_for 30 equal sessions 0
+xt_wait_for 30 equal descriptors "$before_fds"
+xt_wait_for 30 equal regions "$before_maps"
 echo "5 kills: descriptors $before_fds before and after, regions $before_maps before and after"
 job_download
 
 EXCHANGE=$PLAIN/tests/chaos/exchange
 xt_spawn k "$WORK/peer.log" "$EXCHANGE" peer 7000
-xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
+xt_wait_for 30 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
 kill_some() { # KILLS SEED
     in_x python3 "$(dirname "$0")/client_kill.py" "$1" "$2" 150 -- env "${XTCP_ENV[@]}" "$EXCHANGE" more "$ADDR_K" 7000
 }
 LIAR=$PLAIN/tests/chaos/xt-liar
 xt_spawn k "$WORK/echo.log" "$LIAR" echo 7001
-xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7001" | grep -q .'
+xt_wait_for 30 in_k sh -c 'ss -Hltn "sport = :7001" | grep -q .'
 BOMB=(100 300)
 [ "$KILLS" -lt 1000 ] || BOMB=(500 2000)
 bomb() { # LOG: beside it somebody is served all the time

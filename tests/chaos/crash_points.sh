@@ -20,12 +20,12 @@ unset XT_CRASH_FILE
 if [ "$PEER" = k ]; then
     at=$ADDR_K
     xt_spawn k "$WORK/peer.log" "$EXCHANGE" peer 7000
-    xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
+    xt_wait_for 30 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
 else
     at=$ADDR_X
     xt_spawn x "$WORK/peer.log" env "${XTCP_ENV[@]}" "$EXCHANGE" peer 7000
     serves() { ctl list --listening | grep -q ":7000 "; }
-    xt_wait_for 10 serves
+    xt_wait_for 30 serves
 fi
 rc=0
 in_x python3 -B "$(dirname "$0")/crash_points.py" "$WORK/crash" "$SAMPLES" "$AGAIN" "${XT_SEED:-1}" -- \

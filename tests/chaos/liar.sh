@@ -14,7 +14,7 @@ LIAR=$PLAIN/tests/chaos/xt-liar
 install -m 755 "$LIAR" "$WORK/liar" # where nobody may run it
 xtcpd_start
 xt_spawn k "$WORK/echo.log" "$LIAR" echo 7000
-xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
+xt_wait_for 30 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
 
 as_nobody() { in_x setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
 before=$(census "$XTCPD_PID" "$WORK/xtcpd.sock") stack=$(stack_pid)

@@ -89,7 +89,7 @@ loads_up() {
     redis_xtcp_start
     # The connection becomes the standard input and output of cat: the daemon relays the bytes.
     xt_spawn x "$WORK/socat.log" env "${XTCP_ENV[@]}" socat TCP-LISTEN:7007,reuseaddr,fork EXEC:cat,nofork
-    xt_wait_for 10 quiet in_k nc -z "$ADDR_X" 7007
+    xt_wait_for 30 quiet in_k nc -z "$ADDR_X" 7007
 }
 
 postgres_up() {

@@ -24,7 +24,7 @@ def echo(c):
         pass
 while True:
     threading.Thread(target=echo, args=(l.accept()[0],), daemon=True).start()'
-xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
+xt_wait_for 30 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
 on_xtcp timeout 60 python3 - "$ADDR_K" "$WORK/crash" <<'PY'
 import socket, struct, sys
 

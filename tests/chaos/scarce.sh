@@ -23,7 +23,7 @@ XTCPD=$WORK/xtcpd
 xtcpd_start --restart-backoff 1ms # else each successor that fails would cost 5 s
 xt_spawn k "$WORK/peer.log" "$EXCHANGE" peer 7000
 xt_spawn k "$WORK/echo.log" "$LIAR" echo 7001
-xt_wait_for 10 in_k sh -c '[ $(ss -Hltn "sport = :7000 or sport = :7001" | wc -l) = 2 ]'
+xt_wait_for 30 in_k sh -c '[ $(ss -Hltn "sport = :7000 or sport = :7001" | wc -l) = 2 ]'
 xt_spawn x "$WORK/honest.log" "$LIAR" honest "$WORK/xtcpd.sock" "$ADDR_K" 7001
 HONEST=$XT_PID
 xt_wait_for 20 quiet grep begun "$WORK/honest.log"

@@ -19,7 +19,7 @@ l = socket.create_server(("", 7000))
 c = l.accept()[0]
 while data := c.recv(65536):
     c.sendall(data)'
-xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
+xt_wait_for 30 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
 mkfifo "$WORK/in" "$WORK/out"
 on_xtcp timeout 120 python3 -u -c '
 import socket, sys
@@ -62,7 +62,9 @@ config 'max-connections = 2000' 'msl = 9s'
 killed 'with another file'
 printf 'nonsense\n' >"$WORK/xtcpd.conf"
 killed 'with a broken file'
+old=$(stack_pid)
 ctl upgrade
+xt_wait_for 30 xt_gone "$old"
 as_before 'after an upgrade'
 rm "$WORK/xtcpd.conf"
 killed 'without a file'

@@ -33,7 +33,7 @@ l = socket.create_server(("", 7000))
 c = l.accept()[0]
 while data := c.recv(65536):
     c.sendall(data)'
-xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
+xt_wait_for 30 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
 mkfifo "$WORK/in" "$WORK/out"
 on_xtcp timeout 120 python3 -u -c '
 import socket, sys

@@ -22,7 +22,7 @@ int probe_peer(const char *addr, int port);
 
 /* ---- for the scenarios ---- */
 
-#define PATIENCE_MS 5000 /* that the functions which wait have */
+#define PATIENCE_MS 20000 /* that the functions which wait have */
 
 /* Runs a command at the peer; returns the number of its answer. Ends the program when the peer fails. */
 int peer(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -13,7 +13,7 @@ PROBE=$PLAIN/tests/e2e/apiprobe
 probe() {
     local rc=0
     xt_spawn k "$WORK/peer.log" "$PROBE" peer "$ADDR_K" 9000
-    xt_wait_for 5 in_k sh -c 'ss -Hltn "sport = :9000" | grep -q .'
+    xt_wait_for 30 in_k sh -c 'ss -Hltn "sport = :9000" | grep -q .'
     "$1" timeout 600 "$PROBE" run "$ADDR_K" 9000 "$2" 9100 "${kinds[@]}" >"$3" || rc=$?
     xt_stop "$XT_PID" || : # it ends by itself when the prober is done
     [ $rc -eq 0 ] || echo "apiprobe ended with $rc after: $(tail -n 1 "$3")"

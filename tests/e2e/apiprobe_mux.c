@@ -21,7 +21,7 @@
 
 #include "tests/e2e/apiprobe.h"
 
-#define PATIENCE_MS 5000
+#define PATIENCE_MS 20000
 
 /* One kind: the descriptor that is waited for, and what else belongs to it. */
 struct thing {

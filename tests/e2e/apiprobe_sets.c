@@ -12,7 +12,7 @@
 
 #include "tests/e2e/apiprobe.h"
 
-#define PATIENCE_MS 5000
+#define PATIENCE_MS 20000
 
 static int ctl(int ep, int op, int fd, uint32_t events)
 {

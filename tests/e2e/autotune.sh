@@ -9,7 +9,7 @@ stage_up "$1" far
 # A server for each run: one that was left in the middle is busy for a while.
 for port in 5201 5202 5203; do
     xt_spawn k "$WORK/iperf-server.$port" iperf3 -s -p $port
-    xt_wait_for 10 in_k sh -c "ss -Hltn 'sport = :$port' | grep -q ."
+    xt_wait_for 30 in_k sh -c "ss -Hltn 'sport = :$port' | grep -q ."
 done
 show() { # FIELD: of the connection that moves data
     local id

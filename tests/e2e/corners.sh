@@ -36,11 +36,11 @@ compare() {
     if ! diff "$WORK/kernel" "$WORK/xtcp" || grep WRONG "$WORK/kernel"; then
         echo "FAIL $1 (<: kernel, >: xtcp)"
         failed=1
-    elif ! xt_wait_for 10 all_noted; then
+    elif ! xt_wait_for 30 all_noted; then
         diff <(noted kernel) <(noted xtcp)
         echo "FAIL $1: the peer got something else"
         failed=1
-    elif ! xt_wait_for 10 at_rest; then
+    elif ! xt_wait_for 30 at_rest; then
         ctl list --all
         echo "FAIL $1: sockets are left"
         failed=1

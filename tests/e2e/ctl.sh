@@ -50,7 +50,7 @@ nginx_kernel_start
 nginx_xtcp_start
 xt_spawn x /dev/null "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- curl -sS --limit-rate 300k -o /dev/null "http://$ADDR_K/file"
 client=$XT_PID
-xt_wait_for 10 listed 'ESTABLISHED.*curl'
+xt_wait_for 30 listed 'ESTABLISHED.*curl'
 check "status" 0 "interface +$IF_X \(up\), address $ADDR_X" ctl status
 check "status: memory" 0 "memory +[1-9][0-9]* KiB allocated" ctl status
 check "list" 0 "ESTABLISHED .*$ADDR_X:[0-9]+ +$ADDR_K:80 +curl/$client" ctl list

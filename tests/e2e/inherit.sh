@@ -40,7 +40,7 @@ while data := s.recv(65536):
     sys.stdout.buffer.write(data)
 t.join()
 PY
-peer() { in_k timeout 30 python3 "$WORK/peer.py" "$ADDR_X" "$1" | "${@:2}"; }
+peer() { in_k timeout 60 python3 "$WORK/peer.py" "$ADDR_X" "$1" | "${@:2}"; }
 no_sockets() { [ "$(ctl list --json 2>/dev/null | grep -c '"ESTABLISHED"\|"CLOSE_WAIT"\|"FIN_WAIT2"\|"SYN_RECV"')" = 0 ]; }
 
 # ---- inetd style: accept, fork, exec with the connection as standard input and output ----
@@ -115,15 +115,15 @@ for s in a, b:
     os.write(w, b"child\n") # that child writes to the socket behind our back
     os.close(w); os.close(r)
     assert c.wait() == 0
-assert p.poll(10) == [(a.fileno(), select.EPOLLIN)]
+assert p.poll(30) == [(a.fileno(), select.EPOLLIN)]
 a.sendall(b"epoll " + a.recv(100))
 a.close()
-t.join(10)
+t.join(30)
 b.sendall(b"thread " + got[0])
 PY
 xt_spawn x "$WORK/shared.log" env "${XTCP_ENV[@]}" python3 "$WORK/shared.py" "$STATIC"
 expect "shared with a static child" "child epoll x
-child thread x" "$(in_k timeout 20 python3 -c "
+child thread x" "$(in_k timeout 60 python3 -c "
 import socket, time
 s = []
 for i in range(2):
@@ -161,7 +161,7 @@ while data := s.recv(65536):
 
 # A descriptor that a child has inherited by mistake: the parent goes on as before, and it keeps the connection open.
 expect "inherited by mistake" "a b eof-after-child" "$(
-    in_k timeout 20 python3 -c "
+    in_k timeout 60 python3 -c "
 import socket
 l = socket.create_server(('', 7021))
 print('listening', flush=True)
@@ -172,11 +172,13 @@ print(f.readline().strip())
 c.settimeout(0.3)
 try:
     print('eof-too-early' if not c.recv(1) else 'data')
+    open('$WORK/waited', 'w')
 except TimeoutError:
-    c.settimeout(10)
+    open('$WORK/waited', 'w')
+    c.settimeout(30)
     print('eof-after-child' if not c.recv(1) else 'data')
 " >"$WORK/mistake" &
-    xt_wait_for 5 grep -q listening "$WORK/mistake"
+    xt_wait_for 30 grep -q listening "$WORK/mistake"
     on_xtcp python3 -c "
 import os, select, socket, subprocess
 s = socket.create_connection(('$ADDR_K', 7021))
@@ -187,10 +189,11 @@ if os.fork() == 0:
     os.execvp('sh', ['sh', '-c', 'read -r line <&%d' % r])
 p = select.epoll(); p.register(s, select.EPOLLIN)
 s.sendall(b'a\n')
-assert p.poll(10) and s.recv(10) == b'x\n'
+assert p.poll(30) and s.recv(10) == b'x\n'
 s.sendall(b'b\n')
 s.close()
-select.select([], [], [], 0.8)
+while not os.path.exists('$WORK/waited'):
+    select.select([], [], [], 0.01)
 os.close(w)
 os.wait()
 "
@@ -203,8 +206,8 @@ git -C "$WORK/repo" add file
 git -C "$WORK/repo" -c user.name=a -c user.email=a@example.org commit -q -m file
 touch "$WORK/repo/.git/git-daemon-export-ok"
 xt_spawn x "$WORK/git.log" env "${XTCP_ENV[@]}" git daemon --reuseaddr --base-path="$WORK" --port=7031 "$WORK"
-xt_wait_for 5 quiet in_k bash -c "exec 3<>/dev/tcp/$ADDR_X/7031"
-quiet in_k timeout 30 git clone -q "git://$ADDR_X:7031/repo" "$WORK/clone" || :
+xt_wait_for 30 quiet in_k bash -c "exec 3<>/dev/tcp/$ADDR_X/7031"
+quiet in_k timeout 60 git clone -q "git://$ADDR_X:7031/repo" "$WORK/clone" || :
 expect "git daemon" "$WANT" "$(sha256sum <"$WORK/clone/file")"
 
 # ---- listeners ----
@@ -272,16 +275,16 @@ expect "a listener inherited by who then becomes another user" "$WANT" "$(peer 7
 nginx_conf nginx-x 2
 sed -i 's/^daemon off/daemon on/' "$WORK/nginx-x/nginx.conf"
 on_xtcp "$(command -v nginx)" -p "$WORK/nginx-x" -c "$WORK/nginx-x/nginx.conf" -e "$WORK/nginx-x/error.log"
-xt_wait_for 10 quiet in_k curl -s --fail -o /dev/null -r 0-0 "http://$ADDR_X/file"
+xt_wait_for 30 quiet in_k curl -s --fail -o /dev/null -r 0-0 "http://$ADDR_X/file"
 nginx_fetch() { in_k curl -s --fail "http://$ADDR_X/file" | sha256sum; }
 expect "nginx" "$WANT" "$(nginx_fetch)"
 old=$(cat "$WORK/nginx-x/nginx.pid")
 kill -USR2 "$old"
 new_master() { [ -s "$WORK/nginx-x/nginx.pid.oldbin" ] && [ -s "$WORK/nginx-x/nginx.pid" ] && pgrep -P "$(cat "$WORK/nginx-x/nginx.pid")" >/dev/null; }
-expect "nginx: a new binary beside the old" "0" "$(xt_wait_for 10 new_master; echo $?)"
+expect "nginx: a new binary beside the old" "0" "$(xt_wait_for 30 new_master; echo $?)"
 expect "nginx: both serve" "$WANT" "$(for _ in 1 2 3 4 5 6 7 8; do nginx_fetch; done | sort -u)"
 kill -QUIT "$old"
-expect "nginx: the old one is gone" "0" "$(xt_wait_for 10 xt_gone "$old"; echo $?)"
+expect "nginx: the old one is gone" "0" "$(xt_wait_for 30 xt_gone "$old"; echo $?)"
 expect "nginx: the new one serves" "$WANT" "$(for _ in 1 2 3 4; do nginx_fetch; done | sort -u)"
 kill -QUIT "$(cat "$WORK/nginx-x/nginx.pid")"
 
@@ -304,8 +307,9 @@ if len(sys.argv) == 1: # a program of its own, with a family of its own
         s.close()
     sys.exit()
 u = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-u.bind("pass.sock")
+u.bind("pass.new")
 u.listen()
+os.rename("pass.new", "pass.sock") # who finds it can connect
 l = socket.create_server(("", 7051))
 other, _ = u.accept()
 c, _ = l.accept()
@@ -318,7 +322,7 @@ l.close()
 other.recv(1) # until the other one ends
 PY
 (cd "$WORK"; xt_spawn x "$WORK/pass.log" env "${XTCP_ENV[@]}" python3 "$WORK/pass.py" give)
-xt_wait_for 5 test -S "$WORK/pass.sock"
+xt_wait_for 30 test -S "$WORK/pass.sock"
 (cd "$WORK"; xt_spawn x "$WORK/pass2.log" env "${XTCP_ENV[@]}" python3 "$WORK/pass.py")
 expect "a connection passed on" "$WANT" "$(peer 7051 sha256sum <"$FILE")"
 expect "a listener passed on" "$WANT" "$(peer 7051 sha256sum <"$FILE")"
@@ -350,11 +354,12 @@ expect "an unbound socket passed on" "$WANT" "$(peer 7056 sha256sum <"$FILE")"
 
 # A program with sockets of its own waits for them and for one of another family's at once.
 cat >"$WORK/both.py" <<'PY'
-import select, socket, sys
+import os, select, socket, sys
 if sys.argv[1] == "give":
     u = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    u.bind("both.sock")
+    u.bind("both.new")
     u.listen()
+    os.rename("both.new", "both.sock")
     l = socket.create_server(("", 7052))
     other, _ = u.accept()
     socket.send_fds(other, [b"x"], [l.fileno()])
@@ -394,16 +399,16 @@ for i in range(4):
 PY
 xt_spawn k "$WORK/both_peer.log" python3 "$WORK/both_peer.py" "$ADDR_X"
 peer_pid=$XT_PID
-xt_wait_for 10 grep -q listening "$WORK/both_peer.log"
+xt_wait_for 30 grep -q listening "$WORK/both_peer.log"
 (cd "$WORK"; xt_spawn x "$WORK/both.log" env "${XTCP_ENV[@]}" python3 "$WORK/both.py" give)
-xt_wait_for 5 test -S "$WORK/both.sock"
+xt_wait_for 30 test -S "$WORK/both.sock"
 (cd "$WORK"; xt_spawn x "$WORK/both2.log" env "${XTCP_ENV[@]}" python3 "$WORK/both.py" "$ADDR_K")
 xt_wait_for 90 xt_gone "$peer_pid" || :
 expect "two families in one epoll set, in one poll" "listening ok ok ok ok" "$(xargs <"$WORK/both_peer.log")"
 cat "$WORK/both2.log"
 
-xt_wait_for 5 no_sockets || :
+xt_wait_for 30 no_sockets || :
 expect "nothing is left open" "0" "$(no_sockets && echo 0 || ctl list)"
 no_ends() { ! in_x grep -q '@xtcp/[^ ]*/c/' /proc/net/unix; }
-expect "no end is left either" "0" "$(xt_wait_for 5 no_ends; echo $?)"
+expect "no end is left either" "0" "$(xt_wait_for 30 no_ends; echo $?)"
 exit $failed

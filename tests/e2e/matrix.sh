@@ -84,7 +84,7 @@ round() { # one round of the program $1; what it said is shown if it failed
     if [ "$(stacks)" != "$stack" ]; then
         echo "xtcpd's stack process died" >>"$DIR/out"
         rc=1
-    elif [ $rc -eq 0 ] && ! xt_wait_for 10 daemons_at_rest; then
+    elif [ $rc -eq 0 ] && ! xt_wait_for 30 daemons_at_rest; then
         { echo "sockets are left:"; ctl_of x list; ctl_of y list; } >>"$DIR/out" 2>&1
         rc=1
     fi
@@ -120,9 +120,9 @@ both_are() { [ "$(both census)" = "$1" ]; }
 # After repetition $1: caches are warm after a few, and from then on nothing may stay. What does stay is told once.
 compare() {
     if [ "$1" -le 3 ]; then
-        xt_wait_for 10 daemons_at_rest
+        xt_wait_for 30 daemons_at_rest
         before=$(both census)
-    elif ! xt_wait_for 10 both_are "$before"; then
+    elif ! xt_wait_for 30 both_are "$before"; then
         printf 'repetition %d: not as before:\n%s\nbefore:\n%s\n' "$1" "$(both census)" "$before"
         differences=$((differences + 1))
         before=$(both census)

@@ -31,4 +31,4 @@ many "curl on xtcp <- nginx on kernel" on_xtcp curl -sS --fail "http://$ADDR_K/f
 many "curl on kernel <- nginx on xtcp" in_k curl -sS --fail "http://$ADDR_X/file"
 
 # When all is over, no client but nginx is left.
-xt_wait_for 10 listed_none curl
+xt_wait_for 30 listed_none curl

@@ -31,9 +31,9 @@ passed=$(ctl --json stats | python3 -c 'import json, sys; print(json.load(sys.st
 [ "$passed" -gt 0 ] || { echo "nothing went from shard to shard"; exit 1; }
 
 old=$(stack_pid)
-get on_xtcp --limit-rate 8M "http://$ADDR_X/file" &
+get on_xtcp --limit-rate 4M "http://$ADDR_X/file" &
 first=$!
-in_k timeout 60 curl -sS --fail --limit-rate 8M "http://$ADDR_X/file" | sha256sum >"$WORK/slow" &
+in_k timeout 60 curl -sS --fail --limit-rate 4M "http://$ADDR_X/file" | sha256sum >"$WORK/slow" &
 second=$!
 xt_wait_for 20 listed 'ESTABLISHED.*curl'
 kill -KILL "$old"
@@ -45,5 +45,5 @@ all "after a kill"
 
 old=$(stack_pid)
 ctl upgrade
-changed
+xt_wait_for 30 changed # the old process may take a moment to end
 all "after an upgrade"

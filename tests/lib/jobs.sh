@@ -26,7 +26,7 @@ xtcpd_start() {
     xt_spawn x "$WORK/xtcpd.log" "$XTCPD" --interface "$IF_X" --address "$ADDR_X/24" --gateway "$ADDR_K" \
         --socket "$WORK/xtcpd.sock" ${XT_SHARDS:+--shards "$XT_SHARDS"} "$@"
     XTCPD_PID=$XT_PID
-    xt_wait_for 10 quiet ctl status || {
+    xt_wait_for 30 quiet ctl status || {
         echo "xtcpd did not start:" >&2
         cat "$WORK/xtcpd.log" >&2
         return 1
@@ -67,7 +67,7 @@ CONF
 nginx_kernel_start() {
     nginx_conf nginx-k 1
     xt_spawn k "$WORK/nginx-k/out" nginx -p "$WORK/nginx-k" -c "$WORK/nginx-k/nginx.conf" -e "$WORK/nginx-k/error.log"
-    xt_wait_for 10 quiet in_k curl -s --fail -o /dev/null -r 0-0 "http://$ADDR_K/file"
+    xt_wait_for 30 quiet in_k curl -s --fail -o /dev/null -r 0-0 "http://$ADDR_K/file"
 }
 
 nginx_xtcp_start() {
@@ -75,7 +75,7 @@ nginx_xtcp_start() {
     xt_spawn x "$WORK/nginx-x/out" env "${XTCP_ENV[@]}" nginx -p "$WORK/nginx-x" -c "$WORK/nginx-x/nginx.conf" \
         -e "$WORK/nginx-x/error.log"
     NGINX_X_PID=$XT_PID
-    xt_wait_for 10 quiet in_k curl -s --fail -o /dev/null -r 0-0 "http://$ADDR_X/file"
+    xt_wait_for 30 quiet in_k curl -s --fail -o /dev/null -r 0-0 "http://$ADDR_X/file"
 }
 
 # hash_job NAME CMD...: runs a command that writes the file to its output, prints time and rate, and compares the hash.
@@ -103,7 +103,7 @@ job_serve() { hash_job "curl on kernel <- nginx on xtcp" in_k curl -sS --fail "h
 iperf_run() {
     local runner=$1 secs=$2 addr=$3
     shift 3
-    xt_wait_for 10 iperf_ready "$WORK/iperf-server.log" || return
+    xt_wait_for 30 iperf_ready "$WORK/iperf-server.log" || return
     "$runner" iperf3 -c "$addr" -t "$secs" -J "$@" | python3 -c '
 import json, sys
 r = json.load(sys.stdin)
@@ -113,7 +113,7 @@ print("%.2f" % (r["end"]["sum_received"]["bits_per_second"] / 1e9))'
 
 iperf_server() { # in the kernel's namespace: a server that stays for all runs
     xt_spawn k "$WORK/iperf-server.log" iperf3 -s -p 5201 --forceflush
-    xt_wait_for 10 iperf_ready "$WORK/iperf-server.log"
+    xt_wait_for 30 iperf_ready "$WORK/iperf-server.log"
 }
 
 # The server with this log waits for its next test. Between two it does not listen.
@@ -133,14 +133,14 @@ redis_xtcp_start() {
     mkdir -p "$WORK/redis-x"
     xt_spawn x "$WORK/redis-x/out" env "${XTCP_ENV[@]}" redis-server --port 6379 --bind 0.0.0.0 --protected-mode no --save '' \
         --appendonly no --dir "$WORK/redis-x" --logfile "$WORK/redis-x/log"
-    xt_wait_for 10 quiet in_k redis-cli -h "$ADDR_X" ping
+    xt_wait_for 30 quiet in_k redis-cli -h "$ADDR_X" ping
 }
 
 redis_kernel_start() { # on the kernel's stack of the xtcp end, for comparison
     mkdir -p "$WORK/redis-k"
     xt_spawn x "$WORK/redis-k/out" redis-server --port 6380 --bind "$ADDR_XK" --protected-mode no --save '' --appendonly no \
         --dir "$WORK/redis-k" --logfile "$WORK/redis-k/log"
-    xt_wait_for 10 quiet in_k redis-cli -h "$ADDR_XK" -p 6380 ping
+    xt_wait_for 30 quiet in_k redis-cli -h "$ADDR_XK" -p 6380 ping
 }
 
 # redis_bench ADDR PORT REQUESTS [TESTS]: requests a second for each test, as "SET n GET n".
@@ -165,7 +165,7 @@ listed_none() { ! listed "$1"; }
 job_list() {
     local rc=0
     xt_spawn x "$WORK/list-curl.out" env "${XTCP_ENV[@]}" curl -sS --fail --limit-rate 4M -o /dev/null "http://$ADDR_K/file"
-    xt_wait_for 10 listed 'ESTABLISHED.*curl' || rc=1
+    xt_wait_for 30 listed 'ESTABLISHED.*curl' || rc=1
     ctl list
     xt_stop "$XT_PID"
     return $rc

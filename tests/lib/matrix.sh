@@ -129,7 +129,7 @@ other_start() {
     [ -z "${OTHER_PID:-}" ] || return 0
     xt_spawn k "$WORK/other.log" "$XTCPD" --interface "$XT_IF_K" --address "$ADDR_Y/24" --socket "$WORK/other.sock"
     OTHER_PID=$XT_PID
-    xt_wait_for 10 other_serves || { cat "$WORK/other.log"; return 1; }
+    xt_wait_for 30 other_serves || { cat "$WORK/other.log"; return 1; }
 }
 other_serves() { [ -S "$WORK/other.sock" ] && quiet ctl_of y status; }
 # The stack processes of both.

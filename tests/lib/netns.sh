@@ -109,7 +109,7 @@ xt_relay_start() {
     XT_RELAY_LOG=${XT_RELAY_LOG:-/tmp/$XT_NS_R.log}
     xt_spawn - "$XT_RELAY_LOG" ip netns exec "$XT_NS_R" "$XT_RELAY" "$@" xtr0 xtr1
     XT_RELAY_PID=$XT_PID
-    xt_wait_for 5 grep -q '^ready' "$XT_RELAY_LOG" || { cat "$XT_RELAY_LOG" >&2; return 1; }
+    xt_wait_for 30 grep -q '^ready' "$XT_RELAY_LOG" || { cat "$XT_RELAY_LOG" >&2; return 1; }
 }
 
 xt_relay_restart() {

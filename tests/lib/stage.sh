@@ -53,7 +53,7 @@ stack_pid() { pgrep -P "$XTCPD_PID" | head -n 1; }
 capture_start() {
     xt_spawn k "$WORK/tcpdump.log" tcpdump -i "$XT_IF_K" -s 128 -B 65536 --immediate-mode -w "$WORK/capture.pcap" tcp
     CAPTURE_PID=$XT_PID
-    xt_wait_for 5 grep -q 'listening on' "$WORK/tcpdump.log"
+    xt_wait_for 30 grep -q 'listening on' "$WORK/tcpdump.log"
 }
 
 capture_stop() { xt_stop "$CAPTURE_PID"; }

@@ -42,9 +42,9 @@ bad_line() (
         fail "no network"
     ip -n "$XT_NS_X" addr add "$XT_ADDR_X/24" dev "$XT_IF_X"
     xt_spawn x "$tmp/server" python3 -u -c "$server" "$XT_ADDR_X"
-    xt_wait_for 10 grep -q listening "$tmp/server" || fail "server: $(cat "$tmp/server")"
+    xt_wait_for 30 grep -q listening "$tmp/server" || fail "server: $(cat "$tmp/server")"
     xt_in k timeout 60 python3 -c "$client" "$XT_ADDR_X" || fail "the data differs"
-    xt_wait_for 10 grep -q equal "$tmp/server" || fail "server: $(cat "$tmp/server")"
+    xt_wait_for 30 grep -q equal "$tmp/server" || fail "server: $(cat "$tmp/server")"
     xt_stop "$XT_RELAY_PID"
     for what in lost reordered duplicated corrupted; do
         grep -Eq "^xtr0>xtr1 .*$what=[1-9]" "$XT_RELAY_LOG" || fail "nothing $what: $(cat "$XT_RELAY_LOG")"
@@ -61,7 +61,7 @@ cleans_up() (
         mv "$2/pid.new" "$2/pid"; '"$2" bash "$lib" "$tmp" &
     script=$!
     . "$lib"
-    xt_wait_for 10 test -e "$tmp/pid" || fail "$ending: no start"
+    xt_wait_for 30 test -e "$tmp/pid" || fail "$ending: no start"
     [ -z "${3:-}" ] || kill "-$3" "$script"
     wait "$script"
     none_left "$script" || fail "$ending: namespaces are left"

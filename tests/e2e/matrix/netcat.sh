@@ -7,7 +7,7 @@ job() {
     serve in nc.openbsd -l "$PORT"
     wait_port
     client nc.openbsd -N "$HOST" "$PORT" <"$FILE"
-    xt_wait_for 10 xt_gone "$SERVE_PID"
+    xt_wait_for 30 xt_gone "$SERVE_PID"
     same "to" "$(hash_of <"$DIR/in.log")" "$WANT"
     serve out sh -c "exec nc.openbsd -N -l $((PORT + 1)) <'$FILE'"
     wait_port $((PORT + 1))

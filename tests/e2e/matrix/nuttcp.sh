@@ -12,12 +12,12 @@ transfer() { # WAY
         client nuttcp -fparse $1 -P "$PORT" -p $((PORT + 1)) -n 32m "$HOST" >"$DIR/out" 2>&1 && break
         grep -q "connect: Connection refused" "$DIR/out" || break
         kill "$SERVE_PID"
-        xt_wait_for 10 xt_gone "$SERVE_PID"
+        xt_wait_for 30 xt_gone "$SERVE_PID"
         note "begun $((try + 1)) times"
     done
     same "megabytes $1" "$(grep -o '^megabytes=[0-9]*' "$DIR/out" || cat "$DIR/out")" megabytes=32
     kill "$SERVE_PID"
-    xt_wait_for 10 xt_gone "$SERVE_PID"
+    xt_wait_for 30 xt_gone "$SERVE_PID"
 }
 job() {
     local way

@@ -13,7 +13,7 @@ job() {
     client_bg vpn2 openvpn --proto tcp-client --remote "$HOST" "$PORT" --ifconfig 10.99.0.2 10.99.0.1 "${common[@]}"
     xt_wait_for 30 up || { cat "$DIR"/vpn*.log; return 1; }
     xt_spawn "$(side_of_server)" "$DIR/inner.log" socat -u "FILE:$FILE" "TCP-LISTEN:$PORT,bind=10.99.0.1"
-    xt_wait_for 10 inner_listens
+    xt_wait_for 30 inner_listens
     same "a file" "$(xt_in "$(side_of_client)" timeout 60 socat -u "TCP:10.99.0.1:$PORT" - | hash_of)" "$WANT"
 }
 inner_listens() { [ -n "$(xt_in "$(side_of_server)" ss -Hltn "src 10.99.0.1")" ]; }

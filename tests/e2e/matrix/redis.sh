@@ -25,5 +25,5 @@ job() {
     same "the snapshot" "$(head -c 5 "$DIR/s/dump.rdb")" REDIS
     xt_wait_for 20 in_step || { echo "master and replica differ"; replica info replication; return 1; }
     cli shutdown nosave
-    xt_wait_for 10 xt_gone "$SERVE_PID"
+    xt_wait_for 30 xt_gone "$SERVE_PID"
 }

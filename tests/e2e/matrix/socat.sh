@@ -13,6 +13,6 @@ job() {
     same "a file" "$(hash_of <"$DIR/got")" "$WANT"
     # A relay in between: the client's side forwards to the server.
     client_bg relay socat "TCP-LISTEN:$((PORT + 3)),bind=127.0.0.1,fork,reuseaddr" "TCP:$HOST:$PORT"
-    xt_wait_for 10 client_listens $((PORT + 3))
+    xt_wait_for 30 client_listens $((PORT + 3))
     same "through a relay" "$(client socat -t 20 - "TCP:127.0.0.1:$((PORT + 3))" <"$FILE" | hash_of)" "$WANT"
 }

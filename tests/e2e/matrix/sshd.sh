@@ -44,5 +44,5 @@ CONF
     wait "${pids[@]}"
     same "eight at once" "$(cat "$DIR"/many.* | sort | uniq -c | tr -s ' ')" " 8 42"
     kill -TERM "$SERVE_PID"
-    xt_wait_for 10 xt_gone "$SERVE_PID"
+    xt_wait_for 30 xt_gone "$SERVE_PID"
 }
