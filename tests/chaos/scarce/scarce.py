@@ -19,7 +19,7 @@ dashes = sys.argv.index("--")
 rand = random.Random(int(os.environ.get("XT_SEED", "1")))
 FROM, COUNT, PASSED, FAILED, PLACE = 0, 8, 16, 24, 32
 words = Words(path)
-PATIENCE = 20
+PATIENCE = 60
 WANT = re.compile("Cannot allocate memory|No space left|No buffer space|Too many open files|Resource temporarily|Bad message|"
                   "Invalid argument|no memory for|Connection reset|Connection refused|Software caused|Broken pipe|child: |: the end after|closed the connection")
 
