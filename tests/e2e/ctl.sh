@@ -52,7 +52,9 @@ xt_spawn x /dev/null "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- curl -sS --li
 client=$XT_PID
 xt_wait_for 30 listed 'ESTABLISHED.*curl'
 check "status" 0 "interface +$IF_X \(up\), address $ADDR_X" ctl status
-check "status: memory" 0 "memory +[1-9][0-9]* KiB allocated" ctl status
+some=[1-9][0-9]*
+[ -z "${XT_TEST_PLAIN:-}" ] || some=0 # a sanitizer's allocator does not tell
+check "status: memory" 0 "memory +$some KiB allocated" ctl status
 check "list" 0 "ESTABLISHED .*$ADDR_X:[0-9]+ +$ADDR_K:80 +curl/$client" ctl list
 check "list of listeners" 0 "LISTEN .*:80 .*nginx" ctl list --listening
 check "list by state" 0 "ESTABLISHED" ctl list --state ESTABLISHED

@@ -16,12 +16,22 @@
 stack_of() { pgrep -P "$1" | head -n 1; }
 fds_of() { ls "/proc/$1/fd" | wc -l; }
 
-census() {
+look() {
     local stack
     stack=$(stack_of "$1")
     "$XTCPCTL" --socket "$2" flush-time-wait >/dev/null
     echo "$("$XTCPCTL" --socket "$2" --json status | grep -oE '"(control_)?(connections|sessions)": *[0-9]+' | tr -d '" ' |
         paste -sd ' ') regions=$(grep -c 'memfd:xtcp-client' "/proc/$stack/maps") descriptors=$(fds_of "$1")+$(fds_of "$stack")"
+}
+# The same twice: xtcpd may still have the connection of an xtcpctl that has ended.
+census() {
+    local now last='' i
+    for ((i = 0; i < 20; i++)); do
+        now=$(look "$@")
+        [ "$now" != "$last" ] || break
+        last=$now
+    done
+    echo "$now"
 }
 census_is() { [ "$(census "${@:2}")" = "$1" ]; }
 

@@ -164,7 +164,7 @@ listed_none() { ! listed "$1"; }
 # (e) the connections during a transfer.
 job_list() {
     local rc=0
-    xt_spawn x "$WORK/list-curl.out" env "${XTCP_ENV[@]}" curl -sS --fail --limit-rate 4M -o /dev/null "http://$ADDR_K/file"
+    xt_spawn x "$WORK/list-curl.out" env "${XTCP_ENV[@]}" curl -sS --fail --limit-rate 1M -o /dev/null "http://$ADDR_K/file"
     xt_wait_for 30 listed 'ESTABLISHED.*curl' || rc=1
     ctl list
     xt_stop "$XT_PID"
