@@ -42,15 +42,21 @@ XTCP_API int xtcp_async_fd(struct xtcp *x, int s, bool urgent, bool make)
     return w->fd;
 }
 
-void xtcp_async_drain(struct xtcp *x, int s)
+static void drain(const struct xtcp_waiter *w)
 {
     char buf[256];
+    while (read(w->fd, buf, sizeof buf) == sizeof buf)
+        continue;
+}
+
+void xtcp_async_drain(struct xtcp *x, int s)
+{
     int saved = errno;
     XTCP_NO_CANCEL();
     for (int urgent = 0; urgent < 2; urgent++) {
-        struct xtcp_waiter *w = find(x, kind_of(s, urgent));
-        while (w && read(w->fd, buf, sizeof buf) == sizeof buf)
-            continue;
+        const struct xtcp_waiter *w = find(x, kind_of(s, urgent));
+        if (w)
+            drain(w);
     }
     errno = saved;
 }
@@ -67,6 +73,8 @@ void xtcp_async_end(struct xtcp *x, int s)
         fcntl(w->fd, F_SETOWN, 0);
         fcntl(w->fd, F_SETSIG, 0);
         atomic_store(&w->sh->async, 0);
+        drain(w);
+        w->owed = 1; /* the daemon may just be writing one */
         w->async = 0;
         xtcp_waiter_free(w);
     }

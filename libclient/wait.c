@@ -254,6 +254,8 @@ XTCP_API void xtcp_waiter_free(struct xtcp_waiter *w)
     for (uint32_t k = 0; k < xt_bitmap_words0(x->max_slots); k++)
         for (uint64_t v = atomic_load(&w->subs[k]); v; v &= v - 1)
             xtcp_waiter_unsub(w, (int)(k * 64 + (uint32_t)__builtin_ctzll(v)));
+    if (w->shared)
+        w->owed = 1; /* a byte that another process has announced may come */
     w->user = w->shared = false;
     atomic_store(&w->sh->family, 0);
     set_bit(x->idle, w->local);

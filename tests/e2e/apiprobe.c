@@ -82,10 +82,13 @@ static int is_asleep(pid_t tid)
 
 void until_asleep(const _Atomic pid_t *tid)
 {
-    for (int i = 0, calm = 0; i < PATIENCE_MS * 4 && calm < 5; i++) {
+    int calm = 0;
+    for (int i = 0; i < PATIENCE_MS && calm < 5; i++) {
         calm = *tid && is_asleep(*tid) ? calm + 1 : 0;
         poll(NULL, 0, 1);
     }
+    if (calm < 5)
+        say("(it does not sleep)");
 }
 
 static struct sockaddr_in address(const char *ip, int port)
