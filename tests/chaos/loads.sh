@@ -11,7 +11,7 @@
 # A load is a function that succeeds, returns $WRONG (what came is not what was sent), or fails; `timeout` tells of one that hangs.
 
 WRONG=90
-LIMIT=60 REQUESTS=5000 TRANSACTIONS=100 # seconds that a load may take; of a redis-benchmark; of each client of a pgbench
+LIMIT=150 REQUESTS=5000 TRANSACTIONS=100 # seconds that a load may take; of a redis-benchmark; of each client of a pgbench
 CHURN=$(cd "$(dirname "${BASH_SOURCE[0]}")/../e2e" && pwd)/churn.py
 
 hash_is() { # WANT CMD...: what the command writes has this hash
