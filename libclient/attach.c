@@ -200,15 +200,28 @@ static int open_control(const char *path, int *out)
     return 0;
 }
 
-/* Maps a sparse region. Under mlockall(MCL_FUTURE) a plain mapping would populate all of it: so it is made inaccessible first,
- * which is never populated, then unlocked, then opened. */
+/* Whether what is mapped is populated at once: mlockall(MCL_FUTURE). */
+static bool maps_populated(void)
+{
+    unsigned char in = 0;
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return true;
+    mincore(page, 4096, &in);
+    munmap(page, 4096);
+    return in & 1;
+}
+
+/* Maps a sparse region, which is not to be populated: if it were, it is made inaccessible first, which is never populated, then unlocked,
+ * then opened. Only then, for valgrind looks at each byte of what is opened so. */
 static void *map_sparse(size_t size, int prot, int flags, int fd)
 {
-    void *p = mmap(NULL, size, PROT_NONE, flags | MAP_NORESERVE, fd, 0);
+    bool populated = maps_populated();
+    void *p = mmap(NULL, size, populated ? PROT_NONE : prot, flags | MAP_NORESERVE, fd, 0);
     if (p == MAP_FAILED)
         return NULL;
     munlock(p, size);
-    if (mprotect(p, size, prot) < 0) {
+    if (populated && mprotect(p, size, prot) < 0) {
         munmap(p, size);
         return NULL;
     }
