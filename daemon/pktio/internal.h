@@ -24,7 +24,8 @@ struct xt_rx_backend {
     int (*fetch)(struct xt_pktio *p, struct xt_frame *f, uint32_t head, uint8_t *dst); /* NULL: frames are whole */
     void (*release)(struct xt_pktio *p);
     bool (*pending)(const struct xt_pktio *p);
-    bool (*behind)(const struct xt_pktio *p); /* NULL: cannot tell */
+    bool (*behind)(const struct xt_pktio *p);      /* NULL: cannot tell */
+    uint32_t (*waiting)(const struct xt_pktio *p); /* frames; likewise */
     void (*cqe)(struct xt_pktio *p, const struct io_uring_cqe *cqe);
     /* After all requests were cancelled; also after a setup that failed half-way. */
     void (*teardown)(struct xt_pktio *p);

@@ -160,7 +160,7 @@ int xt_pktio_sieve(struct xt_pktio *p, const struct xt_sieve *sieve)
     int rc = xt_pktio_filter(p->fd, p->mac, sieve);
 
     p->stats.filter_errors += rc != 0;
-    return rc;
+    return rc == 0 && p->backend->waiting != NULL ? (int)p->backend->waiting(p) : rc;
 }
 
 void xt_pktio_cqe(struct xt_pktio *p, const struct io_uring_cqe *cqe)

@@ -96,8 +96,8 @@ bool xt_pktio_rx_behind(const struct xt_pktio *p);
 /* True when frames are waiting: for use between "about to sleep" and the wait. */
 bool xt_pktio_rx_pending(const struct xt_pktio *p);
 
-/* From now on the kernel lets in SYNs without ACK as `sieve` says, and all else as ever. A device begins with an open one. Returns 0, or
- * a negative errno: it is as before. */
+/* From now on the kernel lets in SYNs without ACK as `sieve` says, and all else as ever. A device begins with an open one. Returns how
+ * many frames wait that it has let in before, or a negative errno: it goes on as before. */
 int xt_pktio_sieve(struct xt_pktio *p, const struct xt_sieve *sieve);
 
 /* Queues one frame: `hdr` (Ethernet to TCP header, copied, at most 256 bytes) then `niov` (0 to 3) pieces of

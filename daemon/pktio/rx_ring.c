@@ -277,14 +277,35 @@ static bool ring_pending(const struct xt_pktio *p)
     return filled(slot(r, r->block, r->frame));
 }
 
+static bool filled_ahead(const struct rx_ring *r, uint32_t n)
+{
+    const uint32_t at = (slot_number(r, r->block, r->frame) + n) % (r->blocks * r->block_frames);
+
+    return filled(slot(r, at / r->block_frames, at % r->block_frames));
+}
+
 /* The kernel fills slots in their order. */
 static bool ring_behind(const struct xt_pktio *p)
 {
     const struct rx_ring *r = p->rx;
-    const uint32_t slots = r->blocks * r->block_frames;
-    const uint32_t at = (slot_number(r, r->block, r->frame) + slots / 8) % slots;
 
-    return filled(slot(r, at / r->block_frames, at % r->block_frames));
+    return filled_ahead(r, r->blocks * r->block_frames / 8);
+}
+
+static uint32_t ring_waiting(const struct xt_pktio *p)
+{
+    const struct rx_ring *r = p->rx;
+    uint32_t least = 0, most = r->blocks * r->block_frames - r->taken;
+
+    while (least < most) {
+        const uint32_t middle = (least + most) / 2;
+
+        if (filled_ahead(r, middle))
+            least = middle + 1;
+        else
+            most = middle;
+    }
+    return least;
 }
 
 static void ring_cqe(struct xt_pktio *p, const struct io_uring_cqe *cqe)
@@ -320,6 +341,7 @@ const struct xt_rx_backend xt_pktio_rx_ring = {
     .release = ring_release,
     .pending = ring_pending,
     .behind = ring_behind,
+    .waiting = ring_waiting,
     .cqe = ring_cqe,
     .teardown = ring_teardown,
 };

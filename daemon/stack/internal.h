@@ -140,6 +140,9 @@ struct xt_overload {
     struct xt_sieve sieve;               /* as the device has it */
     uint64_t sieved_at;                  /* when it was last thought over; 0: it is not in use */
     uint32_t seen[XT_SIEVE_CLASSES];     /* SYNs since then */
+    uint64_t offered[XT_SIEVE_CLASSES];  /* as many as there were before the sieve, going by these; in 256ths */
+    uint32_t waiting;                    /* the next frames, which came through the sieve before, */
+    uint32_t before[XT_SIEVE_CLASSES];   /* this part of them */
     bool behind, was_behind; /* more waited since then than will be worked off soon; and in the turn before */
 };
 
@@ -463,8 +466,6 @@ int xt_overload_init(struct xt_overload *o, const struct xt_key *key);
 void xt_overload_fini(struct xt_overload *o);
 /* The peer of `c` is there: it has completed a handshake. */
 void xt_overload_met(struct xt_stack *s, const struct xt_conn *c);
-/* How many packets of strangers may be answered at once. */
-uint32_t xt_overload_room(const struct xt_overload *o);
 /* Counts a SYN of `addr`, network byte order, while overload.until lasts. */
 void xt_sieve_seen(struct xt_stack *s, uint32_t addr);
 /* More waits than will be worked off soon. */

@@ -78,11 +78,6 @@ static bool spend(struct xt_stack *s, bool likely)
     return true;
 }
 
-uint32_t xt_overload_room(const struct xt_overload *o)
-{
-    return o->credit < RESERVE ? 0 : (uint32_t)((o->credit - RESERVE) / PACKET);
-}
-
 static bool counted(bool admitted, uint64_t *shed)
 {
     *shed += !admitted;
@@ -145,6 +140,7 @@ static bool admit_ip(struct xt_stack *s, const uint8_t *p, size_t len)
 bool xt_overload_admit(struct xt_stack *s, uint16_t type, const uint8_t *p, size_t len)
 {
     struct xt_arp arp;
+    s->overload.waiting -= s->overload.waiting > 0;
     if (type == XT_ETH_TYPE_IPV4)
         return admit_ip(s, p, len);
     bool likely = type == XT_ETH_TYPE_ARP && xt_arp_parse(p, len, &arp) == 0 && xt_arp_in_use(s, arp.spa);

@@ -17,7 +17,17 @@
 
 void xt_sieve_seen(struct xt_stack *s, uint32_t addr)
 {
-    s->overload.seen[xt_sieve_class(&s->overload.sieve, ntohl(addr))]++;
+    struct xt_overload *o = &s->overload;
+    enum xt_sieve_class k = xt_sieve_class(&o->sieve, ntohl(addr));
+    uint32_t pass = o->waiting ? o->before[k] : o->sieve.pass[k];
+    o->seen[k]++;
+    o->offered[k] += (UINT64_C(256) << 32) / (pass + UINT64_C(1));
+}
+
+static void count_anew(struct xt_overload *o)
+{
+    memset(o->seen, 0, sizeof o->seen);
+    memset(o->offered, 0, sizeof o->offered);
 }
 
 void xt_sieve_behind(struct xt_stack *s, uint64_t now_us)
@@ -27,22 +37,23 @@ void xt_sieve_behind(struct xt_stack *s, uint64_t now_us)
     if (o->sieved_at || !s->ops.sieve)
         return;
     o->sieved_at = now_us;
-    memset(o->seen, 0, sizeof o->seen);
+    o->waiting = 0;
+    count_anew(o);
     xt_wheel_set(&s->misc, XT_TIMER_SIEVE, now_us + TURN);
 }
 
-/* What part is to be let in, from how many came through the part before in `us`. */
-static uint32_t part(struct xt_stack *s, uint32_t before, uint32_t seen, uint64_t us)
+/* What part of a class is to be let in, from what came in `us`. */
+static uint32_t part(struct xt_stack *s, unsigned k, uint64_t us)
 {
+    struct xt_overload *o = &s->overload;
     uint64_t rate = s->cfg.overload_rate * us / XT_US_PER_S, wanted = rate * LOOKS;
-    uint64_t all = ((uint64_t)seen << 32) / (before + UINT64_C(1)), next = XT_SIEVE_ALL;
-    s->stats.sieved_syn += all - seen;
-    wanted += xt_overload_room(&s->overload); /* who all come at once, but only once, are let in */
-    if (s->overload.behind && s->overload.was_behind)
-        wanted = XT_MIN(wanted, XT_MAX(seen / 2, rate / LEAST));
+    uint64_t all = o->offered[k] / 256, next = XT_SIEVE_ALL;
+    s->stats.sieved_syn += all - o->seen[k];
+    if (o->behind && o->was_behind)
+        wanted = XT_MIN(wanted, XT_MAX(o->seen[k] / 2, rate / LEAST));
     if (all > wanted)
         next = XT_MAX((wanted << 32) / all, FINEST);
-    return s->cfg.overload_rate ? (uint32_t)XT_MIN(next, (uint64_t)before * WIDER) : XT_SIEVE_ALL;
+    return s->cfg.overload_rate ? (uint32_t)XT_MIN(next, (uint64_t)o->sieve.pass[k] * WIDER) : XT_SIEVE_ALL;
 }
 
 static void learn_known(const struct xt_overload *o, uint64_t now_s, struct xt_sieve *v)
@@ -53,17 +64,28 @@ static void learn_known(const struct xt_overload *o, uint64_t now_s, struct xt_s
             xt_sieve_learn(v, ntohl(o->known[i].addr));
 }
 
+static void change(struct xt_stack *s, const struct xt_sieve *next)
+{
+    struct xt_overload *o = &s->overload;
+    int waiting = s->ops.sieve(s->ops.arg, next);
+    if (waiting < 0)
+        return;
+    o->waiting = (uint32_t)waiting;
+    memcpy(o->before, o->sieve.pass, sizeof o->before);
+    o->sieve = *next;
+}
+
 void xt_sieve_timer(struct xt_stack *s)
 {
     struct xt_overload *o = &s->overload;
     struct xt_sieve next = o->sieve;
     for (unsigned k = 0; k < XT_SIEVE_CLASSES; k++)
-        next.pass[k] = part(s, o->sieve.pass[k], o->seen[k], s->now - o->sieved_at);
+        next.pass[k] = part(s, k, s->now - o->sieved_at);
     learn_known(o, s->now / XT_US_PER_S, &next);
-    if (!(xt_sieve_open(&next) && xt_sieve_open(&o->sieve)) && s->ops.sieve(s->ops.arg, &next) == 0)
-        o->sieve = next;
+    if (!xt_sieve_open(&next) || !xt_sieve_open(&o->sieve))
+        change(s, &next);
     bool open = xt_sieve_open(&o->sieve);
-    memset(o->seen, 0, sizeof o->seen);
+    count_anew(o);
     o->sieved_at = 0;
     o->was_behind = o->behind;
     o->behind = false;

@@ -67,7 +67,8 @@ struct xt_stack_ops {
     /* How many frames `tx` would take now; NULL: no limit. A segment that the core has produced counts as sent, so output
      * stops before it makes one that would find no room. */
     unsigned (*tx_room)(void *arg);
-    /* From now on the device is to let in SYNs as `v` says. Returns 0, or a negative errno: it does as before. NULL: it lets all in. */
+    /* From now on the device is to let in SYNs as `v` says. Returns how many frames wait that it let in before, or a negative errno: it
+     * goes on as before. NULL: it lets all in. */
     int (*sieve)(void *arg, const struct xt_sieve *v);
     void *arg;
     /* With other stacks for the same address: all of them, and which one this is. NULL: it is alone. */

@@ -249,17 +249,21 @@ Test(overload, fragments_and_icmp_are_limited_too)
 
 /* ---- what is left to the device ---- */
 
-static struct xt_sieve sieve; /* as the device has it */
+static struct xt_sieve sieve, before; /* as the device has it, and had it when the `waiting` next frames came */
+static unsigned waiting;
 static unsigned told;
-static int refusal;
+static int answer; /* how many frames wait, or why it does not */
 
 static int take_sieve(void *arg, const struct xt_sieve *v)
 {
     (void)arg;
     told++;
-    if (!refusal)
-        sieve = *v;
-    return refusal;
+    if (answer < 0)
+        return answer;
+    before = sieve;
+    sieve = *v;
+    waiting = (unsigned)answer;
+    return answer;
 }
 
 /* `per_ms` SYNs from each of some addresses for `ms`, through the sieve. Returns how many came through. */
@@ -270,11 +274,13 @@ static unsigned sieved(unsigned ms, unsigned per_ms, unsigned from, unsigned cou
     for (unsigned i = 0; i < ms * per_ms; i++) {
         struct xt_seg seg = {.sport = (uint16_t)i, .dport = 80, .seq = i, .wnd = 1024, .flags = XT_TH_SYN};
         size_t len = make_tcp(f, b, from + i % count, &seg, NULL);
-        enum xt_sieve_class k = xt_sieve_class(&sieve, xt_be32_load(f + 14 + 12));
-        part[k] += sieve.pass[k] + 1ull;
+        const struct xt_sieve *v = waiting ? &before : &sieve;
+        enum xt_sieve_class k = xt_sieve_class(v, xt_be32_load(f + 14 + 12));
+        part[k] += v->pass[k] + 1ull;
         if (part[k] >> 32) {
             part[k] -= 1ull << 32;
             in++;
+            waiting -= waiting > 0;
             inject(b, f, len, n.now);
             host_drain(b);
         }
@@ -349,7 +355,7 @@ Test(overload, the_device_lets_in_who_has_connected_before)
 
 Test(overload, what_the_device_does_not_do_is_not_reckoned_with)
 {
-    refusal = -ENOMEM;
+    answer = -ENOMEM;
     sieve_begin();
     for (unsigned i = 0; i < 10; i++) {
         xt_stack_overloaded(b->s, n.now);
@@ -357,9 +363,25 @@ Test(overload, what_the_device_does_not_do_is_not_reckoned_with)
     }
     cr_expect_gt(told, 5, "it is asked again");
     cr_expect_eq(st->sieved_syn, 0);
-    refusal = 0;
+    answer = 0;
     sieved(50, 20 * PER_MS, FORGED, 200);
     cr_expect_gt(st->sieved_syn, 0);
+}
+
+Test(overload, what_still_waits_has_come_through_the_sieve_before)
+{
+    unsigned in = 0, sent = 0;
+    sieve_begin();
+    for (unsigned i = 0; i < 10; i++) {
+        xt_stack_overloaded(b->s, n.now);
+        answer = 3000;
+        in += sieved(50, 60 * PER_MS, FORGED, 200);
+        answer = 0;
+        in += sieved(200, 1, FORGED, 200);
+        sent += 50 * 60 * PER_MS + 200;
+        cr_assert(xt_sieve_open(&sieve));
+    }
+    cr_expect_float_eq((double)(in + st->sieved_syn), sent, sent * .1);
 }
 
 Test(overload, without_a_rate_nothing_is_left_to_the_device)
