@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -278,14 +279,21 @@ static void do_write_rst(int fd)
     say_ret("  write", write(fd, "x", 1));
 }
 
+static bool all_acknowledged(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_unacked == 0;
+}
+
 /* The bytes that are under way may make the peer's window larger: full is what stays so. A buffer of the program's own size, or
  * Linux's grows with an acknowledgment that comes later. */
 static void do_fill(int fd)
 {
     static const char block[65536];
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){32768}, sizeof(int));
-    for (int calm = 0, i = 0; calm < 3 && i < 100; i++) {
-        calm++;
+    for (int calm = 0, i = 0; calm < 20 && i < 1000; i++) {
+        calm = all_acknowledged(fd) ? calm + 1 : 0;
         while (write(fd, block, sizeof block) > 0)
             calm = 0;
         settle();
