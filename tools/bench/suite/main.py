@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+import profile_cpu
 import report
 import sections
 
@@ -28,6 +29,7 @@ def arguments():
     p.add_argument("--json", metavar="FILE", help="also write the rows as a JSON array ('-': to the standard output, the table to "
                                                   "the standard error)")
     p.add_argument("--plot", metavar="DIR", help="also draw a chart for each section (PNG, by gnuplot)")
+    p.add_argument("--profile", action="store_true", help="instead: where the processor time of each workload goes, by perf, one run a side")
     p.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("section", nargs="*", help="only these sections")
     a = p.parse_args()
@@ -51,6 +53,8 @@ def main():
     if os.geteuid() != 0:
         print("tools/bench/run: needs root, for network namespaces and a packet socket", file=sys.stderr)
         return 1
+    if args.profile:
+        return profile_cpu.run(sections.ALL, args)
     out = report.Report(sys.stderr if args.json == "-" else sys.stdout, args)
     failed = 0
     for s in sections.ALL:
