@@ -59,6 +59,7 @@ struct xt_ctl {
         unsigned state;
     } link;                     /* link.c */
     struct xt_foreign *foreign; /* closes what clients have sent */
+    int spare;                  /* a descriptor, to have one when there are no others; -1: used just now */
     uv_timer_t retry;           /* while `waiting` is not empty, or accept() ran out of descriptors */
     LIST_HEAD(, xt_client) clients;
     unsigned nclients;

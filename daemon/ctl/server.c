@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,13 +48,20 @@ static void post_waiting(struct xt_ctl *c)
     }
 }
 
+static int make_spare(struct xt_ctl *c)
+{
+    if (c->spare < 0)
+        c->spare = eventfd(0, EFD_CLOEXEC);
+    return c->spare < 0 ? -errno : 0;
+}
+
 static void on_retry(uv_timer_t *h)
 {
     struct xt_ctl *c = h->data;
     post_waiting(c);
     if (!uv_is_active((uv_handle_t *)&c->listener))
         uv_poll_start(&c->listener, UV_READABLE, on_connection);
-    if (STAILQ_EMPTY(&c->waiting))
+    if (STAILQ_EMPTY(&c->waiting) && make_spare(c) == 0)
         uv_timer_stop(h);
 }
 
@@ -109,11 +117,23 @@ static void admit(struct xt_ctl *c, int fd)
         xt_client_new(c, fd, cred.pid, cred.uid, cred.gid);
 }
 
+/* Who comes when no descriptor is left gets the spare one: to be told so is better than to wait for an answer. */
+static int accept_one(struct xt_ctl *c)
+{
+    int fd = accept4(c->cfg.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0 || c->spare < 0 || (errno != EMFILE && errno != ENFILE))
+        return fd;
+    close(c->spare);
+    c->spare = -1;
+    uv_timer_start(&c->retry, on_retry, ACCEPT_PAUSE_MS, ACCEPT_PAUSE_MS);
+    return accept4(c->cfg.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
 static void on_connection(uv_poll_t *h, int status, int events)
 {
     struct xt_ctl *c = h->data;
     for (unsigned i = 0; i < XT_CTL_BURST; i++) {
-        int fd = accept4(c->cfg.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd = accept_one(c);
         if (fd >= 0) {
             admit(c, fd);
             continue;
@@ -161,6 +181,7 @@ int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
     int rc = c && (c->foreign = xt_foreign_new()) ? 0 : -ENOMEM;
     if (rc == 0) {
         c->cfg = *cfg;
+        c->spare = -1;
         c->started_us = xt_time_us();
         LIST_INIT(&c->clients);
         LIST_INIT(&c->jobs);
@@ -172,6 +193,8 @@ int xt_ctl_new(struct xt_ctl **out, const struct xt_ctl_cfg *cfg)
         rc = init_loop(c);
     if (rc == 0)
         rc = xt_link_start(c);
+    if (rc == 0)
+        rc = make_spare(c);
     if (rc < 0) {
         close(cfg->listen_fd);
         if (c && c->foreign)
@@ -224,5 +247,7 @@ void xt_ctl_free(struct xt_ctl *c)
         free(j);
     }
     close(c->cfg.listen_fd);
+    if (c->spare >= 0)
+        close(c->spare);
     free(c);
 }

@@ -232,3 +232,30 @@ Test(server, does_not_start_without_a_look_at_the_interface)
     uv_run(&other.loop, UV_RUN_DEFAULT);
     cr_expect_eq(uv_loop_close(&other.loop), 0);
 }
+
+static rlim_t next_descriptor(void)
+{
+    int fd = dup(STDIN_FILENO);
+    close(fd);
+    return (rlim_t)fd;
+}
+
+Test(server, who_comes_when_no_descriptor_is_left_is_answered)
+{
+    struct rlimit was, full;
+    int fd = dial(), other = dial();
+    getrlimit(RLIMIT_NOFILE, &was);
+    full = (struct rlimit){.rlim_cur = next_descriptor(), .rlim_max = was.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &full);
+    cr_expect(ask(fd, "flush-time-wait") > 0 && ok());
+    cr_expect_eq(ask(other, "flush-time-wait"), -EAGAIN, "there was only one");
+    close(fd);
+    ssize_t n;
+    while ((n = answer(other)) == -EAGAIN)
+        ;
+    cr_expect(n > 0 && ok(), "the next one has its turn");
+    setrlimit(RLIMIT_NOFILE, &was);
+    close(other);
+    while (ctl->spare < 0)
+        turn();
+}
