@@ -1,14 +1,27 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What happens to hosts: the line goes away and comes back, its MTU changes, the kernel's address is removed, the interface is deleted and
-# made again, processes are stopped for a while, the control group has no memory left. Transfers both ways go on through it all, every byte
-# is right, and no connection is reset.
-# usage: bad_luck.sh BUILD [SECONDS]: how long each trouble lasts (0.3)
+# made again, the date is set, processes are stopped for a while, the control group has no memory left, the stack process no descriptor, and
+# /dev/shm is full all the while. Transfers both ways go on through it all, every byte is right, and no connection is reset.
+# usage: bad_luck.sh BUILD [SECONDS]: how long each trouble lasts (0.3; the stack process is stopped for ten seconds at least)
 set -euo pipefail
-. "$(dirname "$0")/../lib/stage.sh"
-. "$(dirname "$0")/loads.sh"
+HERE=$(cd "$(dirname "$0")" && pwd)
+[ "${XT_OWN_MOUNTS:-}" = $$ ] || XT_OWN_MOUNTS=$$ exec unshare --mount bash "$HERE/bad_luck.sh" "$@"
+mount -t tmpfs -o size=4k none /dev/shm
+! head -c 8192 /dev/zero 2>/dev/null >/dev/shm/full
+. "$HERE/../lib/stage.sh"
+. "$HERE/loads.sh"
 LAST=${2:-0.3}
 stage_up "$1" clean
+DATE=$PLAIN/tests/chaos/xt-date.so
+truncate -s 4096 "$WORK/date"
+cat >"$WORK/xtcpd" <<END
+#!/bin/sh
+exec env XT_DATE_FILE="$WORK/date" LD_PRELOAD="$DATE" ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0" "$XTCPD" "\$@"
+END
+chmod +x "$WORK/xtcpd"
+XTCPD=$WORK/xtcpd
+XTCP_ENV=(XTCP_SOCKET="$WORK/xtcpd.sock" XT_DATE_FILE="$WORK/date" LD_PRELOAD="$PRELOAD:$DATE")
 loads_up 4
 LOADS=(download serve upload take)
 pause() { read -rt "$LAST" -u "$XT_NEVER" || :; }
@@ -48,11 +61,23 @@ address_removed() {
     link_x promisc off
 }
 processes_stopped() {
-    local pid
+    local pid LAST=$LAST
     for pid in "$(pgrep -P "$NGINX_X_PID" | head -n 1)" "$XTCPD_PID" "$(stack_pid)"; do
+        [ "$pid" != "$(stack_pid)" ] || [ "${LAST%.*}" -ge 10 ] || LAST=10
         kill -STOP "$pid"
         pause
         kill -CONT "$pid"
+    done
+}
+# By nine hours each way, while there is no line and retransmission timers run.
+date_set() {
+    local hours
+    for hours in 9 -9; do
+        link_k down
+        python3 -B "$HERE/../lib/words.py" "$WORK/date" 0 $((hours * 3600))
+        pause
+        link_k up
+        loads_wait || return
     done
 }
 
@@ -76,9 +101,34 @@ memory_used_up() {
     return $rc
 }
 
+# The stack process has no descriptor left: a new program is told, a connection that is open goes on, and later all is well.
+descriptors() {
+    local ids
+    mapfile -t ids < <(awk '/^[UG]id:/ { print $2 }' "/proc/$(stack_pid)/status")
+    setpriv --reuid "${ids[0]}" --regid "${ids[1]}" --clear-groups prlimit --pid "$(stack_pid)" --nofile="$1:"
+}
+says() {
+    local heard
+    echo "$1" >&"${TALK[1]}"
+    read -rt "$LIMIT" -u "${TALK[0]}" heard && [ "$heard" = "$1" ]
+}
+coproc TALK { in_k nc "$ADDR_X" 7007; }
+XT_PIDS+=("$TALK_PID")
+says before
+n=0 # the first that is free: the spare one is older
+while [ -e "/proc/$(stack_pid)/fd/$n" ]; do n=$((n + 1)); done
+descriptors $n
+! on_xtcp timeout "$LIMIT" python3 -c 'import socket; socket.create_connection(("'"$ADDR_K"'", 80))' 2>"$WORK/told"
+grep "Too many open files" "$WORK/told"
+says "none left"
+descriptors "$(ulimit -Hn)"
+download
+says after
+echo "descriptors used up: who asked was told, all else goes on"
+
 loads_start
 loads_wait
-for trouble in interface_down carrier_lost mtu_down_and_up address_removed processes_stopped; do
+for trouble in interface_down carrier_lost mtu_down_and_up address_removed processes_stopped date_set; do
     stack=$(stack_pid)
     $trouble
     loads_wait || { echo "$trouble: not all goes on"; exit 1; }
@@ -93,6 +143,10 @@ else
     echo "memory_used_up: SKIP: no control group for memory can be made here"
 fi
 loads_end
+
+xt_spawn k "$WORK/echo.log" "$PLAIN/tests/chaos/xt-liar" echo 7001
+xt_wait_for 10 in_k sh -c 'ss -Hltn "sport = :7001" | grep -q .'
+on_xtcp /usr/bin/python3 -B "$HERE/date.py" "$WORK/date" "$PLAIN/tools/ctl/xtcpctl" "$WORK/xtcpd.sock" "$ADDR_K" 7001
 
 # The kernel loses its address with the interface and could begin no connection meanwhile: these have begun before.
 status_is() { ctl --json status 2>/dev/null | python3 -c '

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A file of 64-bit words that a test and the processes it disturbs share.
-import struct
+# usage, as a program: words.py FILE OFFSET VALUE
+import struct, sys
 
 
 class Words:
@@ -21,3 +22,7 @@ class Words:
         with open(self.path, "rb") as f:
             f.seek(offset)
             return f.read(256).split(b"\0")[0].decode()
+
+
+if __name__ == "__main__":
+    Words(sys.argv[1]).write(int(sys.argv[2]), int(sys.argv[3]))
