@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Commands from waiters' mailboxes. Each word of a command is loaded once. */
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "daemon/app/internal.h"
 #include "daemon/base/crash.h"
-#include "proto/xt_cc.h"
 
 struct cmd {
     uint32_t op, slot, proc, seq;
@@ -356,90 +354,10 @@ static int cmd_news(struct xt_session *s, uint32_t i, const struct cmd *c)
     return 0;
 }
 
-static void put_state(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
-{
-    o->state = t->state;
-    o->ca_state = t->ca_state;
-    o->options = t->options;
-    o->snd_wscale = t->snd_wscale;
-    o->rcv_wscale = t->rcv_wscale;
-    o->backoff = t->backoff;
-    o->probes = t->probes;
-    o->snd_mss = t->snd_mss;
-    o->rcv_mss = t->rcv_mss;
-    o->rto = t->rto;
-    o->ato = t->ato;
-    o->srtt = t->srtt;
-    o->rttvar = t->rttvar;
-    o->min_rtt = t->min_rtt;
-    o->cwnd = t->cwnd;
-    o->ssthresh = t->ssthresh;
-    o->snd_wnd = t->snd_wnd;
-    o->rcv_wnd = t->rcv_wnd;
-}
-
-static void put_flight(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
-{
-    o->unacked = t->unacked_segs;
-    o->sacked = t->sacked_segs;
-    o->lost = t->lost_segs;
-    o->retrans = t->retrans;
-    o->last_data_sent_ms = t->last_data_sent_ms;
-    o->last_data_recv_ms = t->last_data_recv_ms;
-    o->last_ack_recv_ms = t->last_ack_recv_ms;
-    o->cc = t->cc;
-    o->fo = (t->fo & XT_FO_ACKED ? 1 : 0) | (uint32_t)(t->fo & XT_FO_FAIL) >> XT_FO_FAIL_SHIFT << 1;
-    o->rexmit = t->rexmit_segs;
-    o->notsent = t->notsent;
-    o->reordering = t->reordering;
-    o->pacing_rate = t->pacing_rate;
-    o->delivery_rate = t->delivery_rate;
-    o->rate_limited = t->rate_limited;
-}
-
-static void put_counts(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
-{
-    o->bytes_sent = t->bytes_sent;
-    o->bytes_retrans = t->bytes_retrans;
-    o->bytes_acked = t->bytes_acked;
-    o->bytes_received = t->bytes_received;
-    o->segs_out = t->segs_out;
-    o->segs_in = t->segs_in;
-    o->timeouts = t->timeouts;
-    o->advmss = t->advmss;
-    o->pmtu = t->pmtu;
-    o->data_segs_in = t->data_segs_in;
-    o->data_segs_out = t->data_segs_out;
-    o->delivered = t->delivered;
-    o->delivered_ce = t->delivered_ce;
-    o->dsacks = t->dsacks;
-    o->reord_seen = t->reord_seen;
-    o->ooo_segs = t->ooo_segs;
-    o->rtos = t->rtos;
-    o->rto_spells = t->rto_spells;
-    o->rto_ms = t->rto_ms;
-    o->busy_ms = t->busy_ms;
-    o->rwnd_ms = t->rwnd_ms;
-    o->sndbuf_ms = t->sndbuf_ms;
-}
-
 static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
-    struct xt_pslot *p = &s->ps[i];
-    struct xt_conn *conn = xt_app_conn(s, p);
-    struct xt_tcp_info_abi o = {.state = p->kind == XT_SLOT_LISTEN ? XT_LISTEN : XT_CLOSED};
-    o.fo_limit = p->fo.limit;
-    o.cc = p->opt.cc ? p->opt.cc - 1u : xt_stack_cfg(s->app->stack)->tcp.cc;
-    if (conn && p->kind == XT_SLOT_CONN) {
-        struct xt_tcp_ctx ctx = {.now_us = s->app->now_us, .cfg = &xt_stack_cfg(s->app->stack)->tcp};
-        struct xt_tcp_info t;
-        xt_tcp_info(conn, &ctx, &t);
-        put_state(&o, &t);
-        put_flight(&o, &t);
-        put_counts(&o, &t);
-        o.rcv_space = p->tune.space;
-        o.ecn = (conn->ecn & XT_CE_OK ? 1 : 0) | (conn->ecn & XT_CE_SEEN ? 2 : 0);
-    }
+    struct xt_tcp_info_abi o;
+    xt_app_info(s, &s->ps[i], &o);
     memcpy(c->box->data, &o, sizeof o);
     return 0;
 }
@@ -458,133 +376,11 @@ static int cmd_grow_tx(struct xt_session *s, uint32_t i, const struct cmd *c)
     return conn ? xt_app_tx_grow(s, i, conn) : -ENOTCONN;
 }
 
-void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c)
-{
-    c->opt = p->opt;
-    if (p->maxseg)
-        c->mss_local = p->maxseg;
-}
-
-/* Options of the core. False: not one of them. */
-static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
-{
-    uint8_t on = v != 0;
-    /* Linux's limits: no client makes a timer longer than the core counts on, or an orphan that stays. */
-    uint32_t max = name == XT_SO_KEEPCNT        ? 127
-                   : name == XT_SO_LINGER2      ? 120
-                   : name == XT_SO_SYNCNT       ? 127
-                   : name == XT_SO_WINDOW_CLAMP ? (uint32_t)INT32_MAX
-                   : name == XT_SO_USER_TIMEOUT ? (uint32_t)INT32_MAX
-                   : name == XT_SO_DEFER_ACCEPT ? 255
-                                                : 32767;
-    uint32_t n = v > max ? max : (uint32_t)v;
-    if (o->quickack == XT_QUICKACK_OFF) /* that was for once */
-        o->quickack = XT_QUICKACK_UNSET;
-    switch (name) {
-    case XT_SO_NODELAY:
-        o->nodelay = on;
-        return true;
-    case XT_SO_CORK:
-        o->cork = on;
-        return true;
-    case XT_SO_KEEPALIVE:
-        o->keepalive = on;
-        return true;
-    case XT_SO_KEEPIDLE:
-        o->keep_idle = n;
-        return true;
-    case XT_SO_KEEPINTVL:
-        o->keep_intvl = n;
-        return true;
-    case XT_SO_KEEPCNT:
-        o->keep_cnt = n > UINT8_MAX ? UINT8_MAX : (uint8_t)n;
-        return true;
-    case XT_SO_QUICKACK:
-        o->quickack = on ? XT_QUICKACK_ON : XT_QUICKACK_OFF;
-        return true;
-    case XT_SO_CONGESTION:
-        o->cc = v < XT_CC_MAX ? (uint8_t)(v + 1) : o->cc;
-        return true;
-    case XT_SO_USER_TIMEOUT:
-        o->user_timeout = n;
-        return true;
-    case XT_SO_RECVERR:
-        o->recverr = on;
-        return true;
-    case XT_SO_TOS:
-        o->tos = (uint8_t)n;
-        return true;
-    case XT_SO_TTL:
-        o->ttl = (uint8_t)n;
-        return true;
-    case XT_SO_LINGER2:
-        o->linger2 = (int64_t)v < 0 ? XT_LINGER2_NONE : n;
-        return true;
-    case XT_SO_SYNCNT:
-        o->syn_retries = (uint8_t)n;
-        return true;
-    case XT_SO_WINDOW_CLAMP:
-        o->window_clamp = n;
-        return true;
-    case XT_SO_MTU_DISCOVER:
-        o->fragment = v == IP_PMTUDISC_DONT || v == IP_PMTUDISC_OMIT;
-        return true;
-    case XT_SO_DEFER_ACCEPT:
-        o->defer = (uint8_t)n;
-        return true;
-    case XT_SO_MIN_TTL:
-        o->min_ttl = (uint8_t)n;
-        return true;
-    case XT_SO_PACING_MAX:
-        o->pacing_max = v;
-        return true;
-    default:
-        return false;
-    }
-}
-
 static int cmd_setopt(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
-    struct xt_pslot *p = &s->ps[i];
-    struct xt_conn *conn = xt_app_conn(s, p);
-    if (c->port && c->port != (uint16_t)p->gen)
+    if (c->port && c->port != (uint16_t)s->ps[i].gen)
         return 0; /* nobody waited for it, and its socket was closed meanwhile */
-    if (set_core_option(&p->opt, c->arg[0], c->arg[1])) {
-        if (conn) {
-            conn->opt = p->opt;
-            xt_stack_options_changed(s->app->stack, conn, s->app->now_us);
-            if (c->arg[0] == XT_SO_NODELAY && c->arg[1] && (conn = xt_app_conn(s, p)))
-                xt_stack_push(s->app->stack, conn, s->app->now_us); /* tcp(7): overrides even TCP_CORK, this once */
-        }
-        return 0;
-    }
-    if (c->arg[0] >= XT_SO_FASTOPEN && c->arg[0] <= XT_SO_FASTOPEN_NO_COOKIE)
-        return xt_app_fo_option(s, i, c->arg[0], c->arg[1]);
-    switch (c->arg[0]) {
-    case XT_SO_IP_OPTIONS:
-        return xt_app_set_ip_options(s, p, c->box->data, c->arg[1]);
-    case XT_SO_MAXSEG:
-        if (c->arg[1] && (c->arg[1] < 88 || c->arg[1] > 32767))
-            return -EINVAL;
-        p->maxseg = (uint16_t)c->arg[1];
-        return 0;
-    case XT_SO_SNDBUF:
-        return xt_app_set_sndbuf(s, i, c->arg[1]);
-    case XT_SO_RCVBUF:
-        return xt_app_set_rcvbuf(s, i, c->arg[1]);
-    case XT_SO_RCVLOWAT:
-        return xt_app_set_rcvlowat(s, i, c->arg[1]);
-    case XT_SO_LINGER:
-        p->linger = (int32_t)(int64_t)c->arg[1];
-        return 0;
-    case XT_SO_NOTSENT_LOWAT:
-        if (conn)
-            conn->flags |= XT_CONN_TELL_SENT;
-        xt_app_tell(s, i); /* the library has stored it, and who set it may ask at once what is ready */
-        return 0;
-    default: /* kept by the library */
-        return c->arg[0] < XT_SO_MAX ? 0 : -ENOPROTOOPT;
-    }
+    return xt_app_set_option(s, i, c->arg[0], c->arg[1], c->box->data);
 }
 
 static int cmd_fo_keys(struct xt_session *s, uint32_t i, const struct cmd *c)

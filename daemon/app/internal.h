@@ -322,6 +322,12 @@ void xt_app_stamp(struct xt_slot *sh, uint64_t upto);
 int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volatile uint8_t *raw, uint64_t len);
 /* Writes the options to `out` (XT_IPOPT_MAX bytes); returns how many bytes. */
 int xt_app_get_ip_options(const struct xt_session *s, const struct xt_pslot *p, uint8_t *out);
+
+/* ---- info.c, option.c ---- */
+
+void xt_app_info(const struct xt_session *s, const struct xt_pslot *p, struct xt_tcp_info_abi *o);
+/* Sets an option (enum xt_opt) of a socket; `data` is the client's. Returns 0 or a negative errno. */
+int xt_app_set_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t v, const volatile uint8_t *data);
 /* Copies a slot's options to its connection. */
 void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c);
 

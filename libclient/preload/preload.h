@@ -173,6 +173,16 @@ void xp_confined(void);
 
 /* A kernel TCP socket that another process made, and that is not bound yet, is to be decided here. */
 void xp_adopt(int fd);
+
+/* ---- sockopt.c ---- */
+
+/* What an undecided socket's word says of options set: those whose defaults do no harm when they are set, for a socket of which
+ * nobody here knows what was set. */
+uint32_t xp_plain_options(void);
+/* Has SO_BINDTODEVICE named an interface that xtcp has not? The kernel takes what it is given by name or by number. */
+bool xp_on_another_device(int fd, uint64_t w, const struct xtcp *x);
+/* Gives socket `s` of `x` the options that the undecided `fd` of word `w` was given. */
+void xp_carry_options(int fd, uint64_t w, struct xtcp *x, int s);
 /* getsockopt for struct timeval options, in ms; 0: none. */
 int xp_timeo_ms(uint64_t w, int name);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Making sockets, deciding whose they are, names and options. */
-#include <net/if.h>
+ * Making sockets, deciding whose they are, and their names. */
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -9,73 +8,6 @@
 #include "libclient/preload/both.h"
 #include "libclient/preload/decide.h"
 #include "libclient/preload/preload.h"
-
-/* Options that an undecided socket remembers having been given; bit i of its word's value is entry i. The last bit stands for all
- * from there on: seldom set, and what is 0 of them was not set (or to what it was). */
-static const struct {
-    int level, name;
-} carried[] = {
-    {SOL_SOCKET, SO_REUSEADDR},
-    {SOL_SOCKET, SO_KEEPALIVE},
-    {SOL_SOCKET, SO_LINGER},
-    {SOL_SOCKET, SO_RCVTIMEO},
-    {SOL_SOCKET, SO_SNDTIMEO},
-    {SOL_SOCKET, SO_RCVLOWAT},
-    {SOL_SOCKET, SO_SNDBUF},
-    {SOL_SOCKET, SO_RCVBUF},
-    {IPPROTO_TCP, TCP_NODELAY},
-    {IPPROTO_TCP, TCP_CORK},
-    {IPPROTO_TCP, TCP_MAXSEG},
-    {IPPROTO_TCP, TCP_KEEPIDLE},
-    {IPPROTO_TCP, TCP_KEEPINTVL},
-    {IPPROTO_TCP, TCP_KEEPCNT},
-    {IPPROTO_TCP, TCP_USER_TIMEOUT},
-    {IPPROTO_TCP, TCP_DEFER_ACCEPT},
-    {IPPROTO_TCP, TCP_LINGER2},
-    {IPPROTO_TCP, TCP_QUICKACK},
-    {IPPROTO_TCP, TCP_SYNCNT},
-    {IPPROTO_TCP, TCP_WINDOW_CLAMP},
-    {IPPROTO_IP, IP_MTU_DISCOVER},
-    {IPPROTO_TCP, TCP_CONGESTION},
-    {IPPROTO_IP, IP_TOS},
-    {IPPROTO_IP, IP_TTL},
-    {IPPROTO_IP, IP_OPTIONS},
-    {IPPROTO_IP, IP_RECVERR},
-    {SOL_SOCKET, SO_REUSEPORT},
-    {IPPROTO_TCP, TCP_FASTOPEN},
-    {IPPROTO_TCP, TCP_FASTOPEN_CONNECT},
-    {IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE},
-    {IPPROTO_TCP, TCP_FASTOPEN_KEY},
-    {SOL_SOCKET, SO_OOBINLINE},
-    {SOL_SOCKET, SO_PRIORITY},
-    {SOL_SOCKET, SO_MARK},
-    {SOL_SOCKET, SO_BUSY_POLL},
-    {SOL_SOCKET, SO_DONTROUTE},
-    {SOL_SOCKET, SO_BROADCAST},
-    {SOL_SOCKET, SO_TIMESTAMP_OLD},
-    {SOL_SOCKET, SO_TIMESTAMPNS_OLD},
-    {SOL_SOCKET, SO_TIMESTAMP_NEW},
-    {SOL_SOCKET, SO_TIMESTAMPNS_NEW}, /* after SO_TIMESTAMP_NEW, which says 1 then, too */
-    {SOL_SOCKET, SO_MAX_PACING_RATE},
-    {SOL_SOCKET, SO_BINDTODEVICE}, /* by SO_BINDTOIFINDEX too */
-    {SOL_SOCKET, SO_ZEROCOPY},
-    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
-    {IPPROTO_IP, IP_FREEBIND},
-    {IPPROTO_IP, IP_TRANSPARENT},
-    {IPPROTO_IP, IP_RECVTOS},
-    {IPPROTO_IP, IP_RECVTTL},
-    {IPPROTO_IP, IP_PKTINFO},
-    {IPPROTO_IP, IP_MINTTL},
-    {IPPROTO_TCP, TCP_INQ},
-    {IPPROTO_TCP, TCP_SAVE_SYN},
-};
-#define NCARRIED (sizeof carried / sizeof carried[0])
-#define SELDOM 31 /* the first of those that share a bit */
-
-static unsigned carried_bit(unsigned i)
-{
-    return i < SELDOM ? i : SELDOM;
-}
 
 #define BIND_TRIES 32 /* ports asked of xtcp until the kernel has it too */
 
@@ -96,18 +28,6 @@ XP_EXPORT int socket(int domain, int type, int protocol)
 }
 XP_ALIAS(socket);
 
-/* Options whose defaults do no harm when they are set, for a socket of which nobody here knows what was set. */
-static uint32_t plain_options(void)
-{
-    uint32_t set = 0;
-    for (unsigned i = 0; i < NCARRIED; i++) {
-        bool sizes = carried[i].name == SO_RCVLOWAT || carried[i].name == SO_SNDBUF || carried[i].name == SO_RCVBUF;
-        if (carried[i].level == SOL_SOCKET ? !sizes : carried[i].level == IPPROTO_TCP && carried[i].name == TCP_NODELAY)
-            set |= 1u << carried_bit(i);
-    }
-    return set;
-}
-
 void xp_adopt(int fd)
 {
     struct sockaddr_in6 in6 = {0};
@@ -120,29 +40,7 @@ void xp_adopt(int fd)
         return;
     len = sizeof in6; /* the port is at the same place in both families */
     if (xp_real.getsockname(fd, (struct sockaddr *)&in6, &len) == 0 && in6.sin6_port == 0)
-        xp_put(fd, xp_word(XP_UNDECIDED, 0, domain == AF_INET6 ? XP_F_INET6 : 0, plain_options()));
-}
-
-static void carry_options(int fd, uint64_t w, struct xtcp *x, int s)
-{
-    char val[64];
-    for (unsigned i = 0; i < NCARRIED; i++) {
-        socklen_t len = sizeof val;
-        if (!(xp_value(w) >> carried_bit(i) & 1) ||
-            xp_real.getsockopt(fd, carried[i].level, carried[i].name, val, &len) < 0)
-            continue;
-        if (i >= SELDOM && len == sizeof(int) && memcmp(val, &(int){0}, sizeof(int)) == 0)
-            continue;
-        if (carried[i].level == SOL_SOCKET && (carried[i].name == SO_SNDBUF || carried[i].name == SO_RCVBUF)) {
-            int doubled; /* the kernel's answer is twice what was asked for */
-            memcpy(&doubled, val, sizeof doubled);
-            doubled /= 2;
-            memcpy(val, &doubled, sizeof doubled);
-        }
-        int rc = xtcp_setsockopt(x, s, carried[i].level, carried[i].name, val, len);
-        if (rc < 0)
-            xp_debug("fd %d: option %d/%d not carried over: %s", fd, carried[i].level, carried[i].name, strerror(-rc));
-    }
+        xp_put(fd, xp_word(XP_UNDECIDED, 0, domain == AF_INET6 ? XP_F_INET6 : 0, xp_plain_options()));
 }
 
 /* Gives descriptor `fd` to the xtcp socket of word `w`. */
@@ -190,7 +88,7 @@ static int counterpart(int fd, uint64_t w, int *ctx)
         s = xtcp_socket(xp_ctxs[*ctx]);
     if (s < 0)
         return s;
-    carry_options(fd, w, xp_ctxs[*ctx], s);
+    xp_carry_options(fd, w, xp_ctxs[*ctx], s);
     if (flags >= 0 && (flags & O_NONBLOCK))
         xtcp_set_nonblock(xp_ctxs[*ctx], s, true);
     return s;
@@ -316,16 +214,6 @@ static void leave(int fd, uint64_t w)
     xp_put(fd, 0);
 }
 
-/* Has SO_BINDTODEVICE named an interface that xtcp has not? The kernel takes what it is given by name or by number. */
-static bool on_another_device(int fd, uint64_t w, const struct xtcp *x)
-{
-    char name[IFNAMSIZ] = "";
-    socklen_t len = sizeof name;
-    return xp_kind(w) == XP_UNDECIDED && xp_value(w) >> SELDOM & 1 &&
-           xp_real.getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) == 0 && *name &&
-           strcmp(name, xtcp_interface(x)) != 0;
-}
-
 /* Whose it shall be, and a debug line that says so. */
 static enum xt_place decide(int fd, uint64_t w, bool listening, const struct sockaddr *addr, socklen_t len,
                             struct sockaddr_in *in)
@@ -338,7 +226,7 @@ static enum xt_place decide(int fd, uint64_t w, bool listening, const struct soc
     if (ctx >= 0 && (!addr || (xp_flags(w) & XP_F_V6ONLY) || !xp_addr_v4(addr, len, listening && inet6, in) ||
                      (addr->sa_family == AF_INET) == inet6))
         strcpy(why, "not an IPv4 address");
-    else if (ctx >= 0 && on_another_device(fd, w, xp_ctxs[ctx]))
+    else if (ctx >= 0 && xp_on_another_device(fd, w, xp_ctxs[ctx]))
         strcpy(why, "bound to another device");
     else if (ctx >= 0)
         place = xp_decide(xp_ctxs[ctx], listening, in, why, sizeof why);
@@ -488,78 +376,6 @@ XP_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 }
 XP_ALIAS(connect);
 
-/* accept4() on an xtcp listener, with a descriptor made before (-1: none). */
-static int accept_to(int fd, uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags)
-{
-    struct xtcp *x = xp_x(w);
-    struct sockaddr_in in = {0};
-    socklen_t len = sizeof in;
-    int s = xtcp_accept(x, xp_sock(w), (struct sockaddr *)&in, &len, flags & (SOCK_NONBLOCK | MSG_DONTWAIT));
-    XP_NO_CANCEL();
-    if (s >= 0 && fd < 0)
-        fd = xp_placeholder(-1, (flags & SOCK_CLOEXEC) != 0);
-    if (s >= 0 && fd >= (int)XP_FDS) {
-        xp_real.close(fd);
-        fd = -EMFILE;
-    }
-    if (s < 0 || fd < 0) {
-        if (s >= 0)
-            xtcp_close(x, s);
-        if (fd >= 0)
-            xp_real.close(fd);
-        return s < 0 ? s : fd;
-    }
-    xp_ref(xp_ctxno(w), (uint32_t)s);
-    xp_put(fd, xp_word(XP_XTCP, xp_ctxno(w), xp_flags(w) & XP_F_INET6, (uint32_t)s));
-    xp_addr_out(&in, (xp_flags(w) & XP_F_INET6) != 0, addr, alen);
-    return fd;
-}
-
-/* The descriptor is made first when a connection waits: without a free descriptor the connection stays in the queue, as it does in the
- * kernel. If another takes that connection there is no descriptor while this thread waits for the next. */
-static int accept_xtcp(uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags)
-{
-    if (xtcp_mask(xp_x(w), xp_sock(w)) & POLLIN) {
-        XP_NO_CANCEL();
-        int fd = xp_placeholder(-1, (flags & SOCK_CLOEXEC) != 0);
-        if (fd < 0)
-            return fd;
-        fd = accept_to(fd, w, addr, alen, flags | MSG_DONTWAIT);
-        if (fd != -EAGAIN || flags & MSG_DONTWAIT || xtcp_get_nonblock(xp_x(w), xp_sock(w)))
-            return fd;
-    }
-    return accept_to(-1, w, addr, alen, flags);
-}
-
-static int accept_at_once(uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags)
-{
-    return accept_xtcp(w, addr, alen, flags | MSG_DONTWAIT);
-}
-
-XP_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *alen, int flags)
-{
-    uint64_t w;
-    if (xp_is_xtcp(fd, &w) && (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)))
-        return (int)xp_ret(-EINVAL);
-    if (xp_half(w) >= 0 && xp_mask(w) & XTCP_MOVED) {
-        xp_go_over(w);
-        w = 0;
-    }
-    if (xp_kind(w) != XP_XTCP || xp_bystander)
-        return xp_real.accept4(fd, addr, alen, flags);
-    pthread_testcancel();
-    return (int)xp_ret(xp_half(w) >= 0 ? xp_half_accept(fd, w, addr, alen, flags, accept_at_once)
-                                       : accept_xtcp(w, addr, alen, flags));
-}
-XP_ALIAS(accept4);
-
-XP_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *alen)
-{
-    uint64_t w;
-    return xp_is_xtcp(fd, &w) ? xp_call_accept4(fd, addr, alen, 0) : xp_real.accept(fd, addr, alen);
-}
-XP_ALIAS(accept);
-
 XP_EXPORT int shutdown(int fd, int how)
 {
     uint64_t w;
@@ -615,99 +431,3 @@ XP_EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *alen)
     return xp_kind(w) == XP_RELAY ? relay_name_of(fd, w, true, addr, alen) : xp_real.getpeername(fd, addr, alen);
 }
 XP_ALIAS(getpeername);
-
-static int put_int(int v, void *val, socklen_t *len)
-{
-    if (!val || !len)
-        return -EFAULT;
-    if (*len > sizeof v)
-        *len = sizeof v;
-    memcpy(val, &v, *len);
-    return 0;
-}
-
-/* IPPROTO_IPV6 options: an AF_INET6 socket has them for show, an AF_INET socket must not (programs probe with them). */
-static int get_ipv6_option(uint64_t w, int name, void *val, socklen_t *len)
-{
-    if (!(xp_flags(w) & XP_F_INET6))
-        return -EOPNOTSUPP;
-    return put_int(name == IPV6_V6ONLY ? (xp_flags(w) & XP_F_V6ONLY) != 0 : 0, val, len);
-}
-
-/* A line in the log for an option that is not known, once. */
-static int known(int rc, const char *call, int level, int name)
-{
-    static _Atomic uint64_t seen[64]; /* those told of; when it is full, nothing is told any more */
-    if (rc != -ENOPROTOOPT)
-        return rc;
-    uint64_t this = (uint64_t)(uint32_t)level << 32 | (uint32_t)name | 1ULL << 31, none;
-    for (unsigned i = 0; i < sizeof seen / sizeof seen[0]; i++) {
-        none = 0;
-        if (atomic_compare_exchange_strong(&seen[i], &none, this)) {
-            xp_debug("%s: option %d/%d is not known here: ENOPROTOOPT", call, level, name);
-            break;
-        }
-        if (none == this)
-            break;
-    }
-    return rc;
-}
-
-XP_EXPORT int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
-{
-    uint64_t w;
-    if (!xp_is_xtcp(fd, &w))
-        return xp_kind(w) == XP_RELAY ? (int)xp_ret(xp_relay_getsockopt(fd, w, level, name, val, len))
-                                      : xp_real.getsockopt(fd, level, name, val, len);
-    if (level == IPPROTO_IPV6)
-        return (int)xp_ret(get_ipv6_option(w, name, val, len));
-    if (level == SOL_SOCKET && name == SO_DOMAIN)
-        return (int)xp_ret(put_int(xp_flags(w) & XP_F_INET6 ? AF_INET6 : AF_INET, val, len));
-    return (int)xp_ret(known(xtcp_getsockopt(xp_x(w), xp_sock(w), level, name, val, len), "getsockopt", level, name));
-}
-XP_ALIAS(getsockopt);
-
-static void remember_option(int fd, int level, int name, const void *val, socklen_t len)
-{
-    uint64_t w = xp_get(fd);
-    for (unsigned i = 0; i < NCARRIED; i++)
-        if (carried[i].level == level && carried[i].name == name)
-            xp_put(fd, w | 1ULL << (32 + carried_bit(i)));
-    if (level == SOL_SOCKET && name == SO_BINDTOIFINDEX)
-        xp_put(fd, w | 1ULL << (32 + SELDOM));
-    if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && len >= sizeof(int)) {
-        int on;
-        memcpy(&on, val, sizeof on);
-        xp_put(fd, on ? w | XP_F_V6ONLY : w & ~(uint64_t)XP_F_V6ONLY);
-    }
-}
-
-XP_EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
-{
-    uint64_t w;
-    int rc;
-    if (xp_is_xtcp(fd, &w)) {
-        if (xp_half(w) >= 0)
-            xp_real.setsockopt(xp_half(w), level, name, val, len);
-        if (level == IPPROTO_IPV6)
-            return (int)xp_ret(!(xp_flags(w) & XP_F_INET6) ? -ENOPROTOOPT : name == IPV6_V6ONLY ? -EINVAL : 0);
-        return (int)xp_ret(
-            known(xtcp_setsockopt(xp_x(w), xp_sock(w), level, name, val, len), "setsockopt", level, name));
-    }
-    if (xp_kind(w) == XP_RELAY)
-        return (int)xp_ret(xp_relay_setsockopt(fd, w, level, name, val, len));
-    rc = xp_real.setsockopt(fd, level, name, val, len);
-    if (rc == 0 && xp_kind(w) == XP_UNDECIDED)
-        remember_option(fd, level, name, val, len);
-    return rc;
-}
-XP_ALIAS(setsockopt);
-
-int xp_timeo_ms(uint64_t w, int name)
-{
-    struct timeval tv = {0};
-    socklen_t len = sizeof tv;
-    if (xtcp_getsockopt(xp_x(w), xp_sock(w), SOL_SOCKET, name, &tv, &len) < 0)
-        return 0;
-    return (int)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000);
-}
