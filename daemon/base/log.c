@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,22 +25,6 @@ void xt_log_set_level(enum xt_log_level level)
 enum xt_log_level xt_log_get_level(void)
 {
     return (enum xt_log_level)__atomic_load_n(&max_level, __ATOMIC_RELAXED);
-}
-
-const char *xt_log_level_name(enum xt_log_level level)
-{
-    return level_names[level];
-}
-
-int xt_log_level_parse(const char *name, enum xt_log_level *out)
-{
-    for (size_t i = 0; i < XT_ARRAY_LEN(level_names); i++) {
-        if (strcmp(name, level_names[i]) == 0) {
-            *out = (enum xt_log_level)i;
-            return 0;
-        }
-    }
-    return -EINVAL;
 }
 
 static size_t put_prefix(char *line, size_t room, enum xt_log_level level)

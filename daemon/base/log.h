@@ -16,12 +16,6 @@ enum xt_log_level { XT_LOG_ERROR, XT_LOG_WARN, XT_LOG_INFO, XT_LOG_DEBUG };
 void xt_log_set_level(enum xt_log_level level);
 enum xt_log_level xt_log_get_level(void);
 
-/* "error", "warn", "info", "debug". */
-const char *xt_log_level_name(enum xt_log_level level);
-
-/* The inverse of xt_log_level_name(). Returns 0, or -EINVAL with `*out` untouched. */
-int xt_log_level_parse(const char *name, enum xt_log_level *out);
-
 /* Writes one message when the level admits it. No newline at the end of `fmt`. */
 void xt_log(enum xt_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

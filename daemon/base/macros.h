@@ -33,10 +33,4 @@
 /* `v` rounded up to a multiple of `align`, a power of two; both unsigned and of the same width. */
 #define XT_ALIGN_UP(v, align) (((v) + ((align)-1)) & ~((align)-1))
 
-/* The struct of `type` whose `member` is at `ptr`. */
-#define XT_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-
-#define XT_LIKELY(x) __builtin_expect(!!(x), 1)
-#define XT_UNLIKELY(x) __builtin_expect(!!(x), 0)
-
 #endif

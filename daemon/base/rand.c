@@ -22,11 +22,3 @@ void xt_random_bytes(void *p, size_t n)
         n -= (size_t)got;
     }
 }
-
-uint32_t xt_random_u32(void)
-{
-    uint32_t v;
-
-    xt_random_bytes(&v, sizeof v);
-    return v;
-}

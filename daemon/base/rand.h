@@ -10,6 +10,4 @@
  * made without one would be a lie. */
 void xt_random_bytes(void *p, size_t n);
 
-uint32_t xt_random_u32(void);
-
 #endif

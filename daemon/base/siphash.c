@@ -3,9 +3,6 @@
 
 #include <endian.h>
 #include <sodium/crypto_shorthash.h>
-#include <string.h>
-
-#include "daemon/base/rand.h"
 
 _Static_assert(sizeof(struct xt_key) == crypto_shorthash_KEYBYTES, "SipHash-2-4 takes a key of 16 bytes");
 _Static_assert(crypto_shorthash_BYTES == sizeof(uint64_t), "SipHash-2-4 yields 64 bits");
@@ -16,9 +13,4 @@ uint64_t xt_siphash(const struct xt_key *key, const void *p, size_t n)
 
     crypto_shorthash((unsigned char *)&hash, p, n, key->b);
     return le64toh(hash);
-}
-
-void xt_key_random(struct xt_key *key)
-{
-    xt_random_bytes(key->b, sizeof key->b);
 }

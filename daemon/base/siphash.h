@@ -13,7 +13,4 @@ struct xt_key {
 /* The hash of `n` bytes at `p` under `key`. The value is the same on every machine. */
 uint64_t xt_siphash(const struct xt_key *key, const void *p, size_t n);
 
-/* A fresh random key. */
-void xt_key_random(struct xt_key *key);
-
 #endif

@@ -5,7 +5,6 @@
 
 #include <stdint.h>
 
-#define XT_US_PER_MS UINT64_C(1000)
 #define XT_US_PER_S UINT64_C(1000000)
 
 /* Microseconds since an arbitrary point (CLOCK_MONOTONIC); the same for all processes until the machine restarts. */

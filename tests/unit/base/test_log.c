@@ -95,25 +95,6 @@ Test(log, errno_is_kept)
     cr_expect_eq(errno, ENOENT);
 }
 
-Test(log, level_names_are_parsed_back)
-{
-    for (int l = XT_LOG_ERROR; l <= XT_LOG_DEBUG; l++) {
-        enum xt_log_level got = XT_LOG_ERROR;
-
-        cr_expect_eq(xt_log_level_parse(xt_log_level_name((enum xt_log_level)l), &got), 0);
-        cr_expect_eq((int)got, l);
-    }
-}
-
-Test(log, an_unknown_level_name_is_refused)
-{
-    enum xt_log_level level = XT_LOG_WARN;
-
-    cr_expect_eq(xt_log_level_parse("loud", &level), -EINVAL);
-    cr_expect_eq(xt_log_level_parse("", &level), -EINVAL);
-    cr_expect_eq(level, XT_LOG_WARN);
-}
-
 Test(log, a_site_speaks_once_in_a_second)
 {
     struct xt_log_site site = {0};

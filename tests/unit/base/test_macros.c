@@ -4,11 +4,6 @@
 
 #include "daemon/base/macros.h"
 
-struct holder {
-    char before[3];
-    int member;
-};
-
 static int calls;
 
 static int counted(int v)
@@ -48,11 +43,4 @@ Test(macros, align_up)
     cr_expect_eq(XT_ALIGN_UP((size_t)1, (size_t)8), 8);
     cr_expect_eq(XT_ALIGN_UP((size_t)8, (size_t)8), 8);
     cr_expect_eq(XT_ALIGN_UP((size_t)4097, (size_t)4096), 8192);
-}
-
-Test(macros, container_of)
-{
-    struct holder h;
-
-    cr_expect_eq(XT_CONTAINER_OF(&h.member, struct holder, member), &h);
 }

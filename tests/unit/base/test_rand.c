@@ -26,13 +26,3 @@ Test(rand, nothing_is_asked_for)
     xt_random_bytes(&b, 0);
     cr_expect_eq(b, 7);
 }
-
-Test(rand, numbers_differ)
-{
-    uint32_t first = xt_random_u32();
-    unsigned same = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        same += xt_random_u32() == first;
-    cr_expect_lt(same, 8);
-}

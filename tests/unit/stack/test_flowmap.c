@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "daemon/base/flowmap.h"
+#include "daemon/base/rand.h"
 
 #define N 64
 
@@ -50,7 +51,7 @@ Test(flowmap, agrees_with_a_plain_array)
     struct xt_flowmap m;
     int model[N];
     printf("flowmap seed %u\n", first);
-    xt_key_random(&key);
+    xt_random_bytes(&key, sizeof key);
     xt_flowmap_init(&m, N, &key);
     for (unsigned i = 0; i < N; i++)
         model[i] = -1;
