@@ -40,34 +40,9 @@ static inline bool xt_bitmap_any(const xt_bitword *map)
     return atomic_load((xt_bitword *)map) != 0;
 }
 
-/* Takes every marked item below `items` and calls fn(arg, i) for each. Bits at or beyond `items` are cleared and ignored.
- * Returns how many were taken. */
-static inline unsigned xt_bitmap_take(xt_bitword *map, uint32_t items, void (*fn)(void *arg, uint32_t i), void *arg)
-{
-    unsigned n = 0;
-    size_t words0 = xt_bitmap_words0(items);
-    if (atomic_load_explicit(&map[0], memory_order_relaxed) == 0)
-        return 0;
-    for (uint64_t b2 = atomic_exchange(&map[0], 0); b2; b2 &= b2 - 1) {
-        uint32_t w1 = (uint32_t)__builtin_ctzll(b2);
-        for (uint64_t b1 = atomic_exchange(&map[1 + w1], 0); b1; b1 &= b1 - 1) {
-            uint32_t w0 = w1 * 64 + (uint32_t)__builtin_ctzll(b1);
-            if (w0 >= words0)
-                break;
-            for (uint64_t b0 = atomic_exchange(&map[65 + w0], 0); b0; b0 &= b0 - 1) {
-                uint32_t i = w0 * 64 + (uint32_t)__builtin_ctzll(b0);
-                if (i < items) {
-                    fn(arg, i);
-                    n++;
-                }
-            }
-        }
-    }
-    return n;
-}
-
-/* As xt_bitmap_take(), but stops at the first word boundary after `max` items; what is left stays marked, so that a producer
- * cannot make the consumer work for longer than that. */
+/* Takes marked items below `items` and calls fn(arg, i) for each. Bits at or beyond `items` are cleared and ignored. Stops at the
+ * first word boundary after `max` items; what is left stays marked, so that a producer cannot make the consumer work for longer
+ * than that. Returns how many were taken. */
 static inline unsigned xt_bitmap_take_some(xt_bitword *map, uint32_t items, unsigned max,
                                            void (*fn)(void *arg, uint32_t i), void *arg)
 {
@@ -96,6 +71,12 @@ static inline unsigned xt_bitmap_take_some(xt_bitword *map, uint32_t items, unsi
         }
     }
     return n;
+}
+
+/* All of them. */
+static inline unsigned xt_bitmap_take(xt_bitword *map, uint32_t items, void (*fn)(void *arg, uint32_t i), void *arg)
+{
+    return xt_bitmap_take_some(map, items, XT_BITMAP_MAX + 1, fn, arg);
 }
 
 /* Marks the upper levels for every non-empty word of level 0: after a producer died. */
