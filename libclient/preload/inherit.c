@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Descriptors beyond this library's reach: over exec, on the standard descriptors that libc's own stdio uses, in programs
  * that are not interposed. They are exported ends (xtcp_export): kernel descriptors whose bytes the daemon relays. */
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,55 +258,4 @@ void xp_after_receive(const struct msghdr *msg)
     int saved = errno;
     each_passed(msg, receive);
     errno = saved;
-}
-
-/* ---- options ---- */
-
-static int put_int(int v, void *val, socklen_t *len)
-{
-    if (!val || !len)
-        return -EFAULT;
-    if (*len > sizeof v)
-        *len = sizeof v;
-    memcpy(val, &v, *len);
-    return 0;
-}
-
-/* What the pair's own socket knows: time-outs, buffers, errors, its type. */
-static bool is_own_option(int level, int name)
-{
-    return level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO || name == SO_RCVLOWAT ||
-                                   name == SO_TYPE || name == SO_SNDBUF || name == SO_RCVBUF);
-}
-
-int xp_relay_getsockopt(int fd, uint64_t w, int level, int name, void *val, socklen_t *len)
-{
-    if (level == SOL_SOCKET && name == SO_DOMAIN)
-        return put_int(xp_flags(w) & XP_F_INET6 ? AF_INET6 : AF_INET, val, len);
-    if (level == SOL_SOCKET && name == SO_PROTOCOL)
-        return put_int(IPPROTO_TCP, val, len);
-    if (is_own_option(level, name))
-        return xp_real.getsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
-    if (xp_relay_known(w))
-        return xtcp_getsockopt(xp_x(w), xp_sock(w), level, name, val, len);
-    if (level == IPPROTO_TCP && (name == TCP_INFO || name == TCP_CONGESTION))
-        return -ENOPROTOOPT; /* only the daemon could tell */
-    if (level == IPPROTO_IP && name == IP_OPTIONS && val && len) {
-        *len = 0; /* none: sshd turns away who sends some */
-        return 0;
-    }
-    if (level == IPPROTO_TCP || level == IPPROTO_IP)
-        return put_int(0, val, len);
-    return xp_real.getsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
-}
-
-int xp_relay_setsockopt(int fd, uint64_t w, int level, int name, const void *val, socklen_t len)
-{
-    if (is_own_option(level, name))
-        return xp_real.setsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
-    if (xp_relay_known(w))
-        return xtcp_setsockopt(xp_x(w), xp_sock(w), level, name, val, len);
-    if (level == IPPROTO_TCP || level == IPPROTO_IP)
-        return 0; /* no way to the connection from here; none of them changes what arrives */
-    return xp_real.setsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
 }

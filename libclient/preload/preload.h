@@ -131,8 +131,6 @@ void xp_after_receive(const struct msghdr *msg);
 int xp_before_exec(void);
 /* End points of a relayed descriptor. -errno. */
 int xp_relay_name(int fd, bool remote, struct sockaddr_in *out);
-int xp_relay_getsockopt(int fd, uint64_t w, int level, int name, void *val, socklen_t *len);
-int xp_relay_setsockopt(int fd, uint64_t w, int level, int name, const void *val, socklen_t len);
 
 /* A relayed descriptor that libxtcp still knows. */
 static inline bool xp_relay_known(uint64_t w)
@@ -183,6 +181,9 @@ uint32_t xp_plain_options(void);
 bool xp_on_another_device(int fd, uint64_t w, const struct xtcp *x);
 /* Gives socket `s` of `x` the options that the undecided `fd` of word `w` was given. */
 void xp_carry_options(int fd, uint64_t w, struct xtcp *x, int s);
+/* Those of a relayed descriptor. -errno. */
+int xp_relay_getsockopt(int fd, uint64_t w, int level, int name, void *val, socklen_t *len);
+int xp_relay_setsockopt(int fd, uint64_t w, int level, int name, const void *val, socklen_t len);
 /* getsockopt for struct timeval options, in ms; 0: none. */
 int xp_timeo_ms(uint64_t w, int name);
 

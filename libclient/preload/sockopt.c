@@ -127,6 +127,49 @@ static int put_int(int v, void *val, socklen_t *len)
     return 0;
 }
 
+/* ---- of relayed connections ---- */
+
+/* What the pair's own socket knows: time-outs, buffers, errors, its type. */
+static bool is_own_option(int level, int name)
+{
+    return level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO || name == SO_RCVLOWAT ||
+                                   name == SO_TYPE || name == SO_SNDBUF || name == SO_RCVBUF);
+}
+
+int xp_relay_getsockopt(int fd, uint64_t w, int level, int name, void *val, socklen_t *len)
+{
+    if (level == SOL_SOCKET && name == SO_DOMAIN)
+        return put_int(xp_flags(w) & XP_F_INET6 ? AF_INET6 : AF_INET, val, len);
+    if (level == SOL_SOCKET && name == SO_PROTOCOL)
+        return put_int(IPPROTO_TCP, val, len);
+    if (is_own_option(level, name))
+        return xp_real.getsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
+    if (xp_relay_known(w))
+        return xtcp_getsockopt(xp_x(w), xp_sock(w), level, name, val, len);
+    if (level == IPPROTO_TCP && (name == TCP_INFO || name == TCP_CONGESTION))
+        return -ENOPROTOOPT; /* only the daemon could tell */
+    if (level == IPPROTO_IP && name == IP_OPTIONS && val && len) {
+        *len = 0; /* none: sshd turns away who sends some */
+        return 0;
+    }
+    if (level == IPPROTO_TCP || level == IPPROTO_IP)
+        return put_int(0, val, len);
+    return xp_real.getsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
+}
+
+int xp_relay_setsockopt(int fd, uint64_t w, int level, int name, const void *val, socklen_t len)
+{
+    if (is_own_option(level, name))
+        return xp_real.setsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
+    if (xp_relay_known(w))
+        return xtcp_setsockopt(xp_x(w), xp_sock(w), level, name, val, len);
+    if (level == IPPROTO_TCP || level == IPPROTO_IP)
+        return 0; /* no way to the connection from here; none of them changes what arrives */
+    return xp_real.setsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
+}
+
+/* ---- of xtcp's sockets ---- */
+
 /* IPPROTO_IPV6 options: an AF_INET6 socket has them for show, an AF_INET socket must not (programs probe with them). */
 static int get_ipv6_option(uint64_t w, int name, void *val, socklen_t *len)
 {
