@@ -161,9 +161,9 @@ Test(sieve, what_waits_has_come_through_the_one_before)
 {
     cr_assert_eq(xt_pktio_sieve(b.p, &sieve), 0);
     send_tcp(NOBODY, TH_SYN);
-    for (unsigned i = 1; i <= 70; i++) {
+    for (int i = 1; i <= 70; i++) {
         send_tcp(NOBODY, TH_ACK);
-        cr_assert_eq(xt_pktio_sieve(b.p, &sieve), i < 64 ? i : 64, "%u frames", i);
+        cr_assert_eq(xt_pktio_sieve(b.p, &sieve), i < 64 ? i : 64, "%d frames", i);
     }
     cr_assert_eq(come(), 64);
     cr_assert_eq(xt_pktio_sieve(b.p, &sieve), 0);
