@@ -25,6 +25,6 @@ CONF
     wait_port
     serve kamailio kamailio -f "$DIR/kamailio.cfg" -DD -E -P "$DIR/pid" -Y "$DIR" -m 32 -M 8
     wait_port "$in_front"
-    client sipp -sn uac -t tn -max_socket 20 -m "$n" -r 50 -d 100 -nostdin "$HOST:$in_front" >"$DIR/caller" 2>&1 || :
+    client sipp -sn uac -t t1 -m "$n" -r 50 -d 100 -nostdin "$HOST:$in_front" >"$DIR/caller" 2>&1 || :
     same "calls" "$(grep -a 'Successful call' "$DIR/caller" | tail -n 1 | tr -dc '0-9|' | cut -d '|' -f 3)" "$n"
 }
