@@ -75,7 +75,7 @@ static void scene_end(struct scene *sc)
     daemon_free(&sc->p.d);
 }
 
-Test(liar, tx_head_beyond_the_ring, .timeout = 60)
+Test(liar, tx_head_beyond_the_ring, .timeout = 250)
 {
     struct scene sc;
     scene_start(&sc);
@@ -84,7 +84,7 @@ Test(liar, tx_head_beyond_the_ring, .timeout = 60)
     scene_end(&sc);
 }
 
-Test(liar, tx_head_backwards, .timeout = 60)
+Test(liar, tx_head_backwards, .timeout = 250)
 {
     struct scene sc;
     scene_start(&sc);
@@ -96,7 +96,7 @@ Test(liar, tx_head_backwards, .timeout = 60)
     scene_end(&sc);
 }
 
-Test(liar, rx_tail_ahead, .timeout = 60)
+Test(liar, rx_tail_ahead, .timeout = 250)
 {
     struct scene sc;
     scene_start(&sc);
@@ -105,7 +105,7 @@ Test(liar, rx_tail_ahead, .timeout = 60)
     scene_end(&sc);
 }
 
-Test(liar, urgent_mark_ahead, .timeout = 60)
+Test(liar, urgent_mark_ahead, .timeout = 250)
 {
     struct scene sc;
     scene_start(&sc);
@@ -114,7 +114,7 @@ Test(liar, urgent_mark_ahead, .timeout = 60)
     scene_end(&sc);
 }
 
-Test(liar, accepted_what_never_came, .timeout = 60)
+Test(liar, accepted_what_never_came, .timeout = 250)
 {
     struct scene sc;
     scene_start(&sc);
@@ -126,7 +126,7 @@ Test(liar, accepted_what_never_came, .timeout = 60)
 }
 
 /* Commands with nonsense in every field are refused one by one; that alone is no crime. */
-Test(liar, nonsense_commands, .timeout = 60)
+Test(liar, nonsense_commands, .timeout = 250)
 {
     struct scene sc;
     const char *given = getenv("XTCP_TEST_SEED");
@@ -187,7 +187,7 @@ static void scribble(struct xtcp *x, uint64_t *seed, unsigned rounds)
     }
 }
 
-Test(liar, scribbles_everywhere, .timeout = 100)
+Test(liar, scribbles_everywhere, .timeout = 250)
 {
     struct scene sc;
     uint64_t seed;

@@ -99,7 +99,7 @@ Test(keeper, keeps_descriptors_over_restarts, .init = make_dir, .fini = remove_d
 }
 
 /* Who was killed after it served has a successor at once, however often; only a crash counts as one, and the first costs no time. */
-Test(keeper, kills_are_no_crashes, .init = make_dir, .fini = remove_dir, .timeout = 60)
+Test(keeper, kills_are_no_crashes, .init = make_dir, .fini = remove_dir, .timeout = 250)
 {
     cr_expect_eq(keep_by("killed", no_clock), XT_EXIT_OK);
     cr_expect_str_eq(log_text(), "start 0 crashes 0 crashed 0\n"
@@ -111,7 +111,7 @@ Test(keeper, kills_are_no_crashes, .init = make_dir, .fini = remove_dir, .timeou
 }
 
 /* The longest pause may be none: then no time need pass. */
-Test(keeper, pauses_no_longer_than_it_may, .init = make_dir, .fini = remove_dir, .timeout = 60)
+Test(keeper, pauses_no_longer_than_it_may, .init = make_dir, .fini = remove_dir, .timeout = 250)
 {
     longest_pause = 0;
     cr_expect_eq(keep_by("crashes", no_clock), XT_EXIT_OK);
@@ -128,7 +128,7 @@ static uint64_t jumping_clock(void)
 }
 
 /* One that does not get ready is ended and has crashed; the next one waits, and longer each time, whatever the time that was lost. */
-Test(keeper, ends_a_start_that_hangs, .init = make_dir, .fini = remove_dir, .timeout = 60)
+Test(keeper, ends_a_start_that_hangs, .init = make_dir, .fini = remove_dir, .timeout = 250)
 {
     uint64_t began = xt_time_us();
     cr_expect_eq(keep_by("crashes-and-hangs", jumping_clock), XT_EXIT_OK);
@@ -141,13 +141,13 @@ Test(keeper, ends_a_start_that_hangs, .init = make_dir, .fini = remove_dir, .tim
                                  "start 3 crashes 3 crashed 1\n");
 }
 
-Test(keeper, gives_up_when_the_first_start_hangs, .init = make_dir, .fini = remove_dir, .timeout = 60)
+Test(keeper, gives_up_when_the_first_start_hangs, .init = make_dir, .fini = remove_dir, .timeout = 250)
 {
     cr_expect_eq(keep_by("hangs", jumping_clock), XT_EXIT_FAILED);
     cr_expect_str_eq(log_text(), "hangs\n");
 }
 
-Test(keeper, old_binary_goes_on_when_the_new_one_hangs, .init = make_dir, .fini = remove_dir, .timeout = 60)
+Test(keeper, old_binary_goes_on_when_the_new_one_hangs, .init = make_dir, .fini = remove_dir, .timeout = 250)
 {
     cr_expect_eq(keep_by("upgrade-hangs", jumping_clock), XT_EXIT_OK);
     cr_expect_str_eq(log_text(), "serves\ncandidate\nhangs\nserves\n");

@@ -33,7 +33,7 @@ static int lingering(int *peer)
     return s;
 }
 
-Test(liar, descriptors_that_are_slow_to_close, .timeout = 60)
+Test(liar, descriptors_that_are_slow_to_close, .timeout = 250)
 {
     struct xt_msg_out o;
     int peer[2], fd = dial(), s = lingering(&peer[0]);
@@ -94,7 +94,7 @@ Test(liar, who_says_nothing_is_disconnected)
 }
 
 /* The doorbell is an eventfd whose open file the client has too: one that is full, and blocking, stops who writes to it. */
-Test(liar, doorbell_that_is_full, .timeout = 60)
+Test(liar, doorbell_that_is_full, .timeout = 250)
 {
     uint64_t full = UINT64_MAX - 1;
     int fd = attach(XT_ABI_VERSION), bell = dup(anc.fd[1]);

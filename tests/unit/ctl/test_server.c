@@ -168,7 +168,7 @@ Test(server, unwanted_descriptors_are_closed)
     close(fd);
 }
 
-Test(server, unread_descriptors_are_closed, .timeout = 60)
+Test(server, unread_descriptors_are_closed, .timeout = 250)
 {
     int fd = dial(), p[2];
     char byte;

@@ -112,7 +112,7 @@ Test(preload_share, lock_of_the_killed)
 }
 
 /* At any moment: the member that nobody touches is always there, and the set goes on. */
-Test(preload_share, killed_at_work, .timeout = 120)
+Test(preload_share, killed_at_work, .timeout = 250)
 {
     enum { ROUNDS = 150 };
     for (int round = 0; round < ROUNDS; round++) {

@@ -169,7 +169,7 @@ static void scribble(struct xt_conn *c, unsigned *seed)
 
 /* Half of the connections of one host are scribbled on, while data is on its way over a bad line. The others go on: what was written
  * arrives. */
-Test(bad, anything_in_any_of_them, .timeout = 120)
+Test(bad, anything_in_any_of_them, .timeout = 250)
 {
     static uint8_t buf[RING];
     unsigned seed = 1;

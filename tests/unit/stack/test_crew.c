@@ -349,7 +349,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-Test(crew, threads_talk_to_each_other, .timeout = 120)
+Test(crew, threads_talk_to_each_other, .timeout = 250)
 {
     _Atomic bool stop = false;
     cr_assert(host_listen(&sh[0], 80, false, now));

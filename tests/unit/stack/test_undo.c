@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -193,7 +194,7 @@ static void work_for_ever(void)
 }
 
 /* A process drives both ends over a bad line and is killed; what it leaves makes sense, whenever that was. */
-Test(killed, at_any_instant, .timeout = 120)
+Test(killed, at_any_instant, .timeout = 250)
 {
     unsigned seed = 1;
     printf("killed at any instant: seed %u\n", seed);
@@ -210,8 +211,10 @@ Test(killed, at_any_instant, .timeout = 120)
         host_listen(b, 80, true, n.now);
         open_pair();
         pid_t child = fork();
-        if (child == 0)
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* else it would outlive a test that is ended */
             work_for_ever();
+        }
         struct timespec some = {.tv_nsec = rand_r(&seed) % 3000000};
         nanosleep(&some, NULL);
         kill(child, SIGKILL);
