@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Bytes: one memory copy for each contiguous piece between the caller's buffers and the rings. */
 #include "libclient/data.h"
-#include "proto/xt_copy.h"
 
 size_t xtcp_total(const struct iovec *iov, int n)
 {
@@ -23,10 +22,7 @@ void xtcp_copy(uint8_t *ring, uint32_t size, uint64_t at, size_t len, struct xtc
         n = n < size - pos ? n : size - pos;
         n = n < c->iov->iov_len - c->off ? n : c->iov->iov_len - c->off;
         uint8_t *user = (uint8_t *)c->iov->iov_base + c->off;
-        if (to_ring)
-            xt_copy_far(ring + pos, user, n);
-        else
-            memcpy(user, ring + pos, n);
+        memcpy(to_ring ? ring + pos : user, to_ring ? user : ring + pos, n);
         at += n;
         len -= n;
         c->off += n;

@@ -9,7 +9,6 @@
 #include "daemon/tcp/rate.h"
 #include "daemon/tcp/seam.h"
 #include "daemon/tcp/step.h"
-#include "proto/xt_copy.h"
 
 /* What makes one of the long way's questions have another answer than the usual one. */
 #define UNUSUAL (XT_CF_SHUT | XT_CF_FIN_SEEN | XT_CF_PROBE | XT_CF_RESET | XT_CF_MORE | XT_CF_TLP | XT_CF_REO_ROUND)
@@ -181,7 +180,7 @@ static inline void put(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, co
     if (seg->part || seg->len > c->rx_size - at)
         xt_text_put(c, ctx->rx, seg, 0, c->rx_head, seg->len);
     else if (seg->payload != ctx->rx + at)
-        xt_copy_far(ctx->rx + at, seg->payload, seg->len);
+        memcpy(ctx->rx + at, seg->payload, seg->len);
 }
 
 static __attribute__((noinline)) uint32_t take_text(struct xt_conn *c, const struct xt_tcp_ctx *ctx,

@@ -6,7 +6,6 @@
 #include "daemon/tcp/range.h"
 #include "daemon/tcp/sack.h"
 #include "daemon/tcp/step.h"
-#include "proto/xt_copy.h"
 
 uint8_t *xt_tcp_place(const struct xt_conn *c, uint8_t *rx, const struct xt_seg *seg)
 {
@@ -34,9 +33,9 @@ static void put_piece(const struct xt_conn *c, uint8_t *rx, uint64_t off, const 
     uint32_t first = xt_u32_min(len, size - at);
     if (from == rx + at)
         return;
-    xt_copy_far(rx + at, from, first);
+    memcpy(rx + at, from, first);
     if (first < len)
-        xt_copy_far(rx, from + first, len - first);
+        memcpy(rx, from + first, len - first);
 }
 
 void xt_text_put(const struct xt_conn *c, uint8_t *rx, const struct xt_seg *seg, uint32_t skip, uint64_t off,
