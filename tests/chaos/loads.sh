@@ -25,8 +25,8 @@ stored() { # NAME CMD...: the command has nginx store the file under that name
     "${@:2}" -T "$WORK/www/file" >>"$ERR" 2>&1 || return
     hash_is "$WANT" cat "$WORK/www/up/$1"
 }
-x_curl() { on_xtcp timeout -k 5 "$LIMIT" curl -sS --fail "$@"; }
-k_curl() { in_k timeout -k 5 "$LIMIT" curl -sS --fail "$@"; }
+x_curl() { on_xtcp timeout -k 5 "$LIMIT" curl -svS --fail "$@"; }
+k_curl() { in_k timeout -k 5 "$LIMIT" curl -svS --fail "$@"; }
 
 download() { hash_is "$WANT" x_curl "http://$ADDR_K/file"; }
 upload() { stored to_kernel x_curl "http://$ADDR_K/up/to_kernel"; }
