@@ -14,11 +14,13 @@ WRONG=90
 LIMIT=150 REQUESTS=5000 TRANSACTIONS=100 # seconds that a load may take; of a redis-benchmark; of each client of a pgbench
 CHURN=$(cd "$(dirname "${BASH_SOURCE[0]}")/../e2e" && pwd)/churn.py
 
-hash_is() { # WANT CMD...: what the command writes has this hash
-    local want=$1 got
+hash_is() { # WANT CMD...: what the command writes has this hash; if not, the load's words tell how much came and where it differs
+    local want=$1
     shift
-    got=$("$@" 2>>"$ERR" | sha256sum && exit "${PIPESTATUS[0]}") || return
-    [ "$got" = "$want" ] || return $WRONG
+    "$@" 2>>"$ERR" >"$ERR.got" || return
+    [ "$(sha256sum <"$ERR.got")" != "$want" ] || return 0
+    echo "$(wc -c <"$ERR.got") bytes came: $(cmp "$ERR.got" "$WORK/www/file" 2>&1)" >>"$ERR"
+    return $WRONG
 }
 stored() { # NAME CMD...: the command has nginx store the file under that name
     rm -f "$WORK/www/up/$1"
