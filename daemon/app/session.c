@@ -195,16 +195,18 @@ void xt_session_allow_low_ports(struct xt_session *s)
     s->l->low_ports = true;
 }
 
-/* Waiters whose pipe was kept too; the others are gone. */
+/* Waiters whose pipe was kept too; the others are gone. The end for writing is kept last and forgotten first: where it is missing, the
+ * other one is not taken, for what nobody takes the keeper is told to forget. What it held on to would come before the end of a later
+ * waiter of this number, and both be forgotten together. */
 static void take_waiters(struct xt_session *s, int (*take)(void *arg, uint32_t id, char what, uint32_t n), void *arg)
 {
     for (uint32_t w = 0; w < XT_MAX_WAITERS && w < atomic_load(&s->l->waiters_high); w++) {
         struct xt_pwaiter *pw = &s->pw[w];
         if (atomic_load(&pw->state) != XT_WAITER_LIVE)
             continue;
-        pw->rfd = take(arg, s->id, XT_KEEP_READER, w);
         pw->wfd = take(arg, s->id, XT_KEEP_WRITER, w);
-        if (pw->rfd >= 0 && pw->wfd >= 0 && pw->proc < XT_MAX_PROCS)
+        pw->rfd = pw->wfd >= 0 ? take(arg, s->id, XT_KEEP_READER, w) : -1;
+        if (pw->rfd >= 0 && pw->proc < XT_MAX_PROCS)
             continue;
         if (pw->rfd >= 0)
             close(pw->rfd);

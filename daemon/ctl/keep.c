@@ -55,6 +55,7 @@ void xt_keep_client(struct xt_client *cl)
     keep(cl->ctl, XT_KEEP_CONTROL, xt_session_id(cl->session), cl->proc, cl->fd);
 }
 
+/* In this order, and forgotten in the opposite one: see take_waiters() in daemon/app/session.c. */
 void xt_keep_waiter(const struct xt_ctl *c, const struct xt_session *s, uint32_t waiter)
 {
     uint32_t proc, id = xt_session_id(s);
@@ -67,8 +68,8 @@ void xt_keep_waiter(const struct xt_ctl *c, const struct xt_session *s, uint32_t
 
 void xt_keep_forget_waiter(const struct xt_ctl *c, const struct xt_session *s, uint32_t waiter)
 {
-    forget(c, XT_KEEP_READER, xt_session_id(s), waiter);
     forget(c, XT_KEEP_WRITER, xt_session_id(s), waiter);
+    forget(c, XT_KEEP_READER, xt_session_id(s), waiter);
 }
 
 void xt_keep_export(const struct xt_ctl *c, const struct xt_session *s, char what, uint32_t slot, int fd)
@@ -81,14 +82,19 @@ void xt_keep_forget_export(const struct xt_ctl *c, const struct xt_session *s, c
     forget(c, what, xt_session_id(s), slot);
 }
 
+static void forget_waiters(const struct xt_ctl *c, const struct xt_session *s, uint32_t proc)
+{
+    uint32_t of;
+    int rfd, wfd;
+    for (uint32_t w = 0; w < XT_MAX_WAITERS; w++)
+        if (xt_session_waiter(s, w, &of, &rfd, &wfd) && of == proc)
+            xt_keep_forget_waiter(c, s, w);
+}
+
 void xt_keep_forget_client(struct xt_client *cl)
 {
-    uint32_t proc;
-    int rfd, wfd;
     forget(cl->ctl, XT_KEEP_CONTROL, xt_session_id(cl->session), cl->proc);
-    for (uint32_t w = 0; w < XT_MAX_WAITERS; w++)
-        if (xt_session_waiter(cl->session, w, &proc, &rfd, &wfd) && proc == cl->proc)
-            xt_keep_forget_waiter(cl->ctl, cl->session, w);
+    forget_waiters(cl->ctl, cl->session, cl->proc);
 }
 
 void xt_keep_forget_session(struct xt_ctl *c, const struct xt_session *s)
@@ -113,6 +119,7 @@ void xt_ctl_adopt(struct xt_ctl *c, struct xt_session *s, int (*take)(void *arg,
             cl->session = s;
             cl->proc = proc;
         } else {
+            forget_waiters(c, s, proc); /* the last stack process may not have come to that */
             struct xt_msg m = {.type = XT_MSG_PROC_GONE, .arg = proc, .shard = xt_session_shard(s), .ptr = s};
             xt_ctl_post(c, &m);
         }

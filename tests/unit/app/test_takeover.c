@@ -48,6 +48,7 @@ static void setup(void)
 /* What is missing: a letter, and a number for those that have one. */
 static char lacks;
 static uint32_t lacks_n;
+static unsigned readers; /* that were taken */
 
 static int take(void *arg, uint32_t id, char what, uint32_t i)
 {
@@ -61,6 +62,7 @@ static int take(void *arg, uint32_t id, char what, uint32_t i)
     if (what == XT_KEEP_DOORBELL)
         return dup(xt_session_doorbell(made));
     cr_assert(xt_session_waiter(made, i, &proc, &r, &w));
+    readers += what == XT_KEEP_READER;
     return dup(what == XT_KEEP_READER ? r : w);
 }
 
@@ -146,6 +148,7 @@ Test(takeover, a_waiter_without_its_pipe_is_gone)
     cr_assert(xt_session_waiter(s, 0, &proc, &r, &w));
     cr_assert_not(xt_session_waiter(s, 1, &proc, &r, &w));
     cr_assert_eq(descriptors(), before + 5, "ledger, region, doorbell, one pipe");
+    cr_assert_eq(readers, 1u, "what is left of the other pipe is not taken: the keeper lets go of it");
 }
 
 Test(takeover, other_ledgers_are_refused)
