@@ -335,7 +335,7 @@ static int cmd_shutdown(struct xt_session *s, uint32_t i, const struct cmd *c)
         xt_tcp_shutdown_rd(conn);
     if (wr && conn)
         xt_stack_shutdown(a->stack, conn, a->now_us);
-    atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
+    xt_app_publish_now(s, i);
     xt_app_changed(s, i, true);
     return 0;
 }

@@ -206,6 +206,12 @@ static void store_slot(struct xt_changed *ch)
     atomic_store_explicit(&sh->cond, p->cond, memory_order_release);
 }
 
+void xt_app_publish_now(struct xt_session *s, uint32_t i)
+{
+    struct xt_changed ch = {.s = s, .slot = i};
+    store_slot(&ch);
+}
+
 /* Is it news for this waiter? Those for signals get one of each: a handler has no mask to look at. */
 static bool concerns(const struct xt_session *s, uint32_t w, uint32_t i, bool urgent)
 {

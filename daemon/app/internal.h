@@ -348,6 +348,9 @@ void xt_app_doom(struct xt_app *a, const struct xt_conn *c);
 void xt_app_run_doomed(struct xt_app *a);
 /* Stores what has changed into the slots and marks the ready bitmaps of their subscribers: O(changed slots). */
 void xt_app_publish(struct xt_app *a);
+/* One slot, at once: who has asked for the change looks at it when it has its answer. Conditions come with all that happened before
+ * them, so they are never stored alone. */
+void xt_app_publish_now(struct xt_session *s, uint32_t i);
 
 /* ---- session.c, sweep.c: life and death of clients ---- */
 

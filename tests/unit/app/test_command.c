@@ -2,6 +2,7 @@
  * Commands of a client that changes what they are about while they are carried out. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sys/socket.h>
 
 #include "tests/unit/app/kept.h"
 
@@ -55,5 +56,27 @@ Test(command, an_option_that_changes_what_is_true_is_news_before_its_answer)
     xt_app_cmd(k.s, k.waiter);
     cr_expect_eq(kept_answer(&k), 0);
     cr_expect(xt_bitmap_any(xt_app_ready(k.s, k.waiter)));
+    kept_end(&k);
+}
+
+/* What arrived in the same pass, and is not published yet, comes with the end that follows it: who is told of the end by the answer
+ * must not miss it. */
+Test(command, a_shutdown_does_not_tell_of_an_end_before_the_last_bytes)
+{
+    struct kept k;
+    kept_start(&k);
+    struct xt_slot *b = &k.s->slots[k.b];
+    cr_assert_eq(kept_write(&k, 100), 100u);
+    kept_ask(&k, XT_OP_SHUTDOWN, k.a, 0, SHUT_WR);
+    xt_app_poll(k.app, k.now);
+    xt_stack_output(k.stack, k.now);
+    xt_stack_output(k.stack, k.now);
+    cr_assert(k.s->ps[k.b].cond & XT_COND_RDHUP, "the end has come");
+    cr_assert_eq(atomic_load(&b->rx_head), 0u, "but is not published");
+    kept_ask(&k, XT_OP_SHUTDOWN, k.b, 0, SHUT_WR);
+    xt_app_poll(k.app, k.now);
+    cr_assert_eq(kept_answer(&k), 0);
+    cr_expect(atomic_load(&b->cond) & XT_COND_WRSHUT);
+    cr_expect_eq(atomic_load(&b->rx_head), 100u);
     kept_end(&k);
 }
