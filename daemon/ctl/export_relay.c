@@ -100,6 +100,8 @@ static int pump_in(struct xt_export *e)
         ssize_t got = move(e, iov, XT_MOVE_IN);
         if (got == -EAGAIN)
             return UV_READABLE;
+        if (got == -ECONNRESET)
+            continue; /* the last holder left something unread: said once, before what it has written */
         e->eof_in = got <= 0;
     }
     return e->eof_in ? 0 : UV_READABLE;

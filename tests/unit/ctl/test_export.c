@@ -198,3 +198,33 @@ Test(export, relay_of_a_client_that_holds_on)
     liar_stop(&l);
     cr_expect(none_left());
 }
+
+/* The last holder goes with something unread, and has written before: the kernel tells of the one as an error, once, before it gives
+ * out the other. */
+Test(export, what_was_written_comes_after_an_error)
+{
+    struct liar l;
+    liar_start(&l);
+    struct xt_slot *sl = &l.slots[7];
+    const struct xt_region *r = (const void *)l.base;
+    claim_to_hold(&l, 7);
+    sl->rx_off = r->arena_off;
+    sl->tx_off = r->arena_off + 4096;
+    sl->rx_size = sl->tx_size = 4096;
+    atomic_store(&sl->rx_head, 10);
+    atomic_store(&sl->cond, XT_COND_CONNECTED);
+    int a = export(l.fd, 7, true);
+    cr_assert_geq(a, 0);
+    while (atomic_load(&sl->rx_tail) < 10)
+        turn();
+    atomic_store((xt_bitword *)(void *)(l.base + r->hold_off), 0);
+    cr_assert(ask(l.fd, "settle") > 0 && ok());
+    cr_assert_eq(write(a, "hello", 5), 5);
+    close(a);
+    for (int i = 0; i < TURNS && atomic_load(&sl->tx_head) < 5; i++)
+        turn();
+    cr_expect_eq(atomic_load(&sl->tx_head), 5u);
+    cr_expect_eq(memcmp(l.base + sl->tx_off, "hello", 5), 0);
+    liar_stop(&l);
+    cr_expect(none_left());
+}
