@@ -27,7 +27,7 @@ static bool adopt_one(struct xt_exporter *x, struct xt_pexport *p, take_fn *take
     e->beside = take(arg, id, XT_KEEP_BESIDE, slot);
     if (p->moving)
         xt_relay_move_end(&x->relay, p);
-    if (p->wanted)
+    if (p->wanted || (kept < 0 && !e->listener)) /* without the holders' end: it was to be relayed from then on */
         xt_export_activate(e);
     else
         xt_export_watch(e, e->listener ? UV_PRIORITIZED : UV_READABLE);

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/ctl/export_internal.h"
 #include "tests/unit/ctl/server.h"
 
 TestSuite(export, .init = server_setup, .fini = server_teardown);
@@ -197,6 +198,44 @@ Test(export, relay_of_a_client_that_holds_on)
     close(other);
     liar_stop(&l);
     cr_expect(none_left());
+}
+
+/* Of the exported socket: what another stack process finds of it, with the holders' end or without. */
+static struct {
+    int b, kept;
+} left;
+
+static int take_left(void *arg, uint32_t id, char what, uint32_t n)
+{
+    return what == XT_KEEP_EXPORT ? left.b : what == XT_KEEP_HOLDERS ? left.kept : -1;
+}
+
+/* Killed when the keeper had forgotten the holders' end, and before the ledger said that the socket is to be relayed: nobody else would
+ * ever say so. */
+Test(export, relayed_when_nobody_is_left_to_change_over)
+{
+    for (int with_holders = 0; with_holders < 2; with_holders++) {
+        struct liar l;
+        liar_start(&l);
+        struct xt_session *s = app->sessions[0];
+        claim_to_hold(&l, 3);
+        s->ps[3].kind = XT_SLOT_DEAD;
+        atomic_store(&l.slots[3].cond, XT_COND_CONNECTED);
+        int a = export(l.fd, 3, false);
+        cr_assert_geq(a, 0);
+        const struct xt_pexport entry = s->l->export[0];
+        const struct xt_export *e = LIST_FIRST(&LIST_FIRST(&ctl->exporters)->exports);
+        left.b = dup(e->b);
+        left.kept = with_holders ? dup(e->kept) : -1;
+        xt_export_session_ended(ctl, s);
+        s->l->export[0] = entry;
+        xt_export_adopt(ctl, s, take_left, NULL);
+        cr_expect_eq(s->l->export[0].wanted, !with_holders);
+        s->ps[3].kind = XT_SLOT_FREE;
+        close(a);
+        liar_stop(&l);
+        cr_expect(none_left());
+    }
 }
 
 /* The last holder goes with something unread, and has written before: the kernel tells of the one as an error, once, before it gives
