@@ -44,19 +44,20 @@ void xt_export_end_relay(struct xt_ctl *c, struct xt_relay *r)
     xt_ctl_post(c, &m);
 }
 
-/* `ended`: the session is over, its memory is about to go. */
+/* `ended`: the session is over, its memory is about to go. The relay's pipe is watched no more before it is closed here: others (the
+ * keeper) may have it open a while longer, and what epoll told of it then would be taken for news of whoever has its number next. */
 static void home_close(struct xt_exporter *x, bool ended)
 {
     x->closing = true;
     LIST_REMOVE(x, link);
+    uv_close((uv_handle_t *)&x->news, on_home_closed);
+    uv_close((uv_handle_t *)&x->retry, on_home_closed);
     if (ended) {
         xt_keep_forget_waiter(x->ctl, x->relay.session, x->relay.waiter);
         xt_relay_forget(&x->relay);
     } else {
         xt_export_end_relay(x->ctl, &x->relay);
     }
-    uv_close((uv_handle_t *)&x->news, on_home_closed);
-    uv_close((uv_handle_t *)&x->retry, on_home_closed);
 }
 
 static void on_export_closed(uv_handle_t *h)

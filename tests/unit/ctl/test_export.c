@@ -2,6 +2,8 @@
  * Sockets that are handed to programs which know nothing of xtcp. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -127,6 +129,42 @@ Test(export, settled_when_the_keeper_has_let_go)
     close(pair[0]);
     close(pair[1]);
     cr_expect(none_left());
+}
+
+/* A keeper, or the candidate of an upgrade, that lets go of a relay's pipe much later than it is told to. */
+static int held[2];
+
+static int slow_store(const char *name, int fd)
+{
+    if (name[0] == XT_KEEP_READER || name[0] == XT_KEEP_WRITER)
+        held[name[0] == XT_KEEP_WRITER] = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+    return 0;
+}
+
+static int slow_forget(const char *name)
+{
+    return 0;
+}
+
+/* Its descriptor's number may be a client's by then, who would be told of what comes through that pipe. */
+Test(export, nothing_more_is_heard_of_a_relay_that_has_ended)
+{
+    struct liar l;
+    struct pollfd loop = {.fd = uv_backend_fd(xt_ctl_loop(ctl)), .events = POLLIN};
+    ctl->cfg.keep.store = slow_store;
+    ctl->cfg.keep.forget = slow_forget;
+    liar_start(&l);
+    claim_to_hold(&l, 3);
+    int a = export(l.fd, 3, false);
+    cr_assert(a >= 0 && held[0] > 0 && held[1] > 0);
+    liar_stop(&l);
+    close(a);
+    cr_assert(none_left());
+    cr_assert_eq(write(held[1], "x", 1), 1);
+    turn();
+    cr_expect_eq(poll(&loop, 1, 0), 0, "the loop is woken again and again");
+    close(held[0]);
+    close(held[1]);
 }
 
 /* Rings as no honest client has them: the socket ends, the daemon does not read or write outside of the region. */
