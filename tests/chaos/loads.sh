@@ -174,5 +174,10 @@ loads_end() {
         grep -v '^ok' "$WORK/$l.load" | cat - "$WORK/$l.failed" 2>/dev/null | sed 's/^/    /' || true
     done
     MISMATCHED=$(loads_count MISMATCHED) FAILED=$((FAILED + $(loads_count FAILED))) HUNG=$(loads_count HUNG)
-    [ $((MISMATCHED + FAILED + HUNG)) -eq 0 ]
+    [ $((MISMATCHED + FAILED + HUNG)) -eq 0 ] || { loads_words && return 1; }
+}
+# What the servers said, and what xtcpd's last stack process counted of resets.
+loads_words() {
+    tail -v -n 10 "$WORK"/socat.log "$WORK"/nginx-*/error.log "$WORK"/redis-x/log 2>/dev/null || :
+    ctl stats | grep 'reset\|records_bad' || :
 }

@@ -50,4 +50,4 @@ is_gone() { ! pgrep -g "$1" >/dev/null; }
 programs=()
 watchdog
 interrupted
-"$here/../../tools/soak" --minutes 0.4 --seed 1 --mib 4 --build "$BUILD"
+"$here/../../tools/soak" --minutes 0.25 --seed 1 --mib 4 --build "$BUILD"
