@@ -47,6 +47,16 @@ static int take(struct xtcp *x, struct xt_slot *sl)
     }
 }
 
+/* xtcpd has gone, and no connection will come. One call tells so. A server that was told each time would ask again at once, and for
+ * ever: from then on this is a listener that nobody connects to. */
+static int accept_of_gone(struct xt_slot *sl, int flags, uint64_t deadline)
+{
+    if (!(atomic_load(&sl->cond) & XT_COND_LISTEN) ||
+        !(atomic_fetch_or(&sl->oflags, (uint32_t)XT_OFLAG_GONE) & (uint32_t)XT_OFLAG_GONE))
+        return -ECONNABORTED;
+    return xtcp_blocking(sl, flags) ? xtcp_pause(deadline) : -EAGAIN;
+}
+
 XTCP_API int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen, int flags)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
@@ -58,7 +68,7 @@ XTCP_API int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t
     for (;;) {
         int rc = xtcp_alive(x) ? xtcp_lock(x, &sl->rx_lock) : -ECONNABORTED;
         if (rc < 0)
-            return rc;
+            return rc == -ECONNABORTED ? accept_of_gone(sl, flags, deadline) : rc;
         int c = take(x, sl);
         if (rc != XTCP_NESTED)
             xtcp_unlock(&sl->rx_lock);
@@ -72,6 +82,6 @@ XTCP_API int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t
             return c;
         rc = xtcp_wait(x, s, acceptable, NULL, deadline);
         if (rc < 0)
-            return rc;
+            return rc == -ECONNABORTED ? accept_of_gone(sl, flags, deadline) : rc;
     }
 }

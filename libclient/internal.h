@@ -223,6 +223,8 @@ int xtcp_waiter_get(struct xtcp *x, struct xtcp_waiter **out);
 void xtcp_waiter_put(struct xtcp_waiter *w);
 /* Sleeps until woken, until the daemon goes, a signal comes (-EINTR) or CLOCK_MONOTONIC passes `deadline` ns (-EAGAIN). */
 int xtcp_waiter_sleep(struct xtcp_waiter *w, uint64_t deadline);
+/* Sleeps until a signal comes (-EINTR) or the deadline (-EAGAIN), as a call that waits for what cannot happen. */
+int xtcp_pause(uint64_t deadline);
 /* Waits until ready(sl, arg) on the socket. Returns 0, -EINTR, -EAGAIN (deadline), -ECONNABORTED or what xtcp_waiter_get() says. */
 int xtcp_wait(struct xtcp *x, int s, bool (*ready)(struct xt_slot *sl, void *arg), void *arg, uint64_t deadline);
 uint64_t xtcp_now_ns(void);

@@ -350,8 +350,10 @@ static unsigned data_mask(struct xt_slot *sl, uint32_t cond)
 
 unsigned xtcp_slot_mask(struct xtcp *x, struct xt_slot *sl)
 {
-    if (!xtcp_alive(x))
-        return POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM;
+    if (!xtcp_alive(x)) /* a listener has told it once: see xtcp_accept() */
+        return atomic_load(&sl->oflags) & (uint32_t)XT_OFLAG_GONE
+                   ? 0
+                   : POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM;
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
     bool told = atomic_load_explicit(&sl->so_error, memory_order_relaxed) || xtcp_has_completions(sl);
     unsigned err = told ? POLLERR : 0;

@@ -398,17 +398,22 @@ XTCP_API bool xtcp_waiter_spin(struct xtcp_waiter *w)
 
 /* ---- blocking ---- */
 
+/* The time-out of ppoll(). */
+static struct timespec *time_left(uint64_t deadline, struct timespec *ts)
+{
+    if (deadline == XTCP_FOREVER)
+        return NULL;
+    uint64_t now = xtcp_now_ns(), left = deadline > now ? deadline - now : 0;
+    *ts = (struct timespec){(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
+    return ts;
+}
+
 int xtcp_waiter_sleep(struct xtcp_waiter *w, uint64_t deadline)
 {
     struct xtcp *x = w->x;
     struct pollfd p[2] = {{.fd = w->fd, .events = POLLIN}, {.fd = x->ctl}};
-    struct timespec ts, *timeout = NULL;
+    struct timespec ts, *timeout = time_left(deadline, &ts);
     int saved = errno, rc = 0;
-    if (deadline != XTCP_FOREVER) {
-        uint64_t now = xtcp_now_ns(), left = deadline > now ? deadline - now : 0;
-        ts = (struct timespec){(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
-        timeout = &ts;
-    }
     int n = ppoll(p, 2, timeout, NULL);
     if (n < 0 && errno == EINVAL) { /* RLIMIT_NOFILE is 1; the pipe tells of the daemon's end too, if later */
         n = ppoll(p, 1, timeout, NULL);
@@ -441,6 +446,17 @@ XTCP_API bool xtcp_restarts(void)
             !(sa.sa_flags & SA_RESTART))
             return false;
     return true;
+}
+
+int xtcp_pause(uint64_t deadline)
+{
+    struct timespec ts;
+    int saved = errno, n;
+    do
+        n = ppoll(NULL, 0, time_left(deadline, &ts), NULL);
+    while (n < 0 && errno == EINTR && deadline == XTCP_FOREVER && xtcp_restarts());
+    errno = saved;
+    return n < 0 ? -EINTR : -EAGAIN;
 }
 
 /* A thread that waits for news of a socket. */

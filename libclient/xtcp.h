@@ -3,8 +3,8 @@
  *
  * A context is one attachment of this process to a daemon; most programs have one. A socket is a small non-negative number,
  * valid in every process of the family (this process and its forks). All functions are thread-safe unless they say
- * otherwise and return a negative errno on failure; none sets errno or raises a signal. -ENOTCONN from any call on a
- * context whose daemon has gone is reported as -ECONNABORTED on its sockets; see xtcp_alive().
+ * otherwise and return a negative errno on failure; none sets errno or raises a signal. Once the daemon has gone, calls on
+ * sockets fail with -ECONNABORTED; see xtcp_alive(). accept says so once: then the listener is one that nobody connects to.
  * Blocking follows the socket's O_NONBLOCK flag (xtcp_set_nonblock) and MSG_DONTWAIT. A blocking call spins briefly, then
  * sleeps in the kernel; -EINTR when a signal handler ran. */
 #ifndef XTCP_H

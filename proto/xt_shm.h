@@ -215,6 +215,7 @@ enum {
 
 /* xt_slot.oflags, beside the O_ flags. */
 enum {
+    XT_OFLAG_GONE = 1 << 25,         /* an accept has told that xtcpd has gone */
     XT_OFLAG_ZEROCOPY = 1 << 26,     /* slot.zerocopy has been used */
     XT_OFLAG_DISCONNECTED = 1 << 27, /* connect to no family: the next one does not tell of its error */
     XT_OFLAG_SIGNALS = 1 << 28,      /* a process of the family has waiters for signals about it */

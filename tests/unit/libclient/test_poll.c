@@ -127,6 +127,28 @@ Test(poll, refused)
     pair_stop(&p);
 }
 
+/* A server that was told each time would ask again and again: once is enough, then it is a listener that nobody connects to. */
+Test(poll, listener_outlives_daemon)
+{
+    struct pair p;
+    const struct timeval patience = {.tv_usec = 1000};
+    pair_start(&p, NULL);
+    cr_assert_eq(xtcp_setsockopt(p.x, p.l, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    int fresh = xtcp_socket(p.x);
+    daemon_stop(&p.d);
+    cr_assert_not(xtcp_check(p.x));
+    cr_assert(mask(&p, p.l) & POLLIN);
+    cr_assert_eq(xtcp_accept(p.x, p.l, NULL, NULL, 0), -ECONNABORTED);
+    cr_assert_eq(mask(&p, p.l), 0);
+    cr_assert_eq(xtcp_accept(p.x, p.l, NULL, NULL, MSG_DONTWAIT), -EAGAIN);
+    cr_assert_eq(xtcp_accept(p.x, p.l, NULL, NULL, 0), -EAGAIN, "its time-out");
+    cr_assert_eq(xtcp_accept(p.x, fresh, NULL, NULL, 0), -ECONNABORTED);
+    cr_assert_eq(xtcp_accept(p.x, fresh, NULL, NULL, 0), -ECONNABORTED, "no listener");
+    cr_assert(mask(&p, fresh) & POLLHUP);
+    xtcp_detach(p.x);
+    daemon_free(&p.d);
+}
+
 /* Closing a listener resets who was not accepted, and its port is free at once. */
 Test(poll, listener_closes)
 {
