@@ -16,6 +16,7 @@ struct xt_crash {
     _Atomic int64_t port;   /* not 0: only points of changes to connections with this local port count */
     _Atomic int64_t passed; /* points passed since the test last set this to 0 */
     char place[256];        /* where the last death was, with its file and line */
+    char within[64];        /* not empty: only points in files with this in their name count */
 };
 
 #ifdef XT_CRASH_POINTS

@@ -3,7 +3,8 @@
 # The stack process dies between two stores that belong together, at one such place after the other (daemon/base/crash.h); a short
 # course of every call goes on as if nothing had been. Wants a build with -Dcrash_points=true.
 # usage: crash_points.sh BUILD [SAMPLES [AGAIN [PEER]]]; SAMPLES 0: all points; AGAIN: the successor dies too, within so many points;
-# PEER: where the other end is, k (the kernel's TCP) or x (the same xtcpd)
+# PEER: where the other end is, k (the kernel's TCP) or x (the same xtcpd); c: the course is at the kernel's end, the other is a program's
+# that gives its connections to cats, and only what the keeper is told is interrupted: all points with SAMPLES 0
 set -euo pipefail
 BUILD=$1 SAMPLES=${2:-60} AGAIN=${3:-0} PEER=${4:-k}
 EXCHANGE=${XT_TEST_PLAIN:-$BUILD}/tests/chaos/exchange
@@ -17,19 +18,26 @@ truncate -s 4096 "$WORK/crash"
 export XT_CRASH_FILE=$WORK/crash
 xtcpd_start
 unset XT_CRASH_FILE
-if [ "$PEER" = k ]; then
-    at=$ADDR_K
+course=(python3 -B "$(dirname "$0")/crash_points.py" "$WORK/crash" "$SAMPLES" "$AGAIN" "${XT_SEED:-1}")
+listens() { ctl list --listening | grep -q ":7000 "; }
+rc=0
+case $PEER in
+k)
     xt_spawn k "$WORK/peer.log" "$EXCHANGE" peer 7000
     xt_wait_for 30 in_k sh -c 'ss -Hltn "sport = :7000" | grep -q .'
-else
-    at=$ADDR_X
+    in_x "${course[@]}" "" -- env "${XTCP_ENV[@]}" "$EXCHANGE" run "$ADDR_K" 7000 || rc=$?
+    ;;
+x)
     xt_spawn x "$WORK/peer.log" env "${XTCP_ENV[@]}" "$EXCHANGE" peer 7000
-    serves() { ctl list --listening | grep -q ":7000 "; }
-    xt_wait_for 30 serves
-fi
-rc=0
-in_x python3 -B "$(dirname "$0")/crash_points.py" "$WORK/crash" "$SAMPLES" "$AGAIN" "${XT_SEED:-1}" -- \
-    env "${XTCP_ENV[@]}" "$EXCHANGE" run "$at" 7000 || rc=$?
+    xt_wait_for 30 listens
+    in_x "${course[@]}" "" -- env "${XTCP_ENV[@]}" "$EXCHANGE" run "$ADDR_X" 7000 || rc=$?
+    ;;
+c)
+    xt_spawn x "$WORK/peer.log" env "${XTCP_ENV[@]}" "$EXCHANGE" cats 7000
+    xt_wait_for 30 listens
+    in_k "${course[@]}" ctl/keep.c -- "$EXCHANGE" echoed "$ADDR_X" 7000 || rc=$?
+    ;;
+esac
 [ $rc -eq 0 ] || { echo "-- peer:"; tail -n 5 "$WORK/peer.log"; }
 grep -h 'dropped\|AddressSanitizer\|runtime error' "$WORK/xtcpd.log" && rc=1
 exit $rc

@@ -5,6 +5,8 @@
  *   exchange run PEER PORT        one course: exits 0 when each call did what it should and every byte was right, else says what
  *                                 went wrong
  *   exchange more PEER PORT       a longer one: with buffers that grow, epoll, and a connection for a program that knows nothing of xtcp
+ *   exchange cats PORT            gives each connection to a cat, which knows nothing of xtcp, for ever
+ *   exchange echoed PEER PORT     one connection to that: likewise
  *
  * A request is a byte for what to do and a byte for how many KiB (in fours). */
 #include <arpa/inet.h>
@@ -133,7 +135,7 @@ static void serve(int fd)
         check(send(fd, take(fd, n, "peer's recv") ? "G" : "B", 1, MSG_NOSIGNAL) == 1, "verdict");
 }
 
-static void peer(int port)
+static void each_connection(int port, void (*serves)(int fd))
 {
     int l = serve_at("0.0.0.0", port);
     signal(SIGCHLD, SIG_IGN);
@@ -141,7 +143,7 @@ static void peer(int port)
         int fd = accept(l, NULL, NULL);
         if (fd >= 0 && fork() == 0) {
             alarm(SECONDS);
-            serve(fd);
+            serves(fd);
             _exit(0);
         }
         close(fd);
@@ -221,6 +223,24 @@ static void called(const char *ip, int port, void (*child_main)(int s))
     check(close(fd) == 0 && close(l) == 0, "close");
 }
 
+/* The other end is a cat's: what is sent comes back, also while it is being sent. */
+static void echoed(const char *ip, int port)
+{
+    const unsigned n = 48 * KIB4;
+    int fd = dial(ip, port, "connect to a cat"), status = 1;
+    pid_t sender = fork();
+    check(sender >= 0, "fork");
+    if (sender == 0) {
+        put(fd, n, "send to a cat");
+        check(shutdown(fd, SHUT_WR) == 0, "shutdown");
+        _exit(0);
+    }
+    errno = EBADMSG;
+    check(take(fd, n, "recv from a cat"), "echo");
+    check(waitpid(sender, &status, 0) == sender && status == 0, "sender");
+    check(close(fd) == 0, "close");
+}
+
 static void refused(const char *ip)
 {
     struct sockaddr_in a = at(ip, CLOSED_PORT);
@@ -287,11 +307,18 @@ static void much(const char *ip, int port)
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "peer") == 0)
-        peer(atoi(argv[2]));
+        each_connection(atoi(argv[2]), serve);
+    if (argc == 3 && strcmp(argv[1], "cats") == 0)
+        each_connection(atoi(argv[2]), echo_by_cat);
+    bool cats = argc == 4 && strcmp(argv[1], "echoed") == 0;
     bool more = argc == 4 && strcmp(argv[1], "more") == 0;
-    if (argc != 4 || (!more && strcmp(argv[1], "run") != 0))
+    if (argc != 4 || (!more && !cats && strcmp(argv[1], "run") != 0))
         return 2;
     alarm(SECONDS);
+    if (cats) {
+        echoed(argv[2], atoi(argv[3]));
+        return 0;
+    }
     upload(argv[2], atoi(argv[3]));
     download(argv[2], atoi(argv[3]));
     called(argv[2], atoi(argv[3]), echo);

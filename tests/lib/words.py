@@ -18,6 +18,11 @@ class Words:
             f.seek(offset)
             return struct.unpack("q", f.read(8))[0]
 
+    def write_text(self, offset, text):
+        with open(self.path, "r+b", buffering=0) as f:
+            f.seek(offset)
+            f.write(text.encode() + b"\0")
+
     def text(self, offset):
         with open(self.path, "rb") as f:
             f.seek(offset)
