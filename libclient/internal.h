@@ -77,12 +77,17 @@ static inline uint32_t xtcp_start(const struct xtcp *x)
 
 /* ---- socket.c ---- */
 
+/* A socket that this process has and does not hold: its slot when the daemon has dropped this client, so that calls tell of that and
+ * not of a bad descriptor; else NULL. */
+struct xt_slot *xtcp_dropped_slot(const struct xtcp *x, int s);
+
 /* The slot of a socket that this process holds, or NULL. */
 static inline struct xt_slot *xtcp_slot(const struct xtcp *x, int s)
 {
-    if ((uint32_t)s >= x->max_slots ||
-        !(atomic_load_explicit(&x->hold[(uint32_t)s / 64], memory_order_relaxed) & 1ULL << (s % 64)))
+    if ((uint32_t)s >= x->max_slots)
         return NULL;
+    if (!(atomic_load_explicit(&x->hold[(uint32_t)s / 64], memory_order_relaxed) & 1ULL << (s % 64)))
+        return xtcp_dropped_slot(x, s);
     return &x->slots[s];
 }
 

@@ -53,6 +53,12 @@ static void know(struct xtcp *x, int s)
     atomic_fetch_or(&x->known[(uint32_t)s / 64], 1ULL << (s % 64));
 }
 
+struct xt_slot *xtcp_dropped_slot(const struct xtcp *x, int s)
+{
+    bool known = atomic_load(&x->known[(uint32_t)s / 64]) & 1ULL << (s % 64);
+    return known && !xtcp_check((struct xtcp *)x) ? &x->slots[s] : NULL;
+}
+
 XTCP_API int xtcp_socket(struct xtcp *x)
 {
     struct xtcp_cmd c = {.op = XT_OP_SOCKET};

@@ -278,3 +278,32 @@ Test(threads, daemon_dies)
     xtcp_detach(p.x);
     daemon_free(&p.d);
 }
+
+static bool is_swept(void *arg)
+{
+    struct pair *p = arg;
+    return daemon_stats(&p->d).sessions == 0;
+}
+
+/* A client that the daemon has dropped, and forgotten, learns just that: its sockets are dead, not bad descriptors that never have news. */
+Test(threads, daemon_drops_its_client)
+{
+    struct pair p;
+    char c;
+    struct sockaddr_in to = daemon_addr(PAIR_PORT);
+    pair_start(&p, NULL);
+    pair_connect(&p);
+    int s = xtcp_socket(p.x), closed = xtcp_socket(p.x);
+    cr_assert(s >= 0 && closed >= 0 && xtcp_close(p.x, closed) == 0);
+    shutdown(p.d.client[0].fd, SHUT_RDWR);
+    cr_assert(daemon_until(is_swept, &p));
+    cr_expect_eq(xtcp_connect(p.x, s, (struct sockaddr *)&to, sizeof to), -ECONNABORTED);
+    cr_expect_eq(xtcp_recv(p.x, p.b, &c, 1, 0), -ECONNABORTED);
+    cr_expect_eq(xtcp_mask(p.x, p.a) & (POLLERR | POLLHUP | POLLIN | POLLOUT), POLLERR | POLLHUP | POLLIN | POLLOUT);
+    cr_expect_eq(xtcp_close(p.x, s), 0);
+    cr_expect_eq(xtcp_close(p.x, s), -EBADF);
+    cr_expect_eq(xtcp_mask(p.x, closed), POLLNVAL);
+    xtcp_detach(p.x);
+    daemon_stop(&p.d);
+    daemon_free(&p.d);
+}
