@@ -94,6 +94,11 @@ void xt_export_join(struct xt_request *r)
     struct xt_export *e = r->anc->nfds == 1 ? find_by_end(cl->ctl, r->anc->fd[0]) : NULL;
     if (is_refused(cl, e))
         return;
+    if (cl->session && cl->revived && xt_msg_find(r->msg, "abi")) { /* it has joined, but perhaps was not answered */
+        xt_relay_share(&e->home->relay, cl->proc, e->slot);
+        xt_attach_welcome(cl, e->slot, e->beside);
+        return;
+    }
     if (cl->session) {
         struct xt_msg_out o;
         xt_relay_share(&e->home->relay, cl->proc, e->slot);

@@ -89,6 +89,25 @@ Test(export, join_is_a_process_more)
     cr_expect(none_left());
 }
 
+/* The stack process has died before it answered: the next one finds the request again, and that it was carried out. */
+Test(export, join_once_more)
+{
+    struct liar l;
+    liar_start(&l);
+    claim_to_hold(&l, 3);
+    int a = export(l.fd, 3, false), fd = dial();
+    cr_assert_eq(ask_with_end(fd, "join", a), 0u);
+    xt_msg_anc_close(&anc);
+    LIST_FIRST(&ctl->clients)->revived = true;
+    cr_expect_eq(ask_with_end(fd, "join", a), 0u);
+    cr_expect(anc.nfds == 3 && num("slot") == 3 && num("proc") == 2);
+    xt_msg_anc_close(&anc);
+    liar_stop(&l);
+    close(a);
+    close(fd);
+    cr_expect(none_left());
+}
+
 /* What the keeper was told, in order: its other end and what stood beside it forgotten, a wait for it. */
 static char told[16];
 
