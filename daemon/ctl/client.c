@@ -79,17 +79,23 @@ void xt_client_drop(struct xt_client *cl, const char *why)
 
 /* A program's request stays in its socket until it has been answered: should this process die before, its successor finds it
  * there. All requests of programs may be carried out twice. */
-static void take_request(struct xt_client *cl, ssize_t n, struct xt_msg_anc *anc)
+static void request_done(struct xt_client *cl)
 {
     struct xt_ctl *c = cl->ctl;
     struct xt_msg_anc again;
     char byte;
-    xt_request_handle(cl, c->in, (size_t)n, anc);
-    cl->revived = false;
-    cl->spoke = true;
     XT_CRASH_POINT();
     if (xt_msg_recv_drop(cl->fd, &byte, sizeof byte, &again, MSG_DONTWAIT | MSG_TRUNC, drop_fd, c) >= 0)
         xt_msg_anc_drop(&again, drop_fd, c);
+}
+
+static void take_request(struct xt_client *cl, ssize_t n, struct xt_msg_anc *anc)
+{
+    xt_request_handle(cl, cl->ctl->in, (size_t)n, anc);
+    cl->revived = false;
+    cl->spoke = true;
+    if (!cl->job)
+        request_done(cl);
 }
 
 /* The open file of a fork's end is the client's too: it may take what it has sent, or have us look behind it (SO_PEEK_OFF). Then there
@@ -131,8 +137,10 @@ static void on_readable(uv_poll_t *h, int status, int events)
 void xt_client_resume(struct xt_client *cl)
 {
     cl->job = NULL;
-    if (!cl->closing)
-        uv_poll_start(&cl->poll, UV_READABLE, on_readable);
+    if (cl->closing)
+        return;
+    request_done(cl);
+    uv_poll_start(&cl->poll, UV_READABLE, on_readable);
 }
 
 /* One user may not take all places: half of them are left to others. */

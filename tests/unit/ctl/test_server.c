@@ -259,3 +259,29 @@ Test(server, who_comes_when_no_descriptor_is_left_is_answered)
     while (ctl->spare < 0)
         turn();
 }
+
+static bool is_waiting(const struct xt_client *cl)
+{
+    char byte;
+    return recv(cl->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* One that takes a way round by the data plane, too: a successor finds it where it was. */
+Test(server, a_request_stays_until_it_is_answered)
+{
+    struct xt_msg_out o;
+    int fd = attach(XT_ABI_VERSION);
+    const struct xt_client *cl = LIST_FIRST(&ctl->clients);
+    xt_msg_anc_close(&anc);
+    begin(&o, "settle");
+    ssize_t n = xt_msg_end(&o);
+    cr_assert_eq(xt_msg_send(fd, o.buf, (size_t)n, NULL, 0, 0), 0);
+    while (!cl->job)
+        uv_run(xt_ctl_loop(ctl), UV_RUN_NOWAIT);
+    cr_expect(is_waiting(cl));
+    cr_expect(answer(fd) > 0 && ok());
+    cr_expect_not(is_waiting(cl));
+    cr_expect(ask(fd, "settle") > 0 && ok());
+    close(fd);
+    cr_expect(none_left());
+}
