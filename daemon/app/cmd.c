@@ -6,6 +6,7 @@
 
 #include "daemon/app/internal.h"
 #include "daemon/base/crash.h"
+#include "daemon/base/log.h"
 
 struct cmd {
     uint32_t op, slot, proc, seq;
@@ -82,6 +83,14 @@ static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint
     return 0;
 }
 
+/* The program is told by its errno alone, and few say that; who looks for the cause looks into the log. */
+static int used_up(const struct xt_session *s, const char *what, const char *setting, int rc)
+{
+    xt_log_limited(XT_LOG_WARN, "no %s left: refused to pid %d (%s), see the setting %s", what, s->pid, s->comm,
+                   setting);
+    return rc;
+}
+
 static int hold_new(const struct xt_session *s, const struct cmd *c, uint32_t i)
 {
     atomic_fetch_or(&xt_app_hold(s, c->proc)[i / 64], 1ULL << (i % 64));
@@ -98,10 +107,12 @@ static int cmd_socket(struct xt_session *s, const struct cmd *c)
         settle_closes(s->app);
         rc = xt_app_slot_new(s, &i);
     }
-    if (rc < 0 && !xt_user_has_socket(s))
+    if (rc < 0 && xt_user_has_socket(s))
+        return used_up(s, "sockets of its own", "max-sockets", rc);
+    if (rc < 0) {
         xt_user_refused_socket(s);
-    if (rc < 0)
         return rc;
+    }
     s->slots[i].local.addr = s->slots[i].remote.addr = xt_addr_v4(0);
     c->pw->made = i;
     atomic_signal_fence(memory_order_seq_cst);
@@ -132,9 +143,18 @@ static int cmd_bind(struct xt_session *s, uint32_t i, const struct cmd *c)
 
 static int no_memory(struct xt_session *s)
 {
-    if (!xt_user_has_memory(s))
-        xt_user_refused_memory(s);
+    if (xt_user_has_memory(s))
+        return used_up(s, "buffers of its own", "arena", -ENOBUFS);
+    xt_user_refused_memory(s);
     return -ENOBUFS;
+}
+
+/* What the stack has said to a new connection or listener. */
+static int refused(const struct xt_session *s, int rc)
+{
+    if (rc == -ENOBUFS)
+        return used_up(s, "connections", "max-connections", rc);
+    return rc == -EADDRNOTAVAIL ? used_up(s, "ports to that address", "ports", rc) : rc;
 }
 
 static uint32_t backlog_of(const struct xt_app *a, uint64_t wanted)
@@ -165,7 +185,7 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
         rc = xt_stack_listen(a->stack, &p->local, p->claim, a->now_us, &l);
     }
     if (rc < 0)
-        return rc;
+        return refused(s, rc);
     XT_CRASH_POINT();
     l->session = s->id;
     l->slot = i;
@@ -275,7 +295,7 @@ static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
     if (rc < 0) {
         p->conn = XT_NO_CONN;
         xt_app_slot_fresh(s, i, 0);
-        return rc;
+        return refused(s, rc);
     }
     XT_CRASH_POINT();
     /* At once, not at the flush: the caller looks at them when it has its answer. */

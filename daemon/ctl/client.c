@@ -254,6 +254,8 @@ void xt_client_error(struct xt_client *cl, int rc, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    if (xt_ctl_is_want(-rc)) /* programs get an errno, which few of them say */
+        xt_log_limited(XT_LOG_WARN, "control: refused to pid %d uid %u: %s", cl->pid, cl->uid, text);
     begin(cl, &o, false);
     xt_msg_uint(&o, "errno", (uint64_t)-rc);
     xt_msg_str(&o, "error", text);

@@ -120,6 +120,7 @@ while [ -e "/proc/$(stack_pid)/fd/$n" ]; do n=$((n + 1)); done
 descriptors $n
 ! on_xtcp timeout "$LIMIT" python3 -c 'import socket; socket.create_connection(("'"$ADDR_K"'", 80))' 2>"$WORK/told"
 grep "Too many open files" "$WORK/told"
+grep 'refused to pid .*Too many open files' "$WORK/xtcpd.log"
 says "none left"
 descriptors "$(ulimit -Hn)"
 download

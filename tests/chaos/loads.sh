@@ -15,19 +15,22 @@ LIMIT=150 REQUESTS=5000 TRANSACTIONS=100 # seconds that a load may take; of a re
 CHURN=$(cd "$(dirname "${BASH_SOURCE[0]}")/../e2e" && pwd)/churn.py
 
 hash_is() { # WANT CMD...: what the command writes has this hash; if not, the load's words tell how much came and where it differs
-    local want=$1
+    local want=$1 got=$ERR.$BASHPID rc=0
     shift
-    "$@" 2>>"$ERR" >"$ERR.got" || return
-    [ "$(sha256sum <"$ERR.got")" != "$want" ] || return 0
-    echo "$(wc -c <"$ERR.got") bytes came: $(cmp "$ERR.got" "$WORK/www/file" 2>&1)" >>"$ERR"
-    return $WRONG
+    "$@" 2>>"$ERR" >"$got" || rc=$?
+    if [ $rc -eq 0 ] && [ "$(sha256sum <"$got")" != "$want" ]; then
+        echo "$(wc -c <"$got") bytes came: $(cmp "$got" "$WORK/www/file" 2>&1)" >>"$ERR"
+        rc=$WRONG
+    fi
+    rm -f "$got"
+    return $rc
 }
 stored() { # NAME CMD...: the command has nginx store the file under that name
     rm -f "$WORK/www/up/$1"
     "${@:2}" -T "$WORK/www/file" >>"$ERR" 2>&1 || return
     hash_is "$WANT" cat "$WORK/www/up/$1"
 }
-x_curl() { on_xtcp timeout -k 5 "$LIMIT" curl -svS --fail "$@"; }
+x_curl() { on_xtcp timeout -k 5 "$LIMIT" env XTCP_LOG=debug curl -svS --fail "$@"; }
 k_curl() { in_k timeout -k 5 "$LIMIT" curl -svS --fail "$@"; }
 
 download() { hash_is "$WANT" x_curl "http://$ADDR_K/file"; }
@@ -173,6 +176,8 @@ loads_end() {
         echo "$l: $(grep -c '^ok' "$WORK/$l.load") of $(wc -l <"$WORK/$l.load") times well"
         grep -v '^ok' "$WORK/$l.load" | cat - "$WORK/$l.failed" 2>/dev/null | sed 's/^/    /' || true
     done
+    # Who was sent away may have come back unnoticed. A program that gets no processor for ten seconds may say nothing for as long.
+    if grep ' is disconnected: \|: dropped$' "$WORK/xtcpd.log" | grep -v 'it has said nothing'; then FAILED=$((FAILED + 1)); fi
     MISMATCHED=$(loads_count MISMATCHED) FAILED=$((FAILED + $(loads_count FAILED))) HUNG=$(loads_count HUNG)
     [ $((MISMATCHED + FAILED + HUNG)) -eq 0 ] || { loads_words && return 1; }
 }

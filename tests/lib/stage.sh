@@ -41,7 +41,12 @@ stage_up() {
 stage_down() {
     local rc=$?
     xt_net_down
-    [ $rc -eq 0 ] || [ ! -s "$WORK/xtcpd.log" ] || { echo "-- xtcpd's log:"; tail -n 40 "$WORK/xtcpd.log"; } >&2
+    [ $rc -eq 0 ] || [ ! -s "$WORK/xtcpd.log" ] || {
+        echo "-- xtcpd's log, its warnings:"
+        grep -E '^[^ ]+ [^ ]+ (warn|error) ' "$WORK/xtcpd.log" | tail -n 40 || :
+        echo "-- and its end:"
+        tail -n 40 "$WORK/xtcpd.log"
+    } >&2
     rm -rf "$WORK"
     return $rc
 }

@@ -3,6 +3,8 @@
  * run as any user; the sessions here are another's. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tests/unit/app/kept.h"
@@ -49,6 +51,24 @@ Test(quota, sockets)
     let_go(&k, (uint32_t)fourth);
     cr_expect_eq(user(&k).sockets, 3u);
     cr_expect_geq(ask(&k, XT_OP_SOCKET, 0, 0), 0, "what was given back is there again");
+    kept_end(&k);
+}
+
+/* What nobody may have more of is told by the log, too: which it is, and what sets it. */
+Test(quota, what_is_used_up_is_logged)
+{
+    struct kept k;
+    char said[1024] = "";
+    int log = memfd_create("log", MFD_CLOEXEC), err = dup(STDERR_FILENO), n = 0;
+    start(&k, (struct xt_quota){0});
+    cr_assert(log >= 0 && err >= 0 && dup2(log, STDERR_FILENO) >= 0);
+    while (n >= 0)
+        n = ask(&k, XT_OP_SOCKET, 0, 0);
+    dup2(err, STDERR_FILENO);
+    cr_expect_eq(n, -ENOBUFS);
+    cr_assert_gt(pread(log, said, sizeof said - 1, 0), 0);
+    cr_expect(strstr(said, "max-sockets"), "%s", said);
+    cr_expect_eq(user(&k).refused, 0u, "it is no quota");
     kept_end(&k);
 }
 
