@@ -9,6 +9,8 @@
 #   $(amount N)      N, when jobs are repeated a tenth of it
 # and uses
 #   serve NAME CMD...     a server in the background: output in $DIR/NAME.log, process id in $SERVE_PID
+#   serve_root NAME CMD...  likewise a server that root logs in at: there its home is $DIR/home, its shell reads no file of this
+#                         machine's root, and nothing is in /run
 #   on_server CMD...      a command on the server's side, on its TCP
 #   client CMD...         a command on the client's side, bounded by $LIMIT seconds
 #   client_bg NAME CMD... the same in the background: $CLIENT_PID
@@ -48,6 +50,13 @@ serve() {
     # In a group of its own: apache signals the whole of its group.
     xt_spawn "$(side_of_server)" "$DIR/$name.log" setsid "${ENV[@]}" "$@"
     SERVE_PID=$XT_PID
+}
+serve_root() {
+    mkdir -p -m 700 "$DIR/home"
+    sed -E "s,^(root(:[^:]*){4}):.*,\\1:$DIR/home:/bin/sh," /etc/passwd >"$DIR/passwd"
+    chmod 644 "$DIR/passwd"
+    serve "$1" unshare -m sh -c 'mount --bind "$0" /etc/passwd && mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && exec "$@"' \
+        "$DIR/passwd" "${@:2}"
 }
 on_server() {
     env_of "$SERVER"

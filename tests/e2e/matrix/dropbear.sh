@@ -7,8 +7,7 @@ job() {
     mkdir -p -m 700 "$home/.ssh"
     dropbearkey -t ed25519 -f "$DIR/hostkey" >/dev/null
     dropbearkey -t ed25519 -f "$DIR/key" | grep '^ssh' >"$home/.ssh/authorized_keys"
-    # The folder with its key is root's home in a name space of mounts that ends with it.
-    serve dropbear unshare -m sh -c 'mount --bind "$0" /root && exec dropbear -F -E -s -r "$1" -p "$2"' "$home" "$DIR/hostkey" "$PORT"
+    serve_root dropbear dropbear -F -E -s -r "$DIR/hostkey" -p "$PORT"
     wait_port
     opts=(env HOME="$DIR" dbclient -y -y -i "$DIR/key" -p "$PORT")
     client "${opts[@]}" root@"$HOST" 'exit 42' || rc=$?

@@ -12,7 +12,7 @@ ssh_up() {
     printf '%s\n' "Host *" "IdentityFile $DIR/key" "StrictHostKeyChecking no" "UserKnownHostsFile $DIR/known" "LogLevel ERROR" "BatchMode yes" \
         "KexAlgorithms curve25519-sha256" "User root" "Host s jump" "HostName $HOST" "Port $PORT" "Host master" "HostName $HOST" "Port $PORT" \
         "ControlPath $DIR/master" >"$DIR/ssh"
-    serve sshd unshare -m sh -c 'mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && exec /usr/sbin/sshd -D -e -f "$0"' "$DIR/conf"
+    serve_root sshd /usr/sbin/sshd -D -e -f "$DIR/conf"
     wait_port
 }
 forwards() { # -L and -D to the server that is behind, -R back to it

@@ -18,8 +18,7 @@ PermitRootLogin yes
 PasswordAuthentication no
 Subsystem sftp internal-sftp
 CONF
-    # Its folder for the child without privileges, in a name space of mounts that ends with it.
-    serve sshd unshare -m sh -c 'mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && exec /usr/sbin/sshd -D -e -f "$0"' "$DIR/conf"
+    serve_root sshd /usr/sbin/sshd -D -e -f "$DIR/conf"
     wait_port
     opts=(-F none -i "$DIR/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile="$DIR/known" -o LogLevel=ERROR -o BatchMode=yes
         -o KexAlgorithms=curve25519-sha256) # the default makes up a third of the job's processor time
