@@ -26,12 +26,14 @@ job() {
     store $((PORT + 5)) replica --replicaof "$HOST" $((PORT + 4))
     xt_wait_for 30 linked
     printf '%s\n' "port $((PORT + 6))" "bind 0.0.0.0" "protected-mode no" "dir $DIR" "sentinel monitor m $HOST $((PORT + 4)) 1" \
-        "sentinel down-after-milliseconds m 500" "sentinel failover-timeout m 5000" >"$DIR/sentinel.conf"
+        "sentinel down-after-milliseconds m 60000" "sentinel failover-timeout m 5000" >"$DIR/sentinel.conf"
     serve sentinel redis-server "$DIR/sentinel.conf" --sentinel
     wait_port $((PORT + 6))
     xt_wait_for 30 watched || { cat "$DIR/sentinel.log"; return 1; }
     same "a value for the replica" "$(cli $((PORT + 4)) set k v)$(cli $((PORT + 4)) wait 1 20000)" OK1
     xt_stop "$master"
+    # Not before: a master that this machine only lets wait so long would be replaced, too.
+    same "the sentinel's patience" "$(cli $((PORT + 6)) sentinel set m down-after-milliseconds 500)" OK
     xt_wait_for 40 promoted || { cat "$DIR/sentinel.log"; return 1; }
     same "the value at the new master" "$(cli $((PORT + 5)) get k)" v
     same "the new master takes another" "$(cli $((PORT + 5)) set k w)" OK
