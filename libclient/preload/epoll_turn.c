@@ -141,6 +141,6 @@ void xp_shared_close(struct xp_set *s, int epfd)
             xp_real.epoll_ctl(epfd, EPOLL_CTL_DEL, xtcp_control_fd(xp_ctxs[ctx]), NULL);
         let_go(s, epfd, ctx);
     }
-    if (s->l->sleepers)
-        xp_set_kick(s); /* whoever it wakes makes a waiter */
+    if (s->l->watched && s->l->sleepers)
+        xp_set_kick(s); /* whoever it wakes makes a waiter; without sockets of ours nobody looks for it */
 }

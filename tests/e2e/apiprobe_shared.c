@@ -303,6 +303,25 @@ static void closed(void)
     leave(&s);
 }
 
+/* No socket is in the set: what wakes the parent is its own event and nothing else. */
+static void closed_by_the_child(void)
+{
+    int ep = epoll_create1(0), ev = eventfd(0, 0);
+    _Atomic pid_t parent = getpid();
+    say("a set without sockets, closed by the child while the parent waits");
+    ctl(ep, EPOLL_CTL_ADD, ev, EPOLLIN, 16);
+    pid_t pid = fork();
+    if (pid == 0) {
+        until_asleep(&parent);
+        close(ep);
+        _exit(eventfd_write(ev, 1));
+    }
+    say_wait("  the parent", ep, PATIENCE_MS);
+    waitpid(pid, NULL, 0);
+    close(ev);
+    close(ep);
+}
+
 /* ---- who waits is woken ---- */
 
 /* The child waits while the parent brings about what it waits for. */
@@ -406,6 +425,7 @@ void probe_shared(void)
     taken_before(false);
     taken_before(true);
     closed();
+    closed_by_the_child();
     woken("data", false, false);
     woken("data for the parent too", false, true);
     woken("a socket, then data", true, true);
