@@ -49,7 +49,8 @@ defaults
     timeout client 60s
     timeout server 60s
     option httpchk GET /small
-    default-server inter 200ms fall 2 rise 2 check
+    timeout check 20s
+    default-server inter 2s fastinter 200ms downinter 200ms fall 2 rise 2 check
 frontend tls
     bind 0.0.0.0:$((PORT + 5)) ssl crt $DIR/pem alpn h2,http/1.1
     default_backend good
