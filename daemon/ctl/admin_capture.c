@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * "capture": {op, id: uint} gives {ok, frames: bin, lost: uint, offset_us: uint}: what was captured since the last question with that id
- * (struct xt_capture_rec), how many frames found no room, and what makes its times those of the calendar. */
+ * "capture": {op, id: uint, end: bool} gives {ok, frames: bin, lost: uint, offset_us: uint}: what was captured since the last
+ * question with that id (struct xt_capture_rec), how many frames found no room, and what makes its times those of the calendar. With `end` it was the last
+ * question: another capture may begin. Without, that is so two seconds after it. */
 #include <errno.h>
 #include <time.h>
 
@@ -13,6 +14,7 @@ struct capture {
     struct xt_job job;
     uint64_t id, lost;
     int got; /* bytes of all shards, or a negative errno */
+    bool end;
     uint8_t frames[BATCH];
 };
 
@@ -26,6 +28,8 @@ static void work(struct xt_job *j)
     int n = xt_stack_capture(xt_job_stack(j), c->id, c->frames + at, sizeof c->frames - at, &lost, xt_time_us());
     c->lost += lost;
     c->got = n < 0 ? n : c->got + n;
+    if (c->end)
+        xt_stack_capture_end(xt_job_stack(j), c->id);
 }
 
 static uint64_t offset_us(void)
@@ -40,7 +44,9 @@ static void reply(struct xt_job *j, struct xt_client *cl)
     const struct capture *c = (struct capture *)j;
     struct xt_msg_out o;
     if (c->got < 0) {
-        xt_client_error(cl, c->got, c->got == -EBUSY ? "another capture is going on" : "no memory for a capture");
+        xt_client_error(cl, c->got,
+                        c->got == -EBUSY ? "another capture is going on (one that was killed ends after 2 s)"
+                                         : "no memory for a capture");
         return;
     }
     xt_client_begin(cl, &o);
@@ -61,5 +67,6 @@ void xt_admin_capture(struct xt_request *r)
     if (!c)
         return;
     c->id = id;
+    xt_msg_get_bool(r->msg, "end", &c->end);
     xt_job_start(&c->job);
 }

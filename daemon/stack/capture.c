@@ -97,3 +97,9 @@ int xt_stack_capture(struct xt_stack *s, uint64_t owner, uint8_t *buf, size_t si
     *lost = c->lost;
     return (int)take(c, buf, size);
 }
+
+void xt_stack_capture_end(struct xt_stack *s, uint64_t owner)
+{
+    if (s->capture && s->capture->owner == owner)
+        xt_capture_end(s);
+}

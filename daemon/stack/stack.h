@@ -264,6 +264,8 @@ unsigned xt_stack_neighbours(const struct xt_stack *s, struct xt_neigh_info *out
  * segments to ourselves would have been. Moves what there is to `buf` (struct xt_capture_rec of proto/xt_ctl.h, whole); `*lost` is how
  * many there was no room for. Returns bytes; -EBUSY: another `owner` captures, -ENOMEM. */
 int xt_stack_capture(struct xt_stack *s, uint64_t owner, uint8_t *buf, size_t size, uint64_t *lost, uint64_t now_us);
+/* Ends it at once, if it is that owner's. */
+void xt_stack_capture_end(struct xt_stack *s, uint64_t owner);
 
 const struct xt_stack_stats *xt_stack_stats(const struct xt_stack *s);
 const struct xt_tcp_stats *xt_stack_tcp_stats(const struct xt_stack *s);

@@ -50,20 +50,36 @@ static uint64_t write_frames(FILE *f, const char *p, size_t n, uint64_t offset_u
     return count;
 }
 
-/* Until `left` frames have come, a signal, or the file takes no more. */
+static int ask(int fd, bool end, json_object **reply)
+{
+    char request[64];
+    struct xt_msg_out o;
+    xt_msg_begin(&o, request, sizeof request);
+    xt_msg_str(&o, "op", "capture");
+    xt_msg_uint(&o, "id", (uint64_t)getpid());
+    xt_msg_bool(&o, "end", end);
+    return ctl_ask(fd, &o, reply);
+}
+
+/* The next capture need not wait until the daemon finds that nobody asks any more. */
+static int finish(int fd, int rc)
+{
+    json_object *reply;
+    if (ask(fd, true, &reply) == CTL_OK)
+        json_object_put(reply);
+    return rc;
+}
+
+/* Until `left` frames have come, a signal (with what came before it), or the reader of a pipe has enough. */
 static int capture(int fd, FILE *f, uint64_t left)
 {
     const struct pcap_file head = {0xa1b2c3d4, 2, 4, 0, 0, 262144, 1 /* Ethernet */};
-    uint64_t id = (uint64_t)getpid(), total = 0, lost = 0;
-    bool begun = false;
-    while (left && !stopped) {
-        char request[64];
-        struct xt_msg_out o;
+    uint64_t total = 0, lost = 0;
+    bool begun = false, last = false;
+    while (left && !last) {
         json_object *reply, *frames;
-        xt_msg_begin(&o, request, sizeof request);
-        xt_msg_str(&o, "op", "capture");
-        xt_msg_uint(&o, "id", id);
-        int rc = ctl_ask(fd, &o, &reply);
+        last = stopped;
+        int rc = ask(fd, last, &reply);
         if (rc != CTL_OK)
             return rc;
         if (!begun) {
@@ -80,11 +96,15 @@ static int capture(int fd, FILE *f, uint64_t left)
         json_object_put(reply);
         left -= n;
         total += n;
-        if (fflush(f) != 0)
-            return ctl_fail(CTL_FAILED, "cannot write the capture: %s", strerror(errno));
-        if (n == 0)
+        if (fflush(f) != 0 && errno == EPIPE)
+            break;
+        if (ferror(f))
+            return finish(fd, ctl_fail(CTL_FAILED, "cannot write the capture: %s", strerror(errno)));
+        if (n == 0 && !last)
             poll(NULL, 0, PAUSE_MS);
     }
+    if (!last)
+        finish(fd, CTL_OK);
     fprintf(stderr, "%llu frames captured, %llu lost\n", (unsigned long long)total, (unsigned long long)lost);
     return CTL_OK;
 }
@@ -117,6 +137,7 @@ int ctl_cmd_capture(const struct ctl_options *opt, int argc, char **argv)
     }
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
+    signal(SIGPIPE, SIG_IGN);
     int rc = capture(fd, f, count);
     if (to_file && rc != CTL_OK && !there && ftell(f) == 0)
         unlink(argv[0]);

@@ -85,6 +85,15 @@ Test(capture, shows_segments_between_own_sockets)
     cr_assert_eq(ask(ME), 0, "taken is taken");
 }
 
+Test(capture, ends_when_its_owner_says_so)
+{
+    cr_assert_eq(ask(ME), 0);
+    xt_stack_capture_end(h.s, ME + 1);
+    cr_assert_eq(ask(ME + 1), -EBUSY, "a stranger does not end it");
+    xt_stack_capture_end(h.s, ME);
+    cr_assert_eq(ask(ME + 1), 0);
+}
+
 /* An IPv4 header can say no more than 64 KiB. */
 Test(capture, cuts_what_is_longer_than_a_packet_can_be)
 {
