@@ -196,6 +196,23 @@ static void put_info(struct xt_msg_out *o, const struct xt_tcp_info *i)
     item(o, "segs_in", i->segs_in, "segments", "received");
 }
 
+/* Why it is no faster. */
+static void put_limits(struct xt_msg_out *o, const struct xt_tcp_info *i)
+{
+    item(o, "notsent", i->notsent, "bytes", "written by the program, not yet sent");
+    item(o, "busy", i->busy_ms, "ms", "there was something to send or to be acknowledged");
+    item(o, "rwnd_limited", i->rwnd_ms, "ms", "of that, the peer's receive window was full");
+    item(o, "sndbuf_limited", i->sndbuf_ms, "ms", "of that, all that fits the send buffer was in flight");
+    item(o, "delivery_rate", i->delivery_rate, "bytes/s", "at which the peer took what was sent last");
+    item(o, "app_limited", i->rate_limited, "", "1: no faster since the program wrote no more");
+    item(o, "pacing_rate", i->pacing_rate, "bytes/s", "at which segments are spaced, or cwnd would allow");
+    item(o, "rto_timeouts", i->rtos, "", "retransmission time-outs since the start");
+    item(o, "dsacks", i->dsacks, "", "times the peer said that it had a segment already");
+    item(o, "reordering", i->reordering, "segments", "by which the path is known to reorder");
+    item(o, "ooo_segs", i->ooo_segs, "segments", "received out of order");
+    item(o, "pmtu", i->pmtu, "bytes", "largest packet that the path is believed to take");
+}
+
 static void show_reply(struct xt_job *j, struct xt_client *cl)
 {
     const struct one *one = (struct one *)j;
@@ -209,6 +226,7 @@ static void show_reply(struct xt_job *j, struct xt_client *cl)
         put_streams(&o, &one->conn);
         put_sequence(&o, &one->conn);
         put_info(&o, &one->info);
+        put_limits(&o, &one->info);
     }
     xt_client_send(cl, &o, NULL, 0);
 }
