@@ -5,6 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +19,21 @@ static const char *const level_names[] = {
 
 /* Read on every call by every thread; relaxed, since nothing else is published with it. */
 static int max_level = XT_LOG_INFO;
+
+static const int priorities[] = {
+    [XT_LOG_ERROR] = LOG_ERR, [XT_LOG_WARN] = LOG_WARNING, [XT_LOG_INFO] = LOG_INFO, [XT_LOG_DEBUG] = LOG_DEBUG};
+
+static bool to_journal;
+
+void xt_log_begin(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat st;
+    char here[64] = "";
+    if (stream && fstat(STDERR_FILENO, &st) == 0)
+        snprintf(here, sizeof here, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    to_journal = stream && strcmp(stream, here) == 0;
+}
 
 void xt_log_set_level(enum xt_log_level level)
 {
@@ -33,6 +51,8 @@ static size_t put_prefix(char *line, size_t room, enum xt_log_level level)
     struct tm tm;
     size_t n;
 
+    if (to_journal)
+        return (size_t)snprintf(line, room, "<%d>", priorities[level]);
     clock_gettime(CLOCK_REALTIME, &ts);
     gmtime_r(&ts.tv_sec, &tm);
     n = strftime(line, room, "%Y-%m-%d %H:%M:%S", &tm);

@@ -16,6 +16,10 @@ enum xt_log_level { XT_LOG_ERROR, XT_LOG_WARN, XT_LOG_INFO, XT_LOG_DEBUG };
 void xt_log_set_level(enum xt_log_level level);
 enum xt_log_level xt_log_get_level(void);
 
+/* Where standard error is the journal ($JOURNAL_STREAM, see systemd.exec(5)), which has times of its own, lines begin with a priority
+ * that it understands instead. To be called once, before the first message. */
+void xt_log_begin(void);
+
 /* Writes one message when the level admits it. No newline at the end of `fmt`. */
 void xt_log(enum xt_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

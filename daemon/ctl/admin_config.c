@@ -102,15 +102,19 @@ void xt_ctl_reload(struct xt_ctl *c, const struct xt_config *fresh)
     size_t n;
     const struct xt_setting *k = xt_config_keys(&n);
     char old[XT_CONFIG_TEXT_MAX], new[XT_CONFIG_TEXT_MAX];
+    bool changed = false;
     for (; n--; k++) {
         xt_config_get(&c->cfg.config, k, old, sizeof old);
         xt_config_get(fresh, k, new, sizeof new);
         if (strcmp(old, new) == 0)
             continue;
         xt_log_info("control: %s is now %s (was %s)%s", k->name, new, old, k->runtime ? "" : ": at the next start");
+        changed = true;
         if (k->runtime)
             take_value(&c->cfg.config, fresh, k);
     }
+    if (!changed)
+        xt_log_info("control: the configuration was read again: nothing has changed");
     apply(c, NULL);
 }
 

@@ -337,7 +337,7 @@ void xt_config_help(FILE *f)
     for (; n--; k++) {
         char head[64];
         snprintf(head, sizeof head, "--%s %s", k->name, placeholder(k));
-        fprintf(f, "  %-33s %s %s", head, k->runtime ? "*" : " ", k->help);
+        fprintf(f, "  %-38s %s %s", head, k->runtime ? "*" : " ", k->help);
         if (k->def && *k->def)
             fprintf(f, " [%s]", k->def);
         fputc('\n', f);

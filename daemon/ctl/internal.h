@@ -57,6 +57,7 @@ struct xt_ctl {
         int fd; /* -1: not watched */
         int ifindex;
         unsigned state;
+        bool shared;            /* the kernel has our address, too */
     } link;                     /* link.c */
     struct xt_foreign *foreign; /* closes what clients have sent */
     int spare;                  /* a descriptor, to have one when there are no others; -1: used just now */

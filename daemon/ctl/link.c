@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The interface's link, watched: what becomes of it is logged and shown. Connections do not care, but for an interface that was removed
- * and made again: the packet socket is the old one's, and a new stack process opens another. */
+ * The interface's link and the kernel's addresses, watched: what becomes of them is logged, and of the link shown. Connections do
+ * not care, but for an interface that was removed and made again: the packet socket is the old one's, and a new stack process opens another. */
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -14,6 +14,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/ctl/internal.h"
+#include "daemon/ctl/netif.h"
 
 enum { UP, NO_CARRIER, DOWN, REMOVED };
 static const char *const names[] = {"up", "no carrier", "down", "removed"};
@@ -29,6 +30,21 @@ static unsigned look(const struct xt_ctl *c, int *ifindex)
     if (ioctl(c->link.fd, SIOCGIFFLAGS, &ifr) < 0)
         return REMOVED;
     return !(ifr.ifr_flags & IFF_UP) ? DOWN : !(ifr.ifr_flags & IFF_RUNNING) ? NO_CARRIER : UP;
+}
+
+/* DHCP or an administrator may give the kernel our address: peers that learn its MAC address then are answered by it. */
+static void look_at_addresses(struct xt_ctl *c)
+{
+    char why[512];
+    int rc = xt_netif_check_address(&c->cfg.config, why, sizeof why);
+    bool shared = rc == -EADDRINUSE;
+    if ((rc < 0 && !shared) || shared == c->link.shared)
+        return;
+    c->link.shared = shared;
+    if (shared)
+        xt_log_warn("address conflict with this host: %s", why);
+    else
+        xt_log_info("the kernel has our address no more");
 }
 
 static void on_change(uv_poll_t *h, int status, int events)
@@ -49,11 +65,12 @@ static void on_change(uv_poll_t *h, int status, int events)
     if (now != c->link.state)
         xt_log(now == UP ? XT_LOG_INFO : XT_LOG_WARN, "interface %s: %s", c->cfg.config.interface, names[now]);
     c->link.state = now;
+    look_at_addresses(c);
 }
 
 static int open_watch(struct xt_ctl *c)
 {
-    const struct sockaddr_nl to = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    const struct sockaddr_nl to = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR};
     c->link.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
     if (c->link.fd < 0)
         return -errno;

@@ -97,26 +97,28 @@ static int check_link(const struct xt_config *c, const struct link *l, const str
     return 0;
 }
 
-/* The kernel would answer for an address of its own, with resets: it must own it on no interface. */
-static int check_address(const struct xt_config *c, const struct reply *r)
+int xt_netif_check_address(const struct xt_config *c, char *err, size_t errlen)
 {
+    const struct reply r = {err, errlen};
     struct ifaddrs *all;
     int rc = 0;
     if (getifaddrs(&all) < 0)
-        return fail(r, -errno, "cannot list the kernel's addresses: %s", strerror(errno));
+        return fail(&r, -errno, "cannot list the kernel's addresses: %s", strerror(errno));
     for (struct ifaddrs *i = all; i && rc == 0; i = i->ifa_next) {
         if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
             continue;
-        struct sockaddr_in sin;
+        struct sockaddr_in sin, mask = {0};
         char text[INET_ADDRSTRLEN];
         memcpy(&sin, i->ifa_addr, sizeof sin);
+        if (i->ifa_netmask)
+            memcpy(&mask, i->ifa_netmask, sizeof mask);
         if (sin.sin_addr.s_addr != c->address.addr)
             continue;
         inet_ntop(AF_INET, &sin.sin_addr, text, sizeof text);
         rc =
-            fail(r, -EADDRINUSE,
-                 "address %s belongs to the kernel on interface '%s': choose a free one, or 'ip addr del %s/%u dev %s'",
-                 text, i->ifa_name, text, c->address.prefix, i->ifa_name);
+            fail(&r, -EADDRINUSE,
+                 "address %s belongs to the kernel on interface '%s': choose a free one, or 'ip addr del %s/%d dev %s'",
+                 text, i->ifa_name, text, __builtin_popcount(mask.sin_addr.s_addr), i->ifa_name);
     }
     freeifaddrs(all);
     return rc;
@@ -143,7 +145,7 @@ int xt_netif_check(struct xt_config *c, char *err, size_t errlen)
     if (rc == 0)
         rc = check_link(c, &l, &r);
     if (rc == 0)
-        rc = check_address(c, &r);
+        rc = xt_netif_check_address(c, err, errlen);
     if (rc < 0)
         return rc;
     if (memcmp(c->mac, zero, 6) == 0)

@@ -10,6 +10,9 @@
  * -ENODEV, -EINVAL, -ENETDOWN, -EADDRINUSE or what a system call said. */
 int xt_netif_check(struct xt_config *c, char *err, size_t errlen);
 
+/* The last of these: the kernel would answer for an address of its own, with resets, so it must own it on no interface. */
+int xt_netif_check_address(const struct xt_config *c, char *err, size_t errlen);
+
 /* Likewise that packet sockets may be opened: -EPERM. To close one takes the kernel tens of milliseconds (a grace period of
  * RCU), so this is not for who succeeds another process. */
 int xt_netif_check_rights(char *err, size_t errlen);

@@ -10,6 +10,7 @@
 #include "daemon/ctl/netif.h"
 #include "daemon/ctl/privilege.h"
 #include "daemon/ctl/settings.h"
+#include "proto/xt_ctl.h"
 
 static const char kept_name[] = "settings";
 
@@ -54,4 +55,19 @@ int xt_effective_keep(struct xt_handed *h, const struct xt_config *c)
     if (fd >= 0)
         close(fd);
     return -1;
+}
+
+static const char *text_of(const struct xt_config *c, const char *name, char text[XT_CONFIG_TEXT_MAX])
+{
+    xt_config_get(c, xt_config_key(name), text, XT_CONFIG_TEXT_MAX);
+    return text;
+}
+
+void xt_effective_say(const struct xt_config *c, uint32_t start)
+{
+    char address[XT_CONFIG_TEXT_MAX], gateway[XT_CONFIG_TEXT_MAX], mac[XT_CONFIG_TEXT_MAX];
+    xt_log_info("xtcpd " XT_VERSION
+                " serving on %s: address %s, gateway %s, mac %s, mtu %u, control socket %s, start %u",
+                c->interface, text_of(c, "address", address), text_of(c, "gateway", gateway), text_of(c, "mac", mac),
+                c->mtu, c->socket, start);
 }

@@ -20,4 +20,7 @@ int xt_effective_settings(const struct xt_start *st, struct xt_handed *h, struct
 /* Sees to it that they are kept for the next one. Returns their memfd; -1 when there is none, which is logged. */
 int xt_effective_keep(struct xt_handed *h, const struct xt_config *c);
 
+/* A line in the log: what serves, and where. `start` counts the starts of the stack process. */
+void xt_effective_say(const struct xt_config *c, uint32_t start);
+
 #endif

@@ -133,6 +133,7 @@ int main(int argc, char **argv)
     struct xt_start st = {.cmdline = &cl, .argc = argc, .argv = argv};
     struct xt_handed handed;
     char err[512];
+    xt_log_begin();
     prctl(PR_SET_NAME, "xtcpd"); /* run by descriptor, it would be called by a number */
     if (xt_config_scan(&cl, argc, argv, err, sizeof err) < 0)
         return complain(err);

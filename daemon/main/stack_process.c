@@ -372,7 +372,7 @@ static void serve(struct process *p)
     watch_signal(p, &p->interrupt, SIGINT, on_stop);
     watch_signal(p, &p->hangup, SIGHUP, on_hangup);
     watch_signal(p, &p->quiet, SIGUSR1, on_quiet);
-    xt_log_info("serving on %s, control socket %s, start %u", c->interface, c->socket, p->state.page->epoch);
+    xt_effective_say(c, p->state.page->epoch);
     xt_notify("READY=1\nSTATUS=serving"); /* from here on there is no way back to another binary */
     for (uint32_t k = 0; k < c->shards; k++)
         xt_shard_run(p->shard[k]);

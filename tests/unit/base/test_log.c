@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <regex.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/base/log.h"
@@ -51,6 +54,31 @@ Test(log, a_line_has_time_level_and_text, .init = capture)
     cr_expect(matches(captured(), "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z warn  port 80 is "
                                   "taken\n$"),
               "%s", text);
+}
+
+static void log_to_stream(const char *format, uintmax_t dev, uintmax_t ino)
+{
+    char stream[64];
+    snprintf(stream, sizeof stream, format, dev, ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    xt_log_begin();
+    xt_log_warn("port %d is taken", 80);
+}
+
+Test(log, the_journal_is_told_priorities, .init = capture)
+{
+    struct stat st;
+    cr_assert_eq(fstat(STDERR_FILENO, &st), 0);
+    log_to_stream("%ju:%ju", st.st_dev, st.st_ino);
+    cr_expect_str_eq(captured(), "<4>port 80 is taken\n");
+}
+
+Test(log, another_stream_is_no_journal, .init = capture)
+{
+    struct stat st;
+    cr_assert_eq(fstat(STDERR_FILENO, &st), 0);
+    log_to_stream("%ju:%ju0", st.st_dev, st.st_ino);
+    cr_expect(matches(captured(), "^[0-9]{4}-.* warn  port 80 is taken\n$"), "%s", text);
 }
 
 Test(log, messages_above_the_level_are_dropped, .init = capture)
