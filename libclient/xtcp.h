@@ -6,7 +6,11 @@
  * otherwise and return a negative errno on failure; none sets errno or raises a signal. Once the daemon has gone, calls on
  * sockets fail with -ECONNABORTED; see xtcp_alive(). accept says so once: then the listener is one that nobody connects to.
  * Blocking follows the socket's O_NONBLOCK flag (xtcp_set_nonblock) and MSG_DONTWAIT. A blocking call spins briefly, then
- * sleeps in the kernel; -EINTR when a signal handler ran. */
+ * sleeps in the kernel; -EINTR when a signal handler ran, unless all handlers have SA_RESTART and there is no time-out.
+ *
+ * Every call on a socket gives -EBADF when this process does not hold `s`. Sizes are bytes. Addresses are struct sockaddr_in. What is
+ * passed in is the caller's and may go when the call returns; strings that are returned live as long as the context. Descriptors that
+ * are returned are the context's, not to be closed, unless it says otherwise. */
 #ifndef XTCP_H
 #define XTCP_H
 
@@ -30,10 +34,11 @@ struct xtcp_waiter;       /* something to sleep on */
  * -EACCES: not allowed; -EMFILE, -ENOMEM. */
 int xtcp_attach(struct xtcp **out, const char *path);
 
-/* Text of the last failed xtcp_attach() of this thread, one line, never NULL. */
+/* Text of the last failed xtcp_attach() of this thread, one line, never NULL; valid until that thread's next one. */
 const char *xtcp_strerror_attach(void);
 
-/* Closes every socket of this process and the context. Not thread-safe. */
+/* Closes every socket of this process and the context, which is freed: no other thread may be using it, and waiters, whichever are
+ * left, are gone with it. */
 void xtcp_detach(struct xtcp *x);
 
 /* False once the daemon has gone or has dropped this client: all its sockets are then dead. */
@@ -73,7 +78,8 @@ int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t a
 int xtcp_open(struct xtcp *x, const struct sockaddr *addr, socklen_t alen, int *s);
 int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen, int flags);
 
-/* As sendmsg(2) and recvmsg(2) for a stream. Flags: MSG_DONTWAIT, MSG_MORE, MSG_OOB, MSG_ZEROCOPY, MSG_NOSIGNAL (implied);
+/* As sendmsg(2) and recvmsg(2) for a stream: return how many bytes, which may be fewer than asked for. `n` is the number of pieces.
+ * Threads may use one socket at the same time; a call's bytes stay together only if it is not cut short. Flags: MSG_DONTWAIT, MSG_MORE, MSG_OOB, MSG_ZEROCOPY, MSG_NOSIGNAL (implied);
  * receive: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_OOB. -EPIPE after shutdown or close by the peer, -ECONNRESET,
  * -ETIMEDOUT, -EAGAIN. 0 from receive is end of file. */
 ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags);
@@ -125,7 +131,7 @@ int xtcp_set_async(struct xtcp *x, int s, bool on);
 bool xtcp_get_async(struct xtcp *x, int s);
 int xtcp_async_fd(struct xtcp *x, int s, bool urgent, bool make);
 
-/* Unread bytes (FIONREAD) and bytes not yet acknowledged (SIOCOUTQ). */
+/* Unread bytes (FIONREAD) and bytes not yet acknowledged (SIOCOUTQ), or a negative errno. */
 int xtcp_inq(struct xtcp *x, int s);
 int xtcp_outq(struct xtcp *x, int s);
 /* What recvmsg(2) tells with TCP_INQ set: unread bytes, one more when there is an end of file to be read. -ENOENT: it is not set. */
@@ -145,7 +151,7 @@ unsigned xtcp_mask(struct xtcp *x, int s);
 /* A kernel descriptor (an AF_UNIX stream, close-on-exec, blocking as the socket is) that stands for the socket in programs
  * that know nothing of xtcp; it holds the socket as this process does. Bytes are relayed between the two at once (`now`), or
  * from when somebody writes to the descriptor, or when no process of the family holds the socket any more. From then on send,
- * receive and accept fail with -EREMOTE here: the descriptor, which another call gives again, is the way.
+ * receive and accept fail with -EREMOTE here: the descriptor, which another call gives again, is the way. The caller closes it.
  * `beside` (-1: none) is a descriptor of the program's that goes with a listener, for who joins it. -ENOBUFS: too many. */
 int xtcp_export(struct xtcp *x, int s, bool now, int beside);
 
@@ -164,7 +170,8 @@ int xtcp_join(struct xtcp **x, const char *path, int fd, int *beside);
  *     xtcp_waiter_sub(w, s);  look at xtcp_mask(s);
  *     while nothing is ready: if (!xtcp_waiter_prepare(w)) poll on xtcp_waiter_fd(w) and what else there is;
  *                             xtcp_waiter_done(w);  xtcp_waiter_take(w, ...);  look again.
- * News comes for every arrival (so edge triggering can be built on it) and may come in vain. */
+ * News comes for every arrival (so edge triggering can be built on it) and may come in vain. One thread at a time may use a
+ * waiter. Who made it frees it. */
 int xtcp_waiter_new(struct xtcp *x, struct xtcp_waiter **out); /* -ENOBUFS: too many */
 void xtcp_waiter_free(struct xtcp_waiter *w);
 int xtcp_waiter_fd(const struct xtcp_waiter *w); /* for poll sets only: readable after a wake-up until _done() */

@@ -61,6 +61,7 @@ check "list by state" 0 "ESTABLISHED" ctl list --state ESTABLISHED
 check "wrong state" 2 "STATE|state" ctl list --state OPEN
 id=$(ctl --json list | field '[c for c in (r["connections"] if isinstance(r, dict) else r) if c["state"] == "ESTABLISHED"][0]["id"]')
 check "show" 0 "ESTABLISHED" ctl show "$id"
+check "show: what held it up" 0 "^rwnd_limited +[0-9.]+ ms " ctl show "$id"
 check "show as JSON" 0 '"state": *"ESTABLISHED"' ctl --json show "$id"
 check "show of nothing" 1 "no connection" ctl show 65000
 check "stats" 0 "tcp.segs_in +[0-9]+ +segments received" ctl stats
@@ -81,6 +82,8 @@ seen() { [ -s "$WORK/capture.pcap" ] || return 1; on_xtcp curl -sS -o /dev/null 
 xt_wait_for 20 seen
 check "a capture of connections within" 0 "$ADDR_X.[0-9]+ > $ADDR_X.80: Flags .S." tcpdump -Z root -nr "$WORK/capture.pcap"
 check "a capture says how much it has" 0 "^12 frames captured, 0 lost" cat "$WORK/capture.log"
+check "a capture that finds no room" 1 "No space left" ctl capture /dev/full
+check "and is not in the way of the next" 1 "No space left" ctl capture /dev/full
 check "a capture to nowhere" 1 "cannot write $WORK/no/file" ctl capture "$WORK/no/file"
 stranger_captures() { setpriv --reuid 65534 --clear-groups "$XTCPCTL" --socket "$WORK/xtcpd.sock" capture "$@"; }
 check "a capture for a stranger" 1 "only root" stranger_captures -
@@ -90,6 +93,17 @@ check "nor leaves one" 1 "only root" stranger_captures "$WORK/open/file"
 check "as is seen" 0 "^$" ls "$WORK/open"
 check "a capture of no number" 2 "a file and a number" ctl capture - none
 check "flush-time-wait" 0 "" ctl flush-time-wait
+logged() { grep -q "$1" "$WORK/xtcpd.log"; }
+tells() { xt_wait_for 30 logged "$1"; } # PATTERN: the daemon's log, some time
+check "the log says who serves" 0 "" logged "serving on $IF_X: address $ADDR_X/24, gateway .*, mac 02:.*, mtu 1500, control socket $WORK"
+kill -HUP "$XTCPD_PID"
+check "the settings are read again" 0 "" tells "delack is now 40ms (was 25ms)"
+kill -HUP "$XTCPD_PID"
+check "and again" 0 "" tells "read again: nothing has changed"
+ip -n "$NS_X" addr add "$ADDR_X/32" dev lo
+check "the kernel is given our address" 0 "" tells "address conflict with this host: address $ADDR_X belongs to the kernel on interface 'lo': .*del $ADDR_X/32 dev lo"
+ip -n "$NS_X" addr del "$ADDR_X/32" dev lo
+check "and loses it" 0 "" tells "the kernel has our address no more"
 check "administration by a stranger" 1 "root|not allowed|may not" \
     in_x setpriv --reuid 65534 --clear-groups "$XTCPCTL" --socket "$WORK/xtcpd.sock" close 1
 printf 'int main(void) { return 0; }\n' >"$WORK/static.c"

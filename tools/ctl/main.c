@@ -34,13 +34,15 @@ static const struct command {
     {"show", TAKES_JSON, ctl_cmd_show, "ID", "everything about one connection"},
     {"stats", TAKES_JSON | TAKES_ALL, ctl_cmd_stats, "", "counters with their meaning, every reason to drop included"},
     {"close", TAKES_JSON, ctl_cmd_close, "ID", "end a connection with a reset"},
-    {"config", TAKES_JSON, ctl_cmd_config, "[set SETTING VALUE]", "settings in effect; change one of those that may"},
+    {"config", TAKES_JSON, ctl_cmd_config, "[set SETTING VALUE]",
+     "settings in effect; change one of those that may, until xtcpd stops or reads its file again"},
     {"rules", TAKES_JSON | TAKES_RULES, ctl_cmd_rules, "[test PROGRAM listen|connect ADDRESS:PORT]",
      "which sockets of programs xtcp takes; or who gets one, and by which rule"},
     {"upgrade", 0, ctl_cmd_upgrade, "[BINARY]",
      "move to another xtcpd, with all connections; without BINARY: as it lies on the disk now"},
     {"capture", 0, ctl_cmd_capture, "[FILE [FRAMES]]",
-     "what comes, leaves and passes between programs here, as a file for tcpdump (-: standard output)"},
+     "the first 256 bytes of what comes, leaves and passes between programs here, as a file for tcpdump (-: standard "
+     "output)"},
     {"flush-time-wait", TAKES_JSON, ctl_cmd_flush, "", "end all connections in TIME_WAIT"},
 };
 #define NCOMMANDS (sizeof commands / sizeof commands[0])

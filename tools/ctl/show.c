@@ -77,8 +77,9 @@ static void print_neighbours(json_object *reply)
     for (size_t i = 0; all && i < json_object_array_length(all); i++) {
         json_object *n = json_object_array_get_idx(all, i);
         ctl_duration(ctl_num(n, "age_ms") * 1000, age, sizeof age);
-        printf("%-14s%s at %s, %s for %s\n", i ? "" : "neighbours", ctl_str(n, "address"), ctl_str(n, "mac"),
-               ctl_str(n, "state"), age);
+        bool known = strcmp(ctl_str(n, "mac"), "00:00:00:00:00:00") != 0;
+        printf("%-14s%s%s%s, %s for %s\n", i ? "" : "neighbours", ctl_str(n, "address"), known ? " at " : "",
+               known ? ctl_str(n, "mac") : "", ctl_str(n, "state"), age);
     }
 }
 
