@@ -372,7 +372,11 @@ XP_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
         return disconnect(fd, addr, len);
     if (!to_connect(fd, addr, len, true, &w, &in, &rc))
         return xp_real.connect(fd, addr, len);
-    return (int)xp_ret(rc < 0 ? rc : xtcp_connect(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in));
+    if (rc >= 0)
+        rc = xtcp_connect(xp_x(w), xp_sock(w), (struct sockaddr *)&in, sizeof in);
+    if (rc < 0 && rc != -EINPROGRESS && rc != -EALREADY)
+        xp_debug("fd %d: connect: %s", fd, strerror(-rc));
+    return (int)xp_ret(rc);
 }
 XP_ALIAS(connect);
 

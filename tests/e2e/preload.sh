@@ -32,6 +32,7 @@ decisions() { on_xtcp env XTCP_LOG=debug "$@" 2>&1 >/dev/null | grep -o 'fd [0-9
 expect "decision for another host" "1 xtcp" "$(decisions curl -s "$url")"
 expect "decision for loopback" "1 kernel" "$(decisions curl -s http://127.0.0.1:9/)"
 expect "decision by a rule" "1 kernel" "$(XTCP_RULES="kernel :22, kernel :80-81 by curl" decisions curl -s "$url")"
+expect "a connect that fails" "1 connect 1 xtcp" "$(decisions bash -c ": </dev/tcp/$ADDR_K/81")"
 expect "environment put back" "LD_PRELOAD=$PRELOAD XTCP_SOCKET=$WORK/xtcpd.sock" \
     "$(on_xtcp env -i /usr/bin/env | sort | xargs)"
 expect "after cleaning its own environment" "a page" "$(on_xtcp python3 -c "
