@@ -17,7 +17,7 @@
 #include "proto/xt_ctl.h"
 #include "proto/xt_msg.h"
 
-#define ATTACH_TRIES 10
+#define TRIES 10
 
 static __thread char last_error[256];
 
@@ -367,13 +367,18 @@ static int attach_once(struct xtcp **out, const char *path, struct joining *j)
     return rc;
 }
 
-/* A stack process that dies before it has answered takes the connection with it; the control socket itself stays, and its
+/* A stack process that dies before it has answered takes a new connection with it; the control socket itself stays, and its
  * successor answers there. */
+static bool died_first(int rc)
+{
+    return rc == -ECONNRESET || rc == -EPIPE;
+}
+
 static int attach(struct xtcp **out, const char *path, struct joining *j)
 {
     int rc = -ECONNRESET;
     path = socket_path(path);
-    for (unsigned n = 0; n < ATTACH_TRIES && (rc == -ECONNRESET || rc == -EPIPE); n++)
+    for (unsigned n = 0; n < TRIES && died_first(rc); n++)
         rc = attach_once(out, path, j);
     return rc;
 }
@@ -411,14 +416,13 @@ XTCP_API int xtcp_join(struct xtcp **x, const char *path, int fd, int *beside)
     return rc;
 }
 
-XTCP_API int xtcp_claim(const char *path, int fd)
+static int claim_once(const char *path, int fd)
 {
-    XTCP_NO_CANCEL();
     uint8_t text[32], buf[1024];
     struct xt_msg_in in;
     struct xt_msg_anc anc;
     struct xt_msg_out out;
-    int ctl = -1, rc = open_control(socket_path(path), &ctl);
+    int ctl = -1, rc = open_control(path, &ctl);
     if (rc < 0)
         return rc;
     xt_msg_begin(&out, text, sizeof text);
@@ -427,6 +431,16 @@ XTCP_API int xtcp_claim(const char *path, int fd)
     if (rc == 0)
         xt_msg_anc_close(&anc);
     close(ctl);
+    return rc;
+}
+
+XTCP_API int xtcp_claim(const char *path, int fd)
+{
+    int rc = -ECONNRESET;
+    XTCP_NO_CANCEL();
+    path = socket_path(path);
+    for (unsigned n = 0; n < TRIES && died_first(rc); n++)
+        rc = claim_once(path, fd);
     return rc;
 }
 
