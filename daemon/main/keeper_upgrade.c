@@ -128,7 +128,8 @@ void xt_upgrade_changed(struct keeper *k, const char *name, int fd)
         return;
     int n = snprintf(text, sizeof text, "FDSTORE%s=1\nFDNAME=%s", fd < 0 ? "REMOVE" : "", name);
     int rc = xt_msg_send(k->up.feed, text, (size_t)n, &fd, fd >= 0, MSG_DONTWAIT);
-    if (rc == -EAGAIN) /* it does not look */
+    /* It does not look, or cannot be told. Of one that is dead SIGCHLD tells. */
+    if (rc < 0 && rc != -EPIPE && rc != -ECONNRESET)
         fail(k, "the new process does not follow what the old one does");
 }
 

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,7 +23,7 @@
 #include "daemon/base/time.h"
 #include "daemon/main/backoff.h"
 #include "daemon/main/fdstore.h"
-#include "daemon/main/keeper.h"
+#include "daemon/main/keeper_internal.h"
 #include "daemon/main/oom.h"
 
 #define STANDIN_PIPE 100
@@ -285,6 +287,35 @@ Test(oom, is_spared_and_its_child_is_not, .init = make_dir, .fini = remove_dir)
 Test(oom, the_log_tells_of_a_refusal)
 {
     cr_expect_eq(in_child(spare_without_privilege), 0);
+}
+
+/* ---- what the candidate of an upgrade is told ---- */
+
+static void unprivileged_with_files(rlim_t n)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = {0};
+    struct rlimit lim = {n, n};
+    cr_assert(syscall(SYS_capset, &head, caps) == 0 && setrlimit(RLIMIT_NOFILE, &lim) == 0);
+}
+
+/* The kernel lets an unprivileged user have only so many descriptors under way. A client that the candidate has not been told of would
+ * wait for ever. */
+Test(keeper, no_upgrade_by_who_cannot_be_told_of_a_client)
+{
+    struct keeper *k = calloc(1, sizeof *k);
+    int pair[2], fd = memfd_create("x", MFD_CLOEXEC);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    k->up = (struct xt_upgrade){.phase = XT_UPGRADE_STARTING, .image = -1, .feed = pair[0], .answer = -1};
+    for (int i = 0; i < 40; i++)
+        xt_upgrade_changed(k, "client", fd);
+    cr_expect_eq(k->up.phase, XT_UPGRADE_STARTING);
+    unprivileged_with_files(30);
+    xt_upgrade_changed(k, "client", fd);
+    cr_expect_eq(k->up.phase, XT_UPGRADE_NONE);
+    close(pair[1]);
+    close(fd);
+    free(k);
 }
 
 /* ---- parts ---- */
