@@ -329,7 +329,7 @@ static int handshake(int ctl, struct joining *j, struct xtcp **out)
         rc = map_region(anc.fd[0], anc.fd[2], out);
     if (rc < 0) {
         xt_msg_anc_close(&anc);
-        return fail(rc, "%s: %s", "cannot map the shared memory");
+        return fail(rc, "%s: %s", "cannot map the shared memory (is address space limited, by ulimit -v?)");
     }
     struct xtcp *x = *out;
     x->doorbell = xtcp_fd_high(anc.fd[1]);

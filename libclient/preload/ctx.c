@@ -159,7 +159,7 @@ static int attach_locked(bool quietly)
         if (fallback)
             return -EAGAIN;
         rc = socket_error(rc);
-        if (!quietly && rc == -ENETDOWN)
+        if (!quietly && (rc == -ENETDOWN || rc == -ENOMEM))
             complain();
         return rc;
     }
