@@ -57,6 +57,7 @@ struct xt_ctl {
         int fd; /* -1: not watched */
         int ifindex;
         unsigned state;
+        int mtu;                /* as last looked at */
         bool shared;            /* the kernel has our address, too */
     } link;                     /* link.c */
     struct xt_foreign *foreign; /* closes what clients have sent */

@@ -47,6 +47,21 @@ static void look_at_addresses(struct xt_ctl *c)
         xt_log_info("the kernel has our address no more");
 }
 
+/* Told once for each size that is too small. */
+static void look_at_mtu(struct xt_ctl *c)
+{
+    const struct xt_config *cfg = &c->cfg.config;
+    struct ifreq ifr = {0};
+    snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", cfg->interface);
+    if (ioctl(c->link.fd, SIOCGIFMTU, &ifr) < 0 || ifr.ifr_mtu == c->link.mtu)
+        return;
+    c->link.mtu = ifr.ifr_mtu;
+    if (ifr.ifr_mtu < cfg->mtu)
+        xt_log_warn(
+            "interface %s has an MTU of %d now, less than our mtu of %u: 'xtcpctl config set mtu %d', should it stay",
+            cfg->interface, ifr.ifr_mtu, cfg->mtu, ifr.ifr_mtu);
+}
+
 static void on_change(uv_poll_t *h, int status, int events)
 {
     struct xt_ctl *c = h->data;
@@ -66,6 +81,7 @@ static void on_change(uv_poll_t *h, int status, int events)
         xt_log(now == UP ? XT_LOG_INFO : XT_LOG_WARN, "interface %s: %s", c->cfg.config.interface, names[now]);
     c->link.state = now;
     look_at_addresses(c);
+    look_at_mtu(c);
 }
 
 static int open_watch(struct xt_ctl *c)

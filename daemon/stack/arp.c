@@ -244,7 +244,8 @@ static void conflict(struct xt_stack *s, const struct xt_arp *arp)
     bool ours = s->announced > XT_ANNOUNCED_PROBED;
     xt_log_limited(XT_LOG_WARN, "address conflict: %02x:%02x:%02x:%02x:%02x:%02x %s", m[0], m[1], m[2], m[3], m[4],
                    m[5],
-                   ours ? "claims our IPv4 address" : "has our IPv4 address already: set address to one that is free");
+                   ours ? "claims our IPv4 address: one of the two must have another"
+                        : "has our IPv4 address already: set address to one that is free");
     if (!ours)
         xt_wheel_cancel(&s->misc, XT_TIMER_ANNOUNCE);
     if (!ours || (s->defended && s->now - s->defended < DEFEND_INTERVAL))

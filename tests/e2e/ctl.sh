@@ -104,6 +104,9 @@ ip -n "$NS_X" addr add "$ADDR_X/32" dev lo
 check "the kernel is given our address" 0 "" tells "address conflict with this host: address $ADDR_X belongs to the kernel on interface 'lo': .*del $ADDR_X/32 dev lo"
 ip -n "$NS_X" addr del "$ADDR_X/32" dev lo
 check "and loses it" 0 "" tells "the kernel has our address no more"
+ip -n "$NS_X" link set "$IF_X" mtu 1400
+check "an MTU that is too small" 0 "" tells "interface $IF_X has an MTU of 1400 now, less than our mtu of 1500"
+ip -n "$NS_X" link set "$IF_X" mtu 1500
 check "administration by a stranger" 1 "root|not allowed|may not" \
     in_x setpriv --reuid 65534 --clear-groups "$XTCPCTL" --socket "$WORK/xtcpd.sock" close 1
 printf 'int main(void) { return 0; }\n' >"$WORK/static.c"
@@ -125,6 +128,8 @@ for i in 1 2 3 4 5; do
     to=$WORK/chain$i
 done
 check "scripts whose interpreters are scripts, as many as the kernel follows" 1 "is run by $WORK/static, which is statically" ctl run -- "$WORK/chain5"
+check "no address space" 7 "xtcp: cannot map the shared memory .is address space limited" \
+    in_x sh -c 'ulimit -v 2000000; exec env "$@"' sh "${XTCP_ENV[@]}" curl -sS "http://$ADDR_K/file"
 check "a relative path" 1 "^xtcpctl: ./static is statically" env -C "$WORK" "$XTCPCTL" --socket "$WORK/xtcpd.sock" run -- ./static
 printf '#!static\n' >"$WORK/relative"
 chmod +x "$WORK/relative"
