@@ -99,7 +99,8 @@ ssize_t xtcp_sendto(struct xtcp *x, int s, const struct iovec *iov, int n, int f
 
 /* Zero copy. reserve: up to two pieces of free send ring, returns bytes (0: full); commit sends the first `n` of them.
  * peek: up to two pieces of unread data, returns bytes (0: none now; -ESHUTDOWN: end of file); consume gives the first `n`
- * back. Never block. One thread for each direction of a socket; where others may use the socket too, or export it, the calls
+ * back. Never block. The pieces are the ring itself: of no use after commit or consume, and left as they were where 0 is returned. A
+ * second piece that is not needed has length 0. Errors as of send and receive; -EINVAL: `n` is more than there is. One thread for each direction of a socket; where others may use the socket too, or export it, the calls
  * are put between hold_ring and release_ring, with nothing else on the socket in between: 0, -EREMOTE (relayed), -EAGAIN (this
  * very thread has it), -ECONNABORTED. */
 int xtcp_hold_ring(struct xtcp *x, int s, bool tx);
@@ -139,6 +140,7 @@ int xtcp_inq_hint(struct xtcp *x, int s);
 /* What recvmsg(2) tells with SO_TIMESTAMP or SO_TIMESTAMPNS set: seconds, and micro- or nanoseconds, when the last byte came that was
  * read, or the last of `peeked` after it. Returns the type of the control message; -ENOENT: nothing is told. */
 int xtcp_stamp(struct xtcp *x, int s, size_t peeked, int64_t out[2]);
+/* SIOCATMARK: the urgent byte is what would be read next. */
 bool xtcp_at_mark(struct xtcp *x, int s);
 
 /* POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLERR | POLLPRI | POLLRDNORM | POLLWRNORM as true at this moment, as Linux
@@ -183,6 +185,7 @@ void xtcp_waiter_exclusive(struct xtcp_waiter *w, int s, bool on);
 bool xtcp_waiter_pending(const struct xtcp_waiter *w); /* news waits to be taken: one load */
 bool xtcp_waiter_prepare(struct xtcp_waiter *w);       /* true: do not sleep, there is news */
 void xtcp_waiter_done(struct xtcp_waiter *w);          /* after the sleep; drains the eventfd if it was written */
+/* Calls fn(arg, socket) for each socket that has news, which are then forgotten. Returns for how many. */
 unsigned xtcp_waiter_take(struct xtcp_waiter *w, void (*fn)(void *arg, uint32_t s), void *arg);
 /* Spins for at most the configured time; true when news came. Gives way when spinning has not paid lately. */
 bool xtcp_waiter_spin(struct xtcp_waiter *w);

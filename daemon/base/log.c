@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,8 +19,9 @@ static const char *const level_names[] = {
 /* Read on every call by every thread; relaxed, since nothing else is published with it. */
 static int max_level = XT_LOG_INFO;
 
-static const int priorities[] = {
-    [XT_LOG_ERROR] = LOG_ERR, [XT_LOG_WARN] = LOG_WARNING, [XT_LOG_INFO] = LOG_INFO, [XT_LOG_DEBUG] = LOG_DEBUG};
+/* The numbers of syslog(3). */
+static const char *const marks[] = {
+    [XT_LOG_ERROR] = "<3>", [XT_LOG_WARN] = "<4>", [XT_LOG_INFO] = "<6>", [XT_LOG_DEBUG] = "<7>"};
 
 static bool to_journal;
 
@@ -33,6 +33,11 @@ void xt_log_begin(void)
     if (stream && fstat(STDERR_FILENO, &st) == 0)
         snprintf(here, sizeof here, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
     to_journal = stream && strcmp(stream, here) == 0;
+}
+
+const char *xt_log_mark(enum xt_log_level level)
+{
+    return to_journal ? marks[level] : "";
 }
 
 void xt_log_set_level(enum xt_log_level level)
@@ -52,7 +57,7 @@ static size_t put_prefix(char *line, size_t room, enum xt_log_level level)
     size_t n;
 
     if (to_journal)
-        return (size_t)snprintf(line, room, "<%d>", priorities[level]);
+        return (size_t)snprintf(line, room, "%s", marks[level]);
     clock_gettime(CLOCK_REALTIME, &ts);
     gmtime_r(&ts.tv_sec, &tm);
     n = strftime(line, room, "%Y-%m-%d %H:%M:%S", &tm);

@@ -20,6 +20,9 @@ enum xt_log_level xt_log_get_level(void);
  * that it understands instead. To be called once, before the first message. */
 void xt_log_begin(void);
 
+/* What a line of that level begins with that is written past this log: "" but for the journal. */
+const char *xt_log_mark(enum xt_log_level level);
+
 /* Writes one message when the level admits it. No newline at the end of `fmt`. */
 void xt_log(enum xt_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -25,7 +25,7 @@
 
 static int complain(const char *err)
 {
-    fprintf(stderr, "xtcpd: %s\n", err);
+    fprintf(stderr, "%sxtcpd: %s\n", xt_log_mark(XT_LOG_ERROR), err);
     return XT_EXIT_CONFIG;
 }
 

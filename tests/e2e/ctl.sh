@@ -30,6 +30,8 @@ check "run without one, the kernel being as good" 0 "^done$" env XTCP_FALLBACK=k
 check "version" 0 "^xtcpctl [0-9.]+$" ctl --version
 check "unknown command" 2 "no command 'frob'" ctl frob
 check "wrong setting" 2 "no setting 'interfac': did you mean 'interface'" daemon --interfac x
+check "for the journal" 2 "^<3>xtcpd: there is no setting 'interfac'" \
+    sh -c 'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec "$@"' sh "$XTCPD" --interfac x
 check "wrong interface" 2 "no interface 'nope'" daemon --interface nope --address "$ADDR_X/24"
 check "wrong address" 2 "must be an IPv4 address with its prefix length" daemon --interface "$IF_X" --address 10.77.2/24
 check "the kernel's address" 2 "$ADDR_XK" daemon --interface "$IF_X" --address "$ADDR_XK/24"
