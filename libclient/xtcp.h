@@ -99,10 +99,12 @@ ssize_t xtcp_sendto(struct xtcp *x, int s, const struct iovec *iov, int n, int f
 
 /* Zero copy. reserve: up to two pieces of free send ring, returns bytes (0: full); commit sends the first `n` of them.
  * peek: up to two pieces of unread data, returns bytes (0: none now; -ESHUTDOWN: end of file); consume gives the first `n`
- * back. Never block. The pieces are the ring itself: of no use after commit or consume, and left as they were where 0 is returned. A
- * second piece that is not needed has length 0. Errors as of send and receive; -EINVAL: `n` is more than there is. One thread for each direction of a socket; where others may use the socket too, or export it, the calls
- * are put between hold_ring and release_ring, with nothing else on the socket in between: 0, -EREMOTE (relayed), -EAGAIN (this
- * very thread has it), -ECONNABORTED. */
+ * back. Never block. The pieces are the ring itself, and not to be touched any more after commit or consume. A second piece that is
+ * not needed has length 0; where 0 is returned there are none, and `iov` is not written. Errors as of send and receive; -EINVAL: `n`
+ * is more than there is.
+ * One thread for each direction of a socket; where others may use the socket too, or export it, the calls are put between hold_ring
+ * and release_ring, with nothing else on the socket in between: 0, -EREMOTE (relayed), -EAGAIN (this very thread has it),
+ * -ECONNABORTED. */
 int xtcp_hold_ring(struct xtcp *x, int s, bool tx);
 void xtcp_release_ring(struct xtcp *x, int s, bool tx);
 ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * "capture": {op, id: uint, end: bool} gives {ok, frames: bin, lost: uint, offset_us: uint}: what was captured since the last
- * question with that id (struct xt_capture_rec), how many frames found no room, and what makes its times those of the calendar. With `end` it was the last
- * question: another capture may begin. Without, that is so two seconds after it. */
+ * question with that id (struct xt_capture_rec), how many frames found no room, and what makes its times those of the calendar.
+ * With `end` it was the last question: another capture may begin. Without, that is so two seconds after it. */
 #include <errno.h>
 #include <time.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The interface's link and the kernel's addresses, watched: what becomes of them is logged, and of the link shown. Connections do
- * not care, but for an interface that was removed and made again: the packet socket is the old one's, and a new stack process opens another. */
+ * The interface's link and MTU and the kernel's addresses, watched: what becomes of them is logged, and of the link shown.
+ * Connections do not care, but for an interface that was removed and made again: the packet socket is the old one's, and a new
+ * stack process opens another. */
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
