@@ -371,12 +371,18 @@ static int wait_nowhere(struct xp_set *s, int epfd, const struct timespec *timeo
     return r > 0 ? -EFAULT : r;
 }
 
-/* A set without xtcp sockets is the kernel's alone, and one is made here only to count who sleeps in it. */
+/* A set without xtcp sockets is the kernel's alone, and one is made here only to count who sleeps in it. Who does not sleep may all the
+ * same find the first socket added meanwhile, and what was to wake others for it. */
 static int wait_kernel(int epfd, struct epoll_event *evs, int max, const struct timespec *timeout, const sigset_t *mask)
 {
     bool at_once = timeout && timeout->tv_sec == 0 && timeout->tv_nsec == 0;
     struct xp_set *s = at_once || xp_bystander ? NULL : xp_set_make(epfd);
-    return s ? sleep_in_kernel(s, epfd, evs, max, timeout, mask) : kernel_events(epfd, evs, max, timeout, mask);
+    int r;
+    if (s)
+        return sleep_in_kernel(s, epfd, evs, max, timeout, mask);
+    r = kernel_events(epfd, evs, max, timeout, mask);
+    s = xp_set_of(xp_get(epfd));
+    return r > 0 && s && s->l->watched ? drop_own(s, evs, r) : r;
 }
 
 /* An xtcp socket may come while a thread sleeps in it: what wakes the thread then may be nothing for the program. */
@@ -397,7 +403,7 @@ static int wait_any(int epfd, struct epoll_event *evs, int max, const struct tim
             return evs ? wait_watched(s, epfd, evs, max, timeout, mask) : wait_nowhere(s, epfd, timeout, mask);
         r = wait_kernel(epfd, evs, max, timeout, mask);
         s = xp_set_of(xp_get(epfd));
-        if (r != 0 || !s || !s->l->watched || (end != INT64_MAX && xp_now_ns() >= end))
+        if (r != 0 || !s || !s->l->watched)
             return r;
         timeout = xp_left(end, &ts);
     }

@@ -235,6 +235,8 @@ int xp_set_watch(struct xp_set *s, int epfd, unsigned ctx)
     if (s->l->kick < 0)
         rc = xp_set_wire(s, epfd);
     xp_set_use_waiter(s, w, ctx);
+    if (s->l->sleepers)
+        xtcp_waiter_prepare(w); /* they have not; and the kick for what is true already may be another thread's */
     return rc < 0 ? rc : xp_set_wire_context(s, epfd, ctx);
 }
 

@@ -55,6 +55,8 @@ static int take_over(struct xp_set *s, unsigned ctx)
     s->l->watched = true;
     if (!lived)
         xp_set_all_ready(s);
+    if (s->l->sleepers)
+        xtcp_waiter_prepare(w); /* as in xp_set_watch() */
     return xp_set_wire_context(s, epfd, ctx);
 }
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "libclient/preload/epoll_nest.h"
+#include "libclient/preload/epoll_share.h"
 #include "libclient/preload/preload.h"
 #include "tests/unit/preload/lab.h"
 
@@ -162,6 +165,75 @@ Test(preload_calls, a_sleeper_in_an_empty_set_sees_the_first_socket)
     let_run();
     ev.data.fd = p[0];
     cr_assert_eq(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &ev), 0);
+    pthread_join(t, &got);
+    cr_assert_eq((intptr_t)got, p[0]);
+}
+
+/* Which the next look at the kernel's set adds first, and wakes all who sleep. */
+static struct {
+    int fd;
+    int (*wait)(int ep, struct epoll_event *evs, int max, int ms);
+} late;
+
+static int add_and_wait(int ep, struct epoll_event *evs, int max, int ms)
+{
+    struct epoll_event ev = {.events = EPOLLOUT, .data.fd = late.fd};
+    xp_real_table.epoll_wait = late.wait;
+    cr_assert_eq(epoll_ctl(ep, EPOLL_CTL_ADD, late.fd, &ev), 0);
+    xp_set_kick(xp_set_of(xp_get(ep)));
+    return late.wait(ep, evs, max, ms);
+}
+
+Test(preload_calls, the_first_socket_comes_while_somebody_looks)
+{
+    struct epoll_event ev = {0};
+    int p[2], ep = epoll_create1(0);
+    lab_pair(p);
+    late.fd = p[0];
+    late.wait = xp_real.epoll_wait;
+    xp_real_table.epoll_wait = add_and_wait;
+    cr_assert_eq(epoll_wait(ep, &ev, 1, 0), 1);
+    cr_assert_eq(ev.data.fd, p[0], "an event of the program's, not of the library's");
+}
+
+static ssize_t (*real_write)(int fd, const void *buf, size_t len);
+static int kicked;
+
+static ssize_t lose_kicks(int fd, const void *buf, size_t len)
+{
+    return fd == xp_set_of(xp_get(kicked))->l->kick ? (ssize_t)len : real_write(fd, buf, len);
+}
+
+static bool has_sleeper(int ep)
+{
+    struct xp_set *s = xp_set_of(xp_get(ep));
+    bool has = false;
+    if (s) {
+        xp_set_lock(s);
+        has = s->l->sleepers > 0;
+        xp_set_unlock(s);
+    }
+    return has;
+}
+
+/* Another thread's look at the kernel's set has taken the kick that was for the sleeper. */
+Test(preload_calls, a_sleeper_in_an_empty_set_needs_no_kick, .timeout = 60)
+{
+    struct epoll_event ev = {.events = EPOLLIN};
+    int p[2], ep = epoll_create1(0);
+    pthread_t t;
+    void *got;
+    lab_pair(p);
+    pthread_create(&t, NULL, wait_one, &ep);
+    while (!has_sleeper(ep))
+        sched_yield();
+    real_write = xp_real.write;
+    kicked = ep;
+    xp_real_table.write = lose_kicks;
+    ev.data.fd = p[0];
+    cr_assert_eq(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &ev), 0);
+    xp_real_table.write = real_write;
+    cr_assert_eq(write(p[1], "x", 1), 1);
     pthread_join(t, &got);
     cr_assert_eq((intptr_t)got, p[0]);
 }
