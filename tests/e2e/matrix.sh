@@ -118,7 +118,7 @@ both() {
 both_are() { [ "$(both census)" = "$1" ]; }
 
 # After repetition $1: caches are warm after a few, and from then on nothing may stay. What does stay is told once.
-compare() {
+compare_census() {
     if [ "$1" -le 3 ]; then
         xt_wait_for 30 daemons_at_rest
         before=$(both census)
@@ -148,7 +148,7 @@ if [ "${REPEAT:-1}" -eq 1 ]; then
 fi
 for ((n = 1; n <= REPEAT; n++)); do
     repetition
-    compare $n
+    compare_census $n
 done
 memory="does not grow"
 for f in "$WORK"/memory*; do memory_steady "$f" || memory=GROWS; done
