@@ -218,10 +218,11 @@ int xp_set_adopt(struct xp_set *s, int epfd)
     return rc;
 }
 
-/* Gives the set a waiter of context `ctx`. With s->lock held. */
+/* Gives the set a waiter of context `ctx`, unless that daemon has gone: then there is no news but what its sockets say by themselves.
+ * With s->lock held. */
 int xp_set_watch(struct xp_set *s, int epfd, unsigned ctx)
 {
-    struct xtcp_waiter *w;
+    struct xtcp_waiter *w = NULL;
     int rc = s->fork_gen != xp_fork_gen ? xp_set_adopt(s, epfd) : 0;
     if (rc == 0 && s->l->shared && ctx >= s->l->shared->nctx)
         rc = xp_set_leave(s, epfd); /* a daemon that the others do not know */
@@ -230,14 +231,13 @@ int xp_set_watch(struct xp_set *s, int epfd, unsigned ctx)
     if (rc < 0 || s->w[ctx])
         return rc;
     rc = xtcp_waiter_new(xp_ctxs[ctx], &w);
-    if (rc < 0)
+    if (rc < 0 && rc != -ECONNABORTED)
         return rc == -ENOBUFS ? -ENOSPC : rc;
-    if (s->l->kick < 0)
-        rc = xp_set_wire(s, epfd);
+    rc = s->l->kick < 0 ? xp_set_wire(s, epfd) : 0;
     xp_set_use_waiter(s, w, ctx);
-    if (s->l->sleepers)
+    if (w && s->l->sleepers)
         xtcp_waiter_prepare(w); /* they have not; and the kick for what is true already may be another thread's */
-    return rc < 0 ? rc : xp_set_wire_context(s, epfd, ctx);
+    return rc < 0 || !w ? rc : xp_set_wire_context(s, epfd, ctx);
 }
 
 /* The waiters of a daemon that has gone have no news: its end comes as an event of its control connection. */

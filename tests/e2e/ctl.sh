@@ -182,4 +182,12 @@ check "rules are no secret" 0 "kernel :80 by curl" in_x setpriv --reuid 65534 --
 check "the words about rules" 0 "XTCP_RULES +rules of one program" ctl run --help
 check "a port below 1024 is root's" 1 "Permission denied" \
     on_xtcp setpriv --reuid 65534 --clear-groups nc -l "$ADDR_X" 81
+xt_stop "$XTCPD_PID"
+check "a server outlives xtcpd" 0 "" in_k curl -sS --fail -m 60 -o /dev/null "http://$ADDR_XK/file"
+before=$(pgrep -P "$NGINX_X_PID")
+kill -HUP "$NGINX_X_PID"
+fresh() { now=$(pgrep -P "$NGINX_X_PID") && ! grep -qxF "$before" <<<"$now"; }
+check "and can be told to begin anew" 0 "" xt_wait_for 30 fresh
+check "its log says nothing of that" 0 "" sh -c "! grep -E 'accept|epoll_ctl' '$WORK/nginx-x/error.log'"
+check "and it goes on" 0 "" in_k curl -sS --fail -m 60 -o /dev/null "http://$ADDR_XK/file"
 [ $failures -eq 0 ]
