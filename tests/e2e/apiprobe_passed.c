@@ -18,6 +18,15 @@ struct scene {
 
 /* ---- in the process that has got them ---- */
 
+/* xtcpd's keeper has the connection's file open, too, until it has heard that nobody needs that; on a busy machine it may hear late. */
+static void say_gone(const char *name, int ep)
+{
+    struct epoll_event ev;
+    for (int ms = 0; ms < PATIENCE_MS && epoll_wait(ep, &ev, 1, 0) > 0; ms++)
+        poll(NULL, 0, 1);
+    say_wait(name, ep, 0);
+}
+
 static void use(const struct scene *s, int to[2])
 {
     say_wait("  idle", s->ep, 0);
@@ -48,7 +57,7 @@ static void use(const struct scene *s, int to[2])
     until(s->fd, POLLRDHUP); /* then the kernel's order of members is certain */
     say_wait("  the peer's end", s->ep, PATIENCE_MS);
     close(s->fd);
-    say_wait("  closed", s->ep, 0);
+    say_gone("  closed", s->ep);
     done(to);
 }
 
