@@ -118,7 +118,7 @@ churn_servers_start() {
 # again NAME: until told to stop; a line for each time.
 again() {
     local rc stack ERR=$WORK/$1.err
-    while kill -0 $$ 2>/dev/null && [ ! -e "$WORK/stop" ]; do
+    while kill -0 $$ 2>/dev/null && [ -d "$WORK" ] && [ ! -e "$WORK/stop" ]; do
         stack=$(stack_pid || echo "not there") rc=0
         : >"$ERR"
         "$1" || rc=$?
@@ -137,9 +137,8 @@ loads_start() {
     for l in "${LOADS[@]}"; do
         touch "$WORK/$l.load"
         again "$l" &
-        LOAD_PIDS+=($!)
+        LOAD_PIDS+=($!) XT_PIDS+=($!) # at once: an interrupt may come
     done
-    XT_PIDS+=("${LOAD_PIDS[@]}")
 }
 
 segments() { ctl stats 2>/dev/null | awk '$1 == "tcp.segs_in" || $1 == "stack.frames_in" { print $2; exit }'; }
