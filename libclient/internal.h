@@ -179,8 +179,8 @@ bool xtcp_has_completions(struct xt_slot *sl);
 
 /* ---- cancellation ---- */
 
-/* To the end of the block this thread cannot be cancelled. Only xtcp_wait() and xtcp_pause() are cancellation points, and only where they sleep: a thread
- * never goes with a lock held or a command under way. */
+/* To the end of the block this thread cannot be cancelled. Only xtcp_wait() and xtcp_pause() are cancellation points, and only where
+ * they sleep: a thread never goes with a lock held or a command under way. */
 #define XTCP_NO_CANCEL() int xtcp_cancel_state __attribute__((unused, cleanup(xtcp_cancel_again))) = xtcp_no_cancel()
 static inline int xtcp_no_cancel(void)
 {

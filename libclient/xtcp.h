@@ -79,9 +79,9 @@ int xtcp_open(struct xtcp *x, const struct sockaddr *addr, socklen_t alen, int *
 int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen, int flags);
 
 /* As sendmsg(2) and recvmsg(2) for a stream: return how many bytes, which may be fewer than asked for. `n` is the number of pieces.
- * Threads may use one socket at the same time; a call's bytes stay together only if it is not cut short. Flags: MSG_DONTWAIT, MSG_MORE, MSG_OOB, MSG_ZEROCOPY, MSG_NOSIGNAL (implied);
- * receive: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_OOB. -EPIPE after shutdown or close by the peer, -ECONNRESET,
- * -ETIMEDOUT, -EAGAIN. 0 from receive is end of file. */
+ * Threads may use one socket at the same time; a call's bytes stay together only if it is not cut short. Flags of send:
+ * MSG_DONTWAIT, MSG_MORE, MSG_OOB, MSG_ZEROCOPY, MSG_NOSIGNAL (implied); of receive: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL,
+ * MSG_TRUNC, MSG_OOB. -EPIPE after shutdown or close by the peer, -ECONNRESET, -ETIMEDOUT, -EAGAIN. 0 from receive is end of file. */
 ssize_t xtcp_sendv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags);
 ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int n, int flags);
 ssize_t xtcp_send(struct xtcp *x, int s, const void *buf, size_t len, int flags);
