@@ -30,6 +30,10 @@
 /* `v`, but at least `lo` and at most `hi` (lo <= hi). */
 #define XT_CLAMP(v, lo, hi) XT_MIN(XT_MAX(v, lo), hi)
 
+/* Where the compiler cannot know which way nearly every segment goes. */
+#define XT_LIKELY(x) __builtin_expect(!!(x), 1)
+#define XT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
 /* `v` rounded up to a multiple of `align`, a power of two; both unsigned and of the same width. */
 #define XT_ALIGN_UP(v, align) (((v) + ((align)-1)) & ~((align)-1))
 

@@ -21,8 +21,10 @@ struct xt_cc {
     void (*marked)(struct xt_conn *c);
     /* Nothing was sent for longer than a retransmission time-out. */
     void (*idle)(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
-    /* After each ACK, when loss recovery has done its part. NULL: not wanted. */
+    /* After each ACK that delivered something or gave a sample, when loss recovery has done its part. NULL: not wanted. */
     void (*sample)(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_rate_sample *rs);
+    /* Likewise, in the place of `sample`, for who wants only the round-trip time (0: none). */
+    void (*rtt)(struct xt_conn *c, uint32_t rtt_us);
     /* Bytes per second, 0: as fast as cwnd lets. NULL: likewise. */
     uint64_t (*pacing_rate)(const struct xt_conn *c);
     /* What a congestion mark leaves, in percent of what `ssthresh` says of a loss (RFC 8511); 0: as a loss. */

@@ -155,18 +155,17 @@ static void begin_round(struct xt_conn *c)
 }
 
 /* RFC 9406 section 4.2, in the first slow start only (section 4.3). */
-static void sample(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_rate_sample *rs)
+static void rtt(struct xt_conn *c, uint32_t rtt_us)
 {
-    (void)ctx;
     struct xt_cubic *q = &c->ccs.cubic;
     if (c->ssthresh < XT_CWND_MAX)
         return;
     if (!q->in_round || xt_seq_ge(c->snd_una, q->window_end))
         begin_round(c);
-    if (rs->rtt_us == 0)
+    if (rtt_us == 0)
         return;
-    if (q->round_rtt_us == 0 || rs->rtt_us < q->round_rtt_us)
-        q->round_rtt_us = rs->rtt_us;
+    if (q->round_rtt_us == 0 || rtt_us < q->round_rtt_us)
+        q->round_rtt_us = rtt_us;
     if (q->samples < N_RTT_SAMPLE)
         q->samples++;
     if (q->samples < N_RTT_SAMPLE || q->last_rtt_us == 0)
@@ -186,5 +185,5 @@ const struct xt_cc xt_cc_cubic = {.name = "cubic",
                                   .acked = acked,
                                   .ssthresh = ssthresh,
                                   .idle = xt_cc_restart,
-                                  .sample = sample,
+                                  .rtt = rtt,
                                   .ecn_percent = 121};

@@ -95,7 +95,7 @@ uint32_t xt_tcp_accept_cookie(struct xt_conn *child, const struct xt_conn *liste
     struct xt_seg syn = remembered(ack, mss);
     uint32_t ev = xt_tcp_accept_syn(child, listener, ctx, &syn, ack->ack - 1);
     /* The SYN+ACK has left, with this window. */
-    xt_window_offer(child, true);
+    xt_window_offer_syn(child);
     child->pending &= (uint16_t)~XT_PEND_SYN;
     xt_timer_rto_arm(child, ctx);
     ack->opt.tsecr = 0;

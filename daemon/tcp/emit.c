@@ -6,6 +6,7 @@
 #include "daemon/tcp/sack.h"
 #include "daemon/tcp/seam.h"
 #include "daemon/tcp/tally.h"
+#include "daemon/tcp/window.h"
 
 /* Header, window and options of any segment with an ACK; the acknowledgment it carries is the one that was owed. */
 static inline void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq,
@@ -15,7 +16,7 @@ static inline void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struc
     out->dport = c->remote.port;
     out->seq = seq;
     out->ack = flags & XT_TH_ACK ? c->rcv_nxt : 0;
-    out->wnd = xt_window_offer(c, flags & XT_TH_SYN);
+    out->wnd = flags & XT_TH_SYN ? xt_window_offer_syn(c) : xt_window_offer(c);
     out->urp = 0;
     out->flags = flags;
     out->ecn = 0;
@@ -29,15 +30,15 @@ static inline void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struc
     out->opt.nsack = 0;
     out->opt.tsval = xt_now_ms(ctx);
     out->opt.tsecr = flags & XT_TH_ACK ? c->ts_recent : 0;
-    if (c->n_ooo || (c->cflags & XT_CF_DSACK))
-        xt_sack_fill(c, ctx->stats, &out->opt);
-    if ((c->ecn & XT_CE_ECHO) && !(flags & XT_TH_SYN))
-        out->flags |= XT_TH_ECE;
     c->last_ack_sent = c->rcv_nxt;
     c->timer[XT_TIMER_DELACK] = 0;
     c->pending &= (uint16_t) ~(XT_PEND_ACK | XT_PEND_DUP);
     c->segs_out++;
     ctx->stats->segs_out++;
+    if (XT_UNLIKELY(c->ecn & XT_CE_ECHO) && !(flags & XT_TH_SYN))
+        out->flags |= XT_TH_ECE;
+    if (c->n_ooo || (c->cflags & XT_CF_DSACK))
+        xt_sack_fill(c, ctx->stats, &out->opt);
 }
 
 void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out)
@@ -61,12 +62,13 @@ void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg 
     xt_timer_rto_arm(c, ctx);
 }
 
-void xt_emit_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq)
+int xt_emit_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq)
 {
-    header(c, ctx, out, seq, XT_TH_ACK);
     if (c->quick > 0)
         c->quick--;
     ctx->stats->acks_sent++;
+    header(c, ctx, out, seq, XT_TH_ACK);
+    return 1;
 }
 
 /* URG from the segment that holds the urgent data's beginning to its end; the pointer gives the first octet that is not

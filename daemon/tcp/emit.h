@@ -8,8 +8,8 @@
 /* A SYN or, in SYN_RECV, a SYN+ACK. */
 void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out);
 
-/* A segment without data at sequence number `seq`. */
-void xt_emit_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq);
+/* A segment without data at sequence number `seq`; returns 1. */
+int xt_emit_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq);
 
 /* The `n` (not 0) octets of sequence space from `seq` on, FIN included, in parts of `mss` bytes; new or again. SND.NXT and
  * the timers are moved. */

@@ -3,6 +3,7 @@
  * next text in order, or acknowledge what is in flight, or both, on a connection of which nothing else is to be said. What
  * such a segment does not touch is not looked at. Whatever else it is goes the long way (input.c), and both ways leave
  * the same record behind: tests run them side by side. */
+#include "daemon/base/macros.h"
 #include "daemon/tcp/both.h"
 #include "daemon/tcp/cc.h"
 #include "daemon/tcp/internal.h"
@@ -13,16 +14,15 @@
 /* What makes one of the long way's questions have another answer than the usual one. */
 #define UNUSUAL (XT_CF_SHUT | XT_CF_FIN_SEEN | XT_CF_PROBE | XT_CF_RESET | XT_CF_MORE | XT_CF_TLP | XT_CF_REO_ROUND)
 
-/* Open, so that neither end has said its FIN or was closed; and nothing lost, SACKed, probed or marked by the network. */
-static bool is_usual(const struct xt_conn *c)
+/* Open, so that neither end has said its FIN or was closed; and nothing lost, SACKed or marked by the network. */
+static inline bool is_usual(const struct xt_conn *c)
 {
-    uint64_t odd = (c->cflags & UNUSUAL) | (c->pending & (uint16_t)~XT_PEND_ACK) | (c->ecn & XT_CE_OK) | c->mss_probe |
-                   c->tally.rto_since_ms | (uint64_t)c->board | c->timer[XT_TIMER_PERSIST];
-    return c->state == XT_ESTABLISHED && c->ca_state == XT_CA_OPEN && odd == 0;
+    return c->state == XT_ESTABLISHED && c->ca_state == XT_CA_OPEN && !(c->cflags & UNUSUAL) &&
+           !(c->pending & (uint16_t)~XT_PEND_ACK) && !(c->ecn & XT_CE_OK) && !xt_timer_on(c, XT_TIMER_PERSIST);
 }
 
 /* The next in order, without more to say than ACK. */
-static bool is_next(const struct xt_conn *c, const struct xt_seg *seg)
+static inline bool is_next(const struct xt_conn *c, const struct xt_seg *seg)
 {
     const struct xt_tcp_opts *opt = &seg->opt;
     if ((seg->flags & (uint8_t)~XT_TH_PSH) != XT_TH_ACK || seg->seq != c->rcv_nxt || opt->nsack)
@@ -31,61 +31,109 @@ static bool is_next(const struct xt_conn *c, const struct xt_seg *seg)
 }
 
 /* There is room for the text, in the window and in the ring, and nothing came out of order before it. */
-static bool fits(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg)
+static inline bool fits(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg)
 {
     return seg->len <= xt_rcv_wnd(c) && !c->n_ooo && ctx->rx && c->rx_head - c->rx_tail + seg->len <= c->rx_size;
 }
 
-/* Says the segment that something of what is in flight has arrived? */
-static bool is_news(const struct xt_conn *c, uint32_t ack)
+/* Says the segment that something of what is in flight has arrived? Not of one that tries the path's MTU. */
+static inline bool is_news(const struct xt_conn *c, uint32_t ack)
 {
-    return xt_seq_gt(ack, c->snd_una) && xt_seq_le(ack, c->snd_nxt) && xt_has_rack(c);
+    return xt_seq_gt(ack, c->snd_una) && xt_seq_le(ack, c->snd_nxt) && xt_has_rack(c) && !c->mss_probe;
 }
 
-/* An ACK that is no news: the window moves along. */
-static inline void same_ack(struct xt_conn *c, const struct xt_seg *seg)
+/* After the ACK, before text: the segment is at RCV.NXT. */
+static inline void note(struct xt_conn *c, const struct xt_seg *seg, uint32_t now_ms)
 {
-    if (!xt_seq_lt(c->snd_wl1, seg->seq) && !(c->snd_wl1 == seg->seq && xt_seq_le(c->snd_wl2, seg->ack)))
-        return;
-    xt_step_window(c, (uint32_t)seg->wnd << c->snd_wscale, seg->seq, seg->ack);
-    c->probes = 0;
-}
-
-/* The first stretch has arrived, there are others. Was it cut off the next? (is_part() of rack.c) */
-static __attribute__((noinline)) uint32_t drop_first(struct xt_conn *c)
-{
-    struct xt_flight *s = c->sent;
-    uint32_t tick = s->tick;
-    memmove(s, s + 1, c->n_sent * sizeof *s);
-    return XT_CF_RACK | (s->state == XT_SENT_FLIGHT && s->tick == tick ? XT_CF_RACK_BLUR : 0u);
-}
-
-/* `ack` ends in or with the first stretch of what is in flight, which was sent once, and later than all that was delivered before.
- * Then RACK need not look for losses: what is in flight still left later. False: nothing was done. */
-static inline bool rack_in_order(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t ack)
-{
-    struct xt_flight *s = c->sent;
-    uint32_t rtt = (uint32_t)xt_sent_diff(xt_sent_tick(ctx->now_us), s->tick);
-    if (c->n_sent == 0 || s->state != XT_SENT_FLIGHT || xt_seq_gt(ack, s->end) || rtt > XT_RACK_RTT_MAX_US)
-        return false;
-    if (c->cflags & XT_CF_RACK) {
-        int32_t later = xt_sent_diff(s->tick, c->rack_tick);
-        if (xt_seq_lt(ack, c->rack_fack) || later < 0 || (later == 0 && xt_seq_le(ack, c->rack_end)))
-            return false;
+    c->t_rcv_ms = now_ms;
+    c->keep_probes = 0;
+    if ((c->opts & XT_OPT_TS) && c->rcv_nxt == c->last_ack_sent) {
+        c->ts_recent = seg->opt.tsval;
+        c->ts_recent_ms = now_ms;
     }
-    uint32_t flags = XT_CF_RACK | XT_CF_RACK_BLUR;
+}
+
+/* Segments in [left, right), the first of what is in flight. */
+static inline uint32_t segments(const struct xt_conn *c, uint32_t left, uint32_t right)
+{
+    uint32_t bytes = right - left, mss = c->mss_eff;
+    if (c->n_seam && xt_seq_lt(c->seam[0], right))
+        return xt_seam_segments(c, left, right);
+    return bytes <= 2 * mss ? 1 + (bytes > mss) : (bytes + mss - 1) / mss;
+}
+
+/* What the list's first stretches say to RACK of an ACK. */
+struct first {
+    uint32_t segs;  /* that arrived; 0: the ACK goes the long way */
+    uint16_t whole; /* stretches that arrived in full */
+    bool part;      /* and of the next a part */
+};
+
+/* Is `s`, which arrived up to `ack`, something that RACK need not look for losses for? Sent once, and later than all that was
+ * delivered before: then what is in flight still left later. */
+static inline bool in_order(struct xt_conn *c, const struct xt_flight *s, uint32_t ack, uint32_t rtt)
+{
+    if (s->state != XT_SENT_FLIGHT || rtt > XT_RACK_RTT_MAX_US)
+        return false;
+    if (!(c->cflags & XT_CF_RACK))
+        return true;
+    int32_t later = xt_sent_diff(s->tick, c->rack_tick);
+    return !xt_seq_lt(ack, c->rack_fack) && (later > 0 || (later == 0 && xt_seq_gt(ack, c->rack_end)));
+}
+
+/* `s` is what arrived last, up to `ack`. */
+static inline void rack_note(struct xt_conn *c, const struct xt_flight *s, uint32_t ack, uint32_t rtt)
+{
     c->rack_fack = c->rack_end = ack;
     c->rack_tick = s->tick;
     c->rack_rtt = rtt;
     c->timer[XT_TIMER_REO] = 0;
-    if (ack == s->end) {
-        if (--c->n_sent == 0)
-            flags = 0;
-        else
-            flags = drop_first(c);
+}
+
+static inline uint32_t age(const struct xt_tcp_ctx *ctx, const struct xt_flight *s)
+{
+    return (uint32_t)xt_sent_diff(xt_sent_tick(ctx->now_us), s->tick);
+}
+
+/* `ack` lies beyond the first of the stretches. */
+static __attribute__((noinline)) struct first rack_several(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
+                                                           uint32_t una, uint32_t ack)
+{
+    const struct xt_flight *list = xt_sent_list(c), *s = list;
+    uint32_t segs = 0;
+    if ((c->cflags & XT_CF_RACK) && xt_seq_lt(una, c->rack_fack))
+        return (struct first){0};
+    for (; xt_seq_lt(s->end, ack); una = s++->end) {
+        if (s->state != XT_SENT_FLIGHT || s + 1 == list + c->n_sent)
+            return (struct first){0};
+        segs += segments(c, una, s->end);
     }
-    c->cflags = (c->cflags & ~(uint32_t)(XT_CF_RACK | XT_CF_RACK_BLUR)) | flags;
-    return true;
+    if (!in_order(c, s, ack, age(ctx, s)))
+        return (struct first){0};
+    rack_note(c, s, ack, age(ctx, s));
+    return (struct first){segs + segments(c, una, ack), (uint16_t)(s - list + (s->end == ack)), s->end != ack};
+}
+
+static inline struct first rack_in_order(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t una, uint32_t ack)
+{
+    const struct xt_flight *s = xt_sent_list(c);
+    uint32_t rtt = age(ctx, s);
+    if (c->n_sent == 0 || !in_order(c, s, ack, rtt))
+        return (struct first){0};
+    if (xt_seq_gt(ack, s->end))
+        return rack_several(c, ctx, una, ack);
+    rack_note(c, s, ack, rtt);
+    return (struct first){segments(c, una, ack), s->end == ack, s->end != ack};
+}
+
+/* Takes the first `n` stretches off the list; there are others. Was the last of them cut off the next? (is_part() of rack.c) */
+static __attribute__((noinline)) bool drop_first(struct xt_conn *c, unsigned n)
+{
+    struct xt_flight *s = xt_sent_list(c);
+    uint32_t tick = s[n - 1].tick;
+    c->n_sent = (uint8_t)(c->n_sent - n);
+    memmove(s, s + n, c->n_sent * sizeof *s);
+    return s->state == XT_SENT_FLIGHT && s->tick == tick;
 }
 
 /* RACK the long way, behind an ACK that moved SND.UNA from `una`; returns the segments that arrived. */
@@ -97,15 +145,6 @@ static __attribute__((noinline)) uint32_t rack_at_length(struct xt_conn *c, cons
     xt_recovery_advance(&a, una);
     xt_rack_detect(c, ctx);
     return a.segs;
-}
-
-static inline uint32_t arrived(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg, uint32_t una)
-{
-    if (!rack_in_order(c, ctx, seg->ack))
-        return rack_at_length(c, ctx, seg, una);
-    if (c->n_seam && xt_seq_lt(c->seam[0], seg->ack))
-        return xt_seam_segments(c, una, seg->ack);
-    return (seg->ack - una + c->mss_eff - 1) / c->mss_eff;
 }
 
 /* Nothing is in flight any longer. */
@@ -120,88 +159,105 @@ static inline void all_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx, ui
         xt_step_read_mark(r, r->n - 1u, now_us, &rs);
         r->n = 0;
     }
-    xt_step_sample(c, ctx, &rs);
-    if (c->snd_una == xt_data_end(c))
+    if (c->snd_nxt == xt_data_end(c))
         xt_tally_become(c, now_ms, XT_BUSY_NOT);
+    xt_step_sample(c, ctx, &rs);
 }
 
-static void part_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+/* `whole` stretches are no longer in flight, others are. */
+static inline void part_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     xt_timer_rto_arm(c, ctx);
     xt_rack_pto_arm(c, ctx);
-    xt_seam_prune(c);
+    if (c->n_seam)
+        xt_seam_prune(c);
     xt_rate_acked(c, ctx);
 }
 
-/* The ACK of something in flight. */
-static inline void new_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg, uint32_t now_ms)
+/* RACK's part of the ACK: the list. */
+static inline void rack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg, uint32_t una)
 {
-    uint32_t una = c->snd_una, ack = seg->ack;
+    struct first f = rack_in_order(c, ctx, una, seg->ack);
+    if (f.segs == 0) {
+        c->tally.delivered += rack_at_length(c, ctx, seg, una);
+        return;
+    }
+    c->tally.delivered += f.segs;
+    c->cflags &= ~(uint32_t)(XT_CF_RACK | XT_CF_RACK_BLUR);
+    if (f.whole == c->n_sent) {
+        c->n_sent = 0;
+        return;
+    }
+    bool cut = f.whole && drop_first(c, f.whole);
+    c->cflags |= XT_CF_RACK | (cut || f.part ? XT_CF_RACK_BLUR : 0u);
+}
+
+/* The ACK of something in flight. */
+static __attribute__((noinline)) uint32_t take_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
+                                                   const struct xt_seg *seg)
+{
+    uint32_t una = c->snd_una, ack = seg->ack, now_ms = xt_now_ms(ctx);
+    note(c, seg, now_ms);
     xt_step_measure(c, ctx, seg);
     c->tx_una += ack - una;
     c->snd_una = ack;
-    c->snd_sml = xt_seq_max(c->snd_sml, ack);
-    c->timeouts = 0;
+    if (xt_seq_lt(c->snd_sml, ack))
+        c->snd_sml = ack;
+    c->timeouts = c->probes = 0;
     c->t_progress_ms = now_ms;
-    xt_step_window(c, (uint32_t)seg->wnd << c->snd_wscale, seg->seq, ack);
-    c->probes = 0;
-    c->tally.delivered += arrived(c, ctx, seg, una);
+    xt_step_window(c, (uint32_t)seg->wnd << c->snd_wscale, c->rcv_nxt, ack);
+    rack(c, ctx, seg, una);
     if (c->cflags & XT_CF_CWND_LIM)
         xt_cc_of(c)->acked(c, ctx, ack - una);
     if (ack == c->snd_nxt)
         all_acked(c, ctx, now_ms);
     else
         part_acked(c, ctx);
-}
-
-/* After the ACK, before text. */
-static inline void note(struct xt_conn *c, const struct xt_seg *seg, uint32_t now_ms)
-{
-    c->t_rcv_ms = now_ms;
-    c->keep_probes = 0;
-    if ((c->opts & XT_OPT_TS) && xt_seq_le(seg->seq, c->last_ack_sent)) {
-        c->ts_recent = seg->opt.tsval;
-        c->ts_recent_ms = now_ms;
-    }
-}
-
-static __attribute__((noinline)) uint32_t take_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
-                                                   const struct xt_seg *seg)
-{
-    uint32_t now_ms = xt_now_ms(ctx);
-    note(c, seg, now_ms);
-    new_ack(c, ctx, seg, now_ms);
     return XT_EV_WRITABLE;
 }
 
-static inline void put(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg)
+static __attribute__((noinline)) uint32_t put_pieces(const struct xt_conn *c, const struct xt_tcp_ctx *ctx,
+                                                     const struct xt_seg *seg)
 {
-    uint32_t at = (uint32_t)c->rx_head & (c->rx_size - 1);
-    if (seg->part || seg->len > c->rx_size - at)
-        xt_text_put(c, ctx->rx, seg, 0, c->rx_head, seg->len);
-    else if (seg->payload != ctx->rx + at)
-        memcpy(ctx->rx + at, seg->payload, seg->len);
+    xt_text_put(c, ctx->rx, seg, 0, c->rx_head - seg->len, seg->len);
+    return XT_EV_READABLE;
 }
 
-static __attribute__((noinline)) uint32_t take_text(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
-                                                    const struct xt_seg *seg)
+/* Text that is next in order, with an ACK of SND.UNA, in segments of `gso_size` (0: it is one). It goes to its place last, unless it
+ * is there: up to then no call is made that would have to be prepared for. */
+static inline __attribute__((always_inline)) uint32_t take_text(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
+                                                                const struct xt_seg *seg, uint16_t gso_size)
 {
-    put(c, ctx, seg);
-    uint32_t now_ms = xt_now_ms(ctx);
-    same_ack(c, seg);
+    uint32_t now_ms = xt_now_ms(ctx), len = seg->len, at;
+    if (XT_LIKELY(xt_seq_le(c->snd_wl1, c->rcv_nxt))) {
+        /* SND.WL2 is not above SND.UNA. */
+        xt_step_window(c, (uint32_t)seg->wnd << c->snd_wscale, c->rcv_nxt, c->snd_una);
+        c->probes = 0;
+    }
     note(c, seg, now_ms);
-    xt_step_arrival(c, ctx, seg, now_ms);
-    c->rx_head += seg->len;
-    c->rcv_nxt += seg->len;
+    xt_step_arrival(c, ctx, len, gso_size, now_ms);
     c->ooo_acks = 0;
-    xt_step_ack_data(c, ctx, seg->len, seg->gso_size);
+    c->rcv_nxt += len;
+    xt_step_ack_data(c, ctx, len, gso_size);
+    at = (uint32_t)c->rx_head & (c->rx_size - 1);
+    c->rx_head += len;
+    if (seg->part || len > c->rx_size - at)
+        return put_pieces(c, ctx, seg);
+    if (seg->payload != ctx->rx + at)
+        memcpy(ctx->rx + at, seg->payload, len);
     return XT_EV_READABLE;
+}
+
+static __attribute__((noinline)) uint32_t take_super(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
+                                                     const struct xt_seg *seg)
+{
+    return take_text(c, ctx, seg, seg->gso_size);
 }
 
 static __attribute__((noinline)) uint32_t take_both(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
                                                     const struct xt_seg *seg)
 {
-    return take_ack(c, ctx, seg) | take_text(c, ctx, seg);
+    return take_ack(c, ctx, seg) | take_text(c, ctx, seg, seg->gso_size);
 }
 
 enum kind { LONG, ACK, TEXT, ACK_AND_TEXT };
@@ -225,7 +281,7 @@ static inline uint32_t take(struct xt_conn *c, const struct xt_tcp_ctx *ctx, con
     if (kind == ACK)
         return take_ack(c, ctx, seg);
     if (kind == TEXT)
-        return take_text(c, ctx, seg);
+        return seg->gso_size ? take_super(c, ctx, seg) : take_text(c, ctx, seg, 0);
     return take_both(c, ctx, seg);
 }
 

@@ -64,11 +64,16 @@ static inline uint32_t xt_rcv_wnd(const struct xt_conn *c)
     return c->rcv_adv - c->rcv_nxt;
 }
 
+static inline uint32_t xt_rcv_size(const struct xt_conn *c)
+{
+    return c->rx_size ? c->rx_size : XT_RING_DEFAULT;
+}
+
 /* Room in the receive ring after rx_head, in bytes. */
 static inline uint32_t xt_rcv_space(const struct xt_conn *c)
 {
     uint64_t used = c->rx_head - c->rx_tail;
-    uint32_t size = c->rx_size ? c->rx_size : XT_RING_DEFAULT;
+    uint32_t size = xt_rcv_size(c);
     return used < size ? size - (uint32_t)used : 0;
 }
 
@@ -223,10 +228,15 @@ void xt_text_put(const struct xt_conn *c, uint8_t *rx, const struct xt_seg *seg,
                  uint32_t len);
 
 /* window.c */
-uint16_t xt_window_offer(struct xt_conn *c, bool syn);
+/* The value of the window field with SYN; likewise moves rcv_adv. */
+uint16_t xt_window_offer_syn(struct xt_conn *c);
 bool xt_window_update_due(const struct xt_conn *c);
 /* The peer's window is probably small again (a pause, a loss): as at the start, segments are acknowledged one by one. */
-void xt_window_quick_acks(struct xt_conn *c, const struct xt_tcp_cfg *cfg);
+static inline void xt_window_quick_acks(struct xt_conn *c, const struct xt_tcp_cfg *cfg)
+{
+    if (c->quick < cfg->quickack)
+        c->quick = cfg->quickack;
+}
 /* Asks for a challenge ACK or another ACK that anybody can provoke, within the rate limit. */
 uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 

@@ -2,6 +2,7 @@
  * Opening: the OPEN call, the LISTEN state and what two SYNs agree on (RFC 9293 sections 3.10.1, 3.10.7.2). */
 #include "daemon/tcp/cc.h"
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/tally.h"
 
 #define WSCALE_MAX 14         /* RFC 7323 section 2.3 */
 #define WSCALE_RING (1 << 20) /* receive space the scale allows for at least: rings grow after the handshake */
@@ -159,6 +160,7 @@ uint32_t xt_open_established(struct xt_conn *c, const struct xt_tcp_ctx *ctx, en
     uint32_t ev = xt_fsm_post(c, ctx, event);
     c->timer[XT_TIMER_RTO] = 0;
     c->backoff = c->timeouts = 0;
+    xt_tally_overcome(c, xt_now_ms(ctx));
     c->pending &= (uint16_t)~XT_PEND_SYN;
     if (!(c->fo & XT_FO_CHILD)) /* which was ready before, and may have data in flight */
         xt_open_ready(c, ctx);

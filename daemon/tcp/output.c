@@ -349,8 +349,8 @@ static int send_some(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_
 static inline bool has_nothing(const struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     return c->state == XT_ESTABLISHED && c->ca_state == XT_CA_OPEN && !(c->pending & (uint16_t)~XT_PEND_ACK) &&
-           c->snd_una == c->snd_nxt && c->snd_nxt == xt_send_end(c) && c->pace_next <= ctx->now_us &&
-           c->tally.busy == XT_BUSY_NOT;
+           !(c->cflags & XT_CF_SHUT) && c->snd_una == c->snd_nxt && c->tx_una == c->tx_head &&
+           c->pace_next <= ctx->now_us && c->tally.busy == XT_BUSY_NOT;
 }
 
 static inline void do_nothing(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
@@ -368,18 +368,15 @@ static inline void do_nothing(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 }
 
 /* An ACK or a keep-alive probe, which wait for data that might carry them. */
-static __attribute__((noinline)) int send_bare(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out)
+static int send_bare(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out)
 {
-    if (c->pending & XT_PEND_ACK) {
-        xt_emit_ack(c, ctx, out, xt_snd_acceptable(c));
-        return 1;
-    }
+    if (c->pending & XT_PEND_ACK)
+        return xt_emit_ack(c, ctx, out, xt_snd_acceptable(c));
     if (c->pending & XT_PEND_KEEP) {
         /* A sequence number already acknowledged and no data (SHLD-12): the peer must answer with an ACK. */
         c->pending &= (uint16_t)~XT_PEND_KEEP;
         ctx->stats->keep_probes_sent++;
-        xt_emit_ack(c, ctx, out, c->snd_una - 1);
-        return 1;
+        return xt_emit_ack(c, ctx, out, c->snd_una - 1);
     }
     return 0;
 }
@@ -395,7 +392,8 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
     if (!has_nothing(c, ctx))
         return send_any(c, ctx, out, max_len);
     do_nothing(c, ctx);
-    return c->pending ? send_bare(c, ctx, out) : 0;
+    /* An ACK is all that may be pending; no window is too small for one at SND.NXT, which is SND.UNA. */
+    return c->pending ? xt_emit_ack(c, ctx, out, c->snd_nxt) : 0;
 }
 
 bool xt_tcp_wants_output(const struct xt_conn *c, const struct xt_tcp_ctx *ctx)

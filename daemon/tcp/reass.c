@@ -181,7 +181,7 @@ void xt_in_text(struct xt_in *in)
         in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_ABORT);
         return;
     }
-    xt_step_arrival(c, in->ctx, in->seg, xt_now_ms(in->ctx));
+    xt_step_arrival(c, in->ctx, in->seg->len, in->seg->gso_size, xt_now_ms(in->ctx));
     if (in->seq == c->rcv_nxt)
         in_order(in);
     else

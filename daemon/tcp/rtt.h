@@ -9,24 +9,25 @@
 #define XT_RTT_MAX_US 60000000u /* beyond: a forged or stale time stamp echo, cut */
 
 /* Takes a round-trip time in microseconds of a segment that was not sent again (Karn) or that a time stamp identifies:
- * updates SRTT, RTTVAR and RTO and ends the backoff. */
+ * updates SRTT, RTTVAR and RTO and ends the backoff. None of the sums exceeds 32 bits. */
 static inline void xt_tcp_rtt_sample(struct xt_conn *c, const struct xt_tcp_cfg *cfg, uint32_t rtt_us)
 {
-    uint32_t r = xt_u32_max(1, xt_u32_min(rtt_us, XT_RTT_MAX_US));
+    uint32_t r = rtt_us;
+    if (r - 1 >= XT_RTT_MAX_US)
+        r = r ? XT_RTT_MAX_US : 1;
     if (c->min_rtt == 0 || r < c->min_rtt)
         c->min_rtt = r;
     if (c->srtt == 0) {
         c->srtt = r;
         c->rttvar = r / 2;
     } else {
-        uint32_t err = r > c->srtt ? r - c->srtt : c->srtt - r;
-        c->rttvar = (uint32_t)((3ull * c->rttvar + err) / 4);
-        c->srtt = xt_u32_max(1, (uint32_t)((7ull * c->srtt + r) / 8));
+        int32_t err = (int32_t)(r - c->srtt);
+        c->rttvar = (3 * c->rttvar + (uint32_t)(err < 0 ? -err : err)) / 4;
+        c->srtt = (7 * c->srtt + r) / 8; /* not 0, as neither was */
     }
     /* The floor takes the place of 4*RTTVAR and not of the whole sum, as Linux does: a peer that delays an ACK by just
      * rto_min on a path with a tiny RTT must not cause a needless retransmission. */
-    uint64_t var = 4ull * c->rttvar;
-    uint64_t rto = c->srtt + (var > cfg->rto_min ? var : cfg->rto_min);
+    uint64_t var = 4 * c->rttvar, rto = c->srtt + (var > cfg->rto_min ? var : cfg->rto_min);
     c->rto = (uint32_t)(rto < cfg->rto_max ? rto : cfg->rto_max);
     c->backoff = 0;
 }

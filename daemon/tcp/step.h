@@ -33,17 +33,18 @@ static inline void xt_step_window(struct xt_conn *c, uint32_t wnd, uint32_t seq,
     c->snd_wnd = wnd;
     c->snd_wl1 = seq;
     c->snd_wl2 = ack;
-    c->snd_wnd_max = xt_u32_max(c->snd_wnd_max, wnd);
+    if (wnd > c->snd_wnd_max)
+        c->snd_wnd_max = wnd;
 }
 
 /* Text came. After a pause the peer's window is small again. */
-static inline void xt_step_arrival(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg,
+static inline void xt_step_arrival(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t len, uint16_t gso_size,
                                    uint32_t now_ms)
 {
-    if (now_ms - c->data_rcv_ms > c->rto / 1000)
+    if ((now_ms - c->data_rcv_ms) * 1000ull > c->rto)
         xt_window_quick_acks(c, ctx->cfg);
     c->data_rcv_ms = now_ms;
-    xt_tally_received(c, seg);
+    xt_tally_received(c, len, gso_size);
 }
 
 /* RCV.NXT has moved by `len` bytes: is their ACK to go now or later? */
@@ -94,8 +95,14 @@ static inline void xt_step_sample(struct xt_conn *c, const struct xt_tcp_ctx *ct
     const struct xt_cc *cc = xt_cc_of(c);
     if (rs->interval)
         xt_tally_rate(c, rs);
-    if (cc->sample && (rs->newly || rs->interval))
-        cc->sample(c, ctx, rs);
+    else if (rs->newly == 0)
+        return;
+    if (cc->rtt) {
+        cc->rtt(c, rs->rtt_us);
+    } else if (cc->sample) {
+        struct xt_rate_sample all = *rs; /* so that *rs need not be in memory */
+        cc->sample(c, ctx, &all);
+    }
 }
 
 #endif

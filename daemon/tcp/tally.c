@@ -17,6 +17,15 @@ void xt_tally_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t seg
         xt_tally_become(c, xt_now_ms(ctx), XT_BUSY_NETWORK);
 }
 
+void xt_tally_overcome(struct xt_conn *c, uint32_t now)
+{
+    struct xt_tally *t = &c->tally;
+    if (t->rto_since_ms) {
+        t->rto_ms += now - t->rto_since_ms;
+        t->rto_since_ms = 0;
+    }
+}
+
 void xt_tally_acked(const struct xt_ack *a)
 {
     struct xt_conn *c = a->c;
@@ -25,10 +34,8 @@ void xt_tally_acked(const struct xt_ack *a)
     t->delivered += n;
     if ((a->seg->flags & XT_TH_ECE) && (c->ecn & XT_CE_OK))
         t->delivered_ce += n;
-    if (t->rto_since_ms && c->ca_state != XT_CA_LOSS) {
-        t->rto_ms += now - t->rto_since_ms;
-        t->rto_since_ms = 0;
-    }
+    if (c->ca_state != XT_CA_LOSS)
+        xt_tally_overcome(c, now);
     if (c->snd_una == xt_send_end(c))
         xt_tally_become(c, now, XT_BUSY_NOT);
     xt_seam_prune(c);

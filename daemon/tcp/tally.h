@@ -6,10 +6,13 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rate.h"
 
-/* A segment with payload came. */
-static inline void xt_tally_received(struct xt_conn *c, const struct xt_seg *seg)
+/* A segment with `len` bytes of payload came. */
+static inline void xt_tally_received(struct xt_conn *c, uint32_t len, uint16_t gso_size)
 {
-    c->tally.data_segs_in += seg->gso_size ? (seg->len + seg->gso_size - 1) / seg->gso_size : 1;
+    if (gso_size)
+        c->tally.data_segs_in += (len + gso_size - 1) / gso_size;
+    else
+        c->tally.data_segs_in++;
 }
 
 /* From `now` (milliseconds) on the sending side waits for `busy` (XT_BUSY_*). */
@@ -35,6 +38,9 @@ void xt_tally_reordered(struct xt_conn *c, uint32_t left);
 
 /* A retransmission time-out, before `timeouts` counts it. */
 void xt_tally_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+
+/* What such time-outs were about is acknowledged, at `now` (milliseconds). */
+void xt_tally_overcome(struct xt_conn *c, uint32_t now);
 
 /* Nothing more can be sent now, `blocked`: because of the peer's window. */
 void xt_tally_busy(struct xt_conn *c, const struct xt_tcp_ctx *ctx, bool blocked);

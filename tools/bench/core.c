@@ -2,8 +2,10 @@
  * Bulk transfer between two connections of the pure TCP core, for callgrind: counted is what a received segment costs from
  * its parsed header to the ACK that goes out, in data_segment(), and what an ACK costs, in ack_segment(); not what is sent
  * after it. Prints how often the one asked for was called.
- *   bench-core PAIRS data|placed|ack    pairs of data segments; each pair is acknowledged by one ACK. With `placed` payload is in its
- *                                       place before, as that of super-frames is in the daemon; else the core copies it. */
+ *   bench-core PAIRS data|placed|ack|flight    pairs of data segments; each pair is acknowledged by one ACK. With `placed` payload is
+ *                                              in its place before, as that of super-frames is in the daemon; else the core copies it.
+ *                                              With `flight` ACKs come a round trip later, and in congestion avoidance: each for a
+ *                                              part of what is in flight; else for all of it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@
 #include "daemon/tcp/tcp.h"
 
 enum { RING = 1 << 20, MSS = 1448 /* 1460 less the time stamps */ };
+enum { FLIGHT = 64 /* segments */, RTT_US = 10000, GAP_US = RTT_US / (FLIGHT / 2) /* from ACK to ACK */ };
 
 struct end {
     struct xt_conn conn;
@@ -106,18 +109,63 @@ static void pair(void)
     }
 }
 
+/* ACKs on their way to the sender. */
+static struct {
+    struct xt_seg ack[FLIGHT];
+    uint64_t due[FLIGHT], last;
+    unsigned head, n;
+} path;
+
+static void to_path(const struct xt_seg *ack)
+{
+    unsigned i = (path.head + path.n++) % FLIGHT;
+    if (path.n > FLIGHT)
+        abort();
+    uint64_t at = now_us + RTT_US;
+    path.last = at > path.last + GAP_US ? at : path.last + GAP_US;
+    path.ack[i] = *ack;
+    path.due[i] = path.last;
+}
+
+/* All that the window allows, and the oldest ACK. */
+static void window(void)
+{
+    struct xt_tcp_ctx cs = ctx_of(&sender), cr = ctx_of(&receiver);
+    struct xt_seg seg, ack;
+    xt_tcp_wrote(&sender.conn, &cs, sender.conn.tx_una + RING, false);
+    while (xt_tcp_output(&sender.conn, &cs, &seg, MSS)) {
+        payload_of(&seg);
+        if (data_segment(&cr, &seg, &ack))
+            to_path(&ack);
+        xt_tcp_consumed(&receiver.conn, &cr, receiver.conn.rx_head);
+    }
+    if (path.n == 0)
+        abort();
+    now_us = path.due[path.head];
+    cs = ctx_of(&sender);
+    ack_segment(&cs, &path.ack[path.head]);
+    path.head = (path.head + 1) % FLIGHT;
+    path.n--;
+}
+
 int main(int argc, char **argv)
 {
     long pairs = argc == 3 ? atol(argv[1]) : 0;
     placed = pairs > 0 && strcmp(argv[2], "placed") == 0;
-    if (pairs <= 0 || (!placed && strcmp(argv[2], "data") != 0 && strcmp(argv[2], "ack") != 0)) {
-        fprintf(stderr, "usage: bench-core PAIRS data|placed|ack\n");
+    int flight = pairs > 0 && strcmp(argv[2], "flight") == 0;
+    if (pairs <= 0 || (!placed && !flight && strcmp(argv[2], "data") != 0 && strcmp(argv[2], "ack") != 0)) {
+        fprintf(stderr, "usage: bench-core PAIRS data|placed|ack|flight\n");
         return 2;
     }
     xt_tcp_cfg_default(&cfg);
     handshake();
+    if (flight)
+        sender.conn.ssthresh = FLIGHT * MSS;
     for (long i = 0; i < pairs; i++)
-        pair();
-    printf("%ld\n", argv[2][0] == 'a' ? acks : datas);
+        if (flight)
+            window();
+        else
+            pair();
+    printf("%ld\n", flight || argv[2][0] == 'a' ? acks : datas);
     return 0;
 }

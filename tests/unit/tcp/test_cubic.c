@@ -184,11 +184,10 @@ static void round_trip(uint32_t rtt_us, int samples)
     c.ccs.cubic.window_end = c.ccs.cubic.in_round ? c.ccs.cubic.window_end : c.snd_nxt;
     for (int i = 0; i < samples; i++) {
         uint32_t part = window / (uint32_t)samples;
-        struct xt_rate_sample rs = {.newly = part, .rtt_us = rtt_us, .interval = rtt_us};
         c.snd_una += part;
         cc->acked(&c, &ctx, part);
         c.snd_nxt += part;
-        cc->sample(&c, &ctx, &rs);
+        cc->rtt(&c, rtt_us);
         ctx.now_us += rtt_us / (uint32_t)samples;
     }
 }

@@ -162,6 +162,7 @@ def core(args, out):
                                  ("ack", "ack", "ack segment", "at most 250, under half of lwIP's")):
         costs = callgrind(binary("bench-core"), what, how), callgrind(binary("bench-core-lwip"), what)
         out.add("core", "-", row, "instructions", [costs], goal, peer="lwIP")
+    out.add("core", "-", "ack segment, of a part of a flight", "instructions", [(callgrind(binary("bench-core"), "ack", "flight"), None)])
 
 
 def pktio(args, out):
