@@ -8,8 +8,10 @@ XTCP_API int xtcp_export(struct xtcp *x, int s, bool now, int beside)
     uint8_t buf[64];
     struct xt_msg_out out;
     int fd = -1;
-    if (!xtcp_slot(x, s))
+    struct xt_slot *sl = xtcp_slot(x, s);
+    if (!sl)
         return -EBADF;
+    xtcp_settle_connect(x, s, sl);
     xt_msg_begin(&out, buf, sizeof buf);
     xt_msg_str(&out, "op", "export");
     xt_msg_uint(&out, "slot", (uint32_t)s);

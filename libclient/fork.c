@@ -63,6 +63,7 @@ XTCP_API void xtcp_fork_child(struct xtcp *x)
 {
     XTCP_NO_CANCEL();
     xtcp_waiters_after_fork(x);
+    xtcp_spares_after_fork(x);
     if (x->child_ctl < 0) {
         x->epoch++;
         atomic_store(&x->lost, true);

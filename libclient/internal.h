@@ -19,6 +19,7 @@
 #define XTCP_API __attribute__((visibility("default")))
 #define XTCP_WAITER_WORDS (XT_MAX_WAITERS / 64)
 #define XTCP_FOREVER UINT64_MAX
+#define XTCP_DESTINATIONS 16
 
 struct xtcp_waiter {
     struct xtcp *x;
@@ -64,8 +65,11 @@ struct xtcp {
     /* Sockets that this process knows it has. The hold bitmap may say more for a moment (a thread between two steps while another
      * forks); a child keeps what is in both. */
     _Atomic uint64_t *known;
-    _Atomic uint64_t made[XTCP_WAITER_WORDS]; /* entries of `waiters` in use */
-    _Atomic uint64_t idle[XTCP_WAITER_WORDS]; /* of these, threads' waiters that no thread has now */
+    _Atomic uint32_t spare[XT_SPARES];           /* slots + 1 that this process holds for sockets to come; 0: none */
+    _Atomic uint64_t reached[XTCP_DESTINATIONS]; /* end points to which a connect could begin lately; 0: none */
+    _Atomic uint32_t refused;                    /* xt_region.refused when these began to be gathered */
+    _Atomic uint64_t made[XTCP_WAITER_WORDS];    /* entries of `waiters` in use */
+    _Atomic uint64_t idle[XTCP_WAITER_WORDS];    /* of these, threads' waiters that no thread has now */
     struct xtcp_waiter waiters[XT_MAX_WAITERS];
 };
 
@@ -75,8 +79,18 @@ static inline uint32_t xtcp_start(const struct xtcp *x)
     return __atomic_load_n(&x->global->epoch, __ATOMIC_ACQUIRE);
 }
 
+/* ---- open.c ---- */
+
+/* A new socket that this process knows: the daemon's answer, or without asking it one that was made in advance. Or -errno. */
+int xtcp_socket_new(struct xtcp *x);
+/* A connect that nobody waited for has begun from here on: the slot says what the daemon knows of it. */
+void xtcp_settle_connect(struct xtcp *x, int s, struct xt_slot *sl);
+/* In the child of a fork, which holds none of its parent's. */
+void xtcp_spares_after_fork(struct xtcp *x);
+
 /* ---- socket.c ---- */
 
+void xtcp_know(struct xtcp *x, int s);
 /* A socket that this process has and does not hold: its slot when the daemon has dropped this client, so that calls tell of that and
  * not of a bad descriptor; else NULL. */
 struct xt_slot *xtcp_dropped_slot(const struct xtcp *x, int s);

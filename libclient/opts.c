@@ -79,13 +79,29 @@ int xtcp_opt_tell(struct xtcp *x, int s, uint32_t opt, int64_t value)
     return xtcp_call(x, &c);
 }
 
-/* Options that the daemon always takes: no answer is waited for. That nobody waits for Nagle's algorithm to let something go is no
- * news while there is nothing unsent. */
+/* One that the daemon always takes: no answer is waited for. */
 static int post(struct xtcp *x, int s, const struct xt_slot *sl, uint32_t opt, int64_t value)
 {
     struct xtcp_cmd c = {.op = XT_OP_SETOPT, .slot = s, .port = (uint16_t)sl->gen, .arg = {opt, (uint64_t)value}};
+    return xtcp_tell(x, &c, true);
+}
+
+/* That nobody waits for Nagle's algorithm to let something go is no news while there is nothing unsent. */
+static int set_nodelay(struct xtcp *x, int s, struct xt_slot *sl, bool on)
+{
+    if (on)
+        atomic_fetch_or(&sl->want, (uint32_t)XT_WANT_NODELAY);
+    else
+        atomic_fetch_and(&sl->want, ~(uint32_t)XT_WANT_NODELAY);
     bool empty = atomic_load(&sl->tx_head) == atomic_load(&sl->tx_tail);
-    return xtcp_tell(x, &c, opt != XT_SO_NODELAY || !empty);
+    return empty ? 0 : post(x, s, sl, XT_SO_NODELAY, on);
+}
+
+static int set_daemons(struct xtcp *x, int s, struct xt_slot *sl, uint32_t opt, int v)
+{
+    if (opt == XT_SO_NODELAY)
+        return set_nodelay(x, s, sl, v);
+    return opt == XT_SO_CORK ? post(x, s, sl, opt, v) : xtcp_opt_tell(x, s, opt, v);
 }
 
 int xtcp_opt_give(void *val, socklen_t *len, const void *from, size_t n)
@@ -154,8 +170,7 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
         v = kept(o->what, v);
         if (o->what == XT_SO_NOTSENT_LOWAT)
             *xtcp_opt_kept(sl, o->what) = as_kept(o->what, v); /* before: the daemon tells all who wait to look */
-        rc = o->what == XT_SO_NODELAY || o->what == XT_SO_CORK ? post(x, s, sl, o->what, v)
-                                                               : xtcp_opt_tell(x, s, o->what, v);
+        rc = set_daemons(x, s, sl, o->what, v);
         if (rc == 0)
             *xtcp_opt_kept(sl, o->what) = as_kept(o->what, v);
         return rc;

@@ -48,7 +48,7 @@ int xtcp_to_sockaddr(const struct xt_endpoint *ep, struct sockaddr *sa, socklen_
 
 /* ---- life ---- */
 
-static void know(struct xtcp *x, int s)
+void xtcp_know(struct xtcp *x, int s)
 {
     atomic_fetch_or(&x->known[(uint32_t)s / 64], 1ULL << (s % 64));
 }
@@ -61,11 +61,7 @@ struct xt_slot *xtcp_dropped_slot(const struct xtcp *x, int s)
 
 XTCP_API int xtcp_socket(struct xtcp *x)
 {
-    struct xtcp_cmd c = {.op = XT_OP_SOCKET};
-    int s = xtcp_call(x, &c);
-    if (s >= 0)
-        know(x, s);
-    return s;
+    return xtcp_socket_new(x);
 }
 
 XTCP_API int xtcp_settle(struct xtcp *x)
@@ -171,19 +167,6 @@ XTCP_API int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, so
     return xtcp_finish_connect(x, s, sl, early);
 }
 
-XTCP_API int xtcp_open(struct xtcp *x, const struct sockaddr *addr, socklen_t alen, int *s)
-{
-    int32_t result = 0;
-    struct xtcp_cmd c = {.op = XT_OP_OPEN, .data = &result, .data_len = sizeof result};
-    int rc = xtcp_from_sockaddr(addr, alen, &c);
-    if (rc < 0 || (rc = xtcp_call(x, &c)) < 0)
-        return rc;
-    *s = rc;
-    know(x, rc);
-    atomic_fetch_or(&x->slots[rc].oflags, (uint32_t)O_NONBLOCK | (result == 0 ? (uint32_t)XT_OFLAG_CONNECT : 0));
-    return result == 0 ? -EINPROGRESS : result;
-}
-
 /* For the application there is no TIME_WAIT, as in Linux. */
 static bool is_over(struct xt_slot *sl)
 {
@@ -268,7 +251,10 @@ XTCP_API int xtcp_close(struct xtcp *x, int s)
 XTCP_API int xtcp_getsockname(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen)
 {
     struct xt_slot *sl = xtcp_slot(x, s);
-    return sl ? xtcp_to_sockaddr(&sl->local, addr, alen) : -EBADF;
+    if (!sl)
+        return -EBADF;
+    xtcp_settle_connect(x, s, sl);
+    return xtcp_to_sockaddr(&sl->local, addr, alen);
 }
 
 XTCP_API int xtcp_getpeername(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen)

@@ -31,12 +31,13 @@
 #include "proto/xt_bitmap.h"
 #include "proto/xt_state.h"
 
-#define XT_ABI_VERSION 11u
+#define XT_ABI_VERSION 12u
 #define XT_REGION_MAGIC 0x58544350u /* "XTCP" */
 #define XT_MAX_PROCS 1024u          /* of one family, at a time */
 #define XT_MAX_WAITERS 4096u        /* of one family, at a time */
 #define XT_MAX_SLOTS 65536u         /* default; at most XT_BITMAP_MAX */
 #define XT_NO_SLOT UINT32_MAX
+#define XT_SPARES 16u
 #define XT_LOCK_RELAY 0x7fffffffu /* in slot.rx_lock and tx_lock, for ever: the daemon moves the socket's bytes now */
 
 /* Read-only for clients (sealed with F_SEAL_FUTURE_WRITE): one page for all. */
@@ -50,7 +51,7 @@ struct xt_global {
 };
 static_assert(sizeof(struct xt_global) == 64, "xt_global");
 
-/* Header of a region. Written by the daemon before the client gets it; constant after, but for `dead`. */
+/* Header of a region. Written by the daemon before the client gets it; constant after, but for what is atomic. */
 struct xt_region {
     uint32_t magic, abi;
     uint32_t max_slots, max_procs, max_waiters;
@@ -59,8 +60,8 @@ struct xt_region {
     uint64_t hold_stride, ready_stride; /* bytes from one proc's (waiter's) bitmap to the next's */
     uint64_t size;                      /* of the whole region */
     _Atomic uint32_t waiters_high;      /* one more than the highest waiter ever made */
-    uint32_t rsv0;
-    uint32_t sndbuf, rcvbuf; /* default ring sizes, bytes */
+    _Atomic uint32_t refused;           /* connects asked for by XT_WANT_CONNECT that could not begin; wraps */
+    uint32_t sndbuf, rcvbuf;            /* default ring sizes, bytes */
 };
 static_assert(sizeof(struct xt_region) == 128, "xt_region");
 static_assert(offsetof(struct xt_region, procs_off) == 24, "xt_region.procs_off");
@@ -78,7 +79,9 @@ static_assert(sizeof(struct xt_proc) == 64, "xt_proc");
 /* Commands of the mailbox. Each result is 0 or a negative errno (or as noted). */
 enum xt_op {
     XT_OP_NOP,
-    XT_OP_SOCKET,   /* result: the new slot's index; the caller's proc holds it */
+    /* result: the new slot's index; the caller's proc holds it. arg[0]: how many more to make in advance, at most XT_SPARES; data:
+     * uint32_t, their number (perhaps fewer), and that many indices */
+    XT_OP_SOCKET,
     XT_OP_BIND,     /* addr, port; arg[0]: 1 SO_REUSEADDR + 2 SO_REUSEPORT. The bound end point is in slot.local */
     XT_OP_LISTEN,   /* arg[0]: backlog */
     XT_OP_CONNECT,  /* addr, port, arg[0]: XT_CONNECT_*; 0 when the SYN is on its way, the outcome comes as an event */
@@ -238,6 +241,10 @@ enum {
     XT_WANT_PINNED =
         0x4, /* set with tx_lock held, for good: free ring space is written without the lock, keep its pages */
     XT_WANT_STAMPS = 0x8, /* say when bytes arrived: slot.stamp */
+    /* Of a new socket: connect to `remote`, which the client has written, as it has CONNECTING to `cond`. Done before the next
+     * command for the slot; cleared by the daemon then. What XT_OP_CONNECT would say is told as the error of a connect that failed. */
+    XT_WANT_CONNECT = 0x10,
+    XT_WANT_NODELAY = 0x20, /* TCP_NODELAY is on: as of the bytes written next, and for the children of a listener */
 };
 
 /* When the last bytes arrived: all before stream offset `upto`, at `ns` of CLOCK_REALTIME. The daemon stores 0 to `upto`, then `ns`,

@@ -55,7 +55,7 @@ static bool settled(struct xt_session *s, uint32_t i)
 /* getsockname shows 0.0.0.0 until there is a connection. */
 static void show_bound(struct xt_session *s, uint32_t i, const struct xt_addr *wanted)
 {
-    s->slots[i].local = xt_app_rare(s, i)->local;
+    s->slots[i].local = s->ps[i].local;
     s->slots[i].local.addr = *wanted;
 }
 
@@ -72,10 +72,9 @@ static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint
     }
     if (rc < 0)
         return rc;
-    struct xt_prare *r = xt_app_rare_own(s, i);
-    r->claim = claim & XT_CLAIM_ALL;
-    r->any_local = xt_addr_is_any(&want->addr);
-    r->local = local;
+    p->claim = claim & XT_CLAIM_ALL;
+    p->any_local = xt_addr_is_any(&want->addr);
+    p->local = local;
     XT_CRASH_POINT();
     atomic_signal_fence(memory_order_seq_cst);
     p->bound = true;
@@ -84,55 +83,85 @@ static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint
     return 0;
 }
 
-/* The program is told by its errno alone, and few say that; who looks for the cause looks into the log. */
-static int used_up(const struct xt_session *s, const char *what, const char *setting, int rc)
-{
-    xt_log_limited(XT_LOG_WARN, "no %s left: refused to pid %d (%s), see the setting %s", what, s->pid, s->comm,
-                   setting);
-    return rc;
-}
-
 static int hold_new(const struct xt_session *s, const struct cmd *c, uint32_t i)
 {
     atomic_fetch_or(&xt_app_hold(s, c->proc)[i / 64], 1ULL << (i % 64));
     return (int)i;
 }
 
-static int cmd_socket(struct xt_session *s, const struct cmd *c)
+/* A new socket, once more when closes that happened before have been looked at. */
+static int new_slot(struct xt_session *s, uint32_t *i)
 {
-    uint32_t i = c->pw->made;
-    if (c->again && c->pw->made_seq == c->seq && xt_app_is_used(s, i) && s->ps[i].kind == XT_SLOT_FRESH)
-        return hold_new(s, c, i);
-    int rc = xt_app_slot_new(s, &i);
+    int rc = xt_app_slot_new(s, i);
     if (rc < 0) {
         settle_closes(s->app);
-        rc = xt_app_slot_new(s, &i);
+        rc = xt_app_slot_new(s, i);
     }
     if (rc < 0 && xt_user_has_socket(s))
-        return used_up(s, "sockets of its own", "max-sockets", rc);
+        return xt_app_used_up(s, "sockets of its own", "max-sockets", rc);
     if (rc < 0) {
         xt_user_refused_socket(s);
         return rc;
     }
-    s->slots[i].local.addr = s->slots[i].remote.addr = xt_addr_v4(0);
-    c->pw->made = i;
-    atomic_signal_fence(memory_order_seq_cst);
-    c->pw->made_seq = c->seq;
-    XT_CRASH_POINT();
+    s->slots[*i].local.addr = s->slots[*i].remote.addr = xt_addr_v4(0);
+    return 0;
+}
+
+/* Some in advance, as many as there are: to `spares` go their number and they. */
+static void new_spares(struct xt_session *s, uint64_t wanted, uint32_t *spares)
+{
+    uint32_t n = 0;
+    for (uint32_t i; n < wanted && n < XT_SPARES && xt_user_has_socket(s) && xt_app_slot_new(s, &i) == 0; n++) {
+        s->slots[i].local.addr = s->slots[i].remote.addr = xt_addr_v4(0);
+        spares[1 + n] = i;
+    }
+    spares[0] = n;
+}
+
+/* They are the caller's only now: a process that died before has left some that nobody holds. Its own word is enough to hold on to
+ * what was made for a command that is carried out again: it can but keep more of its own. */
+static void hold_spares(const struct xt_session *s, const struct cmd *c, const volatile uint32_t *spares)
+{
+    for (uint32_t k = 0, n = spares[0]; k < n && k < XT_SPARES; k++) {
+        uint32_t i = spares[1 + k];
+        if (xt_app_is_used(s, i) && s->ps[i].kind == XT_SLOT_FRESH)
+            hold_new(s, c, i);
+    }
+}
+
+static int make_socket(struct xt_session *s, const struct cmd *c, uint64_t spares)
+{
+    uint32_t i = c->pw->made, *data = (uint32_t *)(void *)c->box->data;
+    if (!c->again || c->pw->made_seq != c->seq || !xt_app_is_used(s, i) || s->ps[i].kind != XT_SLOT_FRESH) {
+        int rc = new_slot(s, &i);
+        if (rc < 0)
+            return rc;
+        if (spares)
+            new_spares(s, spares, data);
+        c->pw->made = i;
+        atomic_signal_fence(memory_order_seq_cst);
+        c->pw->made_seq = c->seq;
+        XT_CRASH_POINT();
+    }
+    if (spares)
+        hold_spares(s, c, data);
     return hold_new(s, c, i);
 }
 
-static bool was_bound(const struct xt_session *s, uint32_t i, const struct cmd *c)
+static int cmd_socket(struct xt_session *s, const struct cmd *c)
 {
-    const struct xt_pslot *p = &s->ps[i];
-    const struct xt_prare *r = xt_app_rare(s, i);
-    return p->kind == XT_SLOT_FRESH && p->bound && (c->port == 0 || c->port == r->local.port) &&
-           (xt_addr_is_any(&c->addr) ? r->any_local : xt_addr_eq(&c->addr, &r->local.addr));
+    return make_socket(s, c, c->arg[0]);
+}
+
+static bool was_bound(const struct xt_pslot *p, const struct cmd *c)
+{
+    return p->kind == XT_SLOT_FRESH && p->bound && (c->port == 0 || c->port == p->local.port) &&
+           (xt_addr_is_any(&c->addr) ? p->any_local : xt_addr_eq(&c->addr, &p->local.addr));
 }
 
 static int cmd_bind(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
-    if (c->again && was_bound(s, i, c)) {
+    if (c->again && was_bound(&s->ps[i], c)) {
         show_bound(s, i, &c->addr);
         return 0;
     }
@@ -142,22 +171,6 @@ static int cmd_bind(struct xt_session *s, uint32_t i, const struct cmd *c)
         return -EACCES;
     struct xt_endpoint local = {.addr = c->addr, .port = c->port};
     return bind_local(s, i, &local, c->arg[0]);
-}
-
-static int no_memory(struct xt_session *s)
-{
-    if (xt_user_has_memory(s))
-        return used_up(s, "buffers of its own", "arena", -ENOBUFS);
-    xt_user_refused_memory(s);
-    return -ENOBUFS;
-}
-
-/* What the stack has said to a new connection or listener. */
-static int refused(const struct xt_session *s, int rc)
-{
-    if (rc == -ENOBUFS)
-        return used_up(s, "connections", "max-connections", rc);
-    return rc == -EADDRNOTAVAIL ? used_up(s, "ports to that address", "ports", rc) : rc;
 }
 
 static uint32_t backlog_of(const struct xt_app *a, uint64_t wanted)
@@ -174,22 +187,21 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     struct xt_conn *l;
     if (p->kind != XT_SLOT_FRESH && p->kind != XT_SLOT_LISTEN)
         return -EINVAL;
-    struct xt_prare *r = xt_app_rare_own(s, i);
-    r->backlog = backlog_of(a, c->arg[0]);
+    p->backlog = backlog_of(a, c->arg[0]);
     if (p->kind == XT_SLOT_LISTEN)
         return 0;
     const struct xt_endpoint any = {.addr = xt_addr_v4(0)};
-    int rc = p->bound ? 0 : bind_local(s, i, &any, r->claim);
+    int rc = p->bound ? 0 : bind_local(s, i, &any, p->claim);
     if (rc < 0)
         return rc;
-    rc = xt_stack_listen(a->stack, &r->local, r->claim, a->now_us, &l);
+    rc = xt_stack_listen(a->stack, &p->local, p->claim, a->now_us, &l);
     if (rc == -EADDRINUSE) {
         if (!settled(s, i))
             return -EBADF;
-        rc = xt_stack_listen(a->stack, &r->local, r->claim, a->now_us, &l);
+        rc = xt_stack_listen(a->stack, &p->local, p->claim, a->now_us, &l);
     }
     if (rc < 0)
-        return refused(s, rc);
+        return xt_app_refused(s, rc);
     XT_CRASH_POINT();
     l->session = s->id;
     l->slot = i;
@@ -198,126 +210,30 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     l->tx_size = p->sndbuf;
     p->conn = l->index;
     p->conn_gen = l->gen;
-    xt_app_opts_apply(s, i, l);
+    xt_app_opts_apply(p, l);
     if (!xt_app_listener_begin(s, i)) {
         xt_stack_close(a->stack, l, a->now_us);
         p->conn = XT_NO_CONN;
-        return no_memory(s);
+        return xt_app_no_memory(s);
     }
-    xt_stack_fastopen_listen(a->stack, l, &r->fo);
+    xt_stack_fastopen_listen(a->stack, l, &p->fo);
     s->slots[i].conn = l->index;
     atomic_store(&s->slots[i].state, XT_LISTEN);
     atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
     return 0;
 }
 
-struct prep {
-    struct xt_session *s;
-    uint32_t slot;
-    uint8_t fo; /* what is wanted of Fast Open */
-};
-
-static void prepare_conn(void *arg, struct xt_conn *conn)
-{
-    struct prep *pr = arg;
-    struct xt_pslot *p = &pr->s->ps[pr->slot];
-    p->cond = XT_COND_CONNECTING;
-    xt_app_slot_attach(pr->s, pr->slot, conn);
-    conn->fo = pr->fo;
-}
-
-/* The SYN that waited for data goes. */
-static int connect_go(struct xt_session *s, uint32_t i)
-{
-    struct xt_app *a = s->app;
-    struct xt_pslot *p = &s->ps[i];
-    if (p->kind != XT_SLOT_CONN)
-        return -EISCONN;
-    if (!(p->cond & XT_COND_DEFERRED))
-        return 0; /* the stack process died before the answer */
-    if (!xt_app_slot_pull(s, i))
-        return -ECONNABORTED;
-    p->cond = XT_COND_CONNECTING;
-    atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
-    xt_stack_fastopen_go(a->stack, xt_app_conn(s, p), a->now_us);
-    return 0;
-}
-
-static uint8_t fo_wanted(uint64_t flags)
-{
-    if (!(flags & XT_CONNECT_FASTOPEN))
-        return 0;
-    return flags & XT_CONNECT_NO_COOKIE ? XT_FO_DATA : XT_FO_OPTION;
-}
-
-/* The remote end point that is meant; 0.0.0.0 is this host, as Linux takes it. */
-static struct xt_endpoint remote_of(const struct xt_session *s, const struct cmd *c)
-{
-    struct xt_endpoint remote = {.addr = c->addr, .port = c->port};
-    if (xt_addr_is_any(&remote.addr))
-        remote.addr = xt_addr_v4(xt_stack_cfg(s->app->stack)->addr);
-    return remote;
-}
-
-static bool was_connected(const struct xt_session *s, const struct xt_pslot *p, const struct cmd *c)
-{
-    const struct xt_conn *conn = p->kind == XT_SLOT_CONN ? xt_app_conn(s, p) : NULL;
-    const struct xt_endpoint remote = remote_of(s, c);
-    return conn && conn->remote.port == remote.port && xt_addr_eq(&conn->remote.addr, &remote.addr);
-}
-
 static int cmd_connect(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
-    struct xt_app *a = s->app;
-    struct xt_pslot *p = &s->ps[i];
-    struct xt_conn *conn;
-    if (c->arg[0] & XT_CONNECT_GO)
-        return connect_go(s, i);
-    if ((c->arg[0] & XT_CONNECT_MUST) && !(xt_stack_cfg(a->stack)->tcp.fast_open & XT_FO_CLIENT))
-        return -EOPNOTSUPP;
-    if ((p->cond & XT_COND_DEFERRED) && (c->arg[0] & XT_CONNECT_FASTOPEN))
-        return (int)xt_stack_fastopen_room(xt_app_conn(s, p));
-    if (c->again && was_connected(s, p, c))
-        return 0;
-    if (p->kind == XT_SLOT_CONN)
-        return p->cond & XT_COND_CONNECTING ? -EALREADY : -EISCONN;
-    if (p->kind == XT_SLOT_LISTEN || (p->kind == XT_SLOT_DEAD && p->cond & XT_COND_CONNECTED))
-        return -EISCONN;
-    if (c->port == 0)
-        return -ECONNREFUSED;
-    xt_app_slot_fresh(s, i, 0);
-    if (!xt_user_take_connect(s))
-        return -ENOBUFS;
-    if (!xt_app_slot_rings(s, i))
-        return no_memory(s);
-    struct xt_endpoint remote = remote_of(s, c);
-    struct xt_endpoint local = {.addr = xt_addr_v4(0)};
-    if (p->bound)
-        local = xt_app_rare(s, i)->local;
-    struct prep pr = {s, i, fo_wanted(c->arg[0])};
-    int rc = xt_stack_connect_options(a->stack, &local, &remote, &xt_app_rare(s, i)->ipopt, a->now_us, prepare_conn,
-                                      &pr, &conn);
-    if (rc < 0) {
-        p->conn = XT_NO_CONN;
-        xt_app_slot_fresh(s, i, 0);
-        return refused(s, rc);
-    }
-    XT_CRASH_POINT();
-    /* At once, not at the flush: the caller looks at them when it has its answer. */
-    s->slots[i].local = conn->local;
-    uint32_t room = xt_stack_fastopen_room(conn);
-    if (room)
-        p->cond = XT_COND_DEFERRED;
-    atomic_store(&s->slots[i].state, XT_SYN_SENT);
-    atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
-    return (int)room;
+    const struct xt_endpoint to = {.addr = c->addr, .port = c->port};
+    return xt_app_connect(s, i, &to, c->arg[0], c->again);
 }
 
 static int cmd_open(struct xt_session *s, const struct cmd *c)
 {
     uint32_t made = c->pw->made;
     bool was_made = c->again && c->pw->made_seq == c->seq && xt_app_is_used(s, made);
-    int i = was_made ? hold_new(s, c, made) : cmd_socket(s, c);
+    int i = was_made ? hold_new(s, c, made) : make_socket(s, c, 0);
     if (i < 0)
         return i;
     XT_CRASH_POINT();
@@ -382,7 +298,7 @@ static int cmd_news(struct xt_session *s, uint32_t i, const struct cmd *c)
 static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
     struct xt_tcp_info_abi o;
-    xt_app_info(s, i, &o);
+    xt_app_info(s, &s->ps[i], &o);
     memcpy(c->box->data, &o, sizeof o);
     return 0;
 }
@@ -415,7 +331,7 @@ static int cmd_fo_keys(struct xt_session *s, uint32_t i, const struct cmd *c)
 
 static int cmd_getopt(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
-    return c->arg[0] == XT_SO_IP_OPTIONS ? xt_app_get_ip_options(s, i, c->box->data) : -ENOPROTOOPT;
+    return c->arg[0] == XT_SO_IP_OPTIONS ? xt_app_get_ip_options(s, &s->ps[i], c->box->data) : -ENOPROTOOPT;
 }
 
 static int run(struct xt_session *s, const struct cmd *c)
@@ -443,6 +359,7 @@ static int run(struct xt_session *s, const struct cmd *c)
         return -ENOSYS;
     if (!xt_app_is_used(s, c->slot) || s->ps[c->slot].orphan || s->ps[c->slot].pending)
         return -EBADF;
+    xt_app_connect_wanted(s, c->slot); /* it came before this command */
     return ops[c->op](s, c->slot, c);
 }
 

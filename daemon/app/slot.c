@@ -26,7 +26,7 @@ int xt_app_slot_new(struct xt_session *s, uint32_t *out)
         p->linger = -1;
         p->sndbuf = s->app->cfg.sndbuf;
         p->rcvbuf = s->app->cfg.rcvbuf;
-        p->next = XT_NO_PSLOT;
+        p->next = p->acc_first = p->acc_last = p->next_listener = XT_NO_PSLOT;
         memset((void *)sh, 0, sizeof *sh);
         sh->gen = gen;
         XT_CRASH_POINT();
@@ -47,7 +47,7 @@ void xt_app_slot_free(struct xt_session *s, uint32_t i)
     struct xt_pslot *p = &s->ps[i];
     xt_app_rings_release(s, i);
     if (p->bound)
-        xt_stack_unbind(s->app->stack, &xt_app_rare(s, i)->local, xt_app_rare(s, i)->claim);
+        xt_stack_unbind(s->app->stack, &p->local, p->claim);
     p->bound = false;
     XT_CRASH_POINT();
     p->kind = XT_SLOT_FREE;
@@ -66,8 +66,8 @@ void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c)
     sh->conn = xt_app_conn_id(s->app, c);
     sh->local = c->local;
     sh->remote = c->remote;
-    sh->rx_off = xt_extent_off(&p->rx);
-    sh->tx_off = xt_extent_off(&p->tx);
+    sh->rx_off = p->rx.off;
+    sh->tx_off = p->tx.off;
     sh->rx_size = p->rx.size;
     sh->tx_size = p->tx.size;
 }
@@ -76,10 +76,9 @@ void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c)
 void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
 {
     struct xt_pslot *p = &s->ps[i];
-    p->moved_us = (uint32_t)s->app->now_us;
-    xt_app_opts_apply(s, i, c);
-    xt_stack_set_bufs(s->app->stack, c, s->base + xt_extent_off(&p->rx), p->rx.size, s->base + xt_extent_off(&p->tx),
-                      p->tx.size);
+    p->moved_us = s->app->now_us;
+    xt_app_opts_apply(p, c);
+    xt_stack_set_bufs(s->app->stack, c, s->base + p->rx.off, p->rx.size, s->base + p->tx.off, p->tx.size);
     XT_CRASH_POINT();
     p->conn = c->index;
     p->conn_gen = c->gen;
@@ -157,8 +156,10 @@ static bool pull_rx(struct xt_session *s, uint32_t i)
 
 /* The producer's side. tx_urg is loaded before tx_head, for the client stores them in the other order: a mark is never ahead
  * of the bytes it belongs to. */
-static bool pull_tx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh)
+static bool pull_tx(struct xt_session *s, uint32_t i)
 {
+    struct xt_pslot *p = &s->ps[i];
+    struct xt_slot *sh = &s->slots[i];
     struct xt_stack *st = s->app->stack;
     uint64_t urg = atomic_load_explicit(&sh->tx_urg, memory_order_acquire);
     uint64_t head =
@@ -176,6 +177,7 @@ static bool pull_tx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh
     XT_CRASH_POINT();
     if (p->cond & XT_COND_WRSHUT)
         return true;
+    xt_app_take_nodelay(s, i, c);
     xt_stack_more(st, c, (atomic_load_explicit(&sh->want, memory_order_relaxed) & XT_WANT_MORE) != 0);
     if (urgent)
         xt_stack_wrote(st, c, urg, true, s->app->now_us);
@@ -188,7 +190,6 @@ static bool pull_tx(struct xt_session *s, struct xt_pslot *p, struct xt_slot *sh
 bool xt_app_slot_pull(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
-    struct xt_slot *sh = &s->slots[i];
     if (p->kind == XT_SLOT_LISTEN)
         return xt_app_listener_sync(s, i);
     if (p->kind != XT_SLOT_CONN)
@@ -197,7 +198,7 @@ bool xt_app_slot_pull(struct xt_session *s, uint32_t i)
         xt_app_liar(s, "rx_tail", i);
         return false;
     }
-    if (!pull_tx(s, p, sh)) {
+    if (!pull_tx(s, i)) {
         xt_app_liar(s, "tx_head", i);
         return false;
     }
@@ -216,10 +217,12 @@ void xt_app_slot_dirty(struct xt_session *s, uint32_t i)
     /* Syncing a listener may have released the slot already. */
     if (p->kind == XT_SLOT_FREE || p->orphan || p->queued)
         return;
-    if (xt_app_slot_held(s, i))
-        xt_app_slot_tell_relay(s, i);
-    else
+    if (!xt_app_slot_held(s, i)) {
         xt_app_slot_release(s, i);
+        return;
+    }
+    xt_app_connect_wanted(s, i);
+    xt_app_slot_tell_relay(s, i);
 }
 
 void xt_app_slot_release(struct xt_session *s, uint32_t i)

@@ -2,6 +2,7 @@
  * Sockets of one context talk to each other through the daemon: the usual calls in their usual order. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,74 @@ Test(echo, open_connects_a_new_socket)
     cr_assert_eq(xtcp_open(p.x, (struct sockaddr *)&nobody, sizeof nobody, &s), -ECONNREFUSED);
     cr_assert_geq(s, 0, "a socket all the same");
     cr_assert_eq(xtcp_connect(p.x, s, (struct sockaddr *)&at, sizeof at), -EINPROGRESS);
+    pair_stop(&p);
+}
+
+/* To where one has reached, others do not ask: the sockets come in advance, and the mark is all that the daemon is told. */
+Test(echo, open_again_does_not_wait_for_the_daemon)
+{
+    struct pair p;
+    struct sockaddr_in at = daemon_addr(PAIR_PORT), name;
+    socklen_t len = sizeof name;
+    int s[40];
+    pair_start(&p, NULL);
+    cr_assert_eq(xtcp_open(p.x, (struct sockaddr *)&at, sizeof at, &s[0]), -EINPROGRESS);
+    uint64_t asked = daemon_stats(&p.d).commands;
+    for (unsigned n = 1; n < 35; n++) {
+        cr_assert_eq(xtcp_open(p.x, (struct sockaddr *)&at, sizeof at, &s[n]), -EINPROGRESS);
+        cr_assert_eq(xtcp_setsockopt(p.x, s[n], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
+    }
+    cr_expect_leq(daemon_stats(&p.d).commands - asked, 2, "seventeen at a time");
+    cr_assert_eq(xtcp_open(p.x, (struct sockaddr *)&at, sizeof at, &s[35]), -EINPROGRESS);
+    cr_assert_eq(xtcp_getsockname(p.x, s[35], (struct sockaddr *)&name, &len), 0);
+    cr_expect_neq(name.sin_port, 0, "it has its port by now");
+    for (unsigned n = 0; n < 36; n++) {
+        int b = xtcp_accept(p.x, p.l, NULL, NULL, 0);
+        struct pollfd w = {.fd = s[n], .events = POLLOUT};
+        cr_assert_geq(b, 0);
+        cr_assert(pair_poll(&p, &w));
+        cr_assert_eq(w.revents, POLLOUT | POLLWRNORM);
+        cr_assert_eq(xtcp_connect(p.x, s[n], (struct sockaddr *)&at, sizeof at), 0);
+        xtcp_close(p.x, b);
+        xtcp_close(p.x, s[n]);
+    }
+    pair_stop(&p);
+}
+
+/* What was found out too late for connect() to say is the error of a connect that failed. */
+Test(echo, open_again_where_nobody_listens_any_more)
+{
+    struct pair p;
+    struct sockaddr_in at = daemon_addr(PAIR_PORT);
+    int s, err = 0;
+    socklen_t len = sizeof err;
+    pair_start(&p, NULL);
+    pair_connect(&p);
+    cr_assert_eq(xtcp_open(p.x, (struct sockaddr *)&at, sizeof at, &s), -EINPROGRESS);
+    xtcp_close(p.x, s);
+    xtcp_close(p.x, p.l);
+    p.l = -1;
+    cr_assert_eq(xtcp_open(p.x, (struct sockaddr *)&at, sizeof at, &s), -EINPROGRESS);
+    struct pollfd w = {.fd = s, .events = POLLOUT};
+    cr_assert(pair_poll(&p, &w));
+    cr_expect_eq(w.revents & (POLLERR | POLLHUP), POLLERR | POLLHUP);
+    cr_assert_eq(xtcp_getsockopt(p.x, s, SOL_SOCKET, SO_ERROR, &err, &len), 0);
+    cr_expect_eq(err, ECONNREFUSED);
+    xtcp_close(p.x, s);
+    pair_stop(&p);
+}
+
+/* A port that is nobody's can be tried, and is remembered; when connects cannot begin any more, connect() says so itself again. */
+Test(echo, open_again_asks_first_after_one_that_could_not_begin)
+{
+    struct pair p;
+    const struct xt_app_cfg few = {.sndbuf = 4096, .rcvbuf = 4096, .spin_us = 10, .arena = 4u << 20};
+    struct sockaddr_in at = daemon_addr(PAIR_PORT);
+    int s, rc = 0;
+    pair_start(&p, &few);
+    for (unsigned n = 0; n < 2000 && (rc = xtcp_open(p.x, (struct sockaddr *)&at, sizeof at, &s)) == -EINPROGRESS; n++)
+        xtcp_getsockname(p.x, s, &(struct sockaddr){0}, &(socklen_t){sizeof(struct sockaddr)});
+    cr_expect_eq(rc, -ENOBUFS, "no room for rings");
     pair_stop(&p);
 }
 

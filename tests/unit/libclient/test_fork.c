@@ -58,6 +58,25 @@ Test(fork, child_keeps_the_socket)
     pair_stop(&p);
 }
 
+/* Sockets that the library has in advance are the parent's alone. */
+Test(fork, both_open_connections_again)
+{
+    struct pair p;
+    struct sockaddr_in at = daemon_addr(PAIR_PORT);
+    int s, mine;
+    pair_start(&p, NULL);
+    for (unsigned n = 0; n < 2; n++)
+        cr_assert_eq(xtcp_open(p.x, (struct sockaddr *)&at, sizeof at, &s), -EINPROGRESS);
+    pid_t pid = fork_with(p.x);
+    if (pid == 0)
+        _exit(xtcp_open(p.x, (struct sockaddr *)&at, sizeof at, &s) == -EINPROGRESS ? s : 255);
+    cr_assert_eq(xtcp_open(p.x, (struct sockaddr *)&at, sizeof at, &mine), -EINPROGRESS);
+    int theirs = exit_of(pid);
+    cr_expect_neq(theirs, 255);
+    cr_expect_neq(theirs, mine);
+    pair_stop(&p);
+}
+
 /* The parent ends at once; the child serves on. */
 Test(fork, parent_leaves)
 {
