@@ -88,11 +88,11 @@ static void avoid(struct xt_conn *c, uint32_t now_ms, uint32_t bytes)
     c->cwnd = xt_u32_min(target, before + (uint32_t)(part / before));
 }
 
-/* A reduction that loss recovery found needless gave cwnd back: so goes the rest (section 4.9). */
-static void maybe_restore(struct xt_conn *c)
+/* In the place of an epoch, after a reduction. A reduction that loss recovery found needless gave cwnd back: so goes the rest (section 4.9). */
+static __attribute__((noinline)) void maybe_restore(struct xt_conn *c)
 {
     struct xt_cubic *q = &c->ccs.cubic;
-    if (q->in_epoch || !q->reduced || c->cwnd < q->now.cwnd_prior)
+    if (c->cwnd < q->now.cwnd_prior)
         return;
     q->now = q->before;
     q->in_epoch = q->was_in_epoch;
@@ -111,14 +111,15 @@ static uint32_t slow_start(struct xt_conn *c, uint32_t bytes)
 static void acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t bytes)
 {
     struct xt_cubic *q = &c->ccs.cubic;
-    uint32_t now_ms = xt_now_ms(ctx), gap = now_ms - q->acked_ms, usual = (c->srtt + c->rto) / 1000;
-    maybe_restore(c);
+    uint32_t now_ms = xt_now_ms(ctx), gap = now_ms - q->acked_ms;
+    if (!q->in_epoch && q->reduced)
+        maybe_restore(c);
     if (c->cwnd < c->ssthresh)
         bytes = slow_start(c, bytes);
     if (bytes > 0 && c->cwnd >= c->ssthresh) {
         if (!q->in_epoch)
             begin_epoch(c, now_ms);
-        else if (gap > usual) /* idle, or the application was the limit: not the curve's time */
+        else if (gap * 1000ull > c->srtt + c->rto) /* idle, or the application was the limit: not the curve's time */
             q->now.start_ms += gap - c->srtt / 1000;
         avoid(c, now_ms, bytes);
     }

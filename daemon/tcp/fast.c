@@ -151,24 +151,28 @@ static __attribute__((noinline)) uint32_t rack_at_length(struct xt_conn *c, cons
 static inline void all_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t now_ms)
 {
     struct xt_rate *r = &c->rate;
-    uint32_t now_us = (uint32_t)ctx->now_us;
-    struct xt_rate_sample rs = {.newly = xt_step_delivered(c, now_us, 0)};
     c->timer[XT_TIMER_RTO] = c->timer[XT_TIMER_PTO] = 0;
     c->n_seam = 0;
-    if (r->n) {
-        xt_step_read_mark(r, r->n - 1u, now_us, &rs);
-        r->n = 0;
-    }
     if (c->snd_nxt == xt_data_end(c))
         xt_tally_become(c, now_ms, XT_BUSY_NOT);
-    xt_step_sample(c, ctx, &rs);
+    if (XT_UNLIKELY(r->n == 0)) {
+        xt_rate_acked(c, ctx);
+        return;
+    }
+    uint32_t now_us = (uint32_t)ctx->now_us, newly = xt_step_delivered(c, now_us, 0);
+    struct xt_rate_sample rs = xt_step_read_mark(r, r->n - 1u, now_us, newly);
+    r->n = 0;
+    xt_step_sample(c, ctx, rs);
 }
 
-/* `whole` stretches are no longer in flight, others are. */
+/* Something still is. */
 static inline void part_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     xt_timer_rto_arm(c, ctx);
-    xt_rack_pto_arm(c, ctx);
+    if (c->snd_wnd > 0)
+        xt_rack_pto_set(c, ctx);
+    else
+        c->timer[XT_TIMER_PTO] = 0;
     if (c->n_seam)
         xt_seam_prune(c);
     xt_rate_acked(c, ctx);

@@ -180,7 +180,9 @@ void xt_rack_recovered(struct xt_conn *c);
 uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* The retransmission time-out: marks all that has been out long enough. */
 void xt_rack_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
-/* Sets the timer of the tail loss probe, or stops it where none is due. */
+/* Sets the timer of the tail loss probe, where there is a tail to probe. */
+void xt_rack_pto_set(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+/* Likewise, or stops it where none is due. */
 void xt_rack_pto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 void xt_rack_pto(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* Will the probe be new data? Else it is the last segment again. */

@@ -186,22 +186,26 @@ bool xt_rack_probe_is_new(const struct xt_conn *c)
  * is what holds things up. And where no full segment waits to be the probe, the least PTO lies above the 40 ms for which
  * Linux and this stack delay ACKs when the reader is behind: on a fast path twice the round-trip time is no more than what
  * any scheduler takes, and a segment sent needlessly costs more than those few milliseconds. */
-void xt_rack_pto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+void xt_rack_pto_set(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    c->timer[XT_TIMER_PTO] = 0;
-    if (!tail(c))
-        return;
-    uint32_t flight = c->snd_nxt - c->snd_una;
+    uint32_t flight = c->snd_nxt - c->snd_una, unsent = xt_send_end(c) - c->snd_nxt, mss = c->mss_eff;
     uint64_t pto = c->srtt ? 2ull * c->srtt + TIMER_SLACK_US : SRTT_UNKNOWN_US;
-    bool full = xt_rack_probe_is_new(c) && xt_send_end(c) - c->snd_nxt >= c->mss_eff;
-    if (!full && pto < ctx->cfg->tlp_min)
+    if ((unsent < mss || flight >= c->snd_wnd) && pto < ctx->cfg->tlp_min)
         pto = ctx->cfg->tlp_min;
-    if (flight < 2u * xt_u32_max(c->mss_eff, XT_MSS_DEFAULT) || flight + c->mss_eff > c->snd_wnd)
+    if (flight < 2 * xt_u32_max(mss, XT_MSS_DEFAULT) || flight + mss > c->snd_wnd)
         pto += WORST_DELACK_US;
     uint64_t at = ctx->now_us + pto;
     if (xt_timer_on(c, XT_TIMER_RTO) && c->timer[XT_TIMER_RTO] < at)
         at = c->timer[XT_TIMER_RTO];
     c->timer[XT_TIMER_PTO] = at;
+}
+
+void xt_rack_pto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    if (tail(c))
+        xt_rack_pto_set(c, ctx);
+    else
+        c->timer[XT_TIMER_PTO] = 0;
 }
 
 void xt_rack_pto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)

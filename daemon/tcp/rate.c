@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tcp/rate.h"
 
+#include "daemon/base/macros.h"
 #include "daemon/tcp/cc.h"
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/sent.h"
@@ -70,29 +71,77 @@ static bool covered(const struct xt_conn *c, uint32_t end)
     return xt_seq_le(end, c->snd_una) || (c->ca_state != XT_CA_OPEN && xt_sent_is_sacked(c, end - 1));
 }
 
-/* Of the marks that are covered the newest counts; all of them go. */
-static void take_marks(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_rate_sample *rs)
+/* Nothing but SND.UNA covers marks, and of none the bytes were sent again: then the first ones are covered. */
+static inline bool in_order(const struct xt_conn *c)
+{
+    return c->ca_state == XT_CA_OPEN && !(c->rate.mark_again & ((1u << c->rate.n) - 1));
+}
+
+/* Marks that are covered. */
+static inline unsigned first_covered(const struct xt_conn *c)
+{
+    const struct xt_rate *r = &c->rate;
+    unsigned n = 0;
+    while (n < r->n && xt_seq_le(r->mark[n].end, c->snd_una))
+        n++;
+    return n;
+}
+
+static void drop_first(struct xt_rate *r, unsigned n)
+{
+    r->n = (uint8_t)(r->n - n);
+    if (r->n == 0)
+        return;
+    memmove(r->mark, r->mark + n, r->n * sizeof r->mark[0]);
+    r->mark_limited = (uint8_t)(r->mark_limited >> n);
+    r->mark_again = (uint8_t)(r->mark_again >> n);
+}
+
+/* The newest mark that is covered, counted from 1; 0: none is. */
+static __attribute__((noinline)) unsigned newest_covered(const struct xt_conn *c)
+{
+    unsigned n = c->rate.n;
+    while (n > 0 && !covered(c, c->rate.mark[n - 1].end))
+        n--;
+    return n;
+}
+
+static void drop_covered(struct xt_conn *c)
 {
     struct xt_rate *r = &c->rate;
-    unsigned newest = r->n, kept = 0;
-    while (newest > 0 && !covered(c, r->mark[newest - 1].end))
-        newest--;
-    if (newest == 0)
-        return;
-    xt_step_read_mark(r, newest - 1, (uint32_t)ctx->now_us, rs);
+    unsigned kept = 0;
     for (unsigned i = 0; i < r->n; i++)
         if (!covered(c, r->mark[i].end))
             keep_mark(r, i, kept++);
     r->n = (uint8_t)kept;
 }
 
+/* The `n`-th mark is the newest that is covered, `newly` bytes were delivered. It counts, and all that are covered go. */
+static __attribute__((noinline)) void take_mark(struct xt_conn *c, const struct xt_tcp_ctx *ctx, unsigned n,
+                                                uint32_t newly)
+{
+    struct xt_rate_sample rs = xt_step_read_mark(&c->rate, n - 1, (uint32_t)ctx->now_us, newly);
+    if (in_order(c))
+        drop_first(&c->rate, n);
+    else
+        drop_covered(c);
+    xt_step_sample(c, ctx, rs);
+}
+
 void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    uint32_t sacked = c->ca_state == XT_CA_OPEN ? 0 : xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
-    struct xt_rate_sample rs = {.newly = xt_step_delivered(c, (uint32_t)ctx->now_us, sacked)};
-    if (c->rate.n)
-        take_marks(c, ctx, &rs);
-    xt_step_sample(c, ctx, &rs);
+    uint32_t sacked = XT_LIKELY(c->ca_state == XT_CA_OPEN) ? 0 : xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
+    uint32_t newly = xt_step_delivered(c, (uint32_t)ctx->now_us, sacked);
+    unsigned n = XT_LIKELY(in_order(c)) ? first_covered(c) : newest_covered(c);
+    if (n > 0)
+        take_mark(c, ctx, n, newly);
+    else
+        xt_step_no_sample(c, ctx, newly);
+}
+
+void xt_rate_hand_over(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_rate_sample rs)
+{
+    xt_cc_of(c)->sample(c, ctx, &rs);
 }
 
 void xt_rate_app_limited(struct xt_conn *c)

@@ -76,33 +76,44 @@ static inline uint32_t xt_step_delivered(struct xt_conn *c, uint32_t now_us, uin
     return newly;
 }
 
-/* What mark `i` tells now that it is covered. */
-static inline void xt_step_read_mark(struct xt_rate *r, unsigned i, uint32_t now_us, struct xt_rate_sample *rs)
+/* What mark `i` tells now that it is covered, by an ACK that delivered `newly` bytes. */
+static inline struct xt_rate_sample xt_step_read_mark(struct xt_rate *r, unsigned i, uint32_t now_us, uint32_t newly)
 {
     const struct xt_rate_mark *m = &r->mark[i];
-    if (!(r->mark_again >> i & 1))
-        rs->rtt_us = xt_u32_max(now_us - m->sent_us, 1);
-    rs->delivered = r->delivered - m->delivered;
-    rs->interval = xt_u32_max(xt_u32_max(m->sent_us - m->first_us, now_us - m->delivered_us), 1);
-    rs->prior = m->delivered;
-    rs->limited = r->mark_limited >> i & 1;
-    r->first_us = m->sent_us;
+    uint32_t sent = m->sent_us, rtt = xt_u32_max(now_us - sent, 1);
+    struct xt_rate_sample rs = {
+        .newly = newly,
+        .rtt_us = r->mark_again >> i & 1 ? 0 : rtt,
+        .interval = xt_u32_max(xt_u32_max(sent - m->first_us, now_us - m->delivered_us), 1),
+        .delivered = r->delivered - m->delivered,
+        .prior = m->delivered,
+        .limited = r->mark_limited >> i & 1,
+    };
+    r->first_us = sent;
+    return rs;
 }
 
 /* To whom the sample is of use. */
-static inline void xt_step_sample(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_rate_sample *rs)
+static inline void xt_step_sample(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_rate_sample rs)
 {
     const struct xt_cc *cc = xt_cc_of(c);
-    if (rs->interval)
-        xt_tally_rate(c, rs);
-    else if (rs->newly == 0)
+    xt_tally_rate(c, &rs);
+    if (cc->rtt)
+        cc->rtt(c, rs.rtt_us);
+    else if (cc->sample)
+        xt_rate_hand_over(c, ctx, rs);
+}
+
+/* Likewise where no mark was covered. */
+static inline void xt_step_no_sample(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t newly)
+{
+    const struct xt_cc *cc = xt_cc_of(c);
+    if (newly == 0)
         return;
-    if (cc->rtt) {
-        cc->rtt(c, rs->rtt_us);
-    } else if (cc->sample) {
-        struct xt_rate_sample all = *rs; /* so that *rs need not be in memory */
-        cc->sample(c, ctx, &all);
-    }
+    if (cc->rtt)
+        cc->rtt(c, 0);
+    else if (cc->sample)
+        xt_rate_hand_over(c, ctx, (struct xt_rate_sample){.newly = newly});
 }
 
 #endif
