@@ -23,19 +23,20 @@ static uint32_t ring_size(const struct xt_app *a)
 bool xt_app_listener_begin(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
+    struct xt_prare *r = xt_app_rare_own(s, i);
     struct xt_slot *sh = &s->slots[i];
     xt_arena_release(&s->arena, &p->tx); /* of a process that died just here */
     if (!xt_arena_alloc(&s->arena, ring_size(s->app), &p->tx))
         return false;
     XT_CRASH_POINT();
-    p->acc_first = p->acc_last = XT_NO_PSLOT;
-    p->acc_head = p->acc_tail = p->syn_recv = 0; /* of the ring that xt_arena_alloc() has just given */
+    r->acc_first = r->acc_last = XT_NO_PSLOT;
+    r->acc_head = r->acc_tail = r->syn_recv = 0; /* of the ring that xt_arena_alloc() has just given */
     p->cond = XT_COND_LISTEN;
-    p->next_listener = s->listeners;
+    r->next_listener = s->listeners;
     s->listeners = i;
     atomic_store(&sh->acc_tail, 0);
     atomic_store(&sh->acc_head, 0);
-    sh->tx_off = p->tx.off;
+    sh->tx_off = xt_extent_off(&p->tx);
     sh->tx_size = ring_entries(p);
     XT_CRASH_POINT();
     xt_app_slot_kind(p, XT_SLOT_LISTEN);
@@ -43,14 +44,14 @@ bool xt_app_listener_begin(struct xt_session *s, uint32_t i)
     return true;
 }
 
-static uint32_t pop(struct xt_session *s, struct xt_pslot *p)
+static uint32_t pop(struct xt_session *s, struct xt_prare *l)
 {
-    uint32_t q = p->acc_first;
-    p->acc_first = s->ps[q].next;
-    if (p->acc_first == XT_NO_PSLOT)
-        p->acc_last = XT_NO_PSLOT;
+    uint32_t q = l->acc_first;
+    l->acc_first = s->ps[q].next;
+    if (l->acc_first == XT_NO_PSLOT)
+        l->acc_last = XT_NO_PSLOT;
     XT_CRASH_POINT();
-    p->acc_tail++;
+    l->acc_tail++;
     XT_CRASH_POINT();
     s->ps[q].queued = false;
     XT_CRASH_POINT();
@@ -60,18 +61,18 @@ static uint32_t pop(struct xt_session *s, struct xt_pslot *p)
 
 bool xt_app_listener_sync(struct xt_session *s, uint32_t i)
 {
-    struct xt_pslot *p = &s->ps[i];
-    if (p->kind != XT_SLOT_LISTEN)
+    if (s->ps[i].kind != XT_SLOT_LISTEN)
         return true;
+    struct xt_prare *l = xt_app_rare_own(s, i);
     /* Acquire: the hold bit that the taker set before it moved acc_tail is visible below. */
-    uint32_t taken = atomic_load_explicit(&s->slots[i].acc_tail, memory_order_acquire) - p->acc_tail;
-    if (taken > p->acc_head - p->acc_tail) {
+    uint32_t taken = atomic_load_explicit(&s->slots[i].acc_tail, memory_order_acquire) - l->acc_tail;
+    if (taken > l->acc_head - l->acc_tail) {
         xt_app_liar(s, "acc_tail", i);
         return false;
     }
     s->app->stats.accepts += taken;
     while (taken--) {
-        uint32_t q = pop(s, p);
+        uint32_t q = pop(s, l);
         if (!xt_app_slot_held(s, q))
             xt_app_slot_release(s, q);
     }
@@ -82,14 +83,15 @@ static void unlist(struct xt_session *s, uint32_t i)
 {
     uint32_t *at = &s->listeners;
     while (*at != XT_NO_PSLOT && *at != i)
-        at = &s->ps[*at].next_listener;
+        at = &xt_app_rare_own(s, *at)->next_listener;
     if (*at == i)
-        *at = s->ps[i].next_listener;
+        *at = xt_app_rare(s, i)->next_listener;
 }
 
 void xt_app_listener_end(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
+    struct xt_prare *l = xt_app_rare_own(s, i);
     struct xt_slot *sh = &s->slots[i];
     struct xt_conn *c = xt_app_conn(s, p);
     if (!s->lied)
@@ -98,8 +100,8 @@ void xt_app_listener_end(struct xt_session *s, uint32_t i)
     p->kind = XT_SLOT_FRESH;
     XT_CRASH_POINT();
     /* What nobody has accepted is reset, as Linux does. */
-    while (p->acc_first != XT_NO_PSLOT) {
-        uint32_t q = pop(s, p);
+    while (l->acc_first != XT_NO_PSLOT) {
+        uint32_t q = pop(s, l);
         s->ps[q].linger = 0;
         xt_app_slot_release(s, q);
     }
@@ -135,13 +137,13 @@ static bool has_room(struct xt_app *a, const struct xt_conn *listener, bool half
         xt_user_refused_memory(s);
         return false;
     }
-    struct xt_pslot *p = &s->ps[listener->slot];
+    const struct xt_prare *l = xt_app_rare(s, listener->slot);
     /* Only a look: taken sockets are accounted for outside of the stack's callbacks. */
-    uint32_t queued = p->acc_head - p->acc_tail;
-    uint32_t taken = atomic_load_explicit(&s->slots[listener->slot].acc_tail, memory_order_relaxed) - p->acc_tail;
+    uint32_t queued = l->acc_head - l->acc_tail;
+    uint32_t taken = atomic_load_explicit(&s->slots[listener->slot].acc_tail, memory_order_relaxed) - l->acc_tail;
     if (taken <= queued)
         queued -= taken;
-    return queued + (half_open ? p->syn_recv : 0) < p->backlog;
+    return queued + (half_open ? l->syn_recv : 0) < l->backlog;
 }
 
 bool xt_app_admit(void *arg, const struct xt_conn *listener)
@@ -154,15 +156,19 @@ bool xt_app_admit_open(void *arg, const struct xt_conn *listener)
     return has_room(arg, listener, false);
 }
 
-static void inherit(struct xt_pslot *child, const struct xt_pslot *listener)
+static void inherit(struct xt_session *s, uint32_t i, uint32_t li)
 {
+    const struct xt_pslot *listener = &s->ps[li];
+    struct xt_pslot *child = &s->ps[i];
+    uint16_t maxseg = xt_app_rare(s, li)->maxseg;
     child->opt = listener->opt;
     child->linger = listener->linger;
     child->sndbuf = listener->sndbuf;
     child->rcvbuf = listener->rcvbuf;
     child->tx_fixed = listener->tx_fixed;
     child->rx_fixed = listener->rx_fixed;
-    child->maxseg = listener->maxseg;
+    if (maxseg)
+        xt_app_rare_own(s, i)->maxseg = maxseg;
 }
 
 bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
@@ -172,7 +178,7 @@ bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
     if (!xt_app_listener_of(a, c, &s, &li) || s->ended || xt_app_slot_new(s, &i) < 0)
         return false;
     xt_app_take_nodelay(s, li, NULL);
-    inherit(&s->ps[i], &s->ps[li]);
+    inherit(s, i, li);
     if (!xt_app_slot_rings(s, i)) {
         xt_app_slot_free(s, i);
         return false;
@@ -210,7 +216,7 @@ void xt_app_child_new(struct xt_app *a, struct xt_conn *c)
     if (c->flags & XT_APP_CF_COUNTED || !xt_app_listener_of(a, c, &s, &li))
         return;
     c->flags |= XT_APP_CF_COUNTED;
-    s->ps[li].syn_recv++;
+    xt_app_rare_own(s, li)->syn_recv++;
 }
 
 static void uncount(struct xt_app *a, struct xt_conn *c)
@@ -221,8 +227,8 @@ static void uncount(struct xt_app *a, struct xt_conn *c)
     c->flags |= XT_APP_CF_DONE;
     if (!counted)
         return;
-    if (xt_app_listener_of(a, c, &s, &li) && s->ps[li].syn_recv)
-        s->ps[li].syn_recv--;
+    if (xt_app_listener_of(a, c, &s, &li) && xt_app_rare(s, li)->syn_recv)
+        xt_app_rare_own(s, li)->syn_recv--;
 }
 
 void xt_app_child_lost(struct xt_app *a, struct xt_conn *c)
@@ -237,7 +243,7 @@ void xt_app_child_ready(struct xt_app *a, struct xt_conn *c)
     uncount(a, c);
     XT_CRASH_POINT();
     bool ok = xt_app_listener_of(a, c, &s, &li) && (xt_app_owner_of(a, c) || xt_app_child_adopt(a, c));
-    if (ok && s->ps[li].acc_head - s->ps[li].acc_tail >= ring_entries(&s->ps[li]))
+    if (ok && xt_app_rare(s, li)->acc_head - xt_app_rare(s, li)->acc_tail >= ring_entries(&s->ps[li]))
         ok = false;
     if (!ok) {
         struct xt_session *own = xt_app_owner_of(a, c);
@@ -249,9 +255,10 @@ void xt_app_child_ready(struct xt_app *a, struct xt_conn *c)
         xt_app_doom(a, c);
         return;
     }
-    struct xt_pslot *l = &s->ps[li], *p = &s->ps[c->slot];
-    uint32_t *ring = (uint32_t *)(void *)(s->base + l->tx.off);
-    ring[l->acc_head & (ring_entries(l) - 1)] = c->slot;
+    struct xt_pslot *p = &s->ps[c->slot];
+    struct xt_prare *l = xt_app_rare_own(s, li);
+    uint32_t *ring = (uint32_t *)(void *)(s->base + xt_extent_off(&s->ps[li].tx));
+    ring[l->acc_head & (ring_entries(&s->ps[li]) - 1)] = c->slot;
     XT_CRASH_POINT();
     atomic_signal_fence(memory_order_seq_cst); /* a successor takes what acc_head says is there */
     l->acc_head++;

@@ -124,7 +124,7 @@ bool xt_arena_alloc(struct xt_arena *a, uint32_t size, struct xt_extent *out)
             return false;
         }
     }
-    out->off = off;
+    xt_extent_move(out, off);
     atomic_signal_fence(memory_order_seq_cst); /* an extent in a ledger is one as soon as it has a size */
     out->size = size;
     count(a, size);
@@ -139,14 +139,14 @@ void xt_arena_release(struct xt_arena *a, struct xt_extent *e)
     count(a, -(int64_t)e->size);
     e->size = 0;
     atomic_signal_fence(memory_order_seq_cst);
-    push(a, k, e->off, true);
-    e->off = 0;
+    push(a, k, xt_extent_off(e), true);
+    xt_extent_move(e, 0);
 }
 
 static int by_offset(const void *a, const void *b)
 {
-    const struct xt_extent *x = a, *y = b;
-    return x->off < y->off ? -1 : x->off > y->off;
+    uint64_t x = xt_extent_off(a), y = xt_extent_off(b);
+    return x < y ? -1 : x > y;
 }
 
 /* The space between two extents becomes free ones, the largest first. */
@@ -164,12 +164,12 @@ bool xt_arena_adopt(struct xt_arena *a, struct xt_extent *e, uint32_t n)
         count(a, e[i].size); /* whatever they are: each will be released */
     qsort(e, n, sizeof *e, by_offset);
     for (uint32_t i = 0; i < n; i++) {
+        uint64_t off = xt_extent_off(&e[i]);
         uint32_t size = e[i].size;
-        if (size & (size - 1) || size < 1u << XT_ARENA_MIN_SHIFT || e[i].off < top || e[i].off % 4096 ||
-            e[i].off > a->end || a->end - e[i].off < size)
+        if (size & (size - 1) || size < 1u << XT_ARENA_MIN_SHIFT || off < top || off > a->end || a->end - off < size)
             return false;
-        fill_gap(a, top, e[i].off);
-        top = e[i].off + size;
+        fill_gap(a, top, off);
+        top = off + size;
     }
     a->top = top;
     return true;
@@ -178,7 +178,7 @@ bool xt_arena_adopt(struct xt_arena *a, struct xt_extent *e, uint32_t n)
 void xt_arena_trim(struct xt_arena *a, const struct xt_extent *e)
 {
     if (e->size)
-        punch(a, e->off, class_of(e->size));
+        punch(a, xt_extent_off(e), class_of(e->size));
 }
 
 void xt_arena_cool(struct xt_arena *a)

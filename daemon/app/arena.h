@@ -9,16 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/app/ring_parts.h"
+
 #define XT_ARENA_MIN_SHIFT 12
 #define XT_ARENA_MAX_SHIFT 30
 #define XT_ARENA_CLASSES (XT_ARENA_MAX_SHIFT - XT_ARENA_MIN_SHIFT + 1)
 #define XT_ARENA_WARM (16u << 20) /* bytes of a size kept populated, ... */
 #define XT_ARENA_WARM_MAX 256u    /* ... and extents */
-
-struct xt_extent {
-    uint64_t off;  /* from the start of the region */
-    uint32_t size; /* bytes; 0: none */
-};
 
 /* What arenas have handed out together, and may. Written by one thread, read by any. */
 struct xt_budget {

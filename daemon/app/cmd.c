@@ -55,7 +55,7 @@ static bool settled(struct xt_session *s, uint32_t i)
 /* getsockname shows 0.0.0.0 until there is a connection. */
 static void show_bound(struct xt_session *s, uint32_t i, const struct xt_addr *wanted)
 {
-    s->slots[i].local = s->ps[i].local;
+    s->slots[i].local = xt_app_rare(s, i)->local;
     s->slots[i].local.addr = *wanted;
 }
 
@@ -72,9 +72,10 @@ static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint
     }
     if (rc < 0)
         return rc;
-    p->claim = claim & XT_CLAIM_ALL;
-    p->any_local = xt_addr_is_any(&want->addr);
-    p->local = local;
+    struct xt_prare *r = xt_app_rare_own(s, i);
+    r->claim = claim & XT_CLAIM_ALL;
+    r->any_local = xt_addr_is_any(&want->addr);
+    r->local = local;
     XT_CRASH_POINT();
     atomic_signal_fence(memory_order_seq_cst);
     p->bound = true;
@@ -153,15 +154,17 @@ static int cmd_socket(struct xt_session *s, const struct cmd *c)
     return make_socket(s, c, c->arg[0]);
 }
 
-static bool was_bound(const struct xt_pslot *p, const struct cmd *c)
+static bool was_bound(const struct xt_session *s, uint32_t i, const struct cmd *c)
 {
-    return p->kind == XT_SLOT_FRESH && p->bound && (c->port == 0 || c->port == p->local.port) &&
-           (xt_addr_is_any(&c->addr) ? p->any_local : xt_addr_eq(&c->addr, &p->local.addr));
+    const struct xt_pslot *p = &s->ps[i];
+    const struct xt_prare *r = xt_app_rare(s, i);
+    return p->kind == XT_SLOT_FRESH && p->bound && (c->port == 0 || c->port == r->local.port) &&
+           (xt_addr_is_any(&c->addr) ? r->any_local : xt_addr_eq(&c->addr, &r->local.addr));
 }
 
 static int cmd_bind(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
-    if (c->again && was_bound(&s->ps[i], c)) {
+    if (c->again && was_bound(s, i, c)) {
         show_bound(s, i, &c->addr);
         return 0;
     }
@@ -187,18 +190,19 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     struct xt_conn *l;
     if (p->kind != XT_SLOT_FRESH && p->kind != XT_SLOT_LISTEN)
         return -EINVAL;
-    p->backlog = backlog_of(a, c->arg[0]);
+    struct xt_prare *r = xt_app_rare_own(s, i);
+    r->backlog = backlog_of(a, c->arg[0]);
     if (p->kind == XT_SLOT_LISTEN)
         return 0;
     const struct xt_endpoint any = {.addr = xt_addr_v4(0)};
-    int rc = p->bound ? 0 : bind_local(s, i, &any, p->claim);
+    int rc = p->bound ? 0 : bind_local(s, i, &any, r->claim);
     if (rc < 0)
         return rc;
-    rc = xt_stack_listen(a->stack, &p->local, p->claim, a->now_us, &l);
+    rc = xt_stack_listen(a->stack, &r->local, r->claim, a->now_us, &l);
     if (rc == -EADDRINUSE) {
         if (!settled(s, i))
             return -EBADF;
-        rc = xt_stack_listen(a->stack, &p->local, p->claim, a->now_us, &l);
+        rc = xt_stack_listen(a->stack, &r->local, r->claim, a->now_us, &l);
     }
     if (rc < 0)
         return xt_app_refused(s, rc);
@@ -210,13 +214,13 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     l->tx_size = p->sndbuf;
     p->conn = l->index;
     p->conn_gen = l->gen;
-    xt_app_opts_apply(p, l);
+    xt_app_opts_apply(s, i, l);
     if (!xt_app_listener_begin(s, i)) {
         xt_stack_close(a->stack, l, a->now_us);
         p->conn = XT_NO_CONN;
         return xt_app_no_memory(s);
     }
-    xt_stack_fastopen_listen(a->stack, l, &p->fo);
+    xt_stack_fastopen_listen(a->stack, l, &r->fo);
     s->slots[i].conn = l->index;
     atomic_store(&s->slots[i].state, XT_LISTEN);
     atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
@@ -298,7 +302,7 @@ static int cmd_news(struct xt_session *s, uint32_t i, const struct cmd *c)
 static int cmd_info(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
     struct xt_tcp_info_abi o;
-    xt_app_info(s, &s->ps[i], &o);
+    xt_app_info(s, i, &o);
     memcpy(c->box->data, &o, sizeof o);
     return 0;
 }
@@ -331,7 +335,7 @@ static int cmd_fo_keys(struct xt_session *s, uint32_t i, const struct cmd *c)
 
 static int cmd_getopt(struct xt_session *s, uint32_t i, const struct cmd *c)
 {
-    return c->arg[0] == XT_SO_IP_OPTIONS ? xt_app_get_ip_options(s, &s->ps[i], c->box->data) : -ENOPROTOOPT;
+    return c->arg[0] == XT_SO_IP_OPTIONS ? xt_app_get_ip_options(s, i, c->box->data) : -ENOPROTOOPT;
 }
 
 static int run(struct xt_session *s, const struct cmd *c)

@@ -98,10 +98,11 @@ static int begin(struct xt_session *s, uint32_t i, const struct xt_endpoint *to,
     struct xt_endpoint remote = remote_of(s, to);
     struct xt_endpoint local = {.addr = xt_addr_v4(0)};
     if (p->bound)
-        local = p->local;
+        local = xt_app_rare(s, i)->local;
     xt_app_take_nodelay(s, i, NULL);
     struct prep pr = {s, i, fo_wanted(flags)};
-    int rc = xt_stack_connect_options(a->stack, &local, &remote, &p->ipopt, a->now_us, prepare_conn, &pr, &conn);
+    int rc = xt_stack_connect_options(a->stack, &local, &remote, &xt_app_rare(s, i)->ipopt, a->now_us, prepare_conn,
+                                      &pr, &conn);
     if (rc < 0) {
         p->conn = XT_NO_CONN;
         return xt_app_refused(s, rc);
@@ -147,7 +148,7 @@ static void failed(struct xt_session *s, uint32_t i, int32_t err)
 {
     struct xt_pslot *p = &s->ps[i];
     atomic_fetch_add(&s->region->refused, 1); /* from here on it asks first */
-    p->pending_error = err;
+    p->pending_error = (int16_t)err;
     p->cond = XT_COND_ERROR | XT_COND_RDHUP | XT_COND_WRSHUT | XT_COND_HUP;
     xt_app_slot_kind(p, XT_SLOT_DEAD);
     XT_CRASH_POINT();

@@ -9,7 +9,7 @@ void xt_app_slot_fresh(struct xt_session *s, uint32_t i, int32_t err)
 {
     struct xt_pslot *p = &s->ps[i];
     struct xt_slot *sh = &s->slots[i];
-    p->pending_error = err;
+    p->pending_error = (int16_t)err;
     p->pending_soft = 0;
     p->cond = 0;
     p->rx_head = p->rx_tail = p->tx_head = p->tx_tail = p->rx_urg = p->tx_urg = 0;
@@ -43,7 +43,7 @@ static int32_t error_of(const struct xt_session *s, uint32_t i)
 static void show_unconnected(struct xt_session *s, uint32_t i)
 {
     const struct xt_pslot *p = &s->ps[i];
-    if (!p->bound || p->any_local)
+    if (!p->bound || xt_app_rare(s, i)->any_local)
         s->slots[i].local.addr = xt_addr_v4(0);
     s->slots[i].remote = (struct xt_endpoint){.addr = xt_addr_v4(0)};
 }

@@ -94,11 +94,11 @@ static void take_conditions(struct xt_pslot *p, const struct xt_conn *c, uint32_
         p->cond |= XT_COND_URGENT;
     }
     if (ev & XT_EV_SOFT_ERROR)
-        p->pending_error = c->soft_err;
+        p->pending_error = (int16_t)c->soft_err;
     if (ev & XT_EV_SOFT)
-        p->pending_soft = c->soft_err;
+        p->pending_soft = (int16_t)c->soft_err;
     if (ev & XT_EV_ERROR)
-        p->pending_error = c->err;
+        p->pending_error = (int16_t)c->err;
     if (ev & (XT_EV_ERROR | XT_EV_CLOSED)) {
         p->cond &= ~(uint32_t)(XT_COND_CONNECTING | XT_COND_DEFERRED);
         p->cond |= XT_COND_RDHUP | XT_COND_WRSHUT | (ev & XT_EV_ERROR ? XT_COND_ERROR : 0);
@@ -190,8 +190,9 @@ static void store_slot(struct xt_changed *ch)
     atomic_store_explicit(&sh->rx_urg, p->rx_urg, memory_order_relaxed);
     if (p->kind == XT_SLOT_LISTEN) {
         /* A client that writes acc_head has more or less of its own waiters woken. */
-        ch->arrived = p->acc_head - atomic_load_explicit(&sh->acc_head, memory_order_relaxed);
-        atomic_store_explicit(&sh->acc_head, p->acc_head, memory_order_release); /* pairs with accept's acquire */
+        uint32_t head = xt_app_rare(s, i)->acc_head;
+        ch->arrived = head - atomic_load_explicit(&sh->acc_head, memory_order_relaxed);
+        atomic_store_explicit(&sh->acc_head, head, memory_order_release); /* pairs with accept's acquire */
     }
     if (p->pending_error) {
         atomic_store_explicit(&sh->so_error, p->pending_error, memory_order_relaxed);

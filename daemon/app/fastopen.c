@@ -6,11 +6,11 @@
 #include "daemon/app/internal.h"
 
 /* A listener hears of it at once, another socket when it listens. */
-static void apply(struct xt_session *s, struct xt_pslot *p)
+static void apply(struct xt_session *s, uint32_t i)
 {
-    struct xt_conn *l = xt_app_conn(s, p);
-    if (p->kind == XT_SLOT_LISTEN && l)
-        xt_stack_fastopen_listen(s->app->stack, l, &p->fo);
+    struct xt_conn *l = xt_app_conn(s, &s->ps[i]);
+    if (s->ps[i].kind == XT_SLOT_LISTEN && l)
+        xt_stack_fastopen_listen(s->app->stack, l, &xt_app_rare(s, i)->fo);
 }
 
 int xt_app_fo_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t v)
@@ -24,27 +24,29 @@ int xt_app_fo_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t v
     }
     if (!unused && p->kind != XT_SLOT_LISTEN)
         return -EINVAL;
+    struct xt_fo_listen *fo = &xt_app_rare_own(s, i)->fo;
     if (name == XT_SO_FASTOPEN)
-        p->fo.limit = v < s->app->cfg.somaxconn ? (uint32_t)v : s->app->cfg.somaxconn;
+        fo->limit = v < s->app->cfg.somaxconn ? (uint32_t)v : s->app->cfg.somaxconn;
     else
-        p->fo.no_cookie = v != 0;
-    apply(s, p);
+        fo->no_cookie = v != 0;
+    apply(s, i);
     return 0;
 }
 
 int xt_app_cmd_fo_keys(struct xt_session *s, uint32_t i, uint64_t set, struct xt_waiter *box)
 {
-    struct xt_pslot *p = &s->ps[i];
     const volatile uint8_t *in = box->data; /* the client's: each byte is loaded once */
     if (set > XT_FO_KEYS)
         return -EINVAL;
     if (set == 0) {
-        memcpy(box->data, p->fo.keys, sizeof p->fo.keys);
-        return p->fo.nkeys;
+        const struct xt_fo_listen *has = &xt_app_rare(s, i)->fo;
+        memcpy(box->data, has->keys, sizeof has->keys);
+        return has->nkeys;
     }
-    for (size_t k = 0; k < set * sizeof p->fo.keys[0]; k++)
-        p->fo.keys[k / 16][k % 16] = in[k];
-    p->fo.nkeys = (uint8_t)set;
-    apply(s, p);
+    struct xt_fo_listen *fo = &xt_app_rare_own(s, i)->fo;
+    for (size_t k = 0; k < set * sizeof fo->keys[0]; k++)
+        fo->keys[k / 16][k % 16] = in[k];
+    fo->nkeys = (uint8_t)set;
+    apply(s, i);
     return 0;
 }

@@ -69,12 +69,13 @@ static void put_counts(struct xt_tcp_info_abi *o, const struct xt_tcp_info *t)
     o->sndbuf_ms = t->sndbuf_ms;
 }
 
-void xt_app_info(const struct xt_session *s, const struct xt_pslot *p, struct xt_tcp_info_abi *o)
+void xt_app_info(const struct xt_session *s, uint32_t i, struct xt_tcp_info_abi *o)
 {
+    const struct xt_pslot *p = &s->ps[i];
     const struct xt_tcp_cfg *cfg = &xt_stack_cfg(s->app->stack)->tcp;
     const struct xt_conn *conn = xt_app_conn(s, p);
     *o = (struct xt_tcp_info_abi){.state = p->kind == XT_SLOT_LISTEN ? XT_LISTEN : XT_CLOSED};
-    o->fo_limit = p->fo.limit;
+    o->fo_limit = xt_app_rare(s, i)->fo.limit;
     o->cc = p->opt.cc ? p->opt.cc - 1u : cfg->cc;
     if (conn && p->kind == XT_SLOT_CONN) {
         struct xt_tcp_ctx ctx = {.now_us = s->app->now_us, .cfg = cfg};

@@ -5,6 +5,7 @@
 #define XT_APP_INTERNAL_H
 
 #include <pthread.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "daemon/app/app.h"
@@ -20,14 +21,6 @@
 #define XT_QUEUE_LEN 1024u    /* messages between control thread and data plane, each way */
 #define XT_NO_PSLOT UINT32_MAX
 #define XT_RING_MIN 16384u /* what a socket gets at least when room is short */
-
-enum xt_slot_kind {
-    XT_SLOT_FREE,
-    XT_SLOT_FRESH, /* made or bound; no connection */
-    XT_SLOT_LISTEN,
-    XT_SLOT_CONN, /* has a connection record */
-    XT_SLOT_DEAD, /* had one; the descriptor, perhaps unread data, are all that is left */
-};
 
 /* A user that has sessions. They are counted anew from the ledgers by each stack process. */
 struct xt_user {
@@ -67,8 +60,9 @@ struct xt_session {
     bool in_touched;
     uint64_t again[XT_MAX_WAITERS / 64]; /* waiters whose next command may be one that was carried out already */
 
-    struct xt_pslot *ps; /* in the ledger */
-    uint64_t *used;      /* bitmap: kind != FREE */
+    struct xt_pslot *ps;   /* in the ledger */
+    struct xt_prare *rare; /* likewise: xt_app_rare() */
+    uint64_t *used;        /* bitmap: kind != FREE */
     uint32_t nused, hint;
     uint32_t listeners; /* first of the list, XT_NO_PSLOT: none */
     struct xt_arena arena;
@@ -183,6 +177,25 @@ static inline struct xt_session *xt_app_owner_of(struct xt_app *a, const struct 
 {
     struct xt_session *s = xt_app_session(a, c->session);
     return s && xt_app_is_used(s, c->slot) && s->ps[c->slot].conn == c->index ? s : NULL;
+}
+
+/* What few slots have; empty where the slot has nothing of it. */
+static inline const struct xt_prare *xt_app_rare(const struct xt_session *s, uint32_t i)
+{
+    static const struct xt_prare none;
+    return xt_ledger_has_rare(&s->ps[i]) ? &s->rare[i] : &none;
+}
+
+/* For writing: the slot has it from now on. What a life of the slot before has left is never seen. */
+static inline struct xt_prare *xt_app_rare_own(struct xt_session *s, uint32_t i)
+{
+    if (!xt_ledger_has_rare(&s->ps[i])) {
+        memset(&s->rare[i], 0, sizeof s->rare[i]);
+        atomic_signal_fence(memory_order_seq_cst);
+        xt_ledger_say_rare(&s->ps[i]);
+        atomic_signal_fence(memory_order_seq_cst);
+    }
+    return &s->rare[i];
 }
 
 /* What a socket of the session claims of its port, for the stack. */
@@ -332,19 +345,19 @@ int xt_app_fo_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t v
 void xt_app_stamp(struct xt_slot *sh, uint64_t upto);
 
 /* ipopt.c: IP_OPTIONS. `raw` is the client's. Returns 0 or -EINVAL. */
-int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volatile uint8_t *raw, uint64_t len);
+int xt_app_set_ip_options(struct xt_session *s, uint32_t i, const volatile uint8_t *raw, uint64_t len);
 /* Writes the options to `out` (XT_IPOPT_MAX bytes); returns how many bytes. */
-int xt_app_get_ip_options(const struct xt_session *s, const struct xt_pslot *p, uint8_t *out);
+int xt_app_get_ip_options(const struct xt_session *s, uint32_t i, uint8_t *out);
 
 /* ---- info.c, option.c ---- */
 
-void xt_app_info(const struct xt_session *s, const struct xt_pslot *p, struct xt_tcp_info_abi *o);
+void xt_app_info(const struct xt_session *s, uint32_t i, struct xt_tcp_info_abi *o);
 /* Sets an option (enum xt_opt) of a socket; `data` is the client's. Returns 0 or a negative errno. */
 int xt_app_set_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t v, const volatile uint8_t *data);
 /* XT_WANT_NODELAY, of a socket and its connection (NULL: none). */
 void xt_app_take_nodelay(struct xt_session *s, uint32_t i, struct xt_conn *c);
 /* Copies a slot's options to its connection. */
-void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c);
+void xt_app_opts_apply(const struct xt_session *s, uint32_t i, struct xt_conn *c);
 
 /* ---- event.c: from the stack to the slots ---- */
 

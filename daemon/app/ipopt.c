@@ -7,8 +7,9 @@
 
 #include "daemon/app/internal.h"
 
-int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volatile uint8_t *raw, uint64_t len)
+int xt_app_set_ip_options(struct xt_session *s, uint32_t i, const volatile uint8_t *raw, uint64_t len)
 {
+    const struct xt_pslot *p = &s->ps[i];
     uint8_t in[XT_IPOPT_MAX];
     struct xt_ipopt o;
     struct xt_conn *conn = xt_app_conn(s, p);
@@ -19,16 +20,18 @@ int xt_app_set_ip_options(struct xt_session *s, struct xt_pslot *p, const volati
     int rc = xt_ipopt_read(&o, in, (size_t)len, s->uid == 0);
     if (rc != 0)
         return rc;
-    p->ipopt = o;
+    xt_app_rare_own(s, i)->ipopt = o;
     if (conn && p->kind == XT_SLOT_CONN)
         xt_stack_set_ip_options(s->app->stack, conn, &o);
     return 0;
 }
 
-int xt_app_get_ip_options(const struct xt_session *s, const struct xt_pslot *p, uint8_t *out)
+int xt_app_get_ip_options(const struct xt_session *s, uint32_t i, uint8_t *out)
 {
+    const struct xt_pslot *p = &s->ps[i];
     const struct xt_conn *conn = xt_app_conn(s, p);
-    const struct xt_ipopt *o = conn && p->kind == XT_SLOT_CONN ? xt_stack_ip_options(s->app->stack, conn) : &p->ipopt;
+    const struct xt_ipopt *o =
+        conn && p->kind == XT_SLOT_CONN ? xt_stack_ip_options(s->app->stack, conn) : &xt_app_rare(s, i)->ipopt;
     if (!o)
         return 0;
     memcpy(out, o->data, o->len);

@@ -8,18 +8,10 @@
 #include <unistd.h>
 
 #include "daemon/app/internal.h"
-#include "daemon/base/macros.h"
-
-#define SLOTS_OFF XT_ALIGN_UP(sizeof(struct xt_ledger), (size_t)4096)
-
-static size_t size_for(uint32_t max_slots)
-{
-    return SLOTS_OFF + (size_t)max_slots * sizeof(struct xt_pslot);
-}
 
 static int map(struct xt_ledger **out, int fd, uint32_t max_slots)
 {
-    void *p = mmap(NULL, size_for(max_slots), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    void *p = mmap(NULL, xt_ledger_size(max_slots), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (p == MAP_FAILED)
         return -errno;
     *out = p;
@@ -32,7 +24,8 @@ int xt_ledger_new(struct xt_ledger **out, int *fd, uint32_t max_slots)
     *fd = memfd_create("xtcp-ledger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (*fd < 0)
         return -errno;
-    if (ftruncate(*fd, (off_t)size_for(max_slots)) < 0 || fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+    if (ftruncate(*fd, (off_t)xt_ledger_size(max_slots)) < 0 ||
+        fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
         rc = -errno;
     else
         rc = map(out, *fd, max_slots);
@@ -56,7 +49,7 @@ int xt_ledger_open(struct xt_ledger **out, int fd)
     size_t len = offsetof(struct xt_ledger, waiter);
     if (fstat(fd, &sb) < 0 || pread(fd, &head, len, 0) != (ssize_t)len || head.magic != XT_LEDGER_MAGIC ||
         head.version != XT_LEDGER_VERSION || head.slot_size != sizeof(struct xt_pslot) || head.max_slots == 0 ||
-        head.max_slots > XT_BITMAP_MAX || (uint64_t)sb.st_size != size_for(head.max_slots) ||
+        head.max_slots > XT_BITMAP_MAX || (uint64_t)sb.st_size != xt_ledger_size(head.max_slots) ||
         head.slots_high > head.max_slots)
         return -EPROTO;
     return map(out, fd, head.max_slots);
@@ -64,10 +57,5 @@ int xt_ledger_open(struct xt_ledger **out, int fd)
 
 void xt_ledger_close(struct xt_ledger *l)
 {
-    munmap(l, size_for(l->max_slots));
-}
-
-struct xt_pslot *xt_ledger_slots(struct xt_ledger *l)
-{
-    return (struct xt_pslot *)(void *)((uint8_t *)l + SLOTS_OFF);
+    munmap(l, xt_ledger_size(l->max_slots));
 }

@@ -2,9 +2,9 @@
  * What the daemon must know of a session after its stack process has died, beside the client's region: a memfd of its own that only
  * xtcpd maps. It holds nothing that can be found out otherwise: lists, free space, counters are made again (revive.c).
  *
- *   struct xt_ledger | struct xt_pslot for each slot
+ *   struct xt_ledger | struct xt_pslot for each slot | struct xt_prare for each slot
  *
- * Both are sparse: a page costs memory once something in it was used. */
+ * All are sparse: a page costs memory once something in it was used. */
 #ifndef XT_APP_LEDGER_H
 #define XT_APP_LEDGER_H
 
@@ -40,7 +40,5 @@ int xt_ledger_new(struct xt_ledger **out, int *fd, uint32_t max_slots);
 int xt_ledger_open(struct xt_ledger **out, int fd);
 
 void xt_ledger_close(struct xt_ledger *l);
-
-struct xt_pslot *xt_ledger_slots(struct xt_ledger *l);
 
 #endif

@@ -10,9 +10,10 @@
 #include <stdint.h>
 
 #include "daemon/app/ledger_parts.h"
+#include "daemon/base/macros.h"
 #include "daemon/tcp/record.h"
 
-#define XT_LEDGER_VERSION 7u
+#define XT_LEDGER_VERSION 8u
 
 struct xt_pwaiter {
     _Atomic uint32_t state; /* FREE to LIVE by [ctl], back by [data] */
@@ -55,41 +56,80 @@ struct xt_pslot {
     bool urgent;             /* with it: urgent data came */
     bool pending;            /* a child that is not ESTABLISHED yet */
     bool orphan;             /* released by all; the connection still drains */
-    bool bound;              /* holds a reservation of `local` in the stack */
-    uint8_t claim;           /* XT_CLAIM_REUSE, XT_CLAIM_SHARE as at bind */
-    bool any_local;          /* bound to the unspecified address */
+    bool bound;              /* holds a reservation of its local end point in the stack */
+    bool rare;               /* its struct xt_prare is its own: set once that has been emptied */
     _Atomic bool left;       /* the relay has been told that it alone holds the socket; the control thread clears it */
     bool arrived;            /* of a listener: connections have come, which is news for as many as they are */
     bool rx_fixed, tx_fixed; /* the program has set SO_RCVBUF, SO_SNDBUF; or there is no room to grow */
     bool cold;               /* the rings' pages were given back */
     _Atomic uint16_t holder; /* a process that was seen to hold it: where the next look begins */
-    uint16_t maxseg;
-    uint32_t conn;         /* index of the record, or XT_NO_CONN */
-    uint32_t conn_gen;     /* and its life */
-    uint32_t cond;         /* XT_COND_* as published */
-    int32_t pending_error; /* so_error to publish */
-    int32_t pending_soft;  /* soft_error to publish */
+    uint32_t conn;           /* index of the record, or XT_NO_CONN */
+    uint32_t conn_gen;       /* and its life */
+    uint32_t cond;           /* XT_COND_* as published */
+    int16_t pending_error;   /* so_error to publish */
+    int16_t pending_soft;    /* soft_error to publish */
     uint32_t gen;
     int32_t linger; /* SO_LINGER: -1 off, else seconds */
+    uint32_t sndbuf, rcvbuf;
+    uint32_t next, prev_listener; /* of a queued slot: the one after it in the accept queue; its listener */
     uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
     struct xt_extent rx, tx;
     struct xt_extent rx_old; /* holds what is unread before rx_switch; size 0: all has been read */
     uint64_t rx_switch;
-    struct xt_extent rx_new, tx_new; /* what a change under way leads to (rings.c); size 0: none is */
     struct xt_tune tune;
-    uint64_t moved; /* rx_head + tx_head when last looked at, and when that changed: for trimming */
-    uint64_t moved_us;
-    struct xt_endpoint local; /* bound end point */
+    uint32_t moved; /* rx_head + tx_head when last looked at, and when that changed: for trimming. Low 32 bits */
+    uint32_t moved_us;
     struct xt_tcp_sockopt opt;
-    uint32_t sndbuf, rcvbuf;
-    struct xt_fo_listen fo; /* Fast Open, as set: limit, keys, no_cookie */
-    struct xt_ipopt ipopt;  /* IP_OPTIONS for a connection to come */
-    /* accept queue: a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
-    uint32_t next, prev_listener;                     /* of a queued slot: the one after it; its listener */
-    uint32_t acc_first, acc_last, acc_head, acc_tail; /* of a listener */
+};
+static_assert(sizeof(struct xt_pslot) == 192, "xt_pslot: it is part of what an idle connection costs");
+
+/* What few sockets need: listeners, those that are bound, those with a rare option, those whose rings have grown. It costs memory once it is
+ * used (xt_app_rare_own()). */
+struct xt_prare {
+    struct xt_endpoint local;        /* bound end point */
+    uint8_t claim;                   /* XT_CLAIM_REUSE, XT_CLAIM_SHARE as at bind */
+    bool any_local;                  /* bound to the unspecified address */
+    uint16_t maxseg;                 /* TCP_MAXSEG; 0: not set */
+    struct xt_extent rx_new, tx_new; /* what a change under way leads to (rings.c); size 0: none is */
+    /* Of a listener: its accept queue is a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
+    uint32_t acc_first, acc_last, acc_head, acc_tail;
     uint32_t backlog, syn_recv;
     uint32_t next_listener; /* list of the session's listeners */
+    struct xt_fo_listen fo; /* Fast Open, as set: limit, keys, no_cookie */
+    struct xt_ipopt ipopt;  /* IP_OPTIONS for a connection to come */
 };
-static_assert(sizeof(struct xt_pslot) == 456, "xt_pslot");
+static_assert(sizeof(struct xt_prare) == 180, "xt_prare");
+
+#define XT_LEDGER_SLOTS_OFF XT_ALIGN_UP(sizeof(struct xt_ledger), (size_t)4096)
+
+static inline size_t xt_ledger_rare_off(uint32_t max_slots)
+{
+    return XT_ALIGN_UP(XT_LEDGER_SLOTS_OFF + (size_t)max_slots * sizeof(struct xt_pslot), (size_t)4096);
+}
+
+static inline size_t xt_ledger_size(uint32_t max_slots)
+{
+    return xt_ledger_rare_off(max_slots) + (size_t)max_slots * sizeof(struct xt_prare);
+}
+
+static inline struct xt_pslot *xt_ledger_slots(struct xt_ledger *l)
+{
+    return (struct xt_pslot *)(void *)((uint8_t *)l + XT_LEDGER_SLOTS_OFF);
+}
+
+static inline struct xt_prare *xt_ledger_rares(struct xt_ledger *l)
+{
+    return (struct xt_prare *)(void *)((uint8_t *)l + xt_ledger_rare_off(l->max_slots));
+}
+
+static inline bool xt_ledger_has_rare(const struct xt_pslot *p)
+{
+    return p->rare;
+}
+
+static inline void xt_ledger_say_rare(struct xt_pslot *p)
+{
+    p->rare = true;
+}
 
 #endif

@@ -18,6 +18,14 @@
 
 enum { XT_WAITER_FREE, XT_WAITER_LIVE };
 
+enum xt_slot_kind {
+    XT_SLOT_FREE,
+    XT_SLOT_FRESH, /* made or bound; no connection */
+    XT_SLOT_LISTEN,
+    XT_SLOT_CONN, /* has a connection record */
+    XT_SLOT_DEAD, /* had one; the descriptor, perhaps unread data, are all that is left */
+};
+
 #define XT_LEDGER_EXPORTS 1024u
 
 /* Which way bytes of an exported socket are going just now. */

@@ -6,11 +6,12 @@
 #include "daemon/app/internal.h"
 #include "proto/xt_cc.h"
 
-void xt_app_opts_apply(struct xt_pslot *p, struct xt_conn *c)
+void xt_app_opts_apply(const struct xt_session *s, uint32_t i, struct xt_conn *c)
 {
-    c->opt = p->opt;
-    if (p->maxseg)
-        c->mss_local = p->maxseg;
+    uint16_t maxseg = xt_app_rare(s, i)->maxseg;
+    c->opt = s->ps[i].opt;
+    if (maxseg)
+        c->mss_local = maxseg;
 }
 
 void xt_app_take_nodelay(struct xt_session *s, uint32_t i, struct xt_conn *c)
@@ -58,10 +59,10 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
         o->keepalive = on;
         return true;
     case XT_SO_KEEPIDLE:
-        o->keep_idle = n;
+        o->keep_idle = (uint16_t)n;
         return true;
     case XT_SO_KEEPINTVL:
-        o->keep_intvl = n;
+        o->keep_intvl = (uint16_t)n;
         return true;
     case XT_SO_KEEPCNT:
         o->keep_cnt = n > UINT8_MAX ? UINT8_MAX : (uint8_t)n;
@@ -85,7 +86,7 @@ static bool set_core_option(struct xt_tcp_sockopt *o, uint64_t name, uint64_t v)
         o->ttl = (uint8_t)n;
         return true;
     case XT_SO_LINGER2:
-        o->linger2 = (int64_t)v < 0 ? XT_LINGER2_NONE : n;
+        o->linger2 = (int64_t)v < 0 ? XT_LINGER2_NONE : (uint16_t)n;
         return true;
     case XT_SO_SYNCNT:
         o->syn_retries = (uint8_t)n;
@@ -127,11 +128,11 @@ int xt_app_set_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t 
         return xt_app_fo_option(s, i, name, v);
     switch (name) {
     case XT_SO_IP_OPTIONS:
-        return xt_app_set_ip_options(s, p, data, v);
+        return xt_app_set_ip_options(s, i, data, v);
     case XT_SO_MAXSEG:
         if (v && (v < 88 || v > 32767))
             return -EINVAL;
-        p->maxseg = (uint16_t)v;
+        xt_app_rare_own(s, i)->maxseg = (uint16_t)v;
         return 0;
     case XT_SO_SNDBUF:
         return xt_app_set_sndbuf(s, i, v);

@@ -35,10 +35,9 @@ static void count_slots(struct xt_session *s)
             p->conn = XT_NO_CONN; /* it has none yet, or none any more */
         p->changed = p->news = p->arrived = false;
         p->left = false;
-        p->syn_recv = 0;
-        p->next = p->acc_first = p->acc_last = p->next_listener = XT_NO_PSLOT;
+        p->next = XT_NO_PSLOT;
         if (p->bound)
-            xt_stack_rebind(s->app->stack, &p->local, xt_app_claim(s, p->claim));
+            xt_stack_rebind(s->app->stack, &xt_app_rare(s, i)->local, xt_app_claim(s, xt_app_rare(s, i)->claim));
     }
     xt_user_count_sockets(s, (int32_t)s->nused);
 }
@@ -73,7 +72,7 @@ static void lost(struct xt_session *s, uint32_t i)
     const struct xt_conn *c = last_record(s, i);
     if (c) {
         p->rx_head = c->rx_head;
-        p->pending_error = c->err;
+        p->pending_error = (int16_t)c->err;
         p->cond |= c->cflags & XT_CF_FIN_RCVD ? XT_COND_FIN : 0u;
     } else if (p->kind == XT_SLOT_CONN) {
         p->pending_error = ECONNABORTED;
@@ -124,7 +123,7 @@ static void take_conn(struct xt_session *s, uint32_t i)
     }
     uint32_t cond = conditions(p, c);
     if (cond & ~p->cond & XT_COND_ERROR)
-        p->pending_error = c->err;
+        p->pending_error = (int16_t)c->err;
     p->cond = cond;
     p->rx_head = c->rx_head;
     p->rx_tail = c->rx_tail;
@@ -135,7 +134,7 @@ static void take_conn(struct xt_session *s, uint32_t i)
     if (p->rx_old.size && p->rx_tail >= p->rx_switch)
         xt_arena_release(&s->arena, &p->rx_old);
     xt_app_slot_show(s, i, c);
-    xt_stack_set_bufs(st, c, s->base + p->rx.off, 0, s->base + p->tx.off, 0);
+    xt_stack_set_bufs(st, c, s->base + xt_extent_off(&p->rx), 0, s->base + xt_extent_off(&p->tx), 0);
     if (p->orphan && !(c->cflags & XT_CF_ORPHAN)) { /* the close was not carried out any more */
         if (p->linger == 0 || s->lied)
             xt_app_doom(s->app, c);
@@ -146,7 +145,7 @@ static void take_conn(struct xt_session *s, uint32_t i)
 
 /* ---- listeners ---- */
 
-static void link_child(struct xt_session *s, struct xt_pslot *l, uint32_t q)
+static void link_child(struct xt_session *s, struct xt_prare *l, uint32_t q)
 {
     if (l->acc_last == XT_NO_PSLOT)
         l->acc_first = q;
@@ -159,9 +158,10 @@ static void link_child(struct xt_session *s, struct xt_pslot *l, uint32_t q)
 /* The queue is what stands in its ring, between what is known to be taken and what was put there. False: it cannot be. */
 static bool take_queue(struct xt_session *s, uint32_t li)
 {
-    struct xt_pslot *l = &s->ps[li];
-    uint32_t entries = l->tx.size / (uint32_t)sizeof(uint32_t);
-    const volatile uint32_t *ring = (const volatile uint32_t *)(const void *)(s->base + l->tx.off);
+    struct xt_prare *l = xt_app_rare_own(s, li);
+    const struct xt_extent *e = &s->ps[li].tx;
+    uint32_t entries = e->size / (uint32_t)sizeof(uint32_t);
+    const volatile uint32_t *ring = (const volatile uint32_t *)(const void *)(s->base + xt_extent_off(e));
     if (!entries || l->acc_head - l->acc_tail > entries)
         return false;
     uint32_t at = l->acc_tail, end = l->acc_head;
@@ -186,7 +186,9 @@ static void take_listener(struct xt_session *s, uint32_t i)
         lost(s, i);
         return;
     }
-    p->next_listener = s->listeners;
+    struct xt_prare *l = xt_app_rare_own(s, i);
+    l->acc_first = l->acc_last = XT_NO_PSLOT;
+    l->next_listener = s->listeners;
     s->listeners = i;
     if (!take_queue(s, i))
         xt_app_liar(s, "kept accept queue", i);
@@ -202,7 +204,8 @@ static void take_child(struct xt_session *s, uint32_t i)
     uint32_t li;
     if (!p->queued || p->next != XT_NO_PSLOT)
         return;
-    if (xt_app_is_used(s, p->prev_listener) && s->ps[p->prev_listener].acc_last == i)
+    if (xt_app_is_used(s, p->prev_listener) && s->ps[p->prev_listener].kind == XT_SLOT_LISTEN &&
+        xt_app_rare(s, p->prev_listener)->acc_last == i)
         return;
     if (!p->pending) {
         p->queued = false;
@@ -285,12 +288,19 @@ static void revive(struct xt_app *a, struct xt_session *s)
     a->stats.sessions_revived++;
 }
 
+static void count_none(struct xt_session *s)
+{
+    for (uint32_t i = 0; i < s->l->slots_high; i++)
+        if (s->ps[i].kind == XT_SLOT_LISTEN)
+            xt_app_rare_own(s, i)->syn_recv = 0;
+}
+
 static void count_child(void *arg, struct xt_conn *c)
 {
     struct xt_session *s;
     uint32_t li;
     if ((c->flags & (XT_APP_CF_COUNTED | XT_APP_CF_DONE)) == XT_APP_CF_COUNTED && xt_app_listener_of(arg, c, &s, &li))
-        s->ps[li].syn_recv++;
+        xt_app_rare_own(s, li)->syn_recv++;
 }
 
 /* A record whose socket knows of it; one of nobody drains by itself, but a listener does not. */
@@ -327,6 +337,9 @@ static void each_record(struct xt_app *a, void (*fn)(void *arg, struct xt_conn *
 void xt_app_revive(struct xt_app *a, uint64_t now_us)
 {
     a->now_us = now_us;
+    for (uint32_t n = 0; n < a->sessions_high; n++)
+        if (a->sessions[n] && a->sessions[n]->revive)
+            count_none(a->sessions[n]);
     each_record(a, count_child);
     for (uint32_t n = 0; n < a->sessions_high; n++) {
         struct xt_session *s = a->sessions[n];

@@ -79,26 +79,26 @@ static void replace(struct xt_extent *e, struct xt_extent *new)
 
 /* ---- receive ---- */
 
-static void replace_rx(struct xt_pslot *p)
+static void replace_rx(struct xt_pslot *p, struct xt_prare *r)
 {
     if (!p->rx_old.size) {
-        p->rx_old.off = p->rx.off;
+        xt_extent_move(&p->rx_old, xt_extent_off(&p->rx));
         in_order();
         p->rx_old.size = p->rx.size;
         in_order();
     }
-    replace(&p->rx, &p->rx_new);
+    replace(&p->rx, &r->rx_new);
 }
 
 /* In the order that readers rely on. */
 static void tell_rx(const struct xt_pslot *p, struct xt_slot *sh)
 {
     if (p->rx_old.size) {
-        uint64_t old = p->rx_old.off | (unsigned)__builtin_ctz(p->rx_old.size);
+        uint64_t old = xt_extent_off(&p->rx_old) | (unsigned)__builtin_ctz(p->rx_old.size);
         atomic_store_explicit(&sh->rx_old, old, memory_order_release);
         atomic_store_explicit(&sh->rx_switch, p->rx_switch, memory_order_release);
     }
-    atomic_store_explicit(&sh->rx_off, p->rx.off, memory_order_release);
+    atomic_store_explicit(&sh->rx_off, xt_extent_off(&p->rx), memory_order_release);
     atomic_store_explicit(&sh->rx_size, p->rx.size, memory_order_release);
 }
 
@@ -108,14 +108,15 @@ void xt_app_rx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c, uint32_
     if (size <= p->rx.size || p->rx_old.size)
         return;
     p->rx_switch = c->rx_head;
-    if (!alloc_more(s, size, &p->rx_new)) {
+    struct xt_prare *r = xt_app_rare_own(s, i);
+    if (!alloc_more(s, size, &r->rx_new)) {
         p->rx_fixed = true;
         return;
     }
     in_order();
-    xt_stack_move_rx(s->app->stack, c, s->base + p->rx_new.off, size);
+    xt_stack_move_rx(s->app->stack, c, s->base + xt_extent_off(&r->rx_new), size);
     in_order();
-    replace_rx(p);
+    replace_rx(p, r);
     tell_rx(p, &s->slots[i]);
     in_order();
     s->app->stats.rx_grown++;
@@ -196,7 +197,7 @@ void xt_app_rings_drop(struct xt_session *s, uint32_t i)
 /* The caller reads them after its answer. */
 static void tell_tx(const struct xt_pslot *p, struct xt_slot *sh)
 {
-    atomic_store_explicit(&sh->tx_off, p->tx.off, memory_order_relaxed);
+    atomic_store_explicit(&sh->tx_off, xt_extent_off(&p->tx), memory_order_relaxed);
     atomic_store_explicit(&sh->tx_size, p->tx.size, memory_order_relaxed);
 }
 
@@ -212,17 +213,18 @@ int xt_app_tx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c)
     uint32_t goal = xt_app_tx_goal(s, p, c);
     if (goal <= p->tx.size)
         return 0;
-    if (!may_retire(s->app) || !alloc_more(s, goal, &p->tx_new)) {
+    struct xt_prare *r = xt_app_rare_own(s, i);
+    if (!may_retire(s->app) || !alloc_more(s, goal, &r->tx_new)) {
         p->tx_fixed = true;
         p->sndbuf = p->tx.size;
         atomic_store(&s->slots[i].tx_goal, 0);
         return 0;
     }
     in_order();
-    xt_stack_move_tx(s->app->stack, c, s->base + p->tx_new.off, goal);
+    xt_stack_move_tx(s->app->stack, c, s->base + xt_extent_off(&r->tx_new), goal);
     in_order();
     retire(s, p->tx);
-    replace(&p->tx, &p->tx_new);
+    replace(&p->tx, &r->tx_new);
     tell_tx(p, &s->slots[i]);
     s->app->stats.tx_grown++;
     xt_app_changed(s, i, false); /* there is room for others that wait for it */
@@ -249,12 +251,12 @@ static bool idle_for_long(struct xt_session *s, uint32_t i, const struct xt_conn
 {
     struct xt_pslot *p = &s->ps[i];
     uint64_t moved = c->rx_head + c->tx_head, now = s->app->now_us;
-    if (moved != p->moved) {
-        p->moved = moved;
-        p->moved_us = now;
+    if ((uint32_t)moved != p->moved) {
+        p->moved = (uint32_t)moved;
+        p->moved_us = (uint32_t)now;
         p->cold = false;
     }
-    if (p->cold || moved == 0 || now - p->moved_us < s->app->cfg.buf_idle_us)
+    if (p->cold || moved == 0 || (uint32_t)(now - p->moved_us) < s->app->cfg.buf_idle_us)
         return false;
     return c->tx_una == c->tx_head && c->n_ooo == 0 && !p->rx_old.size &&
            atomic_load_explicit(&s->slots[i].rx_tail, memory_order_acquire) == c->rx_head;
@@ -299,15 +301,21 @@ void xt_app_rings_trim(struct xt_app *a)
 
 /* No ring is replaced by one of its own size: the record's tells which of the two it uses. A send ring that was replaced is just free
  * space now, for the requests that pointed into it died with the process. */
+static void end_change(struct xt_pslot *p, struct xt_prare *r, const struct xt_conn *c)
+{
+    if (r->rx_new.size && c && c->rx_size == r->rx_new.size)
+        replace_rx(p, r);
+    if (r->tx_new.size && c && c->tx_size == r->tx_new.size)
+        replace(&p->tx, &r->tx_new);
+    r->rx_new.size = r->tx_new.size = 0;
+}
+
 void xt_app_rings_revive(struct xt_session *s, uint32_t i, const struct xt_conn *c)
 {
     struct xt_pslot *p = &s->ps[i];
     struct xt_slot *sh = &s->slots[i];
-    if (p->rx_new.size && c && c->rx_size == p->rx_new.size)
-        replace_rx(p);
-    if (p->tx_new.size && c && c->tx_size == p->tx_new.size)
-        replace(&p->tx, &p->tx_new);
-    p->rx_new.size = p->tx_new.size = 0;
+    if (xt_ledger_has_rare(p))
+        end_change(p, &s->rare[i], c);
     if (p->kind != XT_SLOT_LISTEN && p->rx.size && p->tx.size) {
         tell_rx(p, sh);
         tell_tx(p, sh);

@@ -139,6 +139,7 @@ static int set_up(struct xt_session *s, const struct layout *lay)
     memcpy(s->comm, l->comm, sizeof s->comm);
     s->lied = l->lied;
     s->ps = xt_ledger_slots(l);
+    s->rare = xt_ledger_rares(l);
     s->pw = l->waiter;
     s->used = calloc(xt_bitmap_words0(s->max_slots), sizeof *s->used);
     s->user = xt_user_join(s->app, s->uid);

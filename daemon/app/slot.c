@@ -26,7 +26,7 @@ int xt_app_slot_new(struct xt_session *s, uint32_t *out)
         p->linger = -1;
         p->sndbuf = s->app->cfg.sndbuf;
         p->rcvbuf = s->app->cfg.rcvbuf;
-        p->next = p->acc_first = p->acc_last = p->next_listener = XT_NO_PSLOT;
+        p->next = XT_NO_PSLOT;
         memset((void *)sh, 0, sizeof *sh);
         sh->gen = gen;
         XT_CRASH_POINT();
@@ -47,7 +47,7 @@ void xt_app_slot_free(struct xt_session *s, uint32_t i)
     struct xt_pslot *p = &s->ps[i];
     xt_app_rings_release(s, i);
     if (p->bound)
-        xt_stack_unbind(s->app->stack, &p->local, p->claim);
+        xt_stack_unbind(s->app->stack, &xt_app_rare(s, i)->local, xt_app_rare(s, i)->claim);
     p->bound = false;
     XT_CRASH_POINT();
     p->kind = XT_SLOT_FREE;
@@ -66,8 +66,8 @@ void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c)
     sh->conn = xt_app_conn_id(s->app, c);
     sh->local = c->local;
     sh->remote = c->remote;
-    sh->rx_off = p->rx.off;
-    sh->tx_off = p->tx.off;
+    sh->rx_off = xt_extent_off(&p->rx);
+    sh->tx_off = xt_extent_off(&p->tx);
     sh->rx_size = p->rx.size;
     sh->tx_size = p->tx.size;
 }
@@ -76,9 +76,10 @@ void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c)
 void xt_app_slot_attach(struct xt_session *s, uint32_t i, struct xt_conn *c)
 {
     struct xt_pslot *p = &s->ps[i];
-    p->moved_us = s->app->now_us;
-    xt_app_opts_apply(p, c);
-    xt_stack_set_bufs(s->app->stack, c, s->base + p->rx.off, p->rx.size, s->base + p->tx.off, p->tx.size);
+    p->moved_us = (uint32_t)s->app->now_us;
+    xt_app_opts_apply(s, i, c);
+    xt_stack_set_bufs(s->app->stack, c, s->base + xt_extent_off(&p->rx), p->rx.size, s->base + xt_extent_off(&p->tx),
+                      p->tx.size);
     XT_CRASH_POINT();
     p->conn = c->index;
     p->conn_gen = c->gen;

@@ -41,8 +41,8 @@ bool xt_app_any_live(const struct xt_session *s)
 /* A process that has died may have been the only one that was woken for a connection. */
 static void tell_others(struct xt_session *s)
 {
-    for (uint32_t i = s->listeners; i != XT_NO_PSLOT; i = s->ps[i].next_listener)
-        if (s->ps[i].acc_head != s->ps[i].acc_tail)
+    for (uint32_t i = s->listeners; i != XT_NO_PSLOT; i = xt_app_rare(s, i)->next_listener)
+        if (xt_app_rare(s, i)->acc_head != xt_app_rare(s, i)->acc_tail)
             xt_app_changed(s, i, true);
 }
 

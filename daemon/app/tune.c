@@ -19,19 +19,18 @@ static uint64_t scaled(uint64_t want, uint64_t num, uint64_t den)
 /* Both count: what waits for a slow reader is read much faster than it came, and what is not read needs no larger window. */
 uint64_t xt_tune_consumed(struct xt_tune *t, uint64_t now_us, uint64_t tail, uint64_t head, uint32_t rtt_us)
 {
-    uint64_t copied = tail - t->start_tail, came = head - t->start_head;
-    uint64_t took = now_us - t->start_us, rtt = rtt_us ? rtt_us : RTT_UNKNOWN_US;
+    uint32_t copied = (uint32_t)(tail - t->start_tail), came = (uint32_t)(head - t->start_head);
+    uint32_t took = (uint32_t)(now_us - t->start_us), rtt = rtt_us ? rtt_us : RTT_UNKNOWN_US;
     bool first = t->start_us == 0;
     if (!first && took < rtt)
         return 0;
-    t->start_us = now_us;
-    t->start_tail = tail;
-    t->start_head = head;
+    t->start_us = (uint32_t)now_us;
+    t->start_tail = (uint32_t)tail;
+    t->start_head = (uint32_t)head;
     if (first)
         return 0;
-    uint64_t space = copied < came ? copied : came;
-    t->space = space < UINT32_MAX ? (uint32_t)space : UINT32_MAX;
-    return scaled(2 * space, rtt, took);
+    t->space = copied < came ? copied : came;
+    return scaled(2 * (uint64_t)t->space, rtt, took);
 }
 
 /* Up to twice the least delay, a queue that other traffic may have made is taken for the path. */

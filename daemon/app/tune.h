@@ -5,13 +5,7 @@
 
 #include <stdint.h>
 
-/* What a reader had consumed, and what had come, when the current round of it began. A round lasts a round-trip time, or until the reader comes
- * back after one. All zero: no round yet. */
-struct xt_tune {
-    uint64_t start_us;
-    uint64_t start_tail, start_head; /* stream offsets */
-    uint32_t space;                  /* bytes that came and were consumed in the last whole round; 0: none yet */
-};
+#include "daemon/app/ring_parts.h"
 
 /* To this size a ring grows with what goes through it in one go. Beyond it, only the path's own delay counts: between programs
  * of one host or LAN, what takes long is waiting for a processor, and larger rings only fall out of its caches. */

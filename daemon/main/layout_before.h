@@ -18,26 +18,26 @@
 
 /* ---- the connection record ---- */
 
-#define XT_STATE_BEFORE 9u
+#define XT_STATE_BEFORE 10u
 
 struct xt_tcp_sockopt_before {
-    uint8_t nodelay;
-    uint8_t cork;
-    uint8_t keepalive;
-    uint8_t quickack;
+    uint8_t nodelay : 1;
+    uint8_t cork : 1;
+    uint8_t keepalive : 1;
+    uint8_t recverr : 1;
+    uint8_t fragment : 1;
+    uint8_t quickack : 2;
     uint8_t tos;
     uint8_t ttl;
+    uint8_t min_ttl;
     uint8_t keep_cnt;
     uint8_t cc;
-    uint8_t recverr;
     uint8_t defer;
+    uint8_t syn_retries;
     uint32_t keep_idle, keep_intvl;
     uint32_t user_timeout;
     uint32_t linger2;
     uint32_t window_clamp;
-    uint8_t syn_retries;
-    uint8_t fragment;
-    uint8_t min_ttl;
     uint64_t pacing_max;
 };
 
@@ -137,6 +137,7 @@ struct xt_conn_before {
     uint8_t cc;
     uint8_t dupthresh;
     uint8_t ip_optlen;
+    uint8_t n_seam;
     union {
         struct xt_range ooo[XT_OOO_MAX];
         struct xt_fo_cookie fo_cookie;
@@ -144,7 +145,6 @@ struct xt_conn_before {
     };
     struct xt_flight sent[XT_SENT_MAX];
     uint32_t seam[XT_SEAM_MAX];
-    uint8_t n_seam;
     struct xt_tally tally;
     struct xt_rate rate;
     union {
@@ -153,15 +153,26 @@ struct xt_conn_before {
     } ccs;
 };
 
-static_assert(sizeof(struct xt_tcp_sockopt_before) == 48, "xt_tcp_sockopt_before");
-static_assert(sizeof(struct xt_conn_before) == 1592, "xt_conn_before");
-static_assert(offsetof(struct xt_conn_before, timer) == 160, "xt_conn_before.timer");
-static_assert(offsetof(struct xt_conn_before, seam) == 1140, "xt_conn_before.seam");
-static_assert(offsetof(struct xt_conn_before, ccs) == 1464, "xt_conn_before.ccs");
+static_assert(sizeof(struct xt_tcp_sockopt_before) == 40, "xt_tcp_sockopt_before");
+static_assert(sizeof(struct xt_conn_before) == 1576, "xt_conn_before");
+static_assert(offsetof(struct xt_conn_before, timer) == 152, "xt_conn_before.timer");
+static_assert(offsetof(struct xt_conn_before, seam) == 1132, "xt_conn_before.seam");
+static_assert(offsetof(struct xt_conn_before, ccs) == 1448, "xt_conn_before.ccs");
 
 /* ---- ledgers ---- */
 
-#define XT_LEDGER_BEFORE 6u
+#define XT_LEDGER_BEFORE 7u
+
+struct xt_extent_before {
+    uint64_t off;
+    uint32_t size;
+};
+
+struct xt_tune_before {
+    uint64_t start_us;
+    uint64_t start_tail, start_head;
+    uint32_t space;
+};
 
 struct xt_pwaiter_before {
     _Atomic uint32_t state;
@@ -170,7 +181,6 @@ struct xt_pwaiter_before {
     uint32_t cmd_seen;
     uint32_t made_seq;
     uint32_t made;
-    uint32_t rsv;
 };
 
 struct xt_ledger_before {
@@ -206,28 +216,28 @@ struct xt_pslot_before {
     bool any_local;
     _Atomic bool left;
     bool arrived;
+    bool rx_fixed, tx_fixed;
+    bool cold;
     _Atomic uint16_t holder;
+    uint16_t maxseg;
     uint32_t conn;
     uint32_t conn_gen;
     uint32_t cond;
     int32_t pending_error;
     int32_t pending_soft;
     uint32_t gen;
+    int32_t linger;
     uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
-    struct xt_extent rx, tx;
-    struct xt_extent rx_old;
+    struct xt_extent_before rx, tx;
+    struct xt_extent_before rx_old;
     uint64_t rx_switch;
-    struct xt_extent rx_new, tx_new;
-    struct xt_tune tune;
-    bool rx_fixed, tx_fixed;
-    bool cold;
+    struct xt_extent_before rx_new, tx_new;
+    struct xt_tune_before tune;
     uint64_t moved;
     uint64_t moved_us;
     struct xt_endpoint local;
     struct xt_tcp_sockopt_before opt;
-    int32_t linger;
     uint32_t sndbuf, rcvbuf;
-    uint16_t maxseg;
     struct xt_fo_listen fo;
     struct xt_ipopt ipopt;
     uint32_t next, prev_listener;
@@ -236,10 +246,10 @@ struct xt_pslot_before {
     uint32_t next_listener;
 };
 
-static_assert(sizeof(struct xt_pwaiter_before) == 32, "xt_pwaiter_before");
-static_assert(sizeof(struct xt_ledger_before) == 254296, "xt_ledger_before");
-static_assert(sizeof(struct xt_pslot_before) == 472, "xt_pslot_before");
+static_assert(sizeof(struct xt_pwaiter_before) == 28, "xt_pwaiter_before");
+static_assert(sizeof(struct xt_ledger_before) == 237912, "xt_ledger_before");
+static_assert(sizeof(struct xt_pslot_before) == 456, "xt_pslot_before");
 static_assert(offsetof(struct xt_pslot_before, opt) == 256, "xt_pslot_before.opt");
-static_assert(offsetof(struct xt_pslot_before, next) == 432, "xt_pslot_before.next");
+static_assert(offsetof(struct xt_pslot_before, next) == 416, "xt_pslot_before.next");
 
 #endif

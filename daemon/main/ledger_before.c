@@ -27,6 +27,13 @@ static void read_waiter(struct xt_pwaiter *to, const struct xt_pwaiter_before *f
     to->made = from->made;
 }
 
+static struct xt_extent read_extent(const struct xt_extent_before *from)
+{
+    struct xt_extent e = {.size = from->size};
+    xt_extent_move(&e, from->off);
+    return e;
+}
+
 static void read_rings(struct xt_pslot *to, const struct xt_pslot_before *from)
 {
     to->rx_head = from->rx_head;
@@ -35,42 +42,15 @@ static void read_rings(struct xt_pslot *to, const struct xt_pslot_before *from)
     to->tx_tail = from->tx_tail;
     to->rx_urg = from->rx_urg;
     to->tx_urg = from->tx_urg;
-    to->rx = from->rx;
-    to->tx = from->tx;
-    to->rx_old = from->rx_old;
+    to->rx = read_extent(&from->rx);
+    to->tx = read_extent(&from->tx);
+    to->rx_old = read_extent(&from->rx_old);
     to->rx_switch = from->rx_switch;
-    to->rx_new = from->rx_new;
-    to->tx_new = from->tx_new;
-    to->tune = from->tune;
     to->rx_fixed = from->rx_fixed;
     to->tx_fixed = from->tx_fixed;
     to->cold = from->cold;
-    to->moved = from->moved;
-    to->moved_us = from->moved_us;
-}
-
-static void read_options(struct xt_pslot *to, const struct xt_pslot_before *from)
-{
-    to->opt = xt_sockopt_read_before(&from->opt);
-    to->linger = from->linger;
-    to->sndbuf = from->sndbuf;
-    to->rcvbuf = from->rcvbuf;
-    to->maxseg = from->maxseg;
-    to->fo = from->fo;
-    to->ipopt = from->ipopt;
-}
-
-static void read_queue(struct xt_pslot *to, const struct xt_pslot_before *from)
-{
-    to->next = from->next;
-    to->prev_listener = from->prev_listener;
-    to->acc_first = from->acc_first;
-    to->acc_last = from->acc_last;
-    to->acc_head = from->acc_head;
-    to->acc_tail = from->acc_tail;
-    to->backlog = from->backlog;
-    to->syn_recv = from->syn_recv;
-    to->next_listener = from->next_listener;
+    to->moved = (uint32_t)from->moved;
+    to->moved_us = (uint32_t)from->moved_us;
 }
 
 static void read_slot(struct xt_pslot *to, const struct xt_pslot_before *from)
@@ -83,21 +63,58 @@ static void read_slot(struct xt_pslot *to, const struct xt_pslot_before *from)
     to->pending = from->pending;
     to->orphan = from->orphan;
     to->bound = from->bound;
-    to->claim = from->claim;
-    to->any_local = from->any_local;
     atomic_store(&to->left, atomic_load(&from->left));
     to->arrived = from->arrived;
     atomic_store(&to->holder, atomic_load(&from->holder));
     to->conn = from->conn;
     to->conn_gen = from->conn_gen;
     to->cond = from->cond;
-    to->pending_error = from->pending_error;
-    to->pending_soft = from->pending_soft;
+    to->pending_error = (int16_t)from->pending_error;
+    to->pending_soft = (int16_t)from->pending_soft;
     to->gen = from->gen;
-    to->local = from->local;
+    to->linger = from->linger;
+    to->sndbuf = from->sndbuf;
+    to->rcvbuf = from->rcvbuf;
+    to->next = from->next;
+    to->prev_listener = from->prev_listener;
+    to->opt = xt_sockopt_read_before(&from->opt);
     read_rings(to, from);
-    read_options(to, from);
-    read_queue(to, from);
+}
+
+static bool has_rare(const struct xt_pslot_before *from)
+{
+    return from->kind == XT_SLOT_LISTEN || from->bound || from->maxseg || from->rx_new.size || from->tx_new.size ||
+           from->fo.limit || from->fo.no_cookie || from->fo.nkeys || from->ipopt.len;
+}
+
+static void read_rare(struct xt_prare *to, const struct xt_pslot_before *from)
+{
+    to->local = from->local;
+    to->claim = from->claim;
+    to->any_local = from->any_local;
+    to->maxseg = from->maxseg;
+    to->rx_new = read_extent(&from->rx_new);
+    to->tx_new = read_extent(&from->tx_new);
+    to->acc_first = from->acc_first;
+    to->acc_last = from->acc_last;
+    to->acc_head = from->acc_head;
+    to->acc_tail = from->acc_tail;
+    to->backlog = from->backlog;
+    to->syn_recv = from->syn_recv;
+    to->next_listener = from->next_listener;
+    to->fo = from->fo;
+    to->ipopt = from->ipopt;
+}
+
+/* The reader's rounds begin anew, as they do after each death (xt_app_rings_revive()). */
+static void read_socket(struct xt_ledger *to, uint32_t i, const struct xt_pslot_before *from)
+{
+    struct xt_pslot *p = &xt_ledger_slots(to)[i];
+    read_slot(p, from);
+    if (!has_rare(from))
+        return;
+    read_rare(&xt_ledger_rares(to)[i], from);
+    xt_ledger_say_rare(p);
 }
 
 /* Only what was ever used: both are sparse. */
@@ -116,7 +133,7 @@ static void read_all(struct xt_ledger *to, const struct xt_ledger_before *from)
         if (from->export[i].slot)
             to->export[i] = from->export[i];
     for (uint32_t i = 0; i < from->slots_high; i++)
-        read_slot(&xt_ledger_slots(to)[i], &slots[i]);
+        read_socket(to, i, &slots[i]);
     XT_CRASH_POINT();
 }
 

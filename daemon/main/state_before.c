@@ -29,12 +29,12 @@
 struct xt_tcp_sockopt xt_sockopt_read_before(const struct xt_tcp_sockopt_before *o)
 {
     return (struct xt_tcp_sockopt){
-        .nodelay = o->nodelay != 0,
-        .cork = o->cork != 0,
-        .keepalive = o->keepalive != 0,
-        .recverr = o->recverr != 0,
-        .fragment = o->fragment != 0,
-        .quickack = o->quickack & 3u,
+        .nodelay = o->nodelay,
+        .cork = o->cork,
+        .keepalive = o->keepalive,
+        .recverr = o->recverr,
+        .fragment = o->fragment,
+        .quickack = o->quickack,
         .tos = o->tos,
         .ttl = o->ttl,
         .min_ttl = o->min_ttl,
@@ -42,10 +42,10 @@ struct xt_tcp_sockopt xt_sockopt_read_before(const struct xt_tcp_sockopt_before 
         .cc = o->cc,
         .defer = o->defer,
         .syn_retries = o->syn_retries,
-        .keep_idle = o->keep_idle,
-        .keep_intvl = o->keep_intvl,
+        .keep_idle = (uint16_t)o->keep_idle,
+        .keep_intvl = (uint16_t)o->keep_intvl,
+        .linger2 = (uint16_t)o->linger2, /* XT_LINGER2_NONE was all ones, too */
         .user_timeout = o->user_timeout,
-        .linger2 = o->linger2,
         .window_clamp = o->window_clamp,
         .pacing_max = o->pacing_max,
     };
@@ -55,13 +55,7 @@ static void read_record(struct xt_conn *to, const struct xt_conn_before *from)
 {
     SAME(to, from, index, opt);
     to->opt = xt_sockopt_read_before(&from->opt);
-    SAME(to, from, timer, ip_optlen);
-    to->ip_optlen = from->ip_optlen;
-    SAME(to, from, ooo, seam);
-    memcpy(to->seam, from->seam, sizeof to->seam);
-    to->n_seam = from->n_seam;
-    to->tally = from->tally;
-    to->rate = from->rate;
+    SAME(to, from, timer, ccs);
     memcpy(&to->ccs, &from->ccs, sizeof to->ccs);
 }
 

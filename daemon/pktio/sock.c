@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/base/fanout.h"
 #include "daemon/pktio/internal.h"
 
 /* Bytes the kernel may hold for us in device queues; a send beyond that fails and TCP sees a lost packet. */
@@ -159,19 +160,28 @@ int xt_pktio_bind(int fd, int ifindex, const struct xt_pktio_cfg *cfg, char *err
 #define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
 #endif
 
-/* The place that it computes is taken modulo the number of sockets. Offsets are from the IPv4 header, where the program is run; a
- * fragment other than the first has no ports, and those of one datagram must meet. */
+/* xt_fanout(): the kernel takes what it computes modulo the number of sockets. Offsets are from the IPv4 header, where the program is
+ * run; a fragment other than the first has no ports, and those of one datagram must meet. */
 static int set_fanout_program(int fd)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, SKF_AD_OFF + SKF_AD_PROTOCOL),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_IP, 0, 7),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_IP, 0, 16),
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, SKF_NET_OFF + 9),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 5),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 14),
         BPF_STMT(BPF_LD | BPF_H | BPF_ABS, SKF_NET_OFF + 6),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x3fff, 3, 0), /* a fragment */
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x3fff, 12, 0), /* a fragment */
         BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, SKF_NET_OFF),
-        BPF_STMT(BPF_LD | BPF_H | BPF_IND, SKF_NET_OFF + 2), /* the local port */
+        BPF_STMT(BPF_LD | BPF_H | BPF_IND, SKF_NET_OFF), /* the remote port */
+        BPF_STMT(BPF_ST, 0),
+        BPF_STMT(BPF_LD | BPF_H | BPF_IND, SKF_NET_OFF + 2), /* the local one */
+        BPF_STMT(BPF_LDX | BPF_MEM, 0),
+        BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, SKF_NET_OFF + 12), /* the remote address */
+        BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+        BPF_STMT(BPF_ALU | BPF_MUL | BPF_K, XT_FANOUT_FACTOR),
+        BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, XT_FANOUT_SHIFT),
         BPF_STMT(BPF_RET | BPF_A, 0),
         BPF_STMT(BPF_RET | BPF_K, 0),
     };
@@ -198,9 +208,10 @@ int xt_pktio_fanout(int fd, const struct xt_pktio_cfg *cfg, char *err, size_t er
     int rc;
 
     if (group_of(fd) != 0)
-        return 0;
-    rc = group != 0 ? join_group(fd, group & 0xffff, 0) : join_group(fd, 0, PACKET_FANOUT_FLAG_UNIQUEID);
-    if (rc == 0 && group == 0)
-        rc = set_fanout_program(fd);
+        rc = 0;
+    else
+        rc = group != 0 ? join_group(fd, group & 0xffff, 0) : join_group(fd, 0, PACKET_FANOUT_FLAG_UNIQUEID);
+    if (rc == 0)
+        rc = set_fanout_program(fd); /* a group that another release has made may have another one */
     return rc == 0 ? 0 : xt_pktio_fail(err, errlen, rc, "packet socket: PACKET_FANOUT: %s", strerror(-rc));
 }

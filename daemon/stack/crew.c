@@ -3,11 +3,13 @@
  * that it is. */
 #include "daemon/stack/crew.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/fanout.h"
 #include "daemon/base/macros.h"
 #include "daemon/stack/internal.h"
 
@@ -118,11 +120,17 @@ static uint32_t connections(const struct xt_port *p)
              : 0;
 }
 
+uint32_t xt_crew_home(const struct xt_stack *s, const struct xt_flow *flow)
+{
+    return s->ops.crew ? xt_fanout(s->ops.crew->n, ntohl(xt_addr_to_v4(&flow->remote)), flow->rport, flow->lport)
+                       : s->ops.shard;
+}
+
 bool xt_crew_others_use(const struct xt_stack *s, uint16_t port)
 {
     for (uint32_t k = 0; s->ops.crew && k < s->ops.crew->n; k++) {
         const struct xt_port *p = k == s->ops.shard ? NULL : xt_crew_port(s, k, port);
-        if (p && (connections(p) || XT_PORT_GET(p->listeners) || xt_ports_is_bound(p)))
+        if (p && (XT_PORT_GET(p->astray) || XT_PORT_GET(p->listeners) || xt_ports_is_bound(p)))
             return true;
     }
     return false;
@@ -130,35 +138,44 @@ bool xt_crew_others_use(const struct xt_stack *s, uint16_t port)
 
 /* ---- whose is it? ---- */
 
-/* The next stack that was not asked and has connections on the port, or XT_CREW_MAX. */
-static uint32_t next_with(const struct xt_stack *s, uint16_t port, uint16_t asked)
+/* The next stack that was not asked and may have the connection, or XT_CREW_MAX. */
+static uint32_t next_with(const struct xt_stack *s, const struct xt_flow *flow, uint16_t asked)
 {
-    for (uint32_t k = 0; k < s->ops.crew->n; k++)
-        if (!(asked >> k & 1) && connections(xt_crew_port(s, k, port)))
+    uint32_t n = s->ops.crew->n, home = xt_crew_home(s, flow);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t k = (home + i) % n;
+        const struct xt_port *p = asked >> k & 1 ? NULL : xt_crew_port(s, k, flow->lport);
+        if (p && (k == home ? connections(p) : XT_PORT_GET(p->astray)))
             return k;
+    }
     return XT_CREW_MAX;
 }
 
-bool xt_crew_others_have(const struct xt_stack *s, uint16_t port)
+bool xt_crew_others_have(const struct xt_stack *s, const struct xt_flow *flow)
 {
-    return s->ops.crew && next_with(s, port, (uint16_t)(1u << s->ops.shard)) < XT_CREW_MAX;
+    return s->ops.crew && next_with(s, flow, (uint16_t)(1u << s->ops.shard)) < XT_CREW_MAX;
 }
 
-/* The stack with the listener that gets the flow; without one, the asker. */
+/* The stack whose listeners get the flow; without one, the asker. Where the network's packets of it come to they stay, as long as every
+ * listener then has its part of all flows: a stack that has fewer listeners than others gives away what is too much for them. */
 static uint32_t listening(const struct xt_stack *s, const struct xt_flow *flow)
 {
-    const struct xt_crew *c = s->ops.crew;
-    uint32_t count[XT_CREW_MAX] = {0}, total = 0;
-    for (uint32_t k = 0; k < c->n; k++) {
+    uint32_t n = s->ops.crew->n, home = xt_crew_home(s, flow), count[XT_CREW_MAX], total = 0, lack = 0;
+    for (uint32_t k = 0; k < n; k++) {
         const struct xt_port *p = xt_crew_port(s, k, flow->lport);
-        count[k] = p ? XT_PORT_GET(p->listeners) : 0;
-        total += count[k];
+        count[k] = p ? XT_PORT_GET(p->listeners) * n : 0;
+        total += count[k] / n;
     }
     if (total == 0)
         return s->ops.shard;
-    uint32_t at = total > 1 ? (uint32_t)(xt_siphash(&s->port_key, flow, sizeof *flow) % total) : 0, k = 0;
-    while (k + 1 < c->n && at >= count[k])
-        at -= count[k++];
+    uint64_t hash = count[home] < total ? xt_siphash(&s->port_key, flow, sizeof *flow) >> 32 : 0;
+    if (hash % total < count[home])
+        return home;
+    for (uint32_t k = 0; k < n; k++)
+        lack += count[k] > total ? count[k] - total : 0;
+    uint32_t at = (uint32_t)(hash / total % lack), k = 0;
+    for (; at >= (count[k] > total ? count[k] - total : 0); k++)
+        at -= count[k] > total ? count[k] - total : 0;
     return k;
 }
 
@@ -171,7 +188,7 @@ uint32_t xt_crew_whose(struct xt_stack *s, const struct xt_flow *flow, uint32_t 
         if (found != XT_FLOW_NONE && (v->round == XT_VISIT_ANY || s->conns[found].state != XT_TIME_WAIT))
             return me;
         v->asked |= (uint16_t)(1u << me);
-        if ((to = next_with(s, flow->lport, v->asked)) < XT_CREW_MAX)
+        if ((to = next_with(s, flow, v->asked)) < XT_CREW_MAX)
             return to;
     }
     if (v->asked)
@@ -180,10 +197,10 @@ uint32_t xt_crew_whose(struct xt_stack *s, const struct xt_flow *flow, uint32_t 
     return listening(s, flow);
 }
 
-uint32_t xt_crew_whose_error(struct xt_stack *s, uint16_t port, struct xt_visit *v)
+uint32_t xt_crew_whose_error(struct xt_stack *s, const struct xt_flow *flow, struct xt_visit *v)
 {
     v->asked |= (uint16_t)(1u << s->ops.shard);
-    uint32_t to = next_with(s, port, v->asked);
+    uint32_t to = next_with(s, flow, v->asked);
     return to < XT_CREW_MAX ? to : s->ops.shard;
 }
 

@@ -16,10 +16,4 @@ int xt_crew_new(struct xt_crew **out, uint32_t n);
 /* After all its stacks are freed. NULL is allowed. */
 void xt_crew_free(struct xt_crew *c);
 
-/* The shard that takes the packets to a local port as they come from the network, unless another one has the connection. */
-static inline uint32_t xt_crew_shard_of(uint32_t n, uint16_t port)
-{
-    return port % n;
-}
-
 #endif

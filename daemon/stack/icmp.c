@@ -39,11 +39,11 @@ static int errno_of(const struct xt_icmp *m)
 }
 
 /* An error about a connection that this stack does not have: another one may. */
-static void pass_error(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *pkt, uint16_t port,
+static void pass_error(struct xt_stack *s, const struct xt_ipv4 *ip, const uint8_t *pkt, const struct xt_flow *flow,
                        const struct xt_rx *rx)
 {
     struct xt_visit v = rx->visit;
-    uint32_t to = s->ops.crew ? xt_crew_whose_error(s, port, &v) : s->ops.shard;
+    uint32_t to = s->ops.crew ? xt_crew_whose_error(s, flow, &v) : s->ops.shard;
     if (to == s->ops.shard)
         s->stats.drop_icmp_stray++;
     else
@@ -63,7 +63,7 @@ static void error_input(struct xt_stack *s, const struct xt_ipv4 *ip, const uint
         .local = xt_addr_v4(q.ip.src), .remote = xt_addr_v4(dst), .lport = q.sport, .rport = q.dport};
     uint32_t i = xt_flowmap_find(&s->flows, &flow), mtu = m->mtu;
     if (i == XT_FLOW_NONE) {
-        pass_error(s, ip, pkt, flow.lport, rx);
+        pass_error(s, ip, pkt, &flow, rx);
         return;
     }
     if (xt_demux_too_far(s, &s->conns[i], ip->ttl))

@@ -83,6 +83,7 @@ struct xt_port {
     /* By what their holders have claimed: XT_CLAIM_REUSE, XT_CLAIM_SHARE, both or neither. */
     _Atomic uint32_t binds[4]; /* reservations by xt_stack_bind() */
     _Atomic uint32_t conns[4]; /* connections, TIME_WAIT included, listeners not */
+    _Atomic uint32_t astray;   /* of these, those whose packets the network brings to another stack */
     _Atomic uint32_t uid;      /* of those that share it */
 };
 
@@ -364,14 +365,16 @@ void xt_crew_unlock_ports(struct xt_stack *s);
 /* How many stacks there are, and a port as the one numbered `shard` has it; NULL: there is no such stack yet. */
 uint32_t xt_crew_size(const struct xt_stack *s);
 const struct xt_port *xt_crew_port(const struct xt_stack *s, uint32_t shard, uint16_t port);
-/* Does another stack have connections, listeners or reservations there? */
+/* The shard that the network's packets of `flow` come to. */
+uint32_t xt_crew_home(const struct xt_stack *s, const struct xt_flow *flow);
+/* Does another stack have listeners or reservations there, or connections whose packets may come here? */
 bool xt_crew_others_use(const struct xt_stack *s, uint16_t port);
-/* Does another stack have connections there? */
-bool xt_crew_others_have(const struct xt_stack *s, uint16_t port);
+/* May another stack have the connection? */
+bool xt_crew_others_have(const struct xt_stack *s, const struct xt_flow *flow);
 /* The shard that a segment of `flow` is for, which this stack has at `found`; `v` says how far the question has come. */
 uint32_t xt_crew_whose(struct xt_stack *s, const struct xt_flow *flow, uint32_t found, struct xt_visit *v);
 /* Likewise of an ICMP error about a connection that this stack does not have. Its own shard: nobody's. */
-uint32_t xt_crew_whose_error(struct xt_stack *s, uint16_t port, struct xt_visit *v);
+uint32_t xt_crew_whose_error(struct xt_stack *s, const struct xt_flow *flow, struct xt_visit *v);
 /* Passes an IP packet on. A full queue loses it, counted. */
 void xt_crew_pass(struct xt_stack *s, uint32_t to, const struct xt_visit *v, const uint8_t *pkt, size_t len,
                   const struct xt_rx *rx);

@@ -114,7 +114,7 @@ static bool admit_tcp(struct xt_stack *s, const struct xt_flow *flow, const uint
     }
     if (kind == XT_TH_ACK && xt_cookie_mss(s, flow, seq - 1, ack - 1))
         return true;
-    if (xt_crew_others_have(s, flow->lport))
+    if (xt_crew_others_have(s, flow))
         return true; /* it may be of a connection there: the queue to there is bounded */
     return counted(spend(s, false), &s->stats.shed_stray);
 }

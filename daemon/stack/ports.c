@@ -78,15 +78,15 @@ static int look(const struct xt_stack *s, uint16_t port, const struct xt_endpoin
                 const struct xt_endpoint *remote)
 {
     const struct xt_port *p = &s->ports[port];
-    if (xt_crew_shard_of(xt_crew_size(s), port) != s->ops.shard)
-        return PORT_BUSY; /* its packets would come to another shard */
     if (!remote)
         return may_bind(s, port, 0) ? PORT_FREE : PORT_BUSY;
     struct xt_endpoint from = {.addr = local->addr, .port = port};
+    struct xt_flow flow = xt_flow_of(&from, remote);
+    if (xt_crew_home(s, &flow) != s->ops.shard)
+        return PORT_BUSY; /* its packets would come to another shard */
     if (xt_ports_is_bound(p) || p->listener || xt_crew_others_use(s, port) ||
         (port == remote->port && xt_addr_eq(&local->addr, &remote->addr)))
         return PORT_BUSY;
-    struct xt_flow flow = xt_flow_of(&from, remote);
     uint32_t i = xt_flowmap_find(&s->flows, &flow);
     if (i == XT_FLOW_NONE)
         return PORT_FREE;
@@ -161,14 +161,26 @@ uint32_t xt_ports_claimed(const struct xt_stack *s, uint16_t port)
     return (all_reuse ? XT_CONN_REUSE : 0u) | (all_share ? XT_CONN_SHARE : 0u);
 }
 
+static bool is_astray(const struct xt_stack *s, const struct xt_conn *c)
+{
+    const struct xt_flow flow = xt_flow_of(&c->local, &c->remote);
+    return s->ops.crew && xt_crew_home(s, &flow) != s->ops.shard;
+}
+
 void xt_ports_conn_add(struct xt_stack *s, const struct xt_conn *c)
 {
-    XT_PORT_ADD(s->ports[c->local.port].conns[claimed_by(c)], 1);
+    struct xt_port *p = &s->ports[c->local.port];
+    XT_PORT_ADD(p->conns[claimed_by(c)], 1);
+    if (is_astray(s, c))
+        XT_PORT_ADD(p->astray, 1);
 }
 
 void xt_ports_conn_remove(struct xt_stack *s, const struct xt_conn *c)
 {
-    XT_PORT_ADD(s->ports[c->local.port].conns[claimed_by(c)], -1);
+    struct xt_port *p = &s->ports[c->local.port];
+    XT_PORT_ADD(p->conns[claimed_by(c)], -1);
+    if (is_astray(s, c))
+        XT_PORT_ADD(p->astray, -1);
 }
 
 /* ---- listeners ---- */

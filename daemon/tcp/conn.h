@@ -63,7 +63,7 @@ struct xt_tcp_cfg {
 /* xt_tcp_sockopt.quickack: as acknowledgements come; each at once; as they come, but the next one waits, as in a dialogue. */
 enum { XT_QUICKACK_UNSET, XT_QUICKACK_ON, XT_QUICKACK_OFF };
 
-#define XT_LINGER2_NONE UINT32_MAX
+#define XT_LINGER2_NONE UINT16_MAX
 
 /* What TCP_INFO and `xtcpctl list` show. Microseconds, bytes, segments. */
 struct xt_tcp_info {

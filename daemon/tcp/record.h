@@ -12,7 +12,7 @@
 #include "daemon/tcp/parts.h"
 #include "proto/xt_addr.h"
 
-#define XT_STATE_VERSION 10u
+#define XT_STATE_VERSION 11u
 
 /* Socket options that the core looks at, and those of its IP header. Zero values mean "as configured". */
 struct xt_tcp_sockopt {
@@ -29,13 +29,13 @@ struct xt_tcp_sockopt {
     uint8_t cc;                     /* TCP_CONGESTION: enum xt_cc_id + 1 */
     uint8_t defer;                  /* TCP_DEFER_ACCEPT: seconds that a listener's child waits for data */
     uint8_t syn_retries;            /* TCP_SYNCNT; 0: as configured */
-    uint32_t keep_idle, keep_intvl; /* seconds */
-    uint32_t user_timeout;          /* ms (RFC 5482) */
-    uint32_t linger2;      /* TCP_LINGER2: seconds in FIN_WAIT2; 0: as configured; XT_LINGER2_NONE: no time at all */
+    uint16_t keep_idle, keep_intvl; /* seconds */
+    uint16_t linger2;      /* TCP_LINGER2: seconds in FIN_WAIT2; 0: as configured; XT_LINGER2_NONE: no time at all */
+    uint32_t user_timeout; /* ms (RFC 5482) */
     uint32_t window_clamp; /* TCP_WINDOW_CLAMP: most that is offered, bytes; 0: no limit */
     uint64_t pacing_max;   /* SO_MAX_PACING_RATE: bytes/s; 0: no limit */
 };
-static_assert(sizeof(struct xt_tcp_sockopt) == 40, "xt_tcp_sockopt");
+static_assert(sizeof(struct xt_tcp_sockopt) == 32, "xt_tcp_sockopt");
 
 struct xt_conn {
     /* identity: written by the stack layer */
@@ -165,9 +165,9 @@ struct xt_conn {
     } ccs; /* the algorithm's own */
 };
 
-static_assert(sizeof(struct xt_conn) <= 1576, "xt_conn stays small: it is what an idle connection costs");
+static_assert(sizeof(struct xt_conn) <= 1568, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
-static_assert(offsetof(struct xt_conn, timer) == 152, "xt_conn.timer");
+static_assert(offsetof(struct xt_conn, timer) == 144, "xt_conn.timer");
 
 #endif

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/base/be.h"
+#include "daemon/base/fanout.h"
 #include "tests/packet/pktio_util.h"
 
 #define BIG 65535 /* Linux segments what is longer before it is sent, unless told otherwise (set_gso_max()) */
@@ -83,6 +85,7 @@ MODE_PARAMS(pktio, several_devices_share_the_frames)
     xt_pktio_close(b[0].p);
     cfg.devices = 3;
     for (unsigned round = 0; round < 2; round++) {
+        unsigned seen = 0;
         for (unsigned i = 0; i < 3; i++) {
             if (i || round) {
                 if (round)
@@ -98,8 +101,11 @@ MODE_PARAMS(pktio, several_devices_share_the_frames)
         }
         for (unsigned port = 1000; port < 1030; port++) {
             send_to_port(&b[0], (uint16_t)port, IPPROTO_TCP, 0);
-            bed_expect(&b[port % 3], buf, 100);
+            uint32_t k = xt_fanout(3, xt_be32_load(buf + 26), xt_be16_load(buf + 34), (uint16_t)port);
+            seen |= 1u << k;
+            bed_expect(&b[k], buf, 100);
         }
+        cr_expect_eq(seen, 7);
         send_to_port(&b[0], 1000, IPPROTO_UDP, 0);
         bed_expect(&b[0], buf, 100);
         send_to_port(&b[0], 1000, IPPROTO_TCP, 3);

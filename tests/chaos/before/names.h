@@ -5,9 +5,13 @@
 
 #define xt_tcp_sockopt_before xt_tcp_sockopt
 #define xt_conn_before xt_conn
+#define xt_extent_before xt_extent
+#define xt_tune_before xt_tune
 #define xt_pwaiter_before xt_pwaiter
 #define xt_ledger_before xt_ledger
 #define xt_pslot_before xt_pslot
+
+#include "tests/chaos/before/daemon/app/ring_parts.h"
 
 #include "daemon/main/layout_before.h"
 

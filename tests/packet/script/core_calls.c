@@ -253,16 +253,19 @@ static bool set_number(struct xt_tcp_sockopt *o, const char *name, uint32_t v)
     const struct {
         const char *name;
         uint32_t *number;
+        uint16_t *seconds;
         uint8_t *count;
-    } opts[] = {{"keepidle", &o->keep_idle, NULL}, {"keepintvl", &o->keep_intvl, NULL},
-                {"keepcnt", NULL, &o->keep_cnt},   {"user_timeout", &o->user_timeout, NULL},
-                {"linger2", &o->linger2, NULL},    {"syncnt", NULL, &o->syn_retries},
-                {"clamp", &o->window_clamp, NULL}};
+    } opts[] = {{"keepidle", NULL, &o->keep_idle, NULL},        {"keepintvl", NULL, &o->keep_intvl, NULL},
+                {"keepcnt", NULL, NULL, &o->keep_cnt},          {"linger2", NULL, &o->linger2, NULL},
+                {"user_timeout", &o->user_timeout, NULL, NULL}, {"syncnt", NULL, NULL, &o->syn_retries},
+                {"clamp", &o->window_clamp, NULL, NULL}};
     for (size_t i = 0; i < sizeof opts / sizeof *opts; i++) {
         if (strcmp(opts[i].name, name) != 0)
             continue;
         if (opts[i].number)
             *opts[i].number = v;
+        else if (opts[i].seconds)
+            *opts[i].seconds = (uint16_t)v;
         else
             *opts[i].count = (uint8_t)v;
         return true;

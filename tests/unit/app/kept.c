@@ -222,7 +222,7 @@ static unsigned parts(const struct kept *k, struct part p[5])
     struct xt_session *s = k->s;
     uint8_t *ready = (uint8_t *)(uintptr_t)xt_app_ready(s, k->waiter);
     p[0] = (struct part){k->state, k->state_size};
-    p[1] = (struct part){s->l, (size_t)((uint8_t *)(s->ps + SLOTS) - (uint8_t *)s->l)};
+    p[1] = (struct part){s->l, (size_t)((uint8_t *)(s->rare + SLOTS) - (uint8_t *)s->l)};
     p[2] = (struct part){s->base, s->hold_off + s->hold_stride};
     p[3] = (struct part){ready, s->ready_stride};
     p[4] = (struct part){s->base + s->region->arena_off, ARENA_USED};

@@ -39,7 +39,7 @@ Test(arena, memory_goes_back, .init = start)
     struct xt_extent e[32];
     for (unsigned i = 0; i < 32; i++) {
         cr_assert(xt_arena_alloc(&a, 65536, &e[i]));
-        memset(map + e[i].off, 1, e[i].size);
+        memset(map + xt_extent_off(&e[i]), 1, e[i].size);
     }
     cr_assert_eq(used, 32u * 65536);
     cr_assert_eq(populated(), 32u * 65536);
@@ -67,7 +67,7 @@ static void fill(struct xt_extent *e, unsigned n, uint32_t size)
 {
     for (unsigned i = 0; i < n; i++) {
         cr_assert(xt_arena_alloc(&a, size, &e[i]));
-        memset(map + e[i].off, 1, e[i].size);
+        memset(map + xt_extent_off(&e[i]), 1, e[i].size);
     }
     for (unsigned i = 0; i < n; i++)
         xt_arena_release(&a, &e[i]);
@@ -111,11 +111,11 @@ Test(arena, never_overlap, .init = start)
     for (unsigned n = 0; n < 20000; n++) {
         struct xt_extent *x = &e[rand_r(&seed) % 200];
         if (x->size) {
-            memset(owner + x->off / 4096, 0, x->size / 4096);
+            memset(owner + xt_extent_off(x) / 4096, 0, x->size / 4096);
             xt_arena_release(&a, x);
         } else if (xt_arena_alloc(&a, 4096u << rand_r(&seed) % 7, x)) {
-            cr_assert_leq(x->off + x->size, SIZE);
-            for (uint64_t p = x->off / 4096; p < (x->off + x->size) / 4096; p++) {
+            cr_assert_leq(xt_extent_off(x) + x->size, SIZE);
+            for (uint64_t p = xt_extent_off(x) / 4096; p < (xt_extent_off(x) + x->size) / 4096; p++) {
                 cr_assert_eq(owner[p], 0, "page %u is given twice", (unsigned)p);
                 owner[p] = 1;
             }

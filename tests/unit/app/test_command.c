@@ -45,6 +45,46 @@ Test(command, bind_of_a_socket_that_is_let_go)
     kept_end(&k);
 }
 
+static int set_option(struct kept *k, uint32_t i, uint64_t name, uint64_t v)
+{
+    k->s->waiters[k->waiter].arg[1] = v;
+    kept_ask(k, XT_OP_SETOPT, i, 0, name);
+    kept_run(k, 1000);
+    return kept_answer(k);
+}
+
+/* What few sockets have stands where it stood for the one before. */
+Test(command, a_socket_has_nothing_of_the_one_before)
+{
+    struct kept k;
+    kept_start(&k);
+    uint32_t i = new_socket(&k);
+    cr_expect_not(k.s->ps[i].rare, "it has nothing of the kind");
+    cr_assert_eq(set_option(&k, i, XT_SO_MAXSEG, 600), 0);
+    cr_assert_eq(set_option(&k, i, XT_SO_FASTOPEN, 5), 0);
+    cr_expect_eq(xt_app_rare(k.s, i)->maxseg, 600);
+    let_go(&k, i);
+    kept_run(&k, 1000);
+    cr_assert_eq(new_socket(&k), i);
+    cr_expect_eq(xt_app_rare(k.s, i)->maxseg, 0);
+    cr_assert_eq(set_option(&k, i, XT_SO_FASTOPEN_NO_COOKIE, 1), 0);
+    cr_expect(xt_app_rare(k.s, i)->fo.no_cookie);
+    cr_expect_eq(xt_app_rare(k.s, i)->fo.limit, 0);
+    cr_expect_eq(xt_app_rare(k.s, i)->maxseg, 0);
+    kept_end(&k);
+}
+
+/* Neither a connection that was opened nor one that was accepted needs more than its slots. */
+Test(command, a_connection_has_nothing_rare)
+{
+    struct kept k;
+    kept_start(&k);
+    cr_expect(k.s->ps[k.l].rare);
+    cr_expect_not(k.s->ps[k.a].rare);
+    cr_expect_not(k.s->ps[k.b].rare);
+    kept_end(&k);
+}
+
 /* Who sets TCP_NOTSENT_LOWAT and asks at once what is ready must not be faster than the news. */
 Test(command, an_option_that_changes_what_is_true_is_news_before_its_answer)
 {

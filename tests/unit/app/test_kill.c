@@ -153,7 +153,7 @@ static void prepare_rx(struct kept *k)
     c->ooo[0] = (struct xt_range){c->rcv_nxt + GAP, c->rcv_nxt + GAP + BEYOND};
     c->n_ooo = 1;
     for (uint64_t at = c->rx_head + GAP; at < c->rx_head + GAP + BEYOND; at++)
-        k->s->base[p->rx.off + (at & (p->rx.size - 1))] = kept_byte(at);
+        k->s->base[xt_extent_off(&p->rx) + (at & (p->rx.size - 1))] = kept_byte(at);
 }
 
 static void run_rx(struct kept *k)
@@ -168,8 +168,8 @@ static void check_rx(struct kept *k)
     MUST(c != NULL);
     MUST(c->n_ooo == 1);
     for (uint64_t at = c->rx_head + GAP; at < c->rx_head + GAP + BEYOND; at++)
-        MUST(k->s->base[p->rx.off + (at & (p->rx.size - 1))] == kept_byte(at));
-    MUST(p->rx_new.size == 0);
+        MUST(k->s->base[xt_extent_off(&p->rx) + (at & (p->rx.size - 1))] == kept_byte(at));
+    MUST(xt_app_rare(k->s, k->b)->rx_new.size == 0);
     MUST(p->rx.size == (p->rx_old.size ? 4 * KEPT_RING : KEPT_RING));
 }
 
@@ -218,7 +218,7 @@ static void run_consumed(struct kept *k)
 
 static void check_nothing(struct kept *k)
 {
-    MUST(k->s->ps[k->b].rx_new.size == 0);
+    MUST(xt_app_rare(k->s, k->b)->rx_new.size == 0);
 }
 
 Test(kill, old_receive_ring_is_freed, .timeout = 200)
@@ -254,7 +254,7 @@ static void check_tx(struct kept *k)
     MUST(kept_answer(k) == 0);
     MUST(k->s->slots[k->a].tx_size > KEPT_RING);
     MUST(k->s->slots[k->a].tx_size == k->s->ps[k->a].tx.size);
-    MUST(k->s->slots[k->a].tx_off == k->s->ps[k->a].tx.off);
+    MUST(k->s->slots[k->a].tx_off == xt_extent_off(&k->s->ps[k->a].tx));
     MUST(k->s->slots[k->a].tx_lock == 1);
     atomic_store(&k->s->slots[k->a].tx_lock, 0);
 }

@@ -66,11 +66,11 @@ static void take_up_and_expect(const uint32_t *want)
     cr_assert_eq(waiting(&k, got), QUEUED);
     cr_expect_arr_eq(got, want, QUEUED * sizeof *want, "their order stays");
     /* The daemon's own list says the same: by it they end with their listener. */
-    cr_expect_eq(k.s->ps[k.l].acc_first, want[0]);
+    cr_expect_eq(xt_app_rare(k.s, k.l)->acc_first, want[0]);
     cr_expect_eq(k.s->ps[want[0]].next, want[1]);
-    cr_expect_eq(k.s->ps[k.l].acc_last, want[1]);
+    cr_expect_eq(xt_app_rare(k.s, k.l)->acc_last, want[1]);
     accept_all();
-    cr_expect_eq(k.s->ps[k.l].acc_first, XT_NO_PSLOT);
+    cr_expect_eq(xt_app_rare(k.s, k.l)->acc_first, XT_NO_PSLOT);
 }
 
 Test(queue, connections_wait_on_in_their_order)
@@ -90,9 +90,18 @@ Test(queue, one_that_was_not_told_of_yet_is_told_of)
     cr_assert_eq(waiting(&old, want), QUEUED);
     /* The last one's place was not counted any more. */
     old.s->ps[want[1]].pending = true;
-    old.s->ps[old.l].acc_head--;
+    xt_app_rare_own(old.s, old.l)->acc_head--;
     atomic_fetch_sub(&old.s->slots[old.l].acc_head, 1);
     take_up_and_expect(want);
+}
+
+/* One that is half open keeps its place in the backlog, and one that is not has none. */
+Test(queue, half_open_connections_are_counted_anew)
+{
+    xt_app_rare_own(old.s, old.l)->syn_recv = 3;
+    xt_app_conn(old.s, &old.s->ps[old.b])->flags &= ~XT_APP_CF_DONE;
+    kept_take_up(&k, &old);
+    cr_expect_eq(xt_app_rare(k.s, k.l)->syn_recv, 1);
 }
 
 Test(queue, a_command_that_was_not_begun_is_done)
@@ -128,7 +137,7 @@ static int32_t open_result(const struct kept *of)
 
 Test(queue, an_open_that_was_done_and_not_answered_is_not_done_twice)
 {
-    kept_ask(&old, XT_OP_OPEN, 0, old.s->ps[old.l].local.port, 0);
+    kept_ask(&old, XT_OP_OPEN, 0, xt_app_rare(old.s, old.l)->local.port, 0);
     kept_run(&old, 100000);
     int made = kept_answer(&old);
     cr_assert_geq(made, 0);

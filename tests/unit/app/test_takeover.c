@@ -181,14 +181,14 @@ Test(arena, takes_over_what_was_handed_out)
     int fd = memfd_create("arena", MFD_CLOEXEC);
     cr_assert_eq(ftruncate(fd, 1 << 20), 0);
     struct xt_arena a;
-    struct xt_extent e[] = {{65536, 65536}, {8192, 4096}, {262144, 262144}}, x;
+    struct xt_extent e[] = {{16, 65536}, {2, 4096}, {64, 262144}}, x;
     xt_arena_init(&a, fd, 4096, (1 << 20) - 4096, &used);
     cr_assert(xt_arena_adopt(&a, e, 3));
     cr_assert_eq(used, 65536u + 4096 + 262144);
     uint64_t total = used;
     for (unsigned i = 0; xt_arena_alloc(&a, 4096, &x); i++, total += 4096)
         for (unsigned k = 0; k < 3; k++)
-            cr_assert(x.off + 4096 <= e[k].off || x.off >= e[k].off + e[k].size, "extent %u overlaps", i);
+            cr_assert(x.page + 1 <= e[k].page || x.page >= e[k].page + e[k].size / 4096, "extent %u overlaps", i);
     cr_assert_eq(total, (1u << 20) - 4096, "the gaps serve too");
     xt_arena_fini(&a);
     close(fd);
@@ -197,15 +197,13 @@ Test(arena, takes_over_what_was_handed_out)
 Test(arena, does_not_take_over_what_cannot_be)
 {
     static const struct xt_extent wrong[][2] = {
-        {{8192, 8192}, {12288, 4096}},   /* overlap */
-        {{8192, 4096}, {8192, 4096}},    /* twice */
-        {{0, 4096}, {8192, 4096}},       /* in front of the arena */
-        {{8192, 5000}, {65536, 4096}},   /* no power of two */
-        {{8192, 2048}, {65536, 4096}},   /* too small */
-        {{8193, 4096}, {65536, 4096}},   /* no page */
-        {{1 << 20, 4096}, {8192, 4096}}, /* behind the end */
-        {{8192, 4096}, {UINT64_MAX - 4095, 4096}},
-        {{(1 << 20) - 4096, 8192}, {8192, 4096}}, /* over the end */
+        {{2, 8192}, {3, 4096}},                                    /* overlap */
+        {{2, 4096}, {2, 4096}},                                    /* twice */
+        {{0, 4096}, {2, 4096}},                                    /* in front of the arena */
+        {{2, 5000}, {16, 4096}},                                   /* no power of two */
+        {{2, 2048}, {16, 4096}},                                   /* too small */
+        {{256, 4096}, {2, 4096}},                                  /* behind the end */
+        {{2, 4096}, {UINT32_MAX, 4096}}, {{255, 8192}, {2, 4096}}, /* over the end */
     };
     for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         uint64_t used = 0;

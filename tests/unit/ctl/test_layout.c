@@ -41,12 +41,15 @@
     F(tos) F(ttl) F(min_ttl) F(keep_cnt) F(cc) F(defer) F(syn_retries) F(keep_idle) F(keep_intvl) F(user_timeout) \
     F(linger2) F(window_clamp) F(pacing_max)
 #define SAME_SLOT(F) \
-    F(kind) F(queued) F(changed) F(news) F(urgent) F(pending) F(orphan) F(bound) F(claim) F(any_local) F(left) \
-    F(arrived) F(rx_fixed) F(tx_fixed) F(cold) F(holder) F(maxseg) F(conn) F(conn_gen) F(cond) F(pending_error) \
-    F(pending_soft) F(gen) F(linger) F(rx_head) F(rx_tail) F(tx_head) F(tx_tail) F(rx_urg) F(tx_urg) F(rx) F(tx) \
-    F(rx_old) F(rx_switch) F(rx_new) F(tx_new) F(tune) F(moved) F(moved_us) F(local) F(sndbuf) F(rcvbuf) F(fo) \
-    F(ipopt) F(next) F(prev_listener) F(acc_first) F(acc_last) F(acc_head) F(acc_tail) F(backlog) F(syn_recv) \
-    F(next_listener)
+    F(kind) F(queued) F(changed) F(news) F(urgent) F(pending) F(orphan) F(bound) F(left) F(arrived) F(rx_fixed) \
+    F(tx_fixed) F(cold) F(holder) F(conn) F(conn_gen) F(cond) F(gen) F(linger) F(rx_head) F(rx_tail) F(tx_head) \
+    F(tx_tail) F(rx_urg) F(tx_urg) F(rx_switch) F(sndbuf) F(rcvbuf) F(next) F(prev_listener)
+#define LESS_SLOT(F) F(pending_error) F(pending_soft) F(moved) F(moved_us) /* of fewer bytes */
+#define EXTENTS_SLOT(F) F(rx) F(tx) F(rx_old)
+#define SAME_RARE(F) \
+    F(local) F(claim) F(any_local) F(maxseg) F(acc_first) F(acc_last) F(acc_head) F(acc_tail) F(backlog) F(syn_recv) \
+    F(next_listener) F(fo) F(ipopt)
+#define EXTENTS_RARE(F) F(rx_new) F(tx_new)
 #define SAME_WAITER(F) F(state) F(proc) F(rfd) F(wfd) F(cmd_seen) F(made_seq) F(made)
 /* clang-format on */
 
@@ -54,12 +57,16 @@
 #define SIZE_CONN(f) +sizeof(((struct xt_conn *)0)->f)
 #define SIZE_OPT(f) +sizeof(((struct xt_tcp_sockopt *)0)->f)
 #define SIZE_SLOT(f) +sizeof(((struct xt_pslot *)0)->f)
+#define SIZE_RARE(f) +sizeof(((struct xt_prare *)0)->f)
 #define SIZE_WAITER(f) +sizeof(((struct xt_pwaiter *)0)->f)
 #define BOARD sizeof(int64_t)
 #define OPT sizeof(struct xt_tcp_sockopt)
 static_assert(sizeof(struct xt_conn) == 0 SAME_CONN(SIZE_CONN) + BOARD + OPT + 2, "all fields of xt_conn");
-static_assert(sizeof(struct xt_tcp_sockopt) == 1 SAME_OPT(SIZE_OPT) + 4, "all fields of xt_tcp_sockopt");
-static_assert(sizeof(struct xt_pslot) == 0 SAME_SLOT(SIZE_SLOT) + OPT + 11, "all fields of xt_pslot");
+static_assert(sizeof(struct xt_tcp_sockopt) == 1 SAME_OPT(SIZE_OPT) + 2, "all fields of xt_tcp_sockopt");
+static_assert(sizeof(struct xt_pslot) == 0 SAME_SLOT(SIZE_SLOT) LESS_SLOT(SIZE_SLOT) EXTENTS_SLOT(SIZE_SLOT) + OPT +
+                                             sizeof(struct xt_tune) + sizeof(bool),
+              "all fields of xt_pslot");
+static_assert(sizeof(struct xt_prare) == 0 SAME_RARE(SIZE_RARE) EXTENTS_RARE(SIZE_RARE) + 2, "all fields of xt_prare");
 static_assert(sizeof(struct xt_pwaiter) == 0 SAME_WAITER(SIZE_WAITER), "all fields of xt_pwaiter");
 
 #define COPY(f)                                        \
@@ -67,10 +74,14 @@ static_assert(sizeof(struct xt_pwaiter) == 0 SAME_WAITER(SIZE_WAITER), "all fiel
     memcpy((void *)&to->f, (const void *)&from->f, sizeof to->f);
 #define ASSIGN(f) to->f = from->f;
 
+#define EXTENT(f)                        \
+    to->f.off = xt_extent_off(&from->f); \
+    to->f.size = from->f.size;
+
 static void opt_to_before(struct xt_tcp_sockopt_before *to, const struct xt_tcp_sockopt *from)
 {
     BITS_OPT(ASSIGN)
-    SAME_OPT(COPY)
+    SAME_OPT(ASSIGN)
 }
 
 static void conn_to_before(struct xt_conn_before *to, const struct xt_conn *from)
@@ -82,7 +93,15 @@ static void conn_to_before(struct xt_conn_before *to, const struct xt_conn *from
 static void slot_to_before(struct xt_pslot_before *to, const struct xt_pslot *from)
 {
     SAME_SLOT(COPY)
+    LESS_SLOT(ASSIGN)
+    EXTENTS_SLOT(EXTENT)
     opt_to_before(&to->opt, &from->opt);
+}
+
+static void rare_to_before(struct xt_pslot_before *to, const struct xt_prare *from)
+{
+    SAME_RARE(COPY)
+    EXTENTS_RARE(EXTENT)
 }
 
 static void waiter_to_before(struct xt_pwaiter_before *to, const struct xt_pwaiter *from)
@@ -121,13 +140,21 @@ static void some_slot(struct xt_pslot *s)
 {
     memset(s, 0, sizeof *s);
     SAME_SLOT(SCRIBBLE_INTO)
-    s->queued = s->news = s->pending = s->bound = s->arrived = s->tx_fixed = true;
-    s->changed = s->urgent = s->orphan = s->any_local = s->rx_fixed = s->cold = false;
+    LESS_SLOT(SCRIBBLE_INTO)
+    EXTENTS_SLOT(SCRIBBLE_INTO) /* sizes and counts do not matter here */
+    s->kind = XT_SLOT_CONN;
+    s->queued = s->news = s->pending = s->arrived = s->tx_fixed = true;
+    s->changed = s->urgent = s->orphan = s->rx_fixed = s->cold = s->bound = false;
     atomic_store(&s->left, true);
-    s->rx.size = 4096; /* sizes and counts do not matter here, but padding does */
-    memset(&s->tune, 0, sizeof s->tune);
-    s->tune.space = 77;
     some_options(&s->opt);
+}
+
+static void some_rare(struct xt_prare *s)
+{
+    memset(s, 0, sizeof *s);
+    SAME_RARE(SCRIBBLE_INTO)
+    EXTENTS_RARE(SCRIBBLE_INTO)
+    s->any_local = true;
 }
 
 /* ---- a state of the release before ---- */
@@ -360,16 +387,56 @@ static void ledger_before(void)
     atomic_store(&old->waiters_high, 3);
 }
 
+static struct xt_pslot_before *old_slot(uint32_t i)
+{
+    return (struct xt_pslot_before *)(void *)((uint8_t *)old + OLD_SLOTS) + i;
+}
+
+static void expect_slot(const struct xt_pslot *got, const struct xt_pslot *want)
+{
+    SAME_SLOT(EXPECT_SAME)
+    LESS_SLOT(EXPECT_SAME)
+    EXTENTS_SLOT(EXPECT_SAME)
+    expect_options(&got->opt, &want->opt);
+    cr_expect_eq(got->rare, want->rare);
+}
+
+static void expect_rare(const struct xt_prare *got,
+                        const struct xt_prare *want){SAME_RARE(EXPECT_SAME) EXTENTS_RARE(EXPECT_SAME)}
+
+/* Each thing that only few slots have, alone. */
+Test(layout, what_is_rare_is_noticed)
+{
+    static const struct xt_pslot_before rare[] = {
+        {.kind = XT_SLOT_LISTEN}, {.bound = true},          {.maxseg = 1},
+        {.rx_new = {4096, 4096}}, {.tx_new = {0, 4096}},    {.fo = {.limit = 1}},
+        {.fo = {.nkeys = 1}},     {.fo = {.no_cookie = 1}}, {.ipopt = {.len = 4}},
+    };
+    struct xt_ledger *l;
+    ledger_before();
+    for (uint32_t i = 0; i < sizeof rare / sizeof *rare; i++)
+        *old_slot(i) = rare[i];
+    int fd = xt_ledger_read_before(old_fd);
+    cr_assert_eq(xt_ledger_open(&l, fd), 0);
+    for (uint32_t i = 0; i < SLOTS; i++)
+        cr_expect_eq(xt_ledger_slots(l)[i].rare, i < sizeof rare / sizeof *rare, "%u", i);
+}
+
 Test(layout, every_field_of_a_ledger_arrives)
 {
     struct xt_ledger *l;
     struct xt_pslot slot[SLOTS] = {0};
+    struct xt_prare rare[SLOTS] = {0};
     struct xt_pwaiter waiter[3];
     struct xt_pexport export;
     ledger_before();
     for (uint32_t i = 0; i < SLOTS - 1; i++) {
         some_slot(&slot[i]);
-        slot_to_before((struct xt_pslot_before *)(void *)((uint8_t *)old + OLD_SLOTS) + i, &slot[i]);
+        slot[i].rare = i % 2;
+        if (slot[i].rare)
+            some_rare(&rare[i]);
+        slot_to_before(old_slot(i), &slot[i]);
+        rare_to_before(old_slot(i), &rare[i]);
     }
     scribble(waiter, sizeof waiter);
     for (uint32_t i = 0; i < 3; i++)
@@ -387,9 +454,8 @@ Test(layout, every_field_of_a_ledger_arrives)
     cr_expect_eq(memcmp(&l->export[9], &export, sizeof export), 0);
     cr_expect_eq(l->export[8].slot, 0);
     for (uint32_t i = 0; i < SLOTS; i++) {
-        const struct xt_pslot *got = &xt_ledger_slots(l)[i], *want = &slot[i];
-        SAME_SLOT(EXPECT_SAME)
-        expect_options(&got->opt, &want->opt);
+        expect_slot(&xt_ledger_slots(l)[i], &slot[i]);
+        expect_rare(&xt_ledger_rares(l)[i], &rare[i]);
     }
 }
 

@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/be.h"
+#include "daemon/base/fanout.h"
 #include "daemon/base/macros.h"
 #include "daemon/stack/internal.h"
 #include "daemon/wire/arp.h"
+#include "daemon/wire/eth.h"
 #include "tests/unit/stack/net.h"
 
 #define N 3u
@@ -20,11 +23,13 @@ static struct host sh[N], peer;
 static struct xt_crew *crew;
 static uint64_t now;
 static unsigned turn;
+static bool fanned; /* the network brings each frame to where its connection belongs */
 
 static void setup(void)
 {
     now = S;
     turn = 0;
+    fanned = false;
     cr_assert_eq(xt_crew_new(&crew, N), 0);
     for (uint32_t k = 0; k < N; k++) {
         host_cfg(&sh[k], 1);
@@ -46,11 +51,22 @@ static void teardown(void)
 
 TestSuite(crew, .init = setup, .fini = teardown);
 
+/* As the filter of the packet sockets has it. */
+static struct host *fan_out(const struct packet *p)
+{
+    const uint8_t *ip = p->data + XT_ETH_HDR_LEN, *tcp = ip + (ip[0] & 15) * 4;
+    if (p->data[13] != 0 || ip[9] != XT_IPPROTO_TCP)
+        return &sh[0];
+    return &sh[xt_fanout(N, xt_be32_load(ip + 12), xt_be16_load(tcp), xt_be16_load(tcp + 2))];
+}
+
 static bool give(struct host *from, struct host *to)
 {
     struct packet p;
     if (!host_take(from, &p))
         return false;
+    if (from == &peer && fanned)
+        to = fan_out(&p);
     xt_stack_input(to->s, p.data, p.len, &p.vnet, now);
     free(p.data);
     return true;
@@ -160,8 +176,32 @@ Test(crew, connects_from_ports_of_its_own)
             cr_assert(c);
             run(10000);
             cr_expect_eq(c->state, XT_ESTABLISHED);
-            cr_expect_eq(xt_crew_shard_of(N, c->local.port), k);
+            cr_expect_eq(xt_fanout(N, 0x0a000002, 80, c->local.port), k);
         }
+}
+
+/* What the network brings of them needs no other stack, and each may have the same port for itself. */
+Test(crew, connects_with_nothing_passed_on)
+{
+    fanned = true;
+    cr_assert(host_listen(&peer, 80, false, now));
+    for (uint32_t k = 0; k < N; k++) {
+        struct xt_stack_cfg cfg = *xt_stack_cfg(sh[k].s);
+        cfg.port_min = 40000;
+        cfg.port_max = 40029;
+        cr_assert_eq(xt_stack_reconfigure(sh[k].s, &cfg), 0);
+    }
+    uint64_t before = 0;
+    for (unsigned n = 0; n < 4; n++)
+        for (uint32_t k = 0; k < N; k++) {
+            struct xt_conn *c = host_connect(&sh[k], 2, 80, now, NULL);
+            cr_assert(c);
+            run(10000);
+            cr_expect_eq(c->state, XT_ESTABLISHED);
+            if (n == 0)
+                before = SUM(crew_out); /* ARP goes to all */
+        }
+    cr_expect_eq(SUM(crew_out), before);
 }
 
 Test(crew, two_of_them_talk_to_each_other)
@@ -206,20 +246,57 @@ Test(crew, a_port_is_held_against_all)
     cr_expect_eq(xt_stack_listen(sh[1].s, &at, XT_CLAIM_REUSE, now, &l), -EADDRINUSE);
 }
 
-Test(crew, a_shared_port_is_spread)
+static void listen_shared(uint32_t k)
 {
-    for (uint32_t k = 0; k < N; k++) {
-        struct xt_endpoint at = ep(0, 80);
-        struct xt_conn *l;
-        cr_assert_eq(xt_stack_bind(sh[k].s, &at, xt_claim_share(7)), 0);
-        cr_assert_eq(xt_stack_listen(sh[k].s, &at, xt_claim_share(7), now, &l), 0);
-        xt_stack_set_bufs(sh[k].s, l, NULL, RING, NULL, RING);
-    }
-    for (unsigned n = 0; n < 60; n++) {
+    struct xt_endpoint at = ep(0, 80);
+    struct xt_conn *l;
+    cr_assert_eq(xt_stack_bind(sh[k].s, &at, xt_claim_share(7)), 0);
+    cr_assert_eq(xt_stack_listen(sh[k].s, &at, xt_claim_share(7), now, &l), 0);
+    xt_stack_set_bufs(sh[k].s, l, NULL, RING, NULL, RING);
+}
+
+static void connect_many(unsigned many)
+{
+    for (unsigned n = 0; n < many; n++) {
         struct xt_conn *c = host_connect(&peer, 1, 80, now, NULL);
+        cr_assert(c);
         run(10000);
         cr_assert_eq(c->state, XT_ESTABLISHED);
     }
+}
+
+/* With a listener in each stack nothing has to be passed on. */
+Test(crew, a_listener_in_each_takes_what_comes_there)
+{
+    fanned = true;
+    for (uint32_t k = 0; k < N; k++)
+        listen_shared(k);
+    connect_many(1);
+    uint64_t before = SUM(crew_out);
+    connect_many(59);
+    cr_expect_eq(SUM(crew_out), before);
+    for (uint32_t k = 0; k < N; k++)
+        cr_expect(sh[k].naccepted >= 5, "shard %u has %u of 60", k, sh[k].naccepted);
+}
+
+/* Each listener has its part, however many of them are in one stack. */
+Test(crew, listeners_have_equal_parts)
+{
+    fanned = true;
+    for (unsigned n = 0; n < 3; n++)
+        listen_shared(1);
+    listen_shared(2);
+    connect_many(240);
+    cr_expect_eq(sh[0].naccepted, 0);
+    cr_expect(sh[1].naccepted > 150 && sh[1].naccepted < 210, "three of four have %u of 240", sh[1].naccepted);
+    cr_expect_eq(sh[1].naccepted + sh[2].naccepted, 240);
+}
+
+Test(crew, a_shared_port_is_spread)
+{
+    for (uint32_t k = 0; k < N; k++)
+        listen_shared(k);
+    connect_many(60);
     for (uint32_t k = 0; k < N; k++)
         cr_expect(sh[k].naccepted >= 5, "shard %u has %u of 60", k, sh[k].naccepted);
     cr_expect_eq(sh[0].naccepted + sh[1].naccepted + sh[2].naccepted, 60);
