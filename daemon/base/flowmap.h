@@ -29,8 +29,11 @@ struct xt_flow_entry {
     uint32_t used;
 };
 
+#define XT_FLOW_RECENT 256 /* a power of two */
+
 struct xt_flowmap {
-    uint32_t *heads; /* index plus 1 of a chain's first entry; 0: empty */
+    uint32_t *recent; /* indices found last, where a hash without a key puts them: guesses, which are checked */
+    uint32_t *heads;  /* index plus 1 of a chain's first entry; 0: empty */
     struct xt_flow_entry *entries;
     uint32_t mask, split; /* chains below `split` are split in two, by one bit more of the hash than the mask has */
     uint32_t max, count;
@@ -41,7 +44,7 @@ struct xt_flowmap {
 int xt_flowmap_init(struct xt_flowmap *m, uint32_t max, const struct xt_key *key);
 void xt_flowmap_fini(struct xt_flowmap *m);
 
-/* The index of `flow`, or XT_FLOW_NONE. */
+/* The index of `flow`, or XT_FLOW_NONE. Most often it was found not long ago: then no keyed hash is computed. */
 uint32_t xt_flowmap_find(const struct xt_flowmap *m, const struct xt_flow *flow);
 
 /* Enters `flow` as index `i`. Returns 0, or -EEXIST when the flow or the index is in the map already. */

@@ -216,7 +216,8 @@ static bool tell(struct xt_stack *s, struct xt_conn *c, uint32_t events)
         end(s, c, events & ~(uint32_t)(XT_EV_ACK_NOW | XT_EV_ADVISE));
         return false;
     }
-    if (c->listener != XT_NO_CONN && (c->state != XT_SYN_RECV || (c->fo & XT_FO_CHILD)))
+    const uint32_t other_state = XT_EV_CONNECTED | XT_EV_FASTOPEN | XT_EV_STATE | XT_EV_TIME_WAIT;
+    if ((events & other_state) && c->listener != XT_NO_CONN && (c->state != XT_SYN_RECV || (c->fo & XT_FO_CHILD)))
         leave_listener(s, c);
     if (events & XT_EV_CONNECTED)
         xt_overload_met(s, c);
@@ -238,10 +239,9 @@ static bool after(struct xt_stack *s, struct xt_conn *c, uint32_t events, uint64
     if (!tell(s, c, events))
         return false;
     count_orphan(s, c);
-    struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
     uint64_t deadline = xt_tcp_deadline(c);
     xt_wheel_set(&s->wheel, c->index, XT_MAX(deadline, earliest));
-    if (xt_tcp_wants_output(c, &ctx))
+    if (xt_tcp_wants_output(c))
         xt_conn_ready(s, c);
     xt_conn_rests(s, c);
     return true;

@@ -334,9 +334,8 @@ static bool rounds(struct xt_stack *s, bool *local)
             xt_list_prepend(s, &s->ready, XT_LIST_READY, i);
             return true;
         }
-        struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
         *local = r == XT_SENT_LOCAL_FULL;
-        if (*local || (r == XT_SENT_ONE && xt_tcp_wants_output(c, &ctx)))
+        if (*local || (r == XT_SENT_ONE && xt_tcp_wants_output(c)))
             xt_conn_ready(s, c);
         xt_conn_rests(s, c);
         xt_wheel_set(&s->wheel, i, xt_tcp_deadline(c));
@@ -347,12 +346,8 @@ static bool rounds(struct xt_stack *s, bool *local)
 void xt_stack_send_now(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 {
     s->now = now_us;
-    for (;;) {
-        struct xt_tcp_ctx ctx = xt_conn_ctx(s, c);
-        if (!xt_tcp_wants_output(c, &ctx) || xt_out_conn(s, c) != XT_SENT_ONE)
-            break;
+    while (xt_tcp_wants_output(c) && xt_out_conn(s, c) == XT_SENT_ONE)
         xt_wheel_set(&s->wheel, c->index, xt_tcp_deadline(c));
-    }
     xt_local_run(s); /* while it has its ring */
 }
 

@@ -396,9 +396,8 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
     return c->pending ? xt_emit_ack(c, ctx, out, c->snd_nxt) : 0;
 }
 
-bool xt_tcp_wants_output(const struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+bool xt_tcp_wants_output(const struct xt_conn *c)
 {
-    (void)ctx;
     if (c->pending)
         return true;
     return may_send(c) && (xt_send_end(c) != c->snd_nxt || c->ca_state >= XT_CA_RECOVERY);

@@ -115,7 +115,7 @@ bool xt_tcp_reset_for(const struct xt_seg *seg, struct xt_seg *reply);
 int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t max_len);
 
 /* True when xt_tcp_output() might produce a segment now. Cheap; may be true in vain. */
-bool xt_tcp_wants_output(const struct xt_conn *c, const struct xt_tcp_ctx *ctx);
+bool xt_tcp_wants_output(const struct xt_conn *c);
 
 /* Next time (microseconds, same clock as now_us) at which xt_tcp_timer() has work; UINT64_MAX: no timer runs. */
 uint64_t xt_tcp_deadline(const struct xt_conn *c);

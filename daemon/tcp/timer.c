@@ -7,6 +7,7 @@
 uint64_t xt_tcp_deadline(const struct xt_conn *c)
 {
     uint64_t first = UINT64_MAX;
+#pragma GCC unroll 9
     for (unsigned t = 0; t < XT_TIMERS; t++)
         if (c->timer[t] - 1 < first - 1)
             first = c->timer[t];

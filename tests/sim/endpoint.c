@@ -132,7 +132,7 @@ void ep_output(struct ep *e)
     struct xt_seg out;
     struct invariant_flight before;
     for (int i = 0; i < OUTPUT_LIMIT; i++) {
-        bool wants = xt_tcp_wants_output(&e->conn, &ctx);
+        bool wants = xt_tcp_wants_output(&e->conn);
         memset(&out, 0, sizeof out);
         invariant_before(&before, &e->conn);
         if (!xt_tcp_output(&e->conn, &ctx, &out, 0))

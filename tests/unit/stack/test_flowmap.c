@@ -36,6 +36,47 @@ Test(flowmap, finds_what_was_added_and_nothing_else)
     xt_flowmap_fini(&m);
 }
 
+/* A flow found lately that has gone, come back elsewhere, or left its index to another. */
+Test(flowmap, what_was_found_before_is_looked_at_again)
+{
+    struct xt_key key = {{1}};
+    struct xt_flowmap m;
+    struct xt_flow a = flow(1), b = flow(2);
+    cr_assert_eq(xt_flowmap_init(&m, N, &key), 0);
+    cr_assert_eq(xt_flowmap_add(&m, &a, 3), 0);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(xt_flowmap_find(&m, &a), 3);
+    xt_flowmap_remove(&m, 3);
+    cr_assert_eq(xt_flowmap_add(&m, &b, 3), 0);
+    cr_assert_eq(xt_flowmap_find(&m, &a), XT_FLOW_NONE);
+    cr_assert_eq(xt_flowmap_add(&m, &a, 5), 0);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(xt_flowmap_find(&m, &a), 5);
+        cr_assert_eq(xt_flowmap_find(&m, &b), 3);
+    }
+    xt_flowmap_fini(&m);
+}
+
+/* Thousands share the few places of those found lately. */
+Test(flowmap, tells_flows_of_one_place_apart)
+{
+    enum { MANY = 4 * XT_FLOW_RECENT };
+    struct xt_key key = {{1}};
+    struct xt_flowmap m;
+    struct xt_flow f = flow(1);
+    cr_assert_eq(xt_flowmap_init(&m, MANY, &key), 0);
+    for (uint32_t i = 0; i < MANY; i++) {
+        f.rport = (uint16_t)i;
+        cr_assert_eq(xt_flowmap_add(&m, &f, i), 0);
+    }
+    for (uint32_t n = 0; n < 4 * MANY; n++) {
+        f.rport = (uint16_t)(n * 7 % MANY);
+        cr_assert_eq(xt_flowmap_find(&m, &f), f.rport);
+        cr_assert_eq(xt_flowmap_find(&m, &f), f.rport);
+    }
+    xt_flowmap_fini(&m);
+}
+
 static uint32_t model_find(const int *model, int f)
 {
     for (uint32_t i = 0; i < N; i++)
