@@ -29,7 +29,7 @@ static int take(struct xtcp *x, struct xt_slot *sl)
             return -EINVAL;
         if (head == tail || !sl->tx_size)
             return -EAGAIN;
-        const uint32_t *ring = (const uint32_t *)(const void *)(x->base + sl->tx_off);
+        const uint32_t *ring = (const uint32_t *)(const void *)(x->base + xt_page_off(sl->tx_page));
         uint32_t c = ring[tail & (sl->tx_size - 1)];
         if (c >= x->max_slots)
             return -ECONNABORTED;
@@ -75,7 +75,8 @@ XTCP_API int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t
         if (c >= 0) {
             xt_bitmap_set(x->dirty, (uint32_t)s); /* for its books: no reason to wake it */
             atomic_store(&x->slots[c].oflags, flags & SOCK_NONBLOCK ? (uint32_t)O_NONBLOCK : 0);
-            xtcp_to_sockaddr(&x->slots[c].remote, addr, alen);
+            const struct xt_endpoint remote = xt_slot_remote(&x->slots[c]);
+            xtcp_to_sockaddr(&remote, addr, alen);
             return c;
         }
         if (c != -EAGAIN || !xtcp_blocking(sl, flags))

@@ -270,6 +270,7 @@ static int map_region(int region_fd, int global_fd, struct xtcp **out)
     x->region = (void *)base;
     x->global = global;
     x->slots = (void *)(base + r->slots_off);
+    x->rares = (void *)(base + r->rares_off);
     x->boxes = (void *)(base + r->waiters_off);
     x->cmd = (void *)(base + r->cmd_off);
     x->dirty = (void *)(base + r->dirty_off);

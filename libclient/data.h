@@ -11,7 +11,7 @@
 #include "proto/xt_ring.h"
 
 #define CHUNK 65536u /* published at a time, so that the daemon sends while the next is copied */
-#define OOBINLINE(sl) ((sl)->optval_more[XT_SO_OOBINLINE - 11])
+#define OOBINLINE(sl) (((sl)->more & MORE_OOBINLINE) != 0)
 
 /* A place in a caller's vector of buffers. */
 struct xtcp_cursor {

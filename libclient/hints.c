@@ -72,7 +72,7 @@ static int set(struct xt_slot *sl, const struct hint *h, int v)
 }
 
 /* Those with a value, or only for root. */
-static bool set_number(struct xt_slot *sl, int level, int name, int v, int *rc)
+static bool set_number(struct xtcp *x, struct xt_slot *sl, int level, int name, int v, int *rc)
 {
     if (level == IPPROTO_TCP && name == TCP_REPAIR_QUEUE) {
         *rc = -EPERM;
@@ -84,13 +84,13 @@ static bool set_number(struct xt_slot *sl, int level, int name, int v, int *rc)
     if (name == SO_PRIORITY && (v < 0 || v > 6) && geteuid() != 0)
         *rc = -EPERM;
     else if (name == SO_PRIORITY)
-        sl->priority = (uint32_t)v;
+        xtcp_rare_own(x, sl)->priority = (uint32_t)v;
     else if (name == SO_MARK)
-        *rc = geteuid() ? -EPERM : (sl->mark = (uint32_t)v, 0);
+        *rc = geteuid() ? -EPERM : (xtcp_rare_own(x, sl)->mark = (uint32_t)v, 0);
     else if (name == SO_BUSY_POLL)
-        *rc = v < 0 ? -EINVAL : (sl->busy_poll = (uint16_t)(v > UINT16_MAX ? UINT16_MAX : v), 0);
+        *rc = v < 0 ? -EINVAL : (xtcp_rare_own(x, sl)->busy_poll = (uint16_t)(v > UINT16_MAX ? UINT16_MAX : v), 0);
     else if (name == SO_INCOMING_CPU)
-        sl->incoming_cpu = (uint16_t)v;
+        xtcp_rare_own(x, sl)->incoming_cpu = (uint16_t)v;
     else if (name == SO_PASSCRED || name == SO_PASSSEC)
         *rc = -EOPNOTSUPP;
     else
@@ -98,15 +98,15 @@ static bool set_number(struct xt_slot *sl, int level, int name, int v, int *rc)
     return true;
 }
 
-bool xtcp_hint_set(struct xt_slot *sl, int level, int name, int v, int *rc)
+bool xtcp_hint_set(struct xtcp *x, struct xt_slot *sl, int level, int name, int v, int *rc)
 {
     const struct hint *h = find(level, name);
     if (h)
         *rc = set(sl, h, v);
-    return h || set_number(sl, level, name, v, rc);
+    return h || set_number(x, sl, level, name, v, rc);
 }
 
-static bool get_number(const struct xt_slot *sl, int level, int name, int *v, int *rc)
+static bool get_number(const struct xtcp *x, const struct xt_slot *sl, int level, int name, int *v, int *rc)
 {
     if (level == IPPROTO_TCP && name == TCP_REPAIR_QUEUE) {
         *rc = -EINVAL;
@@ -115,13 +115,13 @@ static bool get_number(const struct xt_slot *sl, int level, int name, int *v, in
     if (level != SOL_SOCKET)
         return false;
     if (name == SO_PRIORITY)
-        *v = (int)sl->priority;
+        *v = (int)xtcp_rare(x, sl)->priority;
     else if (name == SO_MARK)
-        *v = (int)sl->mark;
+        *v = (int)xtcp_rare(x, sl)->mark;
     else if (name == SO_BUSY_POLL)
-        *v = sl->busy_poll;
+        *v = xtcp_rare(x, sl)->busy_poll;
     else if (name == SO_INCOMING_CPU)
-        *v = sl->incoming_cpu;
+        *v = xtcp_rare(x, sl)->incoming_cpu;
     else if (name == SO_PASSCRED || name == SO_PASSSEC)
         *rc = -EOPNOTSUPP;
     else
@@ -129,12 +129,12 @@ static bool get_number(const struct xt_slot *sl, int level, int name, int *v, in
     return true;
 }
 
-bool xtcp_hint_get(const struct xt_slot *sl, int level, int name, int *v, int *rc)
+bool xtcp_hint_get(const struct xtcp *x, const struct xt_slot *sl, int level, int name, int *v, int *rc)
 {
     const struct hint *h = find(level, name);
     *rc = 0;
     if (!h || h->always == ENOENT || name == SO_BUSY_POLL_BUDGET)
-        return get_number(sl, level, name, v, rc);
+        return get_number(x, sl, level, name, v, rc);
     *v = h->bit && sl->misc & h->bit ? !h->def : h->def;
     return true;
 }

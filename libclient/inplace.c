@@ -62,12 +62,12 @@ XTCP_API ssize_t xtcp_reserve(struct xtcp *x, int s, struct iovec iov[2])
         xtcp_tx_writable(sl);
         return 0;
     }
-    if (XT_NOTSENT_LOWAT(sl) && room > CHUNK)
+    if (sl->notsent_lowat && room > CHUNK)
         room = CHUNK;
     if (!room)
         return 0;
-    pieces(x->base + sl->tx_off, sl->tx_size, atomic_load_explicit(&sl->tx_head, memory_order_relaxed), (size_t)room,
-           iov);
+    pieces(x->base + xt_page_off(sl->tx_page), sl->tx_size, atomic_load_explicit(&sl->tx_head, memory_order_relaxed),
+           (size_t)room, iov);
     return (ssize_t)room;
 }
 

@@ -55,6 +55,7 @@ struct xtcp {
     struct xt_region *region;
     const struct xt_global *global;
     struct xt_slot *slots;
+    struct xt_rare *rares;
     struct xt_waiter *boxes;
     xt_bitword *cmd, *dirty, *hold;
     uint32_t max_slots;
@@ -111,6 +112,30 @@ static inline bool xtcp_is_relayed(struct xt_slot *sl)
     return atomic_load_explicit(&sl->tx_lock, memory_order_relaxed) == XT_LOCK_RELAY;
 }
 
+/* What few sockets have; all zeros where the socket has nothing of it. */
+static inline struct xt_rare *xtcp_rare(const struct xtcp *x, const struct xt_slot *sl)
+{
+    static struct xt_rare none;
+    return __builtin_expect(sl->more & XT_MORE_RARE, 0) ? &x->rares[sl - x->slots] : &none;
+}
+
+/* For writing. The bit comes first: should this process die before it is set, the next socket would find what was written. */
+static inline struct xt_rare *xtcp_rare_own(const struct xtcp *x, struct xt_slot *sl)
+{
+    if (!(sl->more & XT_MORE_RARE))
+        atomic_fetch_or(&sl->more, XT_MORE_RARE);
+    return &x->rares[sl - x->slots];
+}
+
+/* Bits of slot.more. */
+static inline void xtcp_more(struct xt_slot *sl, uint32_t bits, bool on)
+{
+    if (on)
+        atomic_fetch_or(&sl->more, bits);
+    else
+        atomic_fetch_and(&sl->more, ~bits);
+}
+
 static inline bool xtcp_blocking(const struct xt_slot *sl, int flags)
 {
     return !(flags & MSG_DONTWAIT) &&
@@ -135,7 +160,7 @@ static inline uint64_t xtcp_tx_free(struct xt_slot *sl)
 /* Bytes that may wait unsent (TCP_NOTSENT_LOWAT), and how many do. */
 static inline uint64_t xtcp_notsent_limit(const struct xt_slot *sl)
 {
-    uint32_t kept = XT_NOTSENT_LOWAT(sl);
+    uint32_t kept = sl->notsent_lowat;
     return kept ? kept - 1 ? kept - 1 : UINT64_MAX : UINT64_MAX;
 }
 static inline uint64_t xtcp_notsent(struct xt_slot *sl)
@@ -146,7 +171,7 @@ static inline uint64_t xtcp_notsent(struct xt_slot *sl)
 /* May a send put more into the ring, however much room there is? */
 static inline bool xtcp_may_queue(struct xt_slot *sl)
 {
-    return __builtin_expect(!XT_NOTSENT_LOWAT(sl), 1) || xtcp_notsent(sl) < xtcp_notsent_limit(sl);
+    return __builtin_expect(!sl->notsent_lowat, 1) || xtcp_notsent(sl) < xtcp_notsent_limit(sl);
 }
 
 /* The send ring is full, and its lock is held: asks for a larger one. True when there is one now. */
@@ -189,7 +214,7 @@ ssize_t xtcp_send_on(struct xtcp *x, int s, const struct iovec *iov, int n, int 
 
 /* A send with MSG_ZEROCOPY has moved bytes. */
 void xtcp_sent_zerocopy(struct xtcp *x, int s, struct xt_slot *sl);
-bool xtcp_has_completions(struct xt_slot *sl);
+bool xtcp_has_completions(const struct xtcp *x, struct xt_slot *sl);
 
 /* ---- cancellation ---- */
 

@@ -101,7 +101,8 @@ static int connect_unasked(struct xtcp *x, const struct xtcp_cmd *c)
     if (s < 0)
         return s;
     struct xt_slot *sl = &x->slots[s];
-    sl->remote = (struct xt_endpoint){.addr = c->addr, .port = c->port};
+    sl->remote_be = xt_addr_to_v4(&c->addr);
+    sl->remote_port = c->port;
     atomic_store(&sl->oflags, (uint32_t)O_NONBLOCK | (uint32_t)XT_OFLAG_CONNECT);
     atomic_store(&sl->state, XT_SYN_SENT);
     atomic_store(&sl->cond, XT_COND_CONNECTING);

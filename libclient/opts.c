@@ -13,8 +13,8 @@
 #define RTO_MAX_S 120
 
 enum rule {
-    FLAG,   /* 0 or 1, kept in optval, sent to the daemon */
-    NUMBER, /* min to max, likewise */
+    FLAG,   /* 0 or 1, kept by its bit (flag_of()), sent to the daemon */
+    NUMBER, /* min to max, kept by its number (xtcp_opt_kept()), likewise */
     BIT,    /* a flag of slot.misc; but for IP_RECVERR it changes nothing */
     MORE,   /* a flag of slot.more, min to max */
 };
@@ -64,13 +64,77 @@ static const struct option *find(int level, int name)
     return NULL;
 }
 
-uint32_t *xtcp_opt_kept(struct xt_slot *sl, uint32_t opt)
+/* The bit of slot.more that says that it is not the default. */
+static uint32_t flag_of(uint32_t opt)
 {
-    if (opt >= XT_SO_MIN_TTL)
-        return &sl->optval_end[opt - XT_SO_MIN_TTL];
-    if (opt >= XT_SO_SYNCNT)
-        return &sl->optval_last[opt - XT_SO_SYNCNT];
-    return opt < 11 ? &sl->optval[opt] : &sl->optval_more[opt - 11];
+    static const uint16_t bits[XT_SO_MAX] = {
+        [XT_SO_KEEPALIVE] = MORE_KEEPALIVE, [XT_SO_OOBINLINE] = MORE_OOBINLINE,  [XT_SO_NODELAY] = MORE_NODELAY,
+        [XT_SO_CORK] = MORE_CORK,           [XT_SO_QUICKACK] = MORE_NO_QUICKACK,
+    };
+    return bits[opt];
+}
+
+/* Its place in struct xt_rare. */
+static unsigned rare_place(uint32_t opt)
+{
+    static const uint8_t places[XT_SO_MAX] = {
+        [XT_SO_USER_TIMEOUT] = 0, [XT_SO_LINGER2] = 1,      [XT_SO_MAXSEG] = 2,
+        [XT_SO_MTU_DISCOVER] = 3, [XT_SO_DEFER_ACCEPT] = 4, [XT_SO_TTL] = 5,
+        [XT_SO_SYNCNT] = 6,       [XT_SO_WINDOW_CLAMP] = 7, [XT_SO_MIN_TTL] = XT_RARE_OPTS - 1,
+    };
+    return places[opt];
+}
+
+uint32_t xtcp_opt_kept(const struct xtcp *x, const struct xt_slot *sl, uint32_t opt)
+{
+    switch (opt) {
+    case XT_SO_KEEPIDLE:
+        return sl->keep_idle;
+    case XT_SO_KEEPINTVL:
+        return sl->keep_intvl;
+    case XT_SO_KEEPCNT:
+        return sl->keep_cnt;
+    case XT_SO_TOS:
+        return sl->tos;
+    case XT_SO_SNDBUF:
+        return sl->sndbuf;
+    case XT_SO_RCVBUF:
+        return sl->rcvbuf;
+    case XT_SO_NOTSENT_LOWAT:
+        return sl->notsent_lowat;
+    default:
+        return xtcp_rare(x, sl)->opt[rare_place(opt)];
+    }
+}
+
+void xtcp_opt_keep(struct xtcp *x, struct xt_slot *sl, uint32_t opt, uint32_t kept)
+{
+    switch (opt) {
+    case XT_SO_KEEPIDLE:
+        sl->keep_idle = (uint16_t)kept;
+        break;
+    case XT_SO_KEEPINTVL:
+        sl->keep_intvl = (uint16_t)kept;
+        break;
+    case XT_SO_KEEPCNT:
+        sl->keep_cnt = (uint8_t)kept;
+        break;
+    case XT_SO_TOS:
+        sl->tos = (uint8_t)kept;
+        break;
+    case XT_SO_SNDBUF:
+        sl->sndbuf = kept;
+        break;
+    case XT_SO_RCVBUF:
+        sl->rcvbuf = kept;
+        break;
+    case XT_SO_NOTSENT_LOWAT:
+        sl->notsent_lowat = kept;
+        break;
+    default:
+        if (kept || xtcp_rare(x, sl)->opt[rare_place(opt)])
+            xtcp_rare_own(x, sl)->opt[rare_place(opt)] = kept;
+    }
 }
 
 int xtcp_opt_tell(struct xtcp *x, int s, uint32_t opt, int64_t value)
@@ -149,9 +213,32 @@ static int kept(uint32_t opt, int v)
     }
 }
 
-static uint32_t as_kept(uint32_t opt, int v)
+static uint32_t as_kept(int v)
 {
-    return opt == XT_SO_OOBINLINE ? (uint32_t)v : v < 0 ? UINT32_MAX : (uint32_t)v + 1;
+    return v < 0 ? UINT32_MAX : (uint32_t)v + 1;
+}
+
+/* Those that the daemon knows, too. */
+static int set_told(struct xtcp *x, int s, struct xt_slot *sl, const struct option *o, int v)
+{
+    if (o->rule == FLAG)
+        v = v != 0;
+    else if (o->what == XT_SO_TTL && v == -1)
+        v = o->def;
+    else if (v < o->min || v > o->max ||
+             (o->what == XT_SO_WINDOW_CLAMP && v == 0 && atomic_load(&sl->state) != XT_CLOSED))
+        return -EINVAL;
+    v = kept(o->what, v);
+    if (o->what == XT_SO_NOTSENT_LOWAT)
+        xtcp_opt_keep(x, sl, o->what, as_kept(v)); /* before: the daemon tells all who wait to look */
+    int rc = set_daemons(x, s, sl, o->what, v);
+    if (rc != 0)
+        return rc;
+    if (o->rule == FLAG)
+        xtcp_more(sl, flag_of(o->what), v != o->def);
+    else
+        xtcp_opt_keep(x, sl, o->what, as_kept(v));
+    return 0;
 }
 
 static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct option *o, int v)
@@ -160,20 +247,7 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
     switch (o->rule) {
     case FLAG:
     case NUMBER:
-        if (o->rule == FLAG)
-            v = v != 0;
-        else if (o->what == XT_SO_TTL && v == -1)
-            v = o->def;
-        else if (v < o->min || v > o->max ||
-                 (o->what == XT_SO_WINDOW_CLAMP && v == 0 && atomic_load(&sl->state) != XT_CLOSED))
-            return -EINVAL;
-        v = kept(o->what, v);
-        if (o->what == XT_SO_NOTSENT_LOWAT)
-            *xtcp_opt_kept(sl, o->what) = as_kept(o->what, v); /* before: the daemon tells all who wait to look */
-        rc = set_daemons(x, s, sl, o->what, v);
-        if (rc == 0)
-            *xtcp_opt_kept(sl, o->what) = as_kept(o->what, v);
-        return rc;
+        return set_told(x, s, sl, o, v);
     case BIT:
         if (o->what == MISC_RECVERR && (rc = xtcp_opt_tell(x, s, XT_SO_RECVERR, v != 0)) < 0)
             return rc;
@@ -182,7 +256,7 @@ static int set_listed(struct xtcp *x, int s, struct xt_slot *sl, const struct op
     case MORE:
         if (v < o->min || v > o->max)
             return -EINVAL;
-        sl->more = v ? sl->more | o->what : sl->more & ~o->what;
+        xtcp_more(sl, o->what, v != 0);
         return 0;
     }
     return -ENOPROTOOPT;
@@ -210,20 +284,20 @@ XTCP_API int xtcp_setsockopt(struct xtcp *x, int s, int level, int name, const v
     else
         return -EINVAL;
     const struct option *o = find(level, name);
-    if (!o && xtcp_hint_set(sl, level, name, v, &rc))
+    if (!o && xtcp_hint_set(x, sl, level, name, v, &rc))
         return rc;
     return o ? set_listed(x, s, sl, o, v) : -ENOPROTOOPT;
 }
 
 /* ---- reading ---- */
 
-static int get_listed(struct xt_slot *sl, const struct option *o, void *val, socklen_t *len)
+static int get_listed(const struct xtcp *x, const struct xt_slot *sl, const struct option *o, void *val, socklen_t *len)
 {
     if (o->rule == BIT || o->rule == MORE)
         return xtcp_opt_give_int(val, len, ((o->rule == BIT ? sl->misc : sl->more) & o->what) != 0);
-    uint32_t v = *xtcp_opt_kept(sl, o->what);
-    if (o->what == XT_SO_OOBINLINE)
-        return xtcp_opt_give_int(val, len, (int)v);
+    if (o->rule == FLAG)
+        return xtcp_opt_give_int(val, len, sl->more & flag_of(o->what) ? !o->def : o->def);
+    uint32_t v = xtcp_opt_kept(x, sl, o->what);
     return xtcp_opt_give_int(val, len, v == UINT32_MAX ? -1 : v ? (int)(v - 1) : o->def);
 }
 
@@ -247,8 +321,8 @@ XTCP_API int xtcp_getsockopt(struct xtcp *x, int s, int level, int name, void *v
         return rc;
     const struct option *o = find(level, name);
     if (o)
-        return get_listed(sl, o, val, len);
-    if (!xtcp_hint_get(sl, level, name, &v, &rc))
+        return get_listed(x, sl, o, val, len);
+    if (!xtcp_hint_get(x, sl, level, name, &v, &rc))
         return -ENOPROTOOPT;
     return rc < 0 ? rc : xtcp_opt_give_int(val, len, v);
 }

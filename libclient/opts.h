@@ -41,25 +41,32 @@ enum {
     MISC_NO_MULTICAST_LOOP = 0x8000000,
 };
 
-/* Bits of slot.more. */
+/* Bits of slot.more, beside XT_MORE_RARE. */
 enum {
-    MORE_ZEROCOPY = 0x1,
-    MORE_STAMP = 0x2,     /* SO_TIMESTAMP, in one of its forms: */
-    MORE_STAMP_NS = 0x4,  /* SO_TIMESTAMPNS */
-    MORE_STAMP_NEW = 0x8, /* SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW */
-    MORE_DEVICE = 0x10,   /* SO_BINDTODEVICE: the interface that xtcp has */
+    MORE_ZEROCOPY = 0x2,
+    MORE_STAMP = 0x4,      /* SO_TIMESTAMP, in one of its forms: */
+    MORE_STAMP_NS = 0x8,   /* SO_TIMESTAMPNS */
+    MORE_STAMP_NEW = 0x10, /* SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW */
+    MORE_DEVICE = 0x20,    /* SO_BINDTODEVICE: the interface that xtcp has */
+    MORE_REUSEADDR = 0x40,
+    MORE_KEEPALIVE = 0x80,
+    MORE_OOBINLINE = 0x100,
+    MORE_NODELAY = 0x200,
+    MORE_CORK = 0x400,
+    MORE_NO_QUICKACK = 0x800,
 };
 
 /* What a bind asks of others at its port, as XT_OP_BIND has it. */
 static inline uint32_t xtcp_port_claim(const struct xt_slot *sl)
 {
-    return (sl->reuse ? 1u : 0u) | (sl->misc & MISC_REUSEPORT ? 2u : 0u);
+    return (sl->more & MORE_REUSEADDR ? 1u : 0u) | (sl->misc & MISC_REUSEPORT ? 2u : 0u);
 }
 
 /* ---- opts.c ---- */
 
-/* Where an option's value is kept. 0 means "never set", so values are stored plus one; UINT32_MAX is -1. */
-uint32_t *xtcp_opt_kept(struct xt_slot *sl, uint32_t opt);
+/* An option's value as it is kept. 0 means "never set", so values are kept plus one; UINT32_MAX is -1. */
+uint32_t xtcp_opt_kept(const struct xtcp *x, const struct xt_slot *sl, uint32_t opt);
+void xtcp_opt_keep(struct xtcp *x, struct xt_slot *sl, uint32_t opt, uint32_t kept);
 int xtcp_opt_tell(struct xtcp *x, int s, uint32_t opt, int64_t value);
 /* What getsockopt() answers, cut to the room there is. 0. */
 int xtcp_opt_give(void *val, socklen_t *len, const void *from, size_t n);
@@ -82,7 +89,7 @@ int xtcp_stamp_getopt(const struct xt_slot *sl, int name); /* 0, 1 or -ENOPROTOO
 /* ---- hints.c ---- */
 
 /* Options without an effect here. False: it is none of them; else *rc is the answer. */
-bool xtcp_hint_set(struct xt_slot *sl, int level, int name, int v, int *rc);
-bool xtcp_hint_get(const struct xt_slot *sl, int level, int name, int *v, int *rc);
+bool xtcp_hint_set(struct xtcp *x, struct xt_slot *sl, int level, int name, int v, int *rc);
+bool xtcp_hint_get(const struct xtcp *x, const struct xt_slot *sl, int level, int name, int *v, int *rc);
 
 #endif

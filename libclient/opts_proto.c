@@ -31,7 +31,7 @@ static int set_maxseg(struct xtcp *x, int s, struct xt_slot *sl, int v)
 {
     int rc = v != 0 && (v < 88 || v > 32767) ? -EINVAL : xtcp_opt_tell(x, s, XT_SO_MAXSEG, v);
     if (rc == 0)
-        *xtcp_opt_kept(sl, XT_SO_MAXSEG) = (uint32_t)v;
+        xtcp_opt_keep(x, sl, XT_SO_MAXSEG, (uint32_t)v);
     return rc;
 }
 
@@ -78,7 +78,7 @@ static int get_info(struct xtcp *x, int s, const struct xt_slot *sl, void *val, 
         return rc;
     struct xtcp_tcp_info t;
     xtcp_tcp_info_fill(&t, &a);
-    t.t.tcpi_max_pacing_rate = ~sl->pacing_max;
+    t.t.tcpi_max_pacing_rate = ~xtcp_rare(x, sl)->pacing_max;
     return xtcp_opt_give(val, len, &t, sizeof t);
 }
 
@@ -107,7 +107,7 @@ static int get_maxseg(struct xtcp *x, int s, struct xt_slot *sl, void *val, sock
     int rc = ask_info(x, s, &a);
     if (rc < 0)
         return rc;
-    uint32_t set = *xtcp_opt_kept(sl, XT_SO_MAXSEG);
+    uint32_t set = xtcp_opt_kept(x, sl, XT_SO_MAXSEG);
     return xtcp_opt_give_int(val, len, (int)(a.state != XT_CLOSED && a.snd_mss ? a.snd_mss : set ? set : 536));
 }
 

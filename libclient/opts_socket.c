@@ -21,7 +21,8 @@ static int set_linger(struct xtcp *x, int s, struct xt_slot *sl, const void *val
     memcpy(&l, val, sizeof l);
     if (l.l_linger < 0)
         l.l_linger = INT32_MAX / 1000;
-    *xtcp_opt_kept(sl, XT_SO_LINGER) = l.l_onoff ? (uint32_t)l.l_linger + 1 : 0;
+    if (l.l_onoff || xtcp_rare(x, sl)->linger)
+        xtcp_rare_own(x, sl)->linger = l.l_onoff ? (uint32_t)l.l_linger + 1 : 0;
     return xtcp_opt_tell(x, s, XT_SO_LINGER, l.l_onoff ? l.l_linger : -1);
 }
 
@@ -48,15 +49,14 @@ static int set_buffer(struct xtcp *x, int s, struct xt_slot *sl, uint32_t opt, i
     int rc = xtcp_opt_tell(x, s, opt, want | (force ? (int64_t)XT_BUF_FORCE : 0));
     if (rc < 0)
         return rc;
-    *xtcp_opt_kept(sl, opt) = 2 * (uint32_t)rc < least ? least : 2 * (uint32_t)rc;
+    xtcp_opt_keep(x, sl, opt, 2 * (uint32_t)rc < least ? least : 2 * (uint32_t)rc);
     return 0;
 }
 
 /* SO_BUF_LOCK: which sizes the program has set. They cannot be let go again. */
 static int buffers_locked(struct xt_slot *sl)
 {
-    return (*xtcp_opt_kept(sl, XT_SO_SNDBUF) ? SOCK_SNDBUF_LOCK : 0) |
-           (*xtcp_opt_kept(sl, XT_SO_RCVBUF) ? SOCK_RCVBUF_LOCK : 0);
+    return (sl->sndbuf ? SOCK_SNDBUF_LOCK : 0) | (sl->rcvbuf ? SOCK_RCVBUF_LOCK : 0);
 }
 
 static int lock_buffers(struct xt_slot *sl, int v)
@@ -71,7 +71,7 @@ static int set_rcvlowat(struct xtcp *x, int s, struct xt_slot *sl, int value)
     int rc = xtcp_opt_tell(x, s, XT_SO_RCVLOWAT, value < 0 ? INT32_MAX : value);
     if (rc < 0)
         return rc;
-    sl->rcvlowat = rc ? (uint32_t)rc : 1;
+    xtcp_rare_own(x, sl)->rcvlowat = rc ? (uint32_t)rc : 1;
     return 0;
 }
 
@@ -85,7 +85,7 @@ static int set_device(const struct xtcp *x, struct xt_slot *sl, const char *name
         return -EPERM;
     if (*name && strcmp(name, x->interface) != 0)
         return -ENOPROTOOPT;
-    sl->more = *name ? sl->more | MORE_DEVICE : sl->more & ~(uint32_t)MORE_DEVICE;
+    xtcp_more(sl, MORE_DEVICE, *name != 0);
     return 0;
 }
 
@@ -112,7 +112,7 @@ static int set_pacing(struct xtcp *x, int s, struct xt_slot *sl, const void *val
     uint64_t rate = v == -1 ? UINT64_MAX : (uint32_t)v;
     if (len >= sizeof rate)
         memcpy(&rate, val, sizeof rate);
-    sl->pacing_max = ~rate;
+    xtcp_rare_own(x, sl)->pacing_max = ~rate;
     return xtcp_opt_tell(x, s, XT_SO_PACING_MAX, rate == UINT64_MAX ? 0 : (int64_t)rate);
 }
 
@@ -157,7 +157,7 @@ bool xtcp_socket_setopt(struct xtcp *x, int s, struct xt_slot *sl, int name, con
         *rc = set_buffer(x, s, sl, XT_SO_RCVBUF, v, name == SO_RCVBUFFORCE);
         return true;
     case SO_REUSEADDR:
-        *rc = (sl->reuse = v != 0, 0);
+        xtcp_more(sl, MORE_REUSEADDR, v != 0);
         return true;
     case SO_BUF_LOCK:
         *rc = lock_buffers(sl, v);
@@ -188,7 +188,7 @@ static int give_timeout(void *val, socklen_t *len, uint32_t ms)
 static int get_buffer(struct xtcp *x, struct xt_slot *sl, uint32_t opt, void *val, socklen_t *len)
 {
     bool tx = opt == XT_SO_SNDBUF, listens = atomic_load(&sl->cond) & XT_COND_LISTEN;
-    uint32_t set = *xtcp_opt_kept(sl, opt),
+    uint32_t set = xtcp_opt_kept(x, sl, opt),
              now = atomic_load_explicit(tx ? &sl->tx_size : &sl->rx_size, memory_order_relaxed);
     if (listens || !now)
         now = tx ? x->region->sndbuf : x->region->rcvbuf;
@@ -210,9 +210,9 @@ static int get_device(const struct xtcp *x, const struct xt_slot *sl, void *val,
     return *len < IFNAMSIZ ? -EINVAL : xtcp_opt_give(val, len, x->interface, strlen(x->interface) + 1);
 }
 
-static int get_pacing(const struct xt_slot *sl, void *val, socklen_t *len)
+static int get_pacing(const struct xtcp *x, const struct xt_slot *sl, void *val, socklen_t *len)
 {
-    uint64_t rate = ~sl->pacing_max;
+    uint64_t rate = ~xtcp_rare(x, sl)->pacing_max;
     if (*len >= sizeof rate)
         return xtcp_opt_give(val, len, &rate, sizeof rate);
     return xtcp_opt_give_int(val, len, rate < UINT32_MAX ? (int)(uint32_t)rate : -1);
@@ -231,7 +231,7 @@ static int give_cookie(const struct xtcp *x, const struct xt_slot *sl, void *val
 int xtcp_socket_getopt(struct xtcp *x, struct xt_slot *sl, int name, void *val, socklen_t *len)
 {
     int stamp;
-    uint32_t l = *xtcp_opt_kept(sl, XT_SO_LINGER);
+    uint32_t l = xtcp_rare(x, sl)->linger, lowat = xtcp_rare(x, sl)->rcvlowat;
     struct linger linger = {.l_onoff = l != 0, .l_linger = l ? (int)(l - 1) : 0};
     switch (name) {
     case SO_ERROR:
@@ -245,7 +245,7 @@ int xtcp_socket_getopt(struct xtcp *x, struct xt_slot *sl, int name, void *val, 
     case SO_ACCEPTCONN:
         return xtcp_opt_give_int(val, len, (atomic_load(&sl->cond) & XT_COND_LISTEN) != 0);
     case SO_REUSEADDR:
-        return xtcp_opt_give_int(val, len, sl->reuse != 0);
+        return xtcp_opt_give_int(val, len, (sl->more & MORE_REUSEADDR) != 0);
     case SO_LINGER:
         return xtcp_opt_give(val, len, &linger, sizeof linger);
     case SO_RCVTIMEO:
@@ -253,7 +253,7 @@ int xtcp_socket_getopt(struct xtcp *x, struct xt_slot *sl, int name, void *val, 
     case SO_SNDTIMEO:
         return give_timeout(val, len, sl->sndtimeo_ms);
     case SO_RCVLOWAT:
-        return xtcp_opt_give_int(val, len, sl->rcvlowat ? (int)sl->rcvlowat : 1);
+        return xtcp_opt_give_int(val, len, lowat ? (int)lowat : 1);
     case SO_SNDLOWAT:
         return xtcp_opt_give_int(val, len, 1);
     case SO_SNDBUF:
@@ -269,7 +269,7 @@ int xtcp_socket_getopt(struct xtcp *x, struct xt_slot *sl, int name, void *val, 
     case SO_PEERCRED: /* as Linux answers of any TCP socket */
         return xtcp_opt_give(val, len, &(struct ucred){.uid = (uid_t)-1, .gid = (gid_t)-1}, sizeof(struct ucred));
     case SO_MAX_PACING_RATE:
-        return get_pacing(sl, val, len);
+        return get_pacing(x, sl, val, len);
     case SO_PEERGROUPS:
         return -ENODATA;
     case SO_COOKIE:

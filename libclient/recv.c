@@ -35,15 +35,15 @@ uint64_t xtcp_rx_avail(struct xt_slot *sl)
  * the daemon look at the slot (sending, above all) tells it too. */
 static void tell_consumed(struct xtcp *x, int s, struct xt_slot *sl, uint64_t tail)
 {
-    uint64_t told = atomic_load_explicit(&sl->rx_told, memory_order_relaxed);
-    uint64_t size = sl->rx_size, freed = tail - told;
-    uint64_t unread = atomic_load_explicit(&sl->rx_head, memory_order_relaxed) - told;
+    uint32_t told = atomic_load_explicit(&sl->rx_told, memory_order_relaxed), freed = (uint32_t)tail - told;
+    uint32_t unread = (uint32_t)atomic_load_explicit(&sl->rx_head, memory_order_relaxed) - told;
+    uint64_t size = sl->rx_size;
     uint64_t window = size > unread ? size - unread : 0; /* as the daemon sees it */
     uint64_t two = 2 * (uint64_t)(sl->snd_mss ? sl->snd_mss : 1460);
     two = two < size / 4 ? two : size / 4;
     if (freed < size / 4 && !(window < size / 4 && freed >= two) && window >= two)
         return;
-    atomic_store_explicit(&sl->rx_told, tail, memory_order_relaxed);
+    atomic_store_explicit(&sl->rx_told, (uint32_t)tail, memory_order_relaxed);
     xtcp_mark(x, s);
 }
 
@@ -227,7 +227,8 @@ XTCP_API ssize_t xtcp_recvv(struct xtcp *x, int s, const struct iovec *iov, int 
     if (flags & MSG_OOB)
         return recv_oob(x, sl, iov, n, flags);
     struct recv_op op = {.c = {iov, n, 0}, .len = xtcp_total(iov, n), .flags = flags};
-    size_t target = sl->rcvlowat > 1 ? sl->rcvlowat : 1;
+    uint32_t lowat = xtcp_rare(x, sl)->rcvlowat;
+    size_t target = lowat > 1 ? lowat : 1;
     if (flags & MSG_WAITALL || target > op.len)
         target = op.len;
     if (op.len == 0)

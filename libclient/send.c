@@ -40,7 +40,8 @@ bool xtcp_publish(struct xtcp *x, int s, struct xt_slot *sl, uint64_t head, size
         atomic_store_explicit(&sl->tx_urg, head + n,
                               memory_order_release); /* after tx_head: the daemon loads it first */
     /* The daemon looks at everything: what was consumed too. */
-    atomic_store_explicit(&sl->rx_told, atomic_load_explicit(&sl->rx_tail, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&sl->rx_told, (uint32_t)atomic_load_explicit(&sl->rx_tail, memory_order_relaxed),
+                          memory_order_relaxed);
     xtcp_mark(x, s);
     return true;
 }
@@ -72,7 +73,7 @@ static bool is_next(const struct piece *p)
 static void copy_piece(const struct piece *p)
 {
     struct xtcp_cursor c = p->from;
-    xtcp_copy(p->x->base + p->sl->tx_off, p->sl->tx_size, p->head, p->n, &c, true);
+    xtcp_copy(p->x->base + xt_page_off(p->sl->tx_page), p->sl->tx_size, p->head, p->n, &c, true);
 }
 
 static void publish_piece(struct piece *p)

@@ -76,7 +76,7 @@ XTCP_API uint64_t xtcp_history(const struct xtcp *x, int s, bool space)
         atomic_load(&sl->rx_urg),
         connection && !space ? 0 : atomic_load(&sl->acc_head), /* or tx_sent */
         (uint32_t)atomic_load(&sl->so_error),
-        xtcp_has_completions(sl),
+        xtcp_has_completions(x, sl),
         connection && space ? atomic_load(&sl->tx_tail) : 0,
     };
     uint64_t h = xtcp_gen(x, s);

@@ -207,7 +207,7 @@ static bool drained(struct xt_slot *sl, void *unused)
  * is a reset, which nobody waits for. */
 static void linger(struct xtcp *x, int s, struct xt_slot *sl)
 {
-    uint32_t seconds = sl->optval_more[XT_SO_LINGER - 11], most = UINT32_MAX / 1000;
+    uint32_t seconds = xtcp_rare(x, sl)->linger, most = UINT32_MAX / 1000;
     bool unread = atomic_load(&sl->rx_head) != atomic_load(&sl->rx_tail);
     if (seconds <= 1 || unread || !(atomic_load(&sl->cond) & XT_COND_CONNECTED) || xtcp_others_hold(x, s))
         return;
@@ -254,7 +254,8 @@ XTCP_API int xtcp_getsockname(struct xtcp *x, int s, struct sockaddr *addr, sock
     if (!sl)
         return -EBADF;
     xtcp_settle_connect(x, s, sl);
-    return xtcp_to_sockaddr(&sl->local, addr, alen);
+    const struct xt_endpoint local = xt_slot_local(sl);
+    return xtcp_to_sockaddr(&local, addr, alen);
 }
 
 XTCP_API int xtcp_getpeername(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen)
@@ -265,7 +266,8 @@ XTCP_API int xtcp_getpeername(struct xtcp *x, int s, struct sockaddr *addr, sock
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
     if (!(cond & XT_COND_CONNECTED) || is_over(sl))
         return -ENOTCONN;
-    return xtcp_to_sockaddr(&sl->remote, addr, alen);
+    const struct xt_endpoint remote = xt_slot_remote(sl);
+    return xtcp_to_sockaddr(&remote, addr, alen);
 }
 
 static int set_flag(const struct xtcp *x, int s, uint32_t flag, bool on)
@@ -306,7 +308,7 @@ static bool space(struct xt_slot *sl)
 {
     uint64_t free = xtcp_tx_free(sl), size = atomic_load_explicit(&sl->tx_size, memory_order_relaxed);
     return size && free >= (size - free) / 2 &&
-           (__builtin_expect(!XT_NOTSENT_LOWAT(sl), 1) || xtcp_notsent(sl) * 2 < xtcp_notsent_limit(sl));
+           (__builtin_expect(!sl->notsent_lowat, 1) || xtcp_notsent(sl) * 2 < xtcp_notsent_limit(sl));
 }
 
 bool xtcp_tx_writable(struct xt_slot *sl)
@@ -319,11 +321,11 @@ bool xtcp_tx_writable(struct xt_slot *sl)
     return space(sl);
 }
 
-static unsigned data_mask(struct xt_slot *sl, uint32_t cond)
+static unsigned data_mask(const struct xtcp *x, struct xt_slot *sl, uint32_t cond)
 {
     unsigned m = 0;
     /* As Linux: never more than half of what there is room for. */
-    uint64_t lowat = sl->rcvlowat, half = atomic_load_explicit(&sl->rx_size, memory_order_relaxed) / 2;
+    uint64_t lowat = xtcp_rare(x, sl)->rcvlowat, half = atomic_load_explicit(&sl->rx_size, memory_order_relaxed) / 2;
     lowat = lowat > half ? half : lowat;
     lowat = lowat > 1 ? lowat : 1;
     if (cond & XT_COND_RDHUP)
@@ -347,7 +349,7 @@ unsigned xtcp_slot_mask(struct xtcp *x, struct xt_slot *sl)
                    ? 0
                    : POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM;
     uint32_t cond = atomic_load_explicit(&sl->cond, memory_order_acquire);
-    bool told = atomic_load_explicit(&sl->so_error, memory_order_relaxed) || xtcp_has_completions(sl);
+    bool told = atomic_load_explicit(&sl->so_error, memory_order_relaxed) || xtcp_has_completions(x, sl);
     unsigned err = told ? POLLERR : 0;
     if (cond & XT_COND_LISTEN)
         return atomic_load_explicit(&sl->acc_head, memory_order_acquire) !=
@@ -362,7 +364,7 @@ unsigned xtcp_slot_mask(struct xtcp *x, struct xt_slot *sl)
         return err;
     if (!(cond & (XT_COND_CONNECTED | XT_COND_RDHUP | XT_COND_WRSHUT)) || xtcp_is_failed(sl, cond))
         return err | POLLOUT | POLLWRNORM | POLLHUP;
-    return err | data_mask(sl, cond);
+    return err | data_mask(x, sl, cond);
 }
 
 XTCP_API unsigned xtcp_mask(struct xtcp *x, int s)

@@ -12,9 +12,9 @@ bool xtcp_stamp_setopt(struct xt_slot *sl, int name, int v)
     bool ns = name == SO_TIMESTAMPNS_OLD || name == SO_TIMESTAMPNS_NEW;
     if (!new && !ns && name != SO_TIMESTAMP_OLD)
         return false;
-    sl->more &= ~(uint32_t)(MORE_STAMP | MORE_STAMP_NS | MORE_STAMP_NEW);
+    xtcp_more(sl, MORE_STAMP | MORE_STAMP_NS | MORE_STAMP_NEW, false);
     if (v) {
-        sl->more |= MORE_STAMP | (ns ? MORE_STAMP_NS : 0) | (new ? MORE_STAMP_NEW : 0);
+        xtcp_more(sl, XT_MORE_RARE | MORE_STAMP | (ns ? MORE_STAMP_NS : 0u) | (new ? MORE_STAMP_NEW : 0u), true);
         atomic_fetch_or(&sl->want, (uint32_t)XT_WANT_STAMPS);
     } else {
         atomic_fetch_and(&sl->want, ~(uint32_t)XT_WANT_STAMPS);
@@ -39,11 +39,11 @@ int xtcp_stamp_getopt(const struct xt_slot *sl, int name)
     }
 }
 
-static uint64_t arrival(struct xt_slot *sl, uint64_t end)
+static uint64_t arrival(struct xt_stamp *stamp, uint64_t end)
 {
     for (int i = 0; i < TRIES; i++) {
-        uint64_t upto = atomic_load(&sl->stamp.upto), ns = atomic_load(&sl->stamp.ns);
-        if (upto && upto == atomic_load(&sl->stamp.upto))
+        uint64_t upto = atomic_load(&stamp->upto), ns = atomic_load(&stamp->ns);
+        if (upto && upto == atomic_load(&stamp->upto))
             return end <= upto ? ns : 0;
         if (!upto && !ns)
             break;
@@ -56,7 +56,7 @@ XTCP_API int xtcp_stamp(struct xtcp *x, int s, size_t peeked, int64_t out[2])
     struct xt_slot *sl = xtcp_slot(x, s);
     if (!sl || !(sl->more & MORE_STAMP) || xtcp_is_relayed(sl))
         return -ENOENT;
-    uint64_t ns = arrival(sl, atomic_load_explicit(&sl->rx_tail, memory_order_acquire) + peeked);
+    uint64_t ns = arrival(&xtcp_rare(x, sl)->stamp, atomic_load_explicit(&sl->rx_tail, memory_order_acquire) + peeked);
     if (!ns)
         return -ENOENT;
     bool nano = sl->more & MORE_STAMP_NS, new = sl->more &MORE_STAMP_NEW;

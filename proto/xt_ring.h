@@ -17,7 +17,7 @@ struct xt_rx_part {
  * the old one: pairs with the daemon's stores, which are in the opposite order. Who does not trust the slot checks the result. */
 static inline struct xt_rx_part xt_rx_part(const struct xt_slot *sl, uint64_t at, uint64_t len)
 {
-    struct xt_rx_part p = {.off = atomic_load_explicit(&sl->rx_off, memory_order_acquire), .len = len};
+    struct xt_rx_part p = {.off = xt_page_off(atomic_load_explicit(&sl->rx_page, memory_order_acquire)), .len = len};
     p.size = atomic_load_explicit(&sl->rx_size, memory_order_acquire);
     uint64_t from = atomic_load_explicit(&sl->rx_switch, memory_order_acquire);
     if (at < from) {

@@ -5,9 +5,10 @@
  *
  * One client (a process and its forks) has one region: a sealed memfd, mapped whole by both sides.
  *
- *   struct xt_region | procs | waiters | cmd bitmap | dirty bitmap | slots | hold bitmaps | ready bitmaps | arena
+ *   struct xt_region | procs | waiters | cmd bitmap | dirty bitmap | slots | rares | hold bitmaps | ready bitmaps | arena
  *
- * slot    a socket. Cache line 0 and 1 are written by the daemon, 2 and 3 by the client.
+ * slot    a socket. Of its cache lines the daemon writes 0 and 1, the client 2; what the client sets once stands in any of them.
+ * rare    for each slot what few sockets have. It costs memory once a socket has something of it, and says so: XT_MORE_RARE.
  * proc    a process of the family. Its hold bitmap has a bit for each slot that it has a descriptor for. A socket ends when
  *         no live proc holds it; the daemon looks when the slot is marked dirty or when a process dies.
  * waiter  something that sleeps: a thread in a blocking call or poll, or an epoll set. It has a wake-up descriptor, a ready
@@ -56,14 +57,14 @@ struct xt_region {
     uint32_t magic, abi;
     uint32_t max_slots, max_procs, max_waiters;
     _Atomic uint32_t dead; /* not 0: the daemon has dropped the session; the value is an errno */
-    uint64_t procs_off, waiters_off, cmd_off, dirty_off, slots_off, hold_off, ready_off, arena_off;
+    uint64_t procs_off, waiters_off, cmd_off, dirty_off, slots_off, rares_off, hold_off, ready_off, arena_off;
     uint64_t hold_stride, ready_stride; /* bytes from one proc's (waiter's) bitmap to the next's */
     uint64_t size;                      /* of the whole region */
     _Atomic uint32_t waiters_high;      /* one more than the highest waiter ever made */
     _Atomic uint32_t refused;           /* connects asked for by XT_WANT_CONNECT that could not begin; wraps */
     uint32_t sndbuf, rcvbuf;            /* default ring sizes, bytes */
 };
-static_assert(sizeof(struct xt_region) == 128, "xt_region");
+static_assert(sizeof(struct xt_region) == 136, "xt_region");
 static_assert(offsetof(struct xt_region, procs_off) == 24, "xt_region.procs_off");
 
 enum { XT_PROC_FREE, XT_PROC_RESERVED, XT_PROC_LIVE };
@@ -128,24 +129,21 @@ enum xt_opt {
     XT_SO_DEFER_ACCEPT, /* seconds */
     XT_SO_TOS,
     XT_SO_TTL,
-    XT_SO_CONGESTION,         /* enum xt_cc_id; from here on not in optval */
+    XT_SO_CONGESTION,         /* enum xt_cc_id; not kept by the library */
     XT_SO_RECVERR,            /* ICMP errors are told at once */
     XT_SO_IP_OPTIONS,         /* SETOPT: arg[1] is the length, data the options as IP_OPTIONS has them */
     XT_SO_FASTOPEN,           /* a listener's limit of pending ones; 0: none */
     XT_SO_FASTOPEN_CONNECT,   /* kept by the library; tells only whether it may be set */
     XT_SO_FASTOPEN_NO_COOKIE, /* likewise, and for a listener */
     XT_SO_RCVLOWAT,           /* bytes: the receive ring becomes twice as large */
-    XT_SO_SYNCNT,             /* from here on in optval_last */
+    XT_SO_SYNCNT,
     XT_SO_WINDOW_CLAMP,
     XT_SO_MTU_DISCOVER,
     XT_SO_NOTSENT_LOWAT,
-    XT_SO_MIN_TTL,    /* from here on in optval_end */
-    XT_SO_PACING_MAX, /* bytes/s, 0: no limit; in slot.pacing_max */
+    XT_SO_MIN_TTL,
+    XT_SO_PACING_MAX, /* bytes/s, 0: no limit */
     XT_SO_MAX
 };
-
-/* TCP_NOTSENT_LOWAT as the client has it in optval_last; 0: no limit. */
-#define XT_NOTSENT_LOWAT(sl) ((sl)->optval_last[XT_SO_NOTSENT_LOWAT - XT_SO_SYNCNT])
 
 #define XT_BUF_FORCE (1ULL << 32) /* SO_SNDBUFFORCE, SO_RCVBUFFORCE: root may pass bufmax */
 
@@ -241,7 +239,7 @@ enum {
     XT_WANT_PINNED =
         0x4, /* set with tx_lock held, for good: free ring space is written without the lock, keep its pages */
     XT_WANT_STAMPS = 0x8, /* say when bytes arrived: slot.stamp */
-    /* Of a new socket: connect to `remote`, which the client has written, as it has CONNECTING to `cond`. Done before the next
+    /* Of a new socket: connect to remote_be and remote_port, which the client has written, as it has CONNECTING to `cond`. Done before the next
      * command for the slot; cleared by the daemon then. What XT_OP_CONNECT would say is told as the error of a connect that failed. */
     XT_WANT_CONNECT = 0x10,
     XT_WANT_NODELAY = 0x20, /* TCP_NODELAY is on: as of the bytes written next, and for the children of a listener */
@@ -253,27 +251,37 @@ struct xt_stamp {
     _Atomic uint64_t upto, ns;
 };
 
+/* A bit of slot.more: its struct xt_rare has something. Set before that is written; a new socket's is all zeros, which the daemon sees to. */
+#define XT_MORE_RARE 0x1u
+
+/* Values of options are as set plus one, 0: never set, UINT32_MAX: -1. */
 struct xt_slot {
-    /* line 0, daemon, seldom */
-    uint32_t gen;             /* counts the slot's lives */
-    _Atomic uint32_t state;   /* enum xt_state, for getsockopt and display */
-    _Atomic uint32_t cond;    /* XT_COND_* */
-    _Atomic int32_t so_error; /* positive errno; taken by the client by exchange with 0 */
-    /* Rings, from the start of the region; tx_off of a listener: its accept ring of uint32_t. Sizes are bytes, powers of two, 0:
-     * none yet; tx_size of a listener: entries. The send ring changes only by XT_OP_GROW_TX, while the client has tx_lock.
-     * The receive ring may change at any time: bytes before rx_switch are then in rx_old until they are read. The daemon stores
-     * rx_old, rx_switch, rx_off, rx_size, each released, and then an rx_head beyond rx_switch; a reader loads rx_head, rx_off,
+    /* line 0: the daemon's, seldom; and the client's own, which the daemon only copies from a listener to its children */
+    uint32_t gen;          /* counts the slot's lives */
+    _Atomic uint16_t cond; /* XT_COND_* */
+    _Atomic uint8_t state; /* enum xt_state, for getsockopt and display */
+    uint8_t tos;           /* the client's: IP_TOS */
+    uint16_t snd_mss;
+    _Atomic int16_t so_error;   /* positive errno; taken by the client by exchange with 0 */
+    _Atomic int16_t soft_error; /* what ICMP said of a connection that goes on: for SO_ERROR, taken likewise */
+    uint8_t keep_cnt;           /* the client's: TCP_KEEPCNT */
+    uint8_t rsv0;
+    /* Rings: pages from the start of the region (xt_page_off()); tx_page of a listener: its accept ring of uint32_t. Sizes are bytes,
+     * powers of two, 0: none yet; tx_size of a listener: entries. The send ring changes only by XT_OP_GROW_TX, while the client has
+     * tx_lock. The receive ring may change at any time: bytes before rx_switch are then in rx_old until they are read. The daemon
+     * stores rx_old, rx_switch, rx_page, rx_size, each released, and then an rx_head beyond rx_switch; a reader loads rx_head, rx_page,
      * rx_size, rx_switch, rx_old, each acquired: if it sees any part of the new ring, it sees what is in the old one. There is no
      * second change before all of rx_old was read. */
-    _Atomic uint64_t rx_off, tx_off;
+    _Atomic uint32_t rx_page, tx_page;
     _Atomic uint32_t rx_size, tx_size;
-    uint32_t conn; /* the connection's ID as xtcpctl shows it */
-    uint32_t snd_mss;
-    _Atomic int32_t
-        soft_error; /* what ICMP said of a connection that goes on: positive errno, for SO_ERROR; taken likewise */
-    uint16_t busy_poll, incoming_cpu; /* as optval_last: the client's, and read back only */
-    _Atomic uint64_t rx_switch;       /* stream offset */
-    /* line 1, daemon, hot */
+    _Atomic uint64_t rx_switch;   /* stream offset */
+    _Atomic uint32_t oflags;      /* the client's, as all of this line from here on: O_NONBLOCK, O_ASYNC, XT_OFLAG_* */
+    _Atomic uint32_t more;        /* XT_MORE_RARE, and options with two values, the library's own */
+    uint32_t misc;                /* options that change nothing but are read back; the library's own */
+    uint32_t rcvbuf;              /* SO_RCVBUF as read back, 0: never set */
+    uint32_t notsent_lowat;       /* TCP_NOTSENT_LOWAT */
+    _Atomic uint32_t disconnects; /* counts XT_OP_DISCONNECT: who waited before that waits in vain */
+    /* line 1: the daemon's, hot; and as in line 0 */
     _Atomic uint64_t rx_head; /* stream offset: bytes received in order. Release: pairs with the reader's acquire */
     _Atomic uint64_t tx_tail; /* stream offset: bytes acknowledged, the ring is free up to here */
     _Atomic uint64_t rx_urg;  /* stream offset of the urgent mark (one past the urgent byte) */
@@ -282,46 +290,56 @@ struct xt_slot {
         /* connection: lower half of the stream offset up to which bytes were sent once; only with TCP_NOTSENT_LOWAT */
         _Atomic uint32_t tx_sent;
     };
-    _Atomic uint32_t tx_goal; /* bytes of send ring that would suit; more than tx_size: may be asked for */
-    _Atomic uint64_t rx_old;  /* offset of the old receive ring (a multiple of 4096) | log2 of its size */
-    uint32_t optval_last[4];  /* optval, continued from XT_SO_SYNCNT on: the client's, and seldom */
-    uint32_t mark, priority;  /* likewise: SO_MARK, SO_PRIORITY */
-    /* line 2, client, hot */
+    _Atomic uint32_t tx_goal;          /* bytes of send ring that would suit; more than tx_size: may be asked for */
+    _Atomic uint64_t rx_old;           /* offset of the old receive ring (a multiple of 4096) | log2 of its size */
+    uint32_t local_be, remote_be;      /* bound and peer end points, IPv4, network byte order: xt_slot_local() */
+    uint16_t local_port, remote_port;  /* host byte order */
+    uint32_t rcvtimeo_ms, sndtimeo_ms; /* the client's, as the rest of this line; 0: none */
+    uint32_t sndbuf;                   /* as rcvbuf */
+    /* line 2: the client's, hot */
     _Atomic uint64_t tx_head;          /* stream offset: bytes written. Release: pairs with the daemon's acquire */
     _Atomic uint64_t rx_tail;          /* stream offset: bytes consumed */
     _Atomic uint64_t tx_urg;           /* stream offset one past the last MSG_OOB byte, 0: none */
     _Atomic uint32_t acc_tail;         /* listener: connections taken, wraps; moved by compare-and-swap */
     _Atomic uint32_t want;             /* XT_WANT_* */
     _Atomic uint32_t rx_lock, tx_lock; /* 0, or XT_LOCK_*; bit 31: somebody waits (futex) */
-    _Atomic uint64_t subs;             /* bit (waiter % 64) for each waiter that wants events */
-    _Atomic uint64_t rx_told;          /* rx_tail when the slot was last marked dirty; the library's own */
-    _Atomic uint64_t urg_read;         /* the urgent mark whose byte was read by MSG_OOB; the library's own */
-    /* line 3, client, seldom: the open file description's and the library's state. The daemon only copies it from a listener to
-     * its children. */
-    _Atomic uint32_t oflags;           /* O_NONBLOCK, O_ASYNC, XT_OFLAG_* */
-    uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0: none */
-    uint32_t rcvlowat;
-    uint32_t reuse;                   /* SO_REUSEADDR as set */
-    uint32_t optval[11];              /* what getsockopt reads back, by enum xt_opt */
-    struct xt_endpoint local, remote; /* written by the daemon: bound and peer end points */
-    uint32_t optval_more[6];          /* optval, continued from XT_SO_RCVBUF on */
-    uint32_t misc;                    /* options that change nothing but are read back; the library's own */
-    /* line 5, client, seldom: as line 3 */
-    _Atomic uint32_t disconnects; /* counts XT_OP_DISCONNECT: who waited before that waits in vain */
-    uint32_t more;                /* misc, continued */
-    _Atomic uint64_t
-        zerocopy;           /* sends with MSG_ZEROCOPY: the next one's number << 32 | the first not told to be over */
-    uint64_t pacing_max;    /* ~SO_MAX_PACING_RATE */
-    struct xt_stamp stamp;  /* the daemon's, while the client has XT_WANT_STAMPS set */
-    uint32_t optval_end[2]; /* optval, continued from XT_SO_MIN_TTL on */
-    uint64_t rsv1[2];
+    _Atomic uint32_t rx_told;       /* lower half of rx_tail when the slot was last marked dirty; the library's own */
+    uint16_t keep_idle, keep_intvl; /* TCP_KEEPIDLE, TCP_KEEPINTVL */
+    _Atomic uint64_t subs;          /* bit (waiter % 64) for each waiter that wants events */
+    _Atomic uint64_t urg_read;      /* the urgent mark whose byte was read by MSG_OOB; the library's own */
 };
 static_assert(offsetof(struct xt_slot, rx_head) == 64, "xt_slot line 1");
 static_assert(offsetof(struct xt_slot, tx_head) == 128, "xt_slot line 2");
-static_assert(offsetof(struct xt_slot, oflags) == 192, "xt_slot line 3");
-static_assert(offsetof(struct xt_slot, local) == 256, "xt_slot line 4");
-static_assert(offsetof(struct xt_slot, disconnects) == 320, "xt_slot line 5");
-static_assert(sizeof(struct xt_slot) == 384, "xt_slot");
-static_assert(XT_SO_CONGESTION == 11 + 6, "optval and optval_more");
+static_assert(sizeof(struct xt_slot) == 192, "xt_slot: it is part of what an idle connection costs");
+
+/* Options that are rare: written by the client, and only copied from a listener to its children; but for the stamp. */
+#define XT_RARE_OPTS 9
+struct xt_rare {
+    uint32_t opt[XT_RARE_OPTS]; /* the library's own order */
+    uint32_t rcvlowat;
+    uint32_t linger;         /* SO_LINGER */
+    uint32_t mark, priority; /* SO_MARK, SO_PRIORITY */
+    uint16_t busy_poll, incoming_cpu;
+    uint64_t pacing_max; /* ~SO_MAX_PACING_RATE */
+    _Atomic uint64_t
+        zerocopy;          /* sends with MSG_ZEROCOPY: the next one's number << 32 | the first not told to be over */
+    struct xt_stamp stamp; /* the daemon's, while the client has XT_WANT_STAMPS set */
+};
+static_assert(sizeof(struct xt_rare) == 88, "xt_rare");
+
+static inline uint64_t xt_page_off(uint32_t page)
+{
+    return (uint64_t)page << 12;
+}
+
+static inline struct xt_endpoint xt_slot_local(const struct xt_slot *sl)
+{
+    return (struct xt_endpoint){.addr = xt_addr_v4(sl->local_be), .port = sl->local_port};
+}
+
+static inline struct xt_endpoint xt_slot_remote(const struct xt_slot *sl)
+{
+    return (struct xt_endpoint){.addr = xt_addr_v4(sl->remote_be), .port = sl->remote_port};
+}
 
 #endif

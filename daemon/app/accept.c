@@ -36,7 +36,7 @@ bool xt_app_listener_begin(struct xt_session *s, uint32_t i)
     s->listeners = i;
     atomic_store(&sh->acc_tail, 0);
     atomic_store(&sh->acc_head, 0);
-    sh->tx_off = xt_extent_off(&p->tx);
+    sh->tx_page = xt_extent_page(&p->tx);
     sh->tx_size = ring_entries(p);
     XT_CRASH_POINT();
     xt_app_slot_kind(p, XT_SLOT_LISTEN);
@@ -171,6 +171,30 @@ static void inherit(struct xt_session *s, uint32_t i, uint32_t li)
         xt_app_rare_own(s, i)->maxseg = maxseg;
 }
 
+/* The library's side of the options: a child begins with its listener's. */
+static void inherit_shown(struct xt_session *s, uint32_t i, uint32_t li)
+{
+    struct xt_slot *to = &s->slots[i];
+    const struct xt_slot *from = &s->slots[li];
+    to->rcvtimeo_ms = from->rcvtimeo_ms;
+    to->sndtimeo_ms = from->sndtimeo_ms;
+    to->sndbuf = from->sndbuf;
+    to->rcvbuf = from->rcvbuf;
+    to->notsent_lowat = from->notsent_lowat;
+    to->keep_idle = from->keep_idle;
+    to->keep_intvl = from->keep_intvl;
+    to->keep_cnt = from->keep_cnt;
+    to->tos = from->tos;
+    to->misc = from->misc;
+    to->want = from->want & (XT_WANT_STAMPS | XT_WANT_NODELAY);
+    to->more = from->more;
+    if (!(to->more & XT_MORE_RARE))
+        return;
+    struct xt_rare *rare = &s->rares[i];
+    memcpy((void *)rare, (const void *)&s->rares[li], offsetof(struct xt_rare, zerocopy));
+    rare->incoming_cpu = 0;
+}
+
 bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
 {
     struct xt_session *s;
@@ -187,24 +211,7 @@ bool xt_app_child_adopt(struct xt_app *a, struct xt_conn *c)
     s->ps[i].prev_listener = li;
     s->ps[i].queued = s->ps[i].pending = true;
     XT_CRASH_POINT();
-    /* The library's side of the options: a child begins with its listener's. */
-    struct xt_slot *to = &s->slots[i];
-    const struct xt_slot *from = &s->slots[li];
-    to->rcvtimeo_ms = from->rcvtimeo_ms;
-    to->sndtimeo_ms = from->sndtimeo_ms;
-    to->rcvlowat = from->rcvlowat;
-    to->reuse = from->reuse;
-    to->misc = from->misc;
-    to->more = from->more;
-    to->want = from->want & (XT_WANT_STAMPS | XT_WANT_NODELAY);
-    to->pacing_max = from->pacing_max;
-    to->mark = from->mark;
-    to->priority = from->priority;
-    to->busy_poll = from->busy_poll;
-    memcpy(to->optval, from->optval, sizeof to->optval);
-    memcpy(to->optval_more, from->optval_more, sizeof to->optval_more);
-    memcpy(to->optval_last, from->optval_last, sizeof to->optval_last);
-    memcpy(to->optval_end, from->optval_end, sizeof to->optval_end);
+    inherit_shown(s, i, li);
     xt_app_slot_attach(s, i, c);
     return true;
 }

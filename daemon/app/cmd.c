@@ -55,8 +55,8 @@ static bool settled(struct xt_session *s, uint32_t i)
 /* getsockname shows 0.0.0.0 until there is a connection. */
 static void show_bound(struct xt_session *s, uint32_t i, const struct xt_addr *wanted)
 {
-    s->slots[i].local = xt_app_rare(s, i)->local;
-    s->slots[i].local.addr = *wanted;
+    const struct xt_endpoint shown = {.addr = *wanted, .port = xt_app_rare(s, i)->local.port};
+    xt_app_show_local(&s->slots[i], &shown);
 }
 
 static int bind_local(struct xt_session *s, uint32_t i, const struct xt_endpoint *want, uint64_t claim)
@@ -104,7 +104,6 @@ static int new_slot(struct xt_session *s, uint32_t *i)
         xt_user_refused_socket(s);
         return rc;
     }
-    s->slots[*i].local.addr = s->slots[*i].remote.addr = xt_addr_v4(0);
     return 0;
 }
 
@@ -112,10 +111,8 @@ static int new_slot(struct xt_session *s, uint32_t *i)
 static void new_spares(struct xt_session *s, uint64_t wanted, uint32_t *spares)
 {
     uint32_t n = 0;
-    for (uint32_t i; n < wanted && n < XT_SPARES && xt_user_has_socket(s) && xt_app_slot_new(s, &i) == 0; n++) {
-        s->slots[i].local.addr = s->slots[i].remote.addr = xt_addr_v4(0);
+    for (uint32_t i; n < wanted && n < XT_SPARES && xt_user_has_socket(s) && xt_app_slot_new(s, &i) == 0; n++)
         spares[1 + n] = i;
-    }
     spares[0] = n;
 }
 
@@ -221,9 +218,8 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
         return xt_app_no_memory(s);
     }
     xt_stack_fastopen_listen(a->stack, l, &r->fo);
-    s->slots[i].conn = l->index;
     atomic_store(&s->slots[i].state, XT_LISTEN);
-    atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
+    atomic_store_explicit(&s->slots[i].cond, (uint16_t)p->cond, memory_order_release);
     return 0;
 }
 

@@ -57,7 +57,7 @@ static int connect_go(struct xt_session *s, uint32_t i)
     if (!xt_app_slot_pull(s, i))
         return -ECONNABORTED;
     p->cond = XT_COND_CONNECTING;
-    atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
+    atomic_store_explicit(&s->slots[i].cond, (uint16_t)p->cond, memory_order_release);
     xt_stack_fastopen_go(a->stack, xt_app_conn(s, p), a->now_us);
     return 0;
 }
@@ -109,12 +109,12 @@ static int begin(struct xt_session *s, uint32_t i, const struct xt_endpoint *to,
     }
     XT_CRASH_POINT();
     /* At once, not at the flush: the caller looks at them when it has its answer. */
-    s->slots[i].local = conn->local;
+    xt_app_show_local(&s->slots[i], &conn->local);
     uint32_t room = xt_stack_fastopen_room(conn);
     if (room)
         p->cond = XT_COND_DEFERRED;
     atomic_store(&s->slots[i].state, XT_SYN_SENT);
-    atomic_store_explicit(&s->slots[i].cond, p->cond, memory_order_release);
+    atomic_store_explicit(&s->slots[i].cond, (uint16_t)p->cond, memory_order_release);
     return (int)room;
 }
 
@@ -159,13 +159,12 @@ void xt_app_connect_wanted(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
     struct xt_slot *sh = &s->slots[i];
-    if (!(atomic_load_explicit(&sh->want, memory_order_acquire) & XT_WANT_CONNECT)) /* then `remote` is complete */
+    if (!(atomic_load_explicit(&sh->want, memory_order_acquire) &
+          XT_WANT_CONNECT)) /* then the peer's end point is complete */
         return;
     if (p->kind == XT_SLOT_FRESH) { /* else it is done: the process that did it died before it said so */
-        const volatile struct xt_endpoint *in = &sh->remote;
-        struct xt_endpoint to = {.port = in->port};
-        for (unsigned k = 0; k < sizeof to.addr.b; k++)
-            to.addr.b[k] = in->addr.b[k];
+        const volatile struct xt_slot *in = sh;
+        const struct xt_endpoint to = {.addr = xt_addr_v4(in->remote_be), .port = in->remote_port};
         /* The client shows CONNECTING already, and goes on to. */
         int rc = to.port ? begin(s, i, &to, 0) : -ECONNREFUSED;
         XT_CRASH_POINT();

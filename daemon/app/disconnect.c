@@ -24,8 +24,9 @@ void xt_app_slot_fresh(struct xt_session *s, uint32_t i, int32_t err)
     atomic_store(&sh->rx_urg, 0);
     atomic_store(&sh->rx_told, 0);
     atomic_store(&sh->urg_read, 0);
-    atomic_store(&sh->stamp.upto, 0);
-    atomic_store(&sh->so_error, err);
+    if (atomic_load(&sh->more) & XT_MORE_RARE)
+        atomic_store(&s->rares[i].stamp.upto, 0);
+    atomic_store(&sh->so_error, (int16_t)err);
     p->pending_error = 0;
     atomic_store(&sh->soft_error, 0);
     atomic_store(&sh->state, XT_CLOSED);
@@ -44,8 +45,9 @@ static void show_unconnected(struct xt_session *s, uint32_t i)
 {
     const struct xt_pslot *p = &s->ps[i];
     if (!p->bound || xt_app_rare(s, i)->any_local)
-        s->slots[i].local.addr = xt_addr_v4(0);
-    s->slots[i].remote = (struct xt_endpoint){.addr = xt_addr_v4(0)};
+        s->slots[i].local_be = 0;
+    s->slots[i].remote_be = 0;
+    s->slots[i].remote_port = 0;
 }
 
 int xt_app_disconnect(struct xt_session *s, uint32_t i, bool again)

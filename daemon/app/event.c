@@ -176,14 +176,14 @@ static void store_slot(struct xt_changed *ch)
         uint32_t goal = xt_app_tx_goal(s, p, c);
         if (atomic_load_explicit(&sh->tx_goal, memory_order_relaxed) != goal)
             atomic_store_explicit(&sh->tx_goal, goal, memory_order_relaxed);
-        if (XT_NOTSENT_LOWAT(sh))
+        if (sh->notsent_lowat)
             c->flags |= XT_CONN_TELL_SENT;
         if (c->flags & XT_CONN_TELL_SENT)
             atomic_store_explicit(&sh->tx_sent, (uint32_t)sent(p, c), memory_order_release);
     }
     if (atomic_load_explicit(&sh->want, memory_order_relaxed) & XT_WANT_STAMPS &&
         atomic_load_explicit(&sh->rx_head, memory_order_relaxed) != p->rx_head)
-        xt_app_stamp(sh, p->rx_head);
+        xt_app_stamp(&s->rares[i].stamp, p->rx_head);
     atomic_store_explicit(&sh->rx_head, p->rx_head, memory_order_release); /* pairs with the reader's acquire */
     XT_CRASH_POINT();
     atomic_store_explicit(&sh->tx_tail, p->tx_tail, memory_order_release); /* and the writer's */
@@ -203,8 +203,8 @@ static void store_slot(struct xt_changed *ch)
         p->pending_soft = 0;
     }
     XT_CRASH_POINT();
-    atomic_store_explicit(&sh->state, c ? c->state : XT_CLOSED, memory_order_relaxed);
-    atomic_store_explicit(&sh->cond, p->cond, memory_order_release);
+    atomic_store_explicit(&sh->state, c ? c->state : (uint8_t)XT_CLOSED, memory_order_relaxed);
+    atomic_store_explicit(&sh->cond, (uint16_t)p->cond, memory_order_release);
 }
 
 void xt_app_publish_now(struct xt_session *s, uint32_t i)
@@ -280,7 +280,7 @@ static bool too_much_unsent(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
     const struct xt_conn *c = xt_app_conn(s, p);
-    uint32_t kept = __atomic_load_n(&XT_NOTSENT_LOWAT(&s->slots[i]), __ATOMIC_RELAXED);
+    uint32_t kept = __atomic_load_n(&s->slots[i].notsent_lowat, __ATOMIC_RELAXED);
     return c && kept > 1 && (p->tx_head - sent(p, c)) * 2 >= kept - 1;
 }
 

@@ -51,6 +51,7 @@ struct xt_session {
     struct xt_proc *procs;
     struct xt_waiter *waiters;
     struct xt_slot *slots;
+    struct xt_rare *rares;
     xt_bitword *cmd, *dirty;
     uint64_t hold_off, hold_stride, ready_off, ready_stride;
     uint32_t max_slots;
@@ -198,6 +199,12 @@ static inline struct xt_prare *xt_app_rare_own(struct xt_session *s, uint32_t i)
     return &s->rare[i];
 }
 
+static inline void xt_app_show_local(struct xt_slot *sh, const struct xt_endpoint *e)
+{
+    sh->local_be = xt_addr_to_v4(&e->addr);
+    sh->local_port = e->port;
+}
+
 /* What a socket of the session claims of its port, for the stack. */
 static inline uint64_t xt_app_claim(const struct xt_session *s, uint64_t claim)
 {
@@ -342,7 +349,7 @@ int xt_app_cmd_fo_keys(struct xt_session *s, uint32_t i, uint64_t set, struct xt
 /* Fast Open's part of XT_OP_SETOPT: 0, -EINVAL (too late), -EOPNOTSUPP (switched off). */
 int xt_app_fo_option(struct xt_session *s, uint32_t i, uint64_t name, uint64_t v);
 /* stamp.c: the bytes before `upto` arrive now. */
-void xt_app_stamp(struct xt_slot *sh, uint64_t upto);
+void xt_app_stamp(struct xt_stamp *stamp, uint64_t upto);
 
 /* ipopt.c: IP_OPTIONS. `raw` is the client's. Returns 0 or -EINVAL. */
 int xt_app_set_ip_options(struct xt_session *s, uint32_t i, const volatile uint8_t *raw, uint64_t len);

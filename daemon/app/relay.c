@@ -191,8 +191,8 @@ uint32_t xt_relay_cond(const struct xt_relay *r, uint32_t slot)
 
 void xt_relay_names(const struct xt_relay *r, uint32_t slot, struct xt_endpoint *local, struct xt_endpoint *remote)
 {
-    *local = slot_of(r, slot)->local;
-    *remote = slot_of(r, slot)->remote;
+    *local = xt_slot_local(slot_of(r, slot));
+    *remote = xt_slot_remote(slot_of(r, slot));
 }
 
 bool xt_relay_nonblock(const struct xt_relay *r, uint32_t slot)
@@ -242,7 +242,7 @@ ssize_t xt_relay_room(struct xt_relay *r, uint32_t slot, struct iovec iov[2])
     struct ring g;
     uint64_t tail = atomic_load_explicit(&slot_of(r, slot)->tx_tail, memory_order_acquire);
     uint64_t head = atomic_load_explicit(&slot_of(r, slot)->tx_head, memory_order_relaxed);
-    if (!ring_of(r->session, sl->tx_off, sl->tx_size, &g) || head - tail > g.size)
+    if (!ring_of(r->session, xt_page_off(sl->tx_page), sl->tx_size, &g) || head - tail > g.size)
         return -EPROTO;
     if (head - tail == g.size)
         return 0;
@@ -255,7 +255,7 @@ void xt_relay_consumed(struct xt_relay *r, uint32_t slot, size_t n)
     struct xt_slot *sl = slot_of(r, slot);
     uint64_t tail = atomic_load_explicit(&sl->rx_tail, memory_order_relaxed) + n;
     atomic_store_explicit(&sl->rx_tail, tail, memory_order_release);
-    atomic_store_explicit(&sl->rx_told, tail, memory_order_relaxed);
+    atomic_store_explicit(&sl->rx_told, (uint32_t)tail, memory_order_relaxed);
     mark(r, slot);
 }
 
@@ -286,7 +286,7 @@ void xt_relay_move_end(struct xt_relay *r, struct xt_pexport *e)
     in_order();
     if (e->moving == XT_MOVE_OUT) {
         atomic_store_explicit(&sl->rx_tail, to, memory_order_release);
-        atomic_store_explicit(&sl->rx_told, to, memory_order_relaxed);
+        atomic_store_explicit(&sl->rx_told, (uint32_t)to, memory_order_relaxed);
     } else if (e->moving == XT_MOVE_IN) {
         atomic_store_explicit(&sl->tx_head, to, memory_order_release);
     }

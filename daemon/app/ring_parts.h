@@ -16,6 +16,12 @@ static inline uint64_t xt_extent_off(const struct xt_extent *e)
     return (uint64_t)e->page << 12;
 }
 
+/* As slots have it. */
+static inline uint32_t xt_extent_page(const struct xt_extent *e)
+{
+    return e->page;
+}
+
 /* The size stays as it is. */
 static inline void xt_extent_move(struct xt_extent *e, uint64_t off)
 {

@@ -98,7 +98,7 @@ static void tell_rx(const struct xt_pslot *p, struct xt_slot *sh)
         atomic_store_explicit(&sh->rx_old, old, memory_order_release);
         atomic_store_explicit(&sh->rx_switch, p->rx_switch, memory_order_release);
     }
-    atomic_store_explicit(&sh->rx_off, xt_extent_off(&p->rx), memory_order_release);
+    atomic_store_explicit(&sh->rx_page, xt_extent_page(&p->rx), memory_order_release);
     atomic_store_explicit(&sh->rx_size, p->rx.size, memory_order_release);
 }
 
@@ -197,7 +197,7 @@ void xt_app_rings_drop(struct xt_session *s, uint32_t i)
 /* The caller reads them after its answer. */
 static void tell_tx(const struct xt_pslot *p, struct xt_slot *sh)
 {
-    atomic_store_explicit(&sh->tx_off, xt_extent_off(&p->tx), memory_order_relaxed);
+    atomic_store_explicit(&sh->tx_page, xt_extent_page(&p->tx), memory_order_relaxed);
     atomic_store_explicit(&sh->tx_size, p->tx.size, memory_order_relaxed);
 }
 

@@ -18,7 +18,7 @@
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 struct layout {
-    uint64_t procs, waiters, cmd, dirty, slots, hold, ready, arena, size;
+    uint64_t procs, waiters, cmd, dirty, slots, rares, hold, ready, arena, size;
     uint64_t hold_stride, ready_stride;
 };
 
@@ -33,7 +33,8 @@ static struct layout lay_out(uint32_t max_slots, uint64_t arena)
     l.cmd = XT_ALIGN_UP(l.waiters + XT_MAX_WAITERS * sizeof(struct xt_waiter), PAGE);
     l.dirty = XT_ALIGN_UP(l.cmd + xt_bitmap_size(XT_MAX_WAITERS), PAGE);
     l.slots = XT_ALIGN_UP(l.dirty + xt_bitmap_size(max_slots), PAGE);
-    l.hold = XT_ALIGN_UP(l.slots + (uint64_t)max_slots * sizeof(struct xt_slot), PAGE);
+    l.rares = XT_ALIGN_UP(l.slots + (uint64_t)max_slots * sizeof(struct xt_slot), PAGE);
+    l.hold = XT_ALIGN_UP(l.rares + (uint64_t)max_slots * sizeof(struct xt_rare), PAGE);
     l.ready = l.hold + XT_MAX_PROCS * l.hold_stride;
     l.arena = XT_ALIGN_UP(l.ready + XT_MAX_WAITERS * l.ready_stride, UINT64_C(2) << 20);
     l.size = l.arena + XT_ALIGN_UP(arena, PAGE);
@@ -53,6 +54,7 @@ static void fill_header(struct xt_session *s, const struct layout *l)
     r->cmd_off = l->cmd;
     r->dirty_off = l->dirty;
     r->slots_off = l->slots;
+    r->rares_off = l->rares;
     r->hold_off = l->hold;
     r->ready_off = l->ready;
     r->arena_off = l->arena;
@@ -69,6 +71,7 @@ static void set_pointers(struct xt_session *s, const struct layout *l)
     s->procs = (void *)(s->base + l->procs);
     s->waiters = (void *)(s->base + l->waiters);
     s->slots = (void *)(s->base + l->slots);
+    s->rares = (void *)(s->base + l->rares);
     s->cmd = (void *)(s->base + l->cmd);
     s->dirty = (void *)(s->base + l->dirty);
     s->hold_off = l->hold;

@@ -27,6 +27,9 @@ int xt_app_slot_new(struct xt_session *s, uint32_t *out)
         p->sndbuf = s->app->cfg.sndbuf;
         p->rcvbuf = s->app->cfg.rcvbuf;
         p->next = XT_NO_PSLOT;
+        if (atomic_load_explicit(&sh->more, memory_order_relaxed) & XT_MORE_RARE)
+            memset((void *)&s->rares[i], 0, sizeof s->rares[i]);
+        XT_CRASH_POINT();
         memset((void *)sh, 0, sizeof *sh);
         sh->gen = gen;
         XT_CRASH_POINT();
@@ -63,11 +66,11 @@ void xt_app_slot_show(struct xt_session *s, uint32_t i, const struct xt_conn *c)
 {
     const struct xt_pslot *p = &s->ps[i];
     struct xt_slot *sh = &s->slots[i];
-    sh->conn = xt_app_conn_id(s->app, c);
-    sh->local = c->local;
-    sh->remote = c->remote;
-    sh->rx_off = xt_extent_off(&p->rx);
-    sh->tx_off = xt_extent_off(&p->tx);
+    xt_app_show_local(sh, &c->local);
+    sh->remote_be = xt_addr_to_v4(&c->remote.addr);
+    sh->remote_port = c->remote.port;
+    sh->rx_page = xt_extent_page(&p->rx);
+    sh->tx_page = xt_extent_page(&p->tx);
     sh->rx_size = p->rx.size;
     sh->tx_size = p->tx.size;
 }

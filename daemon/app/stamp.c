@@ -4,11 +4,11 @@
 
 #include "daemon/app/internal.h"
 
-void xt_app_stamp(struct xt_slot *sh, uint64_t upto)
+void xt_app_stamp(struct xt_stamp *stamp, uint64_t upto)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
-    atomic_store(&sh->stamp.upto, 0);
-    atomic_store(&sh->stamp.ns, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
-    atomic_store(&sh->stamp.upto, upto);
+    atomic_store(&stamp->upto, 0);
+    atomic_store(&stamp->ns, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
+    atomic_store(&stamp->upto, upto);
 }

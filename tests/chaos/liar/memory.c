@@ -71,7 +71,7 @@ static struct place somewhere(struct scene *sc)
     const struct xt_region *r = x->region;
     uint8_t *b = x->base;
     uint64_t *g = &sc->rng;
-    switch (liar_below(g, 16)) {
+    switch (liar_below(g, 17)) {
     case 0:
         return (struct place){b + r->procs_off, 8 * sizeof(struct xt_proc)};
     case 1:
@@ -88,6 +88,8 @@ static struct place somewhere(struct scene *sc)
         return (struct place){b + r->arena_off, 1 << 20};
     case 7:
         return slot_place(sc, liar_below(g, x->max_slots));
+    case 8:
+        return (struct place){b + r->rares_off, (SOCKETS + 2) * sizeof(struct xt_rare)};
     default:
         return slot_place(sc, liar_below(g, SOCKETS + 2));
     }
@@ -110,8 +112,8 @@ static void scribble_word(struct scene *sc)
 static void race(struct scene *sc, unsigned n)
 {
     struct xt_slot *sl = &sc->x->slots[liar_below(&sc->rng, SOCKETS)];
-    _Atomic uint64_t *words[] = {&sl->tx_head, &sl->rx_tail,   &sl->tx_urg, &sl->rx_off,
-                                 &sl->tx_off,  &sl->rx_switch, &sl->rx_old};
+    _Atomic uint64_t *pages = (void *)&sl->rx_page; /* and tx_page */
+    _Atomic uint64_t *words[] = {&sl->tx_head, &sl->rx_tail, &sl->tx_urg, pages, &sl->rx_switch, &sl->rx_old};
     _Atomic uint64_t *w = words[liar_below(&sc->rng, sizeof words / sizeof words[0])];
     while (n--) {
         uint64_t was = atomic_load(w);

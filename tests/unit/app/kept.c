@@ -82,7 +82,7 @@ void kept_connect(struct kept *k)
     struct xt_slot *l = &k->s->slots[k->l];
     uint32_t n = atomic_load(&l->acc_head) - 1;
     MUST(n == atomic_load(&l->acc_tail));
-    k->b = ((const uint32_t *)(const void *)(k->s->base + l->tx_off))[n];
+    k->b = ((const uint32_t *)(const void *)(k->s->base + xt_page_off(l->tx_page)))[n];
     atomic_fetch_or(&xt_app_hold(k->s, 0)[0], 1ULL << k->b);
     atomic_store(&l->acc_tail, n + 1);
     xt_bitmap_set(k->s->dirty, k->l);
@@ -189,7 +189,7 @@ uint32_t kept_write(struct kept *k, uint32_t n)
     uint64_t head = atomic_load(&sl->tx_head), end = atomic_load(&sl->tx_tail) + sl->tx_size;
     end = XT_MIN(end, head + n);
     for (uint64_t at = head; at < end; at++)
-        k->s->base[sl->tx_off + (at & (sl->tx_size - 1))] = kept_byte(at);
+        k->s->base[xt_page_off(sl->tx_page) + (at & (sl->tx_size - 1))] = kept_byte(at);
     atomic_store(&sl->tx_head, end);
     xt_bitmap_set(k->s->dirty, k->a);
     return (uint32_t)(end - head);

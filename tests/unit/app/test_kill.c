@@ -254,7 +254,7 @@ static void check_tx(struct kept *k)
     MUST(kept_answer(k) == 0);
     MUST(k->s->slots[k->a].tx_size > KEPT_RING);
     MUST(k->s->slots[k->a].tx_size == k->s->ps[k->a].tx.size);
-    MUST(k->s->slots[k->a].tx_off == xt_extent_off(&k->s->ps[k->a].tx));
+    MUST(k->s->slots[k->a].tx_page == k->s->ps[k->a].tx.page);
     MUST(k->s->slots[k->a].tx_lock == 1);
     atomic_store(&k->s->slots[k->a].tx_lock, 0);
 }

@@ -33,7 +33,7 @@ static uint32_t new_socket(struct kept *of, uint64_t more)
 static void mark(struct kept *of, uint32_t i, uint16_t port)
 {
     struct xt_slot *sl = &of->s->slots[i];
-    sl->remote = (struct xt_endpoint){.addr = xt_addr_v4(0), .port = port};
+    sl->remote_port = port;
     atomic_store(&sl->state, XT_SYN_SENT);
     atomic_store(&sl->cond, XT_COND_CONNECTING);
     atomic_fetch_or(&sl->want, (uint32_t)XT_WANT_CONNECT);
@@ -63,8 +63,8 @@ Test(open, a_mark_connects)
     kept_run(&old, 100000);
     cr_expect_eq(cond(&old, i), XT_COND_CONNECTED);
     cr_expect_not(wanted(&old, i));
-    cr_expect_neq(old.s->slots[i].local.port, 0);
-    cr_expect_eq(old.s->slots[i].remote.port, KEPT_PORT);
+    cr_expect_neq(old.s->slots[i].local_port, 0);
+    cr_expect_eq(old.s->slots[i].remote_port, KEPT_PORT);
     cr_expect_eq(old.s->ps[i].kind, XT_SLOT_CONN);
 }
 
@@ -102,13 +102,13 @@ Test(open, a_command_that_comes_after_finds_it_done)
     kept_ask(&old, XT_OP_INFO, i, 0, 0);
     xt_app_cmd(old.s, old.waiter); /* the mark was not looked at yet */
     cr_expect_eq(kept_answer(&old), 0);
-    cr_expect_neq(old.s->slots[i].local.port, 0);
+    cr_expect_neq(old.s->slots[i].local_port, 0);
     cr_expect_not(wanted(&old, i));
 }
 
 Test(open, a_mark_on_what_is_no_new_socket_does_nothing)
 {
-    uint16_t port = old.s->slots[old.a].local.port;
+    uint16_t port = old.s->slots[old.a].local_port;
     mark(&old, old.l, KEPT_PORT);
     mark(&old, old.a, KEPT_PORT);
     kept_run(&old, 100000);
@@ -146,11 +146,11 @@ Test(open, done_and_not_said_is_not_done_twice)
     uint32_t i = new_socket(&old, 0);
     mark(&old, i, KEPT_PORT);
     kept_run(&old, 100000);
-    uint16_t port = old.s->slots[i].local.port;
+    uint16_t port = old.s->slots[i].local_port;
     atomic_fetch_or(&old.s->slots[i].want, (uint32_t)XT_WANT_CONNECT);
     kept_take_up(&k, &old);
     kept_run(&k, 100000);
-    cr_expect_eq(k.s->slots[i].local.port, port);
+    cr_expect_eq(k.s->slots[i].local_port, port);
     cr_expect_eq(cond(&k, i), XT_COND_CONNECTED);
     cr_expect_not(wanted(&k, i));
     cr_expect_eq(come(&k), 1);
@@ -218,7 +218,7 @@ Test(open, nodelay_counts_from_the_next_bytes_on_and_for_children)
     uint32_t i = new_socket(&old, 0);
     mark(&old, i, KEPT_PORT);
     kept_run(&old, 100000);
-    const uint32_t *ring = (const uint32_t *)(const void *)(old.s->base + old.s->slots[old.l].tx_off);
+    const uint32_t *ring = (const uint32_t *)(const void *)(old.s->base + xt_page_off(old.s->slots[old.l].tx_page));
     uint32_t child = ring[atomic_load(&old.s->slots[old.l].acc_head) - 1];
     cr_expect_eq(xt_stack_conn(old.stack, old.s->ps[child].conn)->opt.nodelay, 1);
     cr_expect(atomic_load(&old.s->slots[child].want) & XT_WANT_NODELAY);

@@ -32,7 +32,7 @@ TestSuite(queue, .init = setup);
 static unsigned waiting(const struct kept *kept, uint32_t out[8])
 {
     const struct xt_slot *l = &kept->s->slots[kept->l];
-    const uint32_t *ring = (const uint32_t *)(const void *)(kept->s->base + l->tx_off);
+    const uint32_t *ring = (const uint32_t *)(const void *)(kept->s->base + xt_page_off(l->tx_page));
     uint32_t at = atomic_load(&l->acc_tail), n = atomic_load(&l->acc_head) - at;
     cr_assert_leq(n, 8);
     for (uint32_t i = 0; i < n; i++)

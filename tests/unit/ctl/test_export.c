@@ -212,8 +212,8 @@ Test(export, relay_of_impossible_rings)
         struct xt_slot *sl = &l.slots[7];
         const uint64_t arena = ((const struct xt_region *)(const void *)l.base)->arena_off;
         claim_to_hold(&l, 7);
-        sl->rx_off = lies[i].rx_off ? lies[i].rx_off : arena;
-        sl->tx_off = lies[i].tx_off ? lies[i].tx_off : arena;
+        sl->rx_page = (uint32_t)((lies[i].rx_off ? lies[i].rx_off : arena) >> 12);
+        sl->tx_page = (uint32_t)((lies[i].tx_off ? lies[i].tx_off : arena) >> 12);
         sl->rx_size = lies[i].rx_size;
         sl->tx_size = lies[i].tx_size;
         atomic_store(&sl->rx_head, lies[i].rx_head);
@@ -304,8 +304,8 @@ Test(export, what_was_written_comes_after_an_error)
     struct xt_slot *sl = &l.slots[7];
     const struct xt_region *r = (const void *)l.base;
     claim_to_hold(&l, 7);
-    sl->rx_off = r->arena_off;
-    sl->tx_off = r->arena_off + 4096;
+    sl->rx_page = (uint32_t)(r->arena_off >> 12);
+    sl->tx_page = sl->rx_page + 1;
     sl->rx_size = sl->tx_size = 4096;
     atomic_store(&sl->rx_head, 10);
     atomic_store(&sl->cond, XT_COND_CONNECTED);
@@ -320,7 +320,7 @@ Test(export, what_was_written_comes_after_an_error)
     for (int i = 0; i < TURNS && atomic_load(&sl->tx_head) < 5; i++)
         turn();
     cr_expect_eq(atomic_load(&sl->tx_head), 5u);
-    cr_expect_eq(memcmp(l.base + sl->tx_off, "hello", 5), 0);
+    cr_expect_eq(memcmp(l.base + xt_page_off(sl->tx_page), "hello", 5), 0);
     liar_stop(&l);
     cr_expect(none_left());
 }

@@ -266,13 +266,18 @@ static void unreachable(struct report *r, struct xt_stack *st, struct xt_conn *c
     r->open = c->state == XT_ESTABLISHED;
 }
 
+static void tell_of_it(void *arg, struct xt_conn *c)
+{
+    struct report *r = arg;
+    if (c->state >= XT_ESTABLISHED && c->slot == (uint32_t)r->p->a && c->snd_una != c->snd_nxt)
+        unreachable(r, r->p->d.stack, c);
+}
+
 static void tell_if_in_flight(void *arg)
 {
     struct report *r = arg;
-    struct xt_stack *st = r->p->d.stack;
-    struct xt_conn *c = xt_stack_conn(st, r->p->x->slots[r->p->a].conn);
-    if (c->snd_una != c->snd_nxt)
-        unreachable(r, st, c);
+    for (uint32_t cursor = 0; xt_stack_each(r->p->d.stack, &cursor, UINT32_MAX, tell_of_it, r);)
+        ;
 }
 
 static bool told(void *arg)

@@ -176,7 +176,7 @@ static void *watcher(void *arg)
     struct xt_slot *l = &x->slots[w->p->l];
     for (uint32_t seen = 0; seen < VISITS * 10;) {
         uint32_t head = atomic_load_explicit(&l->acc_head, memory_order_acquire);
-        const uint32_t *ring = (const uint32_t *)(const void *)(x->base + l->tx_off);
+        const uint32_t *ring = (const uint32_t *)(const void *)(x->base + xt_page_off(l->tx_page));
         for (; seen != head; seen++)
             if (!(atomic_load(&x->slots[ring[seen & (l->tx_size - 1)]].cond) & XT_COND_CONNECTED))
                 atomic_store(&w->failed, true);

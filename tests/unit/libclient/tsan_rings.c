@@ -94,9 +94,9 @@ static void change_rx(struct xt_slot *b, uint64_t head, uint64_t tail)
         return;
     place++;
     rx_changes++;
-    atomic_store_explicit(&b->rx_old, b->rx_off | (unsigned)__builtin_ctz(old), memory_order_release);
+    atomic_store_explicit(&b->rx_old, xt_page_off(b->rx_page) | (unsigned)__builtin_ctz(old), memory_order_release);
     atomic_store_explicit(&b->rx_switch, head, memory_order_release);
-    atomic_store_explicit(&b->rx_off, AREAS + (4 + place % 2) * RING_MAX, memory_order_release);
+    atomic_store_explicit(&b->rx_page, (AREAS + (4 + place % 2) * RING_MAX) >> 12, memory_order_release);
     atomic_store_explicit(&b->rx_size, size, memory_order_release);
 }
 
@@ -114,7 +114,7 @@ static void move(void)
         xt_bitmap_set(x->dirty, 0);
     }
     for (uint64_t i = 0; i < n; i++)
-        ring(b->rx_off)[(to + i) % rx_size] = ring(a->tx_off)[(tail + i) % tx_size];
+        ring(xt_page_off(b->rx_page))[(to + i) % rx_size] = ring(xt_page_off(a->tx_page))[(tail + i) % tx_size];
     atomic_store_explicit(&b->rx_head, to + n, memory_order_release);
     atomic_store_explicit(&a->tx_tail, tail + n, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst);
@@ -145,8 +145,8 @@ static void on_cmd(void *arg, uint32_t w)
     if (size == RING_MAX)
         abort();
     for (; tail < head; tail++)
-        ring(off)[tail % (2 * size)] = ring(a->tx_off)[tail % size];
-    atomic_store_explicit(&a->tx_off, off, memory_order_relaxed);
+        ring(off)[tail % (2 * size)] = ring(xt_page_off(a->tx_page))[tail % size];
+    atomic_store_explicit(&a->tx_page, (uint32_t)(off >> 12), memory_order_relaxed);
     atomic_store_explicit(&a->tx_size, 2 * size, memory_order_relaxed);
     atomic_store_explicit(&a->tx_goal, 4 * size > RING_MAX ? 0 : 4 * size, memory_order_relaxed);
     box->result = 0;
@@ -228,8 +228,8 @@ static void set_up(void)
     atomic_store(&x->hold[0], 3);
     for (unsigned s = 0; s < 2; s++) {
         struct xt_slot *sl = &x->slots[s];
-        sl->tx_off = AREAS + (s + 2) * RING_MAX;
-        sl->rx_off = AREAS + (s + 6) * RING_MAX;
+        sl->tx_page = (AREAS + (s + 2) * RING_MAX) >> 12;
+        sl->rx_page = (AREAS + (s + 6) * RING_MAX) >> 12;
         sl->tx_size = sl->rx_size = RING;
         atomic_store(&sl->tx_goal, 2 * RING);
         atomic_store(&sl->cond, XT_COND_CONNECTED);

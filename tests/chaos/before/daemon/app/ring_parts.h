@@ -8,6 +8,7 @@ struct xt_extent;
 struct xt_tune;
 
 #define xt_extent_off(e) (((const struct xt_extent *)(e))->off)
+#define xt_extent_page(e) ((uint32_t)((e)->off >> 12))
 #define xt_extent_move(e, to) ((e)->off = (to))
 
 #endif
