@@ -342,6 +342,11 @@ static int handshake(int ctl, struct joining *j, struct xtcp **out)
     xt_msg_anc_close(&anc);
     xt_msg_get_str(&in, "rules", x->rules, sizeof x->rules);
     xt_msg_get_str(&in, "interface", x->interface, sizeof x->interface);
+    uint64_t shards = 1, shard = 0;
+    xt_msg_get_uint(&in, "shards", &shards);
+    xt_msg_get_uint(&in, "shard", &shard);
+    x->shards = (uint32_t)shards;
+    x->shard = (uint32_t)shard;
     x->ctl = ctl;
     x->session = (uint32_t)session;
     x->proc = (uint32_t)proc;
@@ -389,6 +394,46 @@ XTCP_API int xtcp_attach(struct xtcp **out, const char *path)
     struct joining none = {.end = -1};
     XTCP_NO_CANCEL();
     return attach(out, path, &none);
+}
+
+XTCP_API uint32_t xtcp_shards(const struct xtcp *x, uint32_t *shard)
+{
+    *shard = x->shard;
+    return x->shards;
+}
+
+/* A control connection that the daemon knows to be of the same family. */
+static int open_beside(struct xtcp *x, uint32_t shard, int *out)
+{
+    uint8_t buf[64];
+    struct xt_msg_out msg;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    xt_msg_begin(&msg, buf, sizeof buf);
+    xt_msg_str(&msg, "op", "beside");
+    xt_msg_uint(&msg, "shard", shard);
+    int rc = xtcp_request_msg(x, &msg, "shard", pair[1], NULL);
+    close(pair[1]);
+    if (rc < 0)
+        close(pair[0]);
+    else
+        *out = xtcp_fd_high(pair[0]);
+    return rc < 0 ? rc : 0;
+}
+
+XTCP_API int xtcp_attach_beside(struct xtcp *x, uint32_t shard, struct xtcp **out)
+{
+    struct joining none = {.end = -1};
+    int ctl = -1;
+    XTCP_NO_CANCEL();
+    int rc = shard < x->shards ? open_beside(x, shard, &ctl) : -EINVAL;
+    if (rc < 0)
+        return rc;
+    rc = handshake(ctl, &none, out);
+    if (rc < 0)
+        close(ctl);
+    return rc;
 }
 
 /* The daemon has made this process a holder of the slot. */

@@ -46,7 +46,8 @@ struct xtcp {
     uint32_t serial; /* tells contexts apart that had the same address */
     uint32_t epoch;  /* counts forks */
     uint32_t session, proc;
-    _Atomic bool lost; /* the control connection has ended */
+    uint32_t shards, shard; /* data-plane threads of the daemon; which one serves this session */
+    _Atomic bool lost;      /* the control connection has ended */
     char rules[XT_RULES_MAX];
     char interface[IF_NAMESIZE];
 

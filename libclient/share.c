@@ -57,6 +57,11 @@ XTCP_API uint32_t xtcp_gen(const struct xtcp *x, int s)
     return (uint32_t)s < x->max_slots ? __atomic_load_n(&x->slots[s].gen, __ATOMIC_RELAXED) : 0;
 }
 
+XTCP_API bool xtcp_is_shared(const struct xtcp *x, int s)
+{
+    return xtcp_others_hold(x, s);
+}
+
 XTCP_API unsigned xtcp_mask_of(struct xtcp *x, int s, uint32_t gen)
 {
     if ((uint32_t)s >= x->max_slots || xtcp_gen(x, s) != gen || (!xtcp_slot(x, s) && !xtcp_others_hold(x, s)))

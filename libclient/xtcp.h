@@ -62,6 +62,13 @@ const char *xtcp_interface(const struct xtcp *x);
 /* Which sockets the daemon's configuration would have programs put on xtcp (proto/xt_rules.h). */
 const char *xtcp_rules(const struct xtcp *x);
 
+/* How many data-plane threads the daemon has, and which of them serves this context. One more context, served by another one, where
+ * a listener may have the port of one in this context: -EINVAL (no such thread) or as xtcp_attach(). */
+uint32_t xtcp_shards(const struct xtcp *x, uint32_t *shard);
+int xtcp_attach_beside(struct xtcp *x, uint32_t shard, struct xtcp **out);
+/* Does a process beside this one hold the socket, or may one come to (by an exported descriptor)? */
+bool xtcp_is_shared(const struct xtcp *x, int s);
+
 /* A new stream socket, or -ENOBUFS, -EMFILE. */
 int xtcp_socket(struct xtcp *x);
 

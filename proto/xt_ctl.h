@@ -4,10 +4,13 @@
  *
  *   attach  {op, abi: uint, comm: str}
  *           -> {ok, abi, session: uint, proc: uint, rules: str (see xt_rules.h)} with descriptors: region memfd, doorbell eventfd, xt_global memfd
+ *           A daemon with several shards says how many, and which one serves the session: shards: uint, shard: uint.
  *           Another abi is refused with EPROTONOSUPPORT and words that name both versions.
  *   waiter  {op} -> {ok, waiter: uint} with its eventfd. For the proc that this connection belongs to.
  *   fork    {op} with one end of an AF_UNIX SOCK_SEQPACKET pair made by the parent -> {ok, proc: uint}
  *           That end becomes the control connection of the child's proc; the child keeps the other end.
+ *   beside  {op, shard: uint} with one end of such a pair -> {ok, shard}. Of a daemon with several shards: who attaches by the other end
+ *           has a session of that shard whose sockets may have the ports of this family's.
  *   export  {op, slot: uint, now: bool} -> {ok, slot} with an AF_UNIX stream end that stands for the socket in programs that
  *           know nothing of xtcp. Its peer's name is "\0xtcp/<epoch>/<random>/<c or l>/<local>/<remote>" ("l": a
  *           listener). Bytes are relayed at once (now), or from when such a program writes, or when no process of the

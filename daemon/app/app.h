@@ -71,6 +71,17 @@ unsigned xt_app_users(const struct xt_app *a, struct xt_user_info *out, unsigned
 /* [first] Makes a session: memfd, mapped, sealed (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), doorbell eventfd. It takes part once posted.
  * Returns 0 or -ENOMEM, -EMFILE, -ENOBUFS (max_sessions, or the user's quota). */
 int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out);
+/* One more for the programs of another one, in another shard: its listeners may have the ports of theirs. What it may do goes by that
+ * one. -EINVAL: there is no such shard. */
+struct xt_kin {
+    uint32_t family; /* as xt_session_kin() has it; 0: of no other */
+    uint32_t shard;
+    uid_t uid;
+    bool low_ports;
+};
+int xt_session_new_kin(struct xt_app *a, const struct xt_kin *kin, pid_t pid, const char *comm,
+                       struct xt_session **out);
+void xt_session_kin(const struct xt_session *s, struct xt_kin *out);
 /* Its sockets may have ports below 1024, as root's may. Before it is posted. */
 void xt_session_allow_low_ports(struct xt_session *s);
 uint32_t xt_session_id(const struct xt_session *s);
@@ -158,6 +169,11 @@ int xt_app_data_fd(const struct xt_app *a);
 void xt_app_wake(struct xt_app *a);
 void xt_app_on_doorbell(struct xt_app *a, void (*add)(void *arg, int fd, uint32_t session),
                         void (*remove)(void *arg, int fd, uint32_t session), void *arg);
+
+/* Takes note of all closes and deaths that it can know of. */
+void xt_app_settle_closes(struct xt_app *a);
+/* The listeners on a port, of sessions of a family that xt_session_new_kin() has made, get no new connections any more. */
+void xt_app_retire(struct xt_app *a, uint32_t family, uint16_t port);
 
 /* For `xtcpctl list`: who owns a connection; "" and 0 for none. */
 struct xt_owner {

@@ -32,7 +32,7 @@ static void release_dirty(void *arg, uint32_t i)
 
 /* Looks at all closes and deaths that happened before: who closes a listener, or waits for its last holder to end, and binds again at
  * once must find the port free. */
-static void settle_closes(struct xt_app *a)
+void xt_app_settle_closes(struct xt_app *a)
 {
     for (uint32_t n = 0; n < a->sessions_high; n++) {
         struct xt_session *s = a->sessions[n];
@@ -48,7 +48,7 @@ static void settle_closes(struct xt_app *a)
 static bool settled(struct xt_session *s, uint32_t i)
 {
     uint32_t gen = s->ps[i].gen;
-    settle_closes(s->app);
+    xt_app_settle_closes(s->app);
     return !s->lied && xt_app_is_used(s, i) && s->ps[i].gen == gen && !s->ps[i].orphan;
 }
 
@@ -95,7 +95,7 @@ static int new_slot(struct xt_session *s, uint32_t *i)
 {
     int rc = xt_app_slot_new(s, i);
     if (rc < 0) {
-        settle_closes(s->app);
+        xt_app_settle_closes(s->app);
         rc = xt_app_slot_new(s, i);
     }
     if (rc < 0 && xt_user_has_socket(s))
@@ -188,6 +188,8 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     if (p->kind != XT_SLOT_FRESH && p->kind != XT_SLOT_LISTEN)
         return -EINVAL;
     struct xt_prare *r = xt_app_rare_own(s, i);
+    if (r->claim & XT_APP_CLAIM_RETIRED)
+        return -EINVAL;
     r->backlog = backlog_of(a, c->arg[0]);
     if (p->kind == XT_SLOT_LISTEN)
         return 0;
@@ -195,11 +197,11 @@ static int cmd_listen(struct xt_session *s, uint32_t i, const struct cmd *c)
     int rc = p->bound ? 0 : bind_local(s, i, &any, r->claim);
     if (rc < 0)
         return rc;
-    rc = xt_stack_listen(a->stack, &r->local, r->claim, a->now_us, &l);
+    rc = xt_stack_listen(a->stack, &r->local, xt_app_claim(s, r->claim), a->now_us, &l);
     if (rc == -EADDRINUSE) {
         if (!settled(s, i))
             return -EBADF;
-        rc = xt_stack_listen(a->stack, &r->local, r->claim, a->now_us, &l);
+        rc = xt_stack_listen(a->stack, &r->local, xt_app_claim(s, r->claim), a->now_us, &l);
     }
     if (rc < 0)
         return xt_app_refused(s, rc);

@@ -140,6 +140,7 @@ struct xt_app {
     uint32_t nretired, cap_retired;
     uint64_t round;      /* counts xt_app_poll() */
     uint64_t trimmed_us; /* when idle rings were last looked for */
+    uint64_t retire_at;  /* when retired listeners end; 0: there are none */
     void (*bell_add)(void *arg, int fd, uint32_t session);
     void (*bell_remove)(void *arg, int fd, uint32_t session);
     void *bell_arg;
@@ -208,8 +209,13 @@ static inline void xt_app_show_local(struct xt_slot *sh, const struct xt_endpoin
 /* What a socket of the session claims of its port, for the stack. */
 static inline uint64_t xt_app_claim(const struct xt_session *s, uint64_t claim)
 {
-    return (claim & XT_CLAIM_REUSE) | (claim & XT_CLAIM_SHARE ? xt_claim_share(s->uid) : 0);
+    uint32_t family = xt_ledger_family(s->l);
+    return (claim & XT_CLAIM_REUSE) | (claim & XT_CLAIM_SHARE ? xt_claim_share(s->uid) : 0) |
+           (s->app->common->n > 1 ? xt_claim_family(family ? family : s->id) : 0);
 }
+
+/* Beside what was claimed: a socket that is to get no new connections. */
+#define XT_APP_CLAIM_RETIRED 0x80u
 
 /* The connection of a slot, or NULL. */
 static inline struct xt_conn *xt_app_conn(const struct xt_session *s, const struct xt_pslot *p)
@@ -340,6 +346,9 @@ void xt_app_connect_wanted(struct xt_session *s, uint32_t i);
 int xt_app_used_up(const struct xt_session *s, const char *what, const char *setting, int rc);
 int xt_app_no_memory(struct xt_session *s);
 int xt_app_refused(const struct xt_session *s, int rc);
+
+/* retire.c: it is time for that. */
+void xt_app_retired(struct xt_app *a);
 
 /* ---- cmd.c ---- */
 

@@ -44,6 +44,8 @@ struct xt_ledger {
     uint32_t low_ports;     /* may it have ports below 1024, though it is not root's? */
     struct xt_pwaiter waiter[XT_MAX_WAITERS];
     struct xt_pexport export[XT_LEDGER_EXPORTS];
+    uint32_t
+        family; /* of a session that takes part in the listening of another one, in another shard: that one's id; else 0 */
 };
 
 /* The daemon's own side of a slot: private copies of every counter a client can write, and what a client must not. It stands in the
@@ -120,6 +122,16 @@ static inline struct xt_pslot *xt_ledger_slots(struct xt_ledger *l)
 static inline struct xt_prare *xt_ledger_rares(struct xt_ledger *l)
 {
     return (struct xt_prare *)(void *)((uint8_t *)l + xt_ledger_rare_off(l->max_slots));
+}
+
+static inline uint32_t xt_ledger_family(const struct xt_ledger *l)
+{
+    return l->family;
+}
+
+static inline void xt_ledger_set_family(struct xt_ledger *l, uint32_t family)
+{
+    l->family = family;
 }
 
 static inline bool xt_ledger_has_rare(const struct xt_pslot *p)

@@ -295,6 +295,8 @@ void xt_app_rings_trim(struct xt_app *a)
     for (uint32_t n = 0; n < a->sessions_high; n++)
         if (a->sessions[n] && !a->sessions[n]->ended)
             trim_some(a->sessions[n]);
+    if (a->retire_at && a->now_us >= a->retire_at)
+        xt_app_retired(a);
 }
 
 /* ---- after a death ---- */

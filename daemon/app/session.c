@@ -103,14 +103,22 @@ static int map_region(struct xt_session *s, const struct layout *l)
 }
 
 /* A free place. A session's shard is the remainder of its index, so that a successor finds it again; they have turns. */
+static uint32_t free_place_in(const struct xt_app *a, uint32_t shard)
+{
+    const struct xt_app_common *m = a->common;
+    for (uint32_t i = shard; i < a->cfg.max_sessions; i += m->n)
+        if (!m->index_used[i])
+            return i;
+    return UINT32_MAX;
+}
+
 static uint32_t free_place(struct xt_app *a)
 {
     struct xt_app_common *m = a->common;
-    for (uint32_t k = 0; k < m->n; k++)
-        for (uint32_t i = m->turn++ % m->n; i < a->cfg.max_sessions; i += m->n)
-            if (!m->index_used[i])
-                return i;
-    return UINT32_MAX;
+    uint32_t i = UINT32_MAX;
+    for (uint32_t k = 0; k < m->n && i == UINT32_MAX; k++)
+        i = free_place_in(a, m->turn++ % m->n);
+    return i;
 }
 
 /* Takes the place `index`. Both kinds of session are made of zeros. */
@@ -171,10 +179,10 @@ static int make_ledger(struct xt_session *s, pid_t pid, uid_t uid, const char *c
     return 0;
 }
 
-int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out)
+static int make(struct xt_app *a, uint32_t place, pid_t pid, uid_t uid, const char *comm, struct xt_session **out)
 {
     struct xt_session *s;
-    int rc = xt_user_may_attach(a, uid) ? take_place(a, free_place(a), &s) : -ENOBUFS;
+    int rc = xt_user_may_attach(a, uid) ? take_place(a, place, &s) : -ENOBUFS;
     if (rc < 0)
         return rc;
     struct layout lay = lay_out(a->cfg.max_slots, a->cfg.arena);
@@ -192,6 +200,30 @@ int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, str
     fill_header(s, &lay);
     *out = s;
     return 0;
+}
+
+int xt_session_new(struct xt_app *a, pid_t pid, uid_t uid, const char *comm, struct xt_session **out)
+{
+    return make(a, free_place(a), pid, uid, comm, out);
+}
+
+int xt_session_new_kin(struct xt_app *a, const struct xt_kin *kin, pid_t pid, const char *comm, struct xt_session **out)
+{
+    if (kin->shard >= a->common->n)
+        return -EINVAL;
+    int rc = make(a, free_place_in(a, kin->shard), pid, kin->uid, comm, out);
+    if (rc < 0)
+        return rc;
+    xt_ledger_set_family((*out)->l, kin->family);
+    (*out)->l->low_ports = kin->low_ports;
+    return 0;
+}
+
+void xt_session_kin(const struct xt_session *s, struct xt_kin *out)
+{
+    uint32_t family = xt_ledger_family(s->l);
+    *out = (struct xt_kin){
+        .family = family ? family : s->id, .shard = s->app->shard, .uid = s->uid, .low_ports = s->l->low_ports};
 }
 
 void xt_session_allow_low_ports(struct xt_session *s)

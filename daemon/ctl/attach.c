@@ -16,10 +16,11 @@ static int make_session(struct xt_client *cl, const char *comm)
 {
     struct xt_app *app = cl->ctl->cfg.app;
     struct xt_session *s;
-    int rc = xt_session_new(app, cl->pid, cl->uid, comm, &s);
+    int rc = cl->kin.family ? xt_session_new_kin(app, &cl->kin, cl->pid, comm, &s)
+                            : xt_session_new(app, cl->pid, cl->uid, comm, &s);
     if (rc < 0)
         return rc;
-    if (xt_privilege_low_ports(cl))
+    if (!cl->kin.family && xt_privilege_low_ports(cl))
         xt_session_allow_low_ports(s);
     int proc = xt_session_add_proc(s, cl->pid);
     if (proc < 0) {
@@ -64,6 +65,10 @@ void xt_attach_welcome(struct xt_client *cl, uint32_t slot, int beside)
     xt_msg_uint(&o, "proc", cl->proc);
     xt_msg_str(&o, "rules", cl->ctl->cfg.config.rules);
     xt_msg_str(&o, "interface", cl->ctl->cfg.config.interface);
+    if (xt_app_shards(cl->ctl->cfg.app) > 1) {
+        xt_msg_uint(&o, "shards", xt_app_shards(cl->ctl->cfg.app));
+        xt_msg_uint(&o, "shard", xt_session_shard(cl->session));
+    }
     if (slot != XT_NO_SLOT)
         xt_msg_uint(&o, "slot", slot);
     xt_client_send(cl, &o, fds, beside >= 0 ? 4 : 3);
@@ -109,8 +114,11 @@ void xt_attach_waiter(struct xt_request *r)
     xt_client_send(cl, &o, &fd, 1);
 }
 
-static void nothing(struct xt_job *j)
+/* Of several shards, others than the client's may have what a port waits for. */
+static void settle(struct xt_job *j)
 {
+    if (xt_app_shards(j->ctl->cfg.app) > 1)
+        xt_app_settle_closes(xt_job_app(j));
 }
 
 static void settled(struct xt_job *j, struct xt_client *cl)
@@ -125,7 +133,7 @@ static void settled(struct xt_job *j, struct xt_client *cl)
 /* By way of the data plane: when it answers it has taken note of the processes that are gone. */
 void xt_attach_settle(struct xt_request *r)
 {
-    struct xt_job *j = xt_job_new(r->client->ctl, r->client, sizeof *j, nothing, settled);
+    struct xt_job *j = xt_job_new(r->client->ctl, r->client, sizeof *j, settle, settled);
     if (j)
         xt_job_start(j);
 }
@@ -202,6 +210,33 @@ void xt_attach_fork(struct xt_request *r)
     child->proc = (uint32_t)proc;
     xt_keep_client(child);
     answer_fork(cl, child->proc);
+}
+
+/* It comes over a connection that is attached, so there is no doubt whose family it is. The stack process that dies before there is an
+ * attach leaves nothing of it. */
+void xt_attach_beside(struct xt_request *r)
+{
+    struct xt_client *cl = r->client;
+    uint64_t shard;
+    if (!cl->session || r->anc->nfds != 1 || !is_pair_end(r->anc->fd[0]) ||
+        xt_msg_get_uint(r->msg, "shard", &shard) < 0 || shard >= xt_app_shards(cl->ctl->cfg.app)) {
+        xt_client_error(cl, -EBADMSG, "beside wants an attached process, a shard and one end of a socket pair");
+        xt_client_drop(cl, "a malformed beside");
+        return;
+    }
+    int fd = r->anc->fd[0];
+    r->anc->fd[0] = -1;
+    struct xt_client *other = xt_client_new(cl->ctl, fd, cl->pid, cl->uid, cl->gid);
+    if (!other) {
+        xt_client_error(cl, -ENOBUFS, "too many processes are attached");
+        return;
+    }
+    xt_session_kin(cl->session, &other->kin);
+    other->kin.shard = (uint32_t)shard;
+    struct xt_msg_out o;
+    xt_client_begin(cl, &o);
+    xt_msg_uint(&o, "shard", shard);
+    xt_client_send(cl, &o, NULL, 0);
 }
 
 /* No reply: the child is in the middle of fork(). */

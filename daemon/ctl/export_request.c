@@ -87,6 +87,35 @@ static bool is_refused(struct xt_client *cl, const struct xt_export *e)
     return rc < 0;
 }
 
+struct retiring {
+    struct xt_job job;
+    uint32_t family;
+    uint16_t port;
+};
+
+static void retire(struct xt_job *j)
+{
+    const struct retiring *r = (const struct retiring *)(const void *)j;
+    xt_app_retire(xt_job_app(j), r->family, r->port);
+}
+
+/* Who joins knows nothing of the listeners that the family has on the same port in other shards, and those who do may accept no more:
+ * all new connections are to come to this one. */
+static void gather(const struct xt_client *cl, const struct xt_export *e)
+{
+    struct xt_endpoint local, remote;
+    struct xt_kin kin;
+    struct retiring *r =
+        e->listener && xt_app_shards(cl->ctl->cfg.app) > 1 ? xt_job_new(cl->ctl, NULL, sizeof *r, retire, NULL) : NULL;
+    if (!r)
+        return;
+    xt_session_kin(e->home->relay.session, &kin);
+    xt_relay_names(&e->home->relay, e->slot, &local, &remote);
+    r->family = kin.family;
+    r->port = local.port;
+    xt_job_start(&r->job);
+}
+
 /* Who has `a`, and is the user whose the family is, may be of the family: it could as well trace its processes. */
 void xt_export_join(struct xt_request *r)
 {
@@ -94,6 +123,7 @@ void xt_export_join(struct xt_request *r)
     struct xt_export *e = r->anc->nfds == 1 ? find_by_end(cl->ctl, r->anc->fd[0]) : NULL;
     if (is_refused(cl, e))
         return;
+    gather(cl, e);
     if (cl->session && cl->revived && xt_msg_find(r->msg, "abi")) { /* it has joined, but perhaps was not answered */
         xt_relay_share(&e->home->relay, cl->proc, e->slot);
         xt_attach_welcome(cl, e->slot, e->beside);

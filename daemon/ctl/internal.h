@@ -33,6 +33,7 @@ struct xt_client {
     bool revived;               /* of the last stack process; nothing has come from it since */
     struct xt_session *session; /* NULL: not attached */
     uint32_t proc;
+    struct xt_kin kin;  /* whose family it is to attach to, and where; family 0: its own */
     bool numbered;      /* the request has an "n" */
     uint64_t number;    /* which the reply repeats */
     struct xt_job *job; /* a request that waits for the data plane; nothing is read meanwhile */
@@ -129,6 +130,8 @@ bool xt_attach_abi(struct xt_request *r);
 void xt_attach_welcome(struct xt_client *cl, uint32_t slot, int beside);
 void xt_attach_waiter(struct xt_request *r);
 void xt_attach_fork(struct xt_request *r);
+/* A connection more, by which the client is to attach to another shard, too. */
+void xt_attach_beside(struct xt_request *r);
 void xt_attach_hello(struct xt_request *r);
 /* Answers when whoever hung up before the client asked has been noticed, and the data plane told. */
 void xt_attach_settle(struct xt_request *r);

@@ -53,10 +53,12 @@ int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, uint64_
     uint32_t flags = (claim & XT_CLAIM_REUSE ? XT_CONN_REUSE : 0u) | (claim & XT_CLAIM_SHARE ? XT_CONN_SHARE : 0u);
     s->now = now_us;
     xt_crew_lock_ports(s);
-    bool may = xt_ports_may_listen(s, at.port, flags);
+    bool may = xt_ports_may_listen(s, at.port, claim);
     struct xt_conn *c = may ? xt_conn_new(s, &at, &any, flags) : NULL;
-    if (c)
+    if (c) {
         xt_ports_listener_add(s, c);
+        xt_ports_listens(s, at.port, claim);
+    }
     xt_crew_unlock_ports(s);
     if (!c)
         return may ? -ENOBUFS : -EADDRINUSE;
@@ -64,6 +66,16 @@ int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, uint64_
     *out = c;
     xt_conn_after(s, c, xt_tcp_listen(c, &ctx));
     return 0;
+}
+
+void xt_stack_retire(struct xt_stack *s, struct xt_conn *l)
+{
+    if (l->flags & XT_CONN_RETIRED)
+        return;
+    xt_crew_lock_ports(s);
+    xt_ports_listener_remove(s, l);
+    l->flags |= XT_CONN_RETIRED;
+    xt_crew_unlock_ports(s);
 }
 
 /* The remote end point that is meant: 0.0.0.0 is the own address, as on Linux. */

@@ -85,6 +85,7 @@ struct xt_port {
     _Atomic uint32_t conns[4]; /* connections, TIME_WAIT included, listeners not */
     _Atomic uint32_t astray;   /* of these, those whose packets the network brings to another stack */
     _Atomic uint32_t uid;      /* of those that share it */
+    _Atomic uint32_t family;   /* of the one that shares it with none but those: xt_claim_family() */
 };
 
 /* Only the stack that owns the table writes it. */
@@ -439,7 +440,9 @@ void xt_ports_conn_remove(struct xt_stack *s, const struct xt_conn *c);
 void xt_ports_listener_add(struct xt_stack *s, const struct xt_conn *l);
 void xt_ports_listener_remove(struct xt_stack *s, const struct xt_conn *l);
 /* May another one listen at the port, with these XT_CONN_ flags? */
-bool xt_ports_may_listen(const struct xt_stack *s, uint16_t port, uint32_t flags);
+bool xt_ports_may_listen(const struct xt_stack *s, uint16_t port, uint64_t claim);
+/* A listener of that claim is there from now on. */
+void xt_ports_listens(struct xt_stack *s, uint16_t port, uint64_t claim);
 bool xt_ports_is_bound(const struct xt_port *p);
 /* The listener that has to do with `flow`: of several, always the same one as long as they are the same. NULL: none. */
 struct xt_conn *xt_ports_listener(struct xt_stack *s, const struct xt_flow *flow);

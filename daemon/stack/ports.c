@@ -36,24 +36,37 @@ static bool agrees(const struct xt_port *p, uint64_t claim)
     return !has_lone_listener(p, shares);
 }
 
+/* Has a session of the same family the port, in another shard? */
+static bool is_kin(const struct xt_stack *s, uint32_t shard, const struct xt_port *p, uint64_t claim)
+{
+    uint32_t family = xt_claim_family_of(claim);
+    return shard != s->ops.shard && family && !(claim & XT_CLAIM_SHARE) && XT_PORT_GET(p->family) == family;
+}
+
 static bool may_bind(const struct xt_stack *s, uint16_t port, uint64_t claim)
 {
     for (uint32_t k = 0; k < xt_crew_size(s); k++) {
         const struct xt_port *p = xt_crew_port(s, k, port);
-        if (p && !agrees(p, claim))
+        if (p && !is_kin(s, k, p, claim) && !agrees(p, claim))
             return false;
     }
     return true;
 }
 
-bool xt_ports_may_listen(const struct xt_stack *s, uint16_t port, uint32_t flags)
+bool xt_ports_may_listen(const struct xt_stack *s, uint16_t port, uint64_t claim)
 {
     for (uint32_t k = 0; k < xt_crew_size(s); k++) {
         const struct xt_port *p = xt_crew_port(s, k, port);
-        if (p && has_lone_listener(p, flags & XT_CONN_SHARE))
+        if (p && !is_kin(s, k, p, claim) && has_lone_listener(p, claim & XT_CLAIM_SHARE))
             return false;
     }
     return true;
+}
+
+void xt_ports_listens(struct xt_stack *s, uint16_t port, uint64_t claim)
+{
+    atomic_store_explicit(&s->ports[port].family, claim & XT_CLAIM_SHARE ? 0 : xt_claim_family_of(claim),
+                          memory_order_relaxed);
 }
 
 /* Where the search for a port begins: differs by destination and key, and goes on from the last choice. */
@@ -119,6 +132,7 @@ static void reserve(struct xt_stack *s, uint16_t port, uint64_t claim)
     XT_PORT_ADD(p->binds[claim & XT_CLAIM_ALL], 1);
     if (claim & XT_CLAIM_SHARE)
         atomic_store_explicit(&p->uid, xt_claim_uid(claim), memory_order_relaxed);
+    xt_ports_listens(s, port, claim); /* or is about to */
 }
 
 int xt_stack_bind(struct xt_stack *s, struct xt_endpoint *local, uint64_t claim)
@@ -188,6 +202,8 @@ void xt_ports_conn_remove(struct xt_stack *s, const struct xt_conn *c)
 void xt_ports_listener_add(struct xt_stack *s, const struct xt_conn *l)
 {
     struct xt_port *p = &s->ports[l->local.port];
+    if (l->flags & XT_CONN_RETIRED)
+        return;
     s->side[l->index].sib_prev = 0;
     s->side[l->index].sib_next = p->listener;
     if (p->listener)
@@ -201,6 +217,8 @@ void xt_ports_listener_remove(struct xt_stack *s, const struct xt_conn *l)
 {
     struct xt_port *p = &s->ports[l->local.port];
     struct xt_side *d = &s->side[l->index];
+    if (l->flags & XT_CONN_RETIRED)
+        return;
     if (d->sib_next)
         s->side[d->sib_next - 1].sib_prev = d->sib_prev;
     if (d->sib_prev)

@@ -83,6 +83,7 @@ enum {
     XT_CONN_SHARE = 0x0008,     /* its port was bound with SO_REUSEPORT */
     XT_CONN_LOCAL = 0x0004,     /* the peer is this stack's own address */
     XT_CONN_TELL_SENT = 0x0010, /* XT_EV_WRITABLE when data has been sent, too */
+    XT_CONN_RETIRED = 0x0020,   /* a listener that gets no new connections */
     XT_CONN_APP_MASK = (int)0xffff0000u,
 };
 
@@ -181,8 +182,17 @@ void xt_stack_move_rx(struct xt_stack *s, struct xt_conn *c, uint8_t *rx, uint32
 void xt_stack_move_tx(struct xt_stack *s, struct xt_conn *c, uint8_t *tx, uint32_t tx_size);
 struct xt_bufs xt_stack_bufs(const struct xt_stack *s, const struct xt_conn *c);
 
-/* What the holder of a port asks of others: a sum of XT_CLAIM_REUSE and xt_claim_share(). */
+/* What the holder of a port asks of others: a sum of XT_CLAIM_REUSE, xt_claim_share() and xt_claim_family(). */
 enum { XT_CLAIM_REUSE = 1, /* SO_REUSEADDR */ XT_CLAIM_SHARE = 2, /* SO_REUSEPORT */ XT_CLAIM_ALL = 3 };
+/* Nobody in another shard who says the same keeps it from the port. */
+static inline uint64_t xt_claim_family(uint32_t id)
+{
+    return (uint64_t)(id & 0x0fffffffu) << 4;
+}
+static inline uint32_t xt_claim_family_of(uint64_t claim)
+{
+    return (uint32_t)(claim >> 4) & 0x0fffffffu;
+}
 static inline uint64_t xt_claim_share(uint32_t uid)
 {
     return (uint64_t)uid << 32 | XT_CLAIM_SHARE;
@@ -204,6 +214,8 @@ void xt_stack_unbind(struct xt_stack *s, const struct xt_endpoint *local, uint64
  * the four-tuple. Returns 0, -EADDRINUSE (another listener), -ENOBUFS. */
 int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, uint64_t claim, uint64_t now_us,
                     struct xt_conn **out);
+/* It gets no new connections from now on; what it has, and what is half open, it keeps. */
+void xt_stack_retire(struct xt_stack *s, struct xt_conn *l);
 
 /* Active open. `local` with port 0: picked for this remote (an ephemeral port may serve many remotes). Rings and options
  * must be set on the record before the SYN leaves: `prep(arg, c)` is called for it when not NULL.

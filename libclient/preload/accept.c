@@ -48,7 +48,8 @@ static int accept_xtcp(uint64_t w, struct sockaddr *addr, socklen_t *alen, int f
 
 static int accept_at_once(uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags)
 {
-    return accept_xtcp(w, addr, alen, flags | MSG_DONTWAIT);
+    flags |= MSG_DONTWAIT;
+    return xp_spreading ? xp_spread_accept(w, addr, alen, flags, accept_xtcp) : accept_xtcp(w, addr, alen, flags);
 }
 
 XP_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *alen, int flags)
@@ -63,8 +64,9 @@ XP_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *alen, int flags)
     if (xp_kind(w) != XP_XTCP || xp_bystander)
         return xp_real.accept4(fd, addr, alen, flags);
     pthread_testcancel();
-    return (int)xp_ret(xp_half(w) >= 0 ? xp_half_accept(fd, w, addr, alen, flags, accept_at_once)
-                                       : accept_xtcp(w, addr, alen, flags));
+    if (xp_half(w) >= 0 || (xp_spreading && xp_is_spread(w)))
+        return (int)xp_ret(xp_half_accept(fd, w, addr, alen, flags, accept_at_once));
+    return (int)xp_ret(accept_xtcp(w, addr, alen, flags));
 }
 XP_ALIAS(accept4);
 

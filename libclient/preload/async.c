@@ -29,6 +29,8 @@ static void start_signals(int fd, int afd)
 int xp_set_async(int fd, uint64_t w, bool on)
 {
     int afd = async_fd(w, false, on), saved = errno;
+    if (on && xp_spreading)
+        xp_spread_end(w); /* there are signals of one socket only */
     if (afd >= 0 && on != xtcp_get_async(xp_x(w), xp_sock(w))) {
         if (on)
             start_signals(fd, afd);

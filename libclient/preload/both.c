@@ -89,6 +89,7 @@ void xp_half_only(uint64_t w)
     if (half < 0)
         return;
     XP_NO_CANCEL();
+    xp_spread_end(w);
     if (!xtcp_get_nonblock(xp_x(w), xp_sock(w)))
         xp_real.fcntl(half, F_SETFL, xp_real.fcntl(half, F_GETFL) & ~O_NONBLOCK);
     for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1)) {
@@ -103,6 +104,19 @@ void xp_half_only(uint64_t w)
     }
     xp_half_close(w);
     errno = saved;
+}
+
+int xp_listen(uint64_t w, int backlog)
+{
+    int on = 0, rc;
+    socklen_t len = sizeof on;
+    xtcp_getsockopt(xp_x(w), xp_sock(w), SOL_SOCKET, SO_ACCEPTCONN, &on, &len);
+    rc = xp_half(w) >= 0 ? xp_half_listen(w, backlog) : xtcp_listen(xp_x(w), xp_sock(w), backlog);
+    if (rc == 0 && !on)
+        xp_spread_begin(w, backlog);
+    else if (rc == 0)
+        xp_spread_again(w, backlog);
+    return rc;
 }
 
 int xp_half_listen(uint64_t w, int backlog)
@@ -142,6 +156,8 @@ static int accept_any(uint64_t w, struct sockaddr *addr, socklen_t *alen, int fl
 {
     static _Atomic unsigned turn;
     static _Atomic bool idle;
+    if (xp_half(w) < 0)
+        return accept_xtcp(w, addr, alen, flags);
     unsigned n = atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed);
     bool kernel = n % (atomic_load_explicit(&idle, memory_order_relaxed) ? 16 : 2) == 0;
     int r = -EAGAIN;

@@ -26,7 +26,9 @@ bool xp_half_listens(uint64_t w);
 void xp_half_shutdown(uint64_t w, int how);
 /* As connect() to no family: it listens no more. */
 void xp_half_disconnect(uint64_t w);
-/* listen(), and accept4() of an xtcp socket by `accept_xtcp`, which does not wait. -errno. */
+/* listen() of an xtcp socket, with a half or without. -errno. */
+int xp_listen(uint64_t w, int backlog);
+/* Of one with a half; and accept4() by `accept_xtcp`, which does not wait, for one that has a half or siblings. -errno. */
 int xp_half_listen(uint64_t w, int backlog);
 int xp_half_accept(int fd, uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags,
                    int (*accept_xtcp)(uint64_t w, struct sockaddr *addr, socklen_t *alen, int flags));

@@ -167,6 +167,41 @@ static int attach_locked(bool quietly)
     return add_context(x);
 }
 
+/* Some places are left for daemons to come. */
+#define LEFT (XP_CTXS / 3)
+
+static struct {
+    bool is;
+    unsigned of;
+    uint32_t shard;
+} beside[XP_CTXS];
+
+static int attach_beside_locked(unsigned ctx, uint32_t shard)
+{
+    struct xtcp *x;
+    for (unsigned i = 0; i < used; i++)
+        if (beside[i].is && beside[i].of == ctx && beside[i].shard == shard && xtcp_alive(xp_ctxs[i]))
+            return (int)i;
+    int rc = used + LEFT < XP_CTXS ? xtcp_attach_beside(xp_ctxs[ctx], shard, &x) : -ENOSPC;
+    if (rc < 0) {
+        xp_debug("shard %u: not attached: %s", shard, strerror(-rc));
+        return rc;
+    }
+    beside[used].is = true;
+    beside[used].of = ctx;
+    beside[used].shard = shard;
+    return add_context(x);
+}
+
+int xp_attach_beside(unsigned ctx, uint32_t shard)
+{
+    XP_NO_CANCEL();
+    xp_lock(&attach_lock);
+    int i = attach_beside_locked(ctx, shard);
+    xp_unlock(&attach_lock);
+    return i;
+}
+
 /* While the dynamic linker relocates (and a program's IFUNC resolvers run) thread-local variables are zero, and lost later. */
 static XP_TLS volatile int relocated = 1;
 

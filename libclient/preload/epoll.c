@@ -58,7 +58,9 @@ static int set_ctl(struct xp_set *s, int epfd, int op, int fd, uint64_t w, const
     xp_shared_tend(s);
     switch (op) {
     case EPOLL_CTL_ADD:
-        rc = xp_kind(w) == XP_XTCP ? xp_set_watch(s, epfd, xp_ctxno(w)) : 0;
+        if (xp_kind(w) == XP_XTCP)
+            XP_EACH_CTX(c, w)
+        rc = rc < 0 ? rc : xp_set_watch(s, epfd, (unsigned)c);
         if (rc == 0)
             rc = xp_set_add(s, fd, w, ev);
         if (rc == 0 && (rc = xp_set_begin_half(s, epfd, fd)) < 0)

@@ -292,6 +292,33 @@ int xp_set_begin_half(struct xp_set *s, int epfd, int fd)
     return rc;
 }
 
+static bool has_socket(const struct xp_set *s, uint64_t w)
+{
+    for (const struct xp_item *it = xp_value(w) < s->l->sock_cap ? s->l->by_sock[xp_value(w)] : NULL; it;
+         it = it->same_sock)
+        if (xp_ctxno(it->word) == xp_ctxno(w))
+            return true;
+    return false;
+}
+
+void xp_sets_spread(uint64_t w)
+{
+    xp_lock(&sets_lock);
+    for (unsigned i = 0; i < nsets; i++) {
+        struct xp_set *s = sets[i];
+        int epfd;
+        xp_set_lock(s);
+        if (has_socket(s, w) && (epfd = xp_set_fd(s)) >= 0) {
+            XP_EACH_CTX(c, w)
+            xp_set_watch(s, epfd, (unsigned)c);
+            xp_set_subscribe(s, w);
+            xp_set_kick(s);
+        }
+        xp_set_unlock(s);
+    }
+    xp_unlock(&sets_lock);
+}
+
 void xp_sets_half(int fd, bool on)
 {
     xp_lock(&sets_lock);

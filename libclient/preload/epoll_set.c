@@ -90,11 +90,6 @@ struct xp_item *xp_set_find(const struct xp_set *s, int fd)
     return it;
 }
 
-static struct xtcp_waiter *waiter_of(const struct xp_set *s, uint64_t word)
-{
-    return s->w[xp_ctxno(word)];
-}
-
 /* Socket numbers are a context's own: items of several may have the same. How many are of this very socket? */
 static unsigned items_of(const struct xp_set *s, uint64_t word)
 {
@@ -106,14 +101,32 @@ static unsigned items_of(const struct xp_set *s, uint64_t word)
 
 static void subscribe(struct xp_set *s, const struct xp_item *it)
 {
-    struct xtcp_waiter *w = waiter_of(s, it->word);
     bool alone = !s->l->shared && (it->events & EPOLLEXCLUSIVE) && (it->events & EPOLLIN) && items_of(s, it->word) == 1;
-    if (!w)
-        return;
-    xtcp_waiter_sub(w, xp_sock(it->word));
-    if (alone)
-        s->l->exclusive = true; /* before the look: pairs with xp_set_not_exclusive() */
-    xtcp_waiter_exclusive(w, xp_sock(it->word), alone && !s->l->parents && !s->l->pollers);
+    XP_EACH_CTX(c, it->word)
+    {
+        struct xtcp_waiter *w = s->w[c];
+        if (!w)
+            continue;
+        xtcp_waiter_sub(w, xp_sock_in(it->word, c));
+        if (alone)
+            s->l->exclusive = true; /* before the look: pairs with xp_set_not_exclusive() */
+        xtcp_waiter_exclusive(w, xp_sock_in(it->word, c), alone && !s->l->parents && !s->l->pollers);
+    }
+}
+
+void xp_set_subscribe(struct xp_set *s, uint64_t word)
+{
+    for (const struct xp_item *it = xp_value(word) < s->l->sock_cap ? s->l->by_sock[xp_value(word)] : NULL; it;
+         it = it->same_sock)
+        if (xp_ctxno(it->word) == xp_ctxno(word))
+            subscribe(s, it);
+}
+
+static void not_exclusive(const struct xp_set *s, const struct xp_item *it)
+{
+    XP_EACH_CTX(c, it->word)
+    if (s->w[c])
+        xtcp_waiter_exclusive(s->w[c], xp_sock_in(it->word, c), false);
 }
 
 void xp_set_not_exclusive(struct xp_set *s)
@@ -124,8 +137,8 @@ void xp_set_not_exclusive(struct xp_set *s)
     s->l->exclusive = false;
     for (uint32_t sock = 0; sock < s->l->sock_cap; sock++)
         for (const struct xp_item *it = s->l->by_sock[sock]; it; it = it->same_sock)
-            if ((it->events & EPOLLEXCLUSIVE) && waiter_of(s, it->word))
-                xtcp_waiter_exclusive(waiter_of(s, it->word), (int)sock, false);
+            if (it->events & EPOLLEXCLUSIVE)
+                not_exclusive(s, it);
     xp_set_unlock(s);
 }
 
@@ -151,8 +164,10 @@ static void unlink_sock(struct xp_set *s, struct xp_item *it)
         p = &(*p)->same_sock;
     *p = it->same_sock;
     s->l->nxtcp--;
-    if (waiter_of(s, it->word) && items_of(s, it->word) == 0)
-        xtcp_waiter_unsub(waiter_of(s, it->word), (int)sock);
+    if (items_of(s, it->word) == 0)
+        XP_EACH_CTX(c, it->word)
+    if (s->w[c])
+        xtcp_waiter_unsub(s->w[c], xp_sock_in(it->word, c));
     dequeue(s, it);
 }
 
@@ -359,10 +374,14 @@ struct news {
 
 static void on_news(void *arg, uint32_t sock)
 {
-    struct news *n = arg;
+    const struct news *n = arg;
+    uint64_t spread = xp_spreading ? xp_spread_main(n->ctx, sock) : 0;
+    unsigned ctx = spread ? xp_ctxno(spread) : n->ctx;
+    if (spread)
+        sock = xp_value(spread);
     struct xp_item *it = sock < n->s->l->sock_cap ? n->s->l->by_sock[sock] : NULL;
     for (; it; it = it->same_sock)
-        if (xp_ctxno(it->word) == n->ctx)
+        if (xp_ctxno(it->word) == ctx)
             enqueue(n->s, it);
 }
 
@@ -378,7 +397,8 @@ bool xp_set_news(struct xp_set *s)
 
 static uint64_t history(const struct xp_item *it)
 {
-    return xtcp_history(xp_x(it->word), xp_sock(it->word), it->events & EPOLLOUT);
+    uint64_t h = xtcp_history(xp_x(it->word), xp_sock(it->word), it->events & EPOLLOUT);
+    return xp_spreading ? h + 2 * xp_spread_history(it->word) : h;
 }
 
 void xp_set_all_ready(struct xp_set *s)
@@ -419,8 +439,9 @@ void xp_set_use_waiter(struct xp_set *s, struct xtcp_waiter *w, unsigned ctx)
     s->l->watched = true;
     for (uint32_t sock = 0; sock < s->l->sock_cap; sock++)
         for (struct xp_item *it = s->l->by_sock[sock]; it; it = it->same_sock)
-            if (xp_ctxno(it->word) == ctx)
-                subscribe(s, it);
+            XP_EACH_CTX(c, it->word)
+    if ((unsigned)c == ctx)
+        subscribe(s, it);
     xp_set_all_ready(s);
 }
 

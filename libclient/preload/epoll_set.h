@@ -117,6 +117,8 @@ int xp_set_orphan(struct xp_set *s, int fd);
 void xp_set_gone(struct xp_set *s, int epfd, uint64_t word);
 /* An undecided item becomes the xtcp socket of `word`. 0, -ENOENT, -ENOMEM. */
 int xp_set_move(struct xp_set *s, int fd, uint64_t word);
+/* The waiters of all contexts that the socket is in are to tell of it. */
+void xp_set_subscribe(struct xp_set *s, uint64_t word);
 
 /* An item that is a set becomes one that is served here. */
 void xp_set_take(struct xp_set *s, struct xp_item *it);

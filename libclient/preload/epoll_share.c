@@ -43,7 +43,7 @@ bool xp_shared_is(const struct xp_set *s, const struct xp_item *it, int fd)
     return it->who == cookie_of(fd);
 }
 
-uint32_t xp_shared_mask(const struct xp_item *it)
+static uint32_t shared_mask(const struct xp_item *it)
 {
     struct xtcp *x = xp_x(it->word);
     int sock = xp_sock(it->word);
@@ -55,6 +55,12 @@ uint32_t xp_shared_mask(const struct xp_item *it)
     if (m == XTCP_GONE || !(xp_flags(it->word) & XP_F_BOTH) || xtcp_alive(x))
         return m;
     return xp_half(it->word) >= 0 ? XTCP_MOVED : 0; /* the half goes on alone, where it is */
+}
+
+uint32_t xp_shared_mask(const struct xp_item *it)
+{
+    uint32_t m = shared_mask(it);
+    return !xp_spreading || m & (XTCP_GONE | XTCP_MOVED) ? m : m | xp_spread_mask(it->word);
 }
 
 struct xp_set *xp_set_inner(const struct xp_set *s, const struct xp_item *it)

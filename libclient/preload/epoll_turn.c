@@ -25,8 +25,9 @@ static void each_sock(struct xp_set *s, unsigned ctx, struct xtcp_waiter *w, voi
 {
     for (uint32_t sock = 0; sock < s->l->sock_cap; sock++)
         for (const struct xp_item *it = s->l->by_sock[sock]; it; it = it->same_sock)
-            if (xp_ctxno(it->word) == ctx)
-                fn(w, (int)sock);
+            XP_EACH_CTX(c, it->word)
+    if ((unsigned)c == ctx)
+        fn(w, xp_sock_in(it->word, c));
 }
 
 /* This process makes the waiter of context `ctx` from now on. Of the one before it what is news yet is taken; what came after its

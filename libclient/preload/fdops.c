@@ -35,6 +35,8 @@ static void release(int fd, uint64_t w, const int *cancel)
     if ((xp_kind(w) == XP_XTCP || xp_relay_known(w)) && xp_unref(xp_ctxno(w), xp_value(w))) {
         xp_sets_gone(w);
         xp_half_close(w);
+        if (xp_spreading)
+            xp_spread_close(w);
         if (cancel && *cancel == PTHREAD_CANCEL_ENABLE)
             close_cancellably(fd, w, *cancel);
         else

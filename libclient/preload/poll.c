@@ -76,8 +76,9 @@ static nfds_t split(struct xp_job *j)
             j->nhalves += !set && j->kfds[i].fd >= 0;
             j->nkernel += !set && j->kfds[i].fd >= 0;
             found++;
-            if (!set && xtcp_alive(xp_x(w)))
-                j->in[xp_ctxno(w)] = true;
+            if (!set)
+                XP_EACH_CTX(c, w)
+            j->in[c] |= xtcp_alive(xp_ctxs[c]);
         } else {
             j->nkernel++;
         }

@@ -48,8 +48,11 @@ static void subscribe(struct xp_job *j, void (*fn)(struct xtcp_waiter *w, int s)
 {
     for (nfds_t i = 0; i < j->n; i++) {
         uint64_t w;
-        if (xp_is_xtcp(j->fds[i].fd, &w) && j->w[xp_ctxno(w)])
-            fn(j->w[xp_ctxno(w)], xp_sock(w));
+        if (!xp_is_xtcp(j->fds[i].fd, &w))
+            continue;
+        XP_EACH_CTX(c, w)
+        if (j->w[c])
+            fn(j->w[c], xp_sock_in(w, c));
     }
 }
 

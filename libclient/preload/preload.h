@@ -21,6 +21,7 @@
 
 #include "libclient/preload/addr.h"
 #include "libclient/preload/real.h"
+#include "libclient/preload/spread.h"
 #include "libclient/preload/table.h"
 #include "libclient/xtcp.h"
 
@@ -79,6 +80,8 @@ extern unsigned xp_fork_gen; /* counts forks on the way from the first process t
 int xp_attach(void);
 /* The same without a word when there is no daemon. */
 void xp_attach_quietly(void);
+/* The context beside `ctx` that is served by that shard, attached when there is none. -errno. */
+int xp_attach_beside(unsigned ctx, uint32_t shard);
 /* Joins the family of an inherited end: the word of its socket here, or 0. */
 uint64_t xp_join(int fd);
 /* Debug line on stderr when XTCP_LOG=debug. Keeps errno. */
@@ -159,7 +162,8 @@ static inline int xp_sock(uint64_t w)
 /* What poll() says of an xtcp socket now. When xtcpd has gone, the kernel's half goes on alone. */
 static inline unsigned xp_mask(uint64_t w)
 {
-    return xp_flags(w) & XP_F_BOTH && !xtcp_alive(xp_x(w)) ? XTCP_MOVED : xtcp_mask(xp_x(w), xp_sock(w));
+    unsigned m = xp_flags(w) & XP_F_BOTH && !xtcp_alive(xp_x(w)) ? XTCP_MOVED : xtcp_mask(xp_x(w), xp_sock(w));
+    return __builtin_expect(!xp_spreading || m == XTCP_MOVED, 1) ? m : m | xp_spread_mask(w);
 }
 
 /* ---- confine.c ---- */
@@ -181,6 +185,8 @@ uint32_t xp_plain_options(void);
 bool xp_on_another_device(int fd, uint64_t w, const struct xtcp *x);
 /* Gives socket `s` of `x` the options that the undecided `fd` of word `w` was given. */
 void xp_carry_options(int fd, uint64_t w, struct xtcp *x, int s);
+/* Gives socket `t` of `y` what `s` of `x` has. */
+void xp_copy_options(struct xtcp *x, int s, struct xtcp *y, int t);
 /* Those of a relayed descriptor. -errno. */
 int xp_relay_getsockopt(int fd, uint64_t w, int level, int name, void *val, socklen_t *len);
 int xp_relay_setsockopt(int fd, uint64_t w, int level, int name, const void *val, socklen_t len);
@@ -233,6 +239,7 @@ void xp_sets_closed(int fd, bool copies);
 void xp_sets_gone(uint64_t w);
 void xp_sets_moved(int fd, uint64_t w);   /* an undecided member is about to become the xtcp socket of word w */
 void xp_sets_relayed(int fd);             /* an xtcp member is the kernel's now */
+void xp_sets_spread(uint64_t w);          /* a socket that may be in sets has got siblings */
 void xp_sets_half(int fd, bool on);       /* the kernel's half of an xtcp member is to be watched too, or no more */
 void xp_epoll_closed(int fd, uint64_t w); /* one descriptor of a set is about to be closed */
 uint64_t xp_epoll_share(int fd);          /* the word for a copy of an epoll descriptor */

@@ -291,19 +291,19 @@ static int listen_undecided(int fd, uint64_t w, int backlog)
     case XT_PLACE_BOTH:
         in.sin_family = AF_INET;
         rc = bind_both(fd, &w, &in);
-        return rc < 0 ? rc : xp_half_listen(w, backlog);
+        return rc < 0 ? rc : xp_listen(w, backlog);
     case XT_PLACE_XTCP:
         rc = take_over(fd, &w);
         break;
     }
-    return rc < 0 ? rc : xtcp_listen(xp_x(w), xp_sock(w), backlog);
+    return rc < 0 ? rc : xp_listen(w, backlog);
 }
 
 XP_EXPORT int listen(int fd, int backlog)
 {
     uint64_t w;
     if (xp_is_xtcp(fd, &w))
-        return (int)xp_ret(xp_half(w) >= 0 ? xp_half_listen(w, backlog) : xtcp_listen(xp_x(w), xp_sock(w), backlog));
+        return (int)xp_ret(xp_listen(w, backlog));
     if (xp_kind(w) != XP_UNDECIDED || xp_bystander)
         return xp_real.listen(fd, backlog);
     return (int)xp_ret(listen_undecided(fd, w, backlog));
@@ -359,6 +359,8 @@ static int disconnect(int fd, const struct sockaddr *none, socklen_t len)
         return xp_real.connect(fd, none, len);
     if (xp_half(w) >= 0 && len >= sizeof(sa_family_t))
         xp_half_disconnect(w);
+    if (len >= sizeof(sa_family_t))
+        xp_spread_end(w);
     return (int)xp_ret(xtcp_connect(xp_x(w), xp_sock(w), none, len));
 }
 
@@ -391,6 +393,8 @@ XP_EXPORT int shutdown(int fd, int how)
     }
     if (xp_half(w) >= 0)
         xp_half_shutdown(w, how);
+    if (how == SHUT_RD || how == SHUT_RDWR)
+        xp_spread_end(w);
     return (int)xp_ret(xtcp_shutdown(xp_x(w), xp_sock(w), how));
 }
 XP_ALIAS(shutdown);

@@ -117,6 +117,25 @@ void xp_carry_options(int fd, uint64_t w, struct xtcp *x, int s)
     }
 }
 
+void xp_copy_options(struct xtcp *x, int s, struct xtcp *y, int t)
+{
+    char val[64], other[64];
+    for (unsigned i = 0; i < NCARRIED; i++) {
+        socklen_t len = sizeof val, olen = sizeof other;
+        if (xtcp_getsockopt(x, s, carried[i].level, carried[i].name, val, &len) < 0 ||
+            (xtcp_getsockopt(y, t, carried[i].level, carried[i].name, other, &olen) == 0 && len == olen &&
+             memcmp(val, other, len) == 0))
+            continue;
+        if (carried[i].level == SOL_SOCKET && (carried[i].name == SO_SNDBUF || carried[i].name == SO_RCVBUF)) {
+            int doubled;
+            memcpy(&doubled, val, sizeof doubled);
+            doubled /= 2;
+            memcpy(val, &doubled, sizeof doubled);
+        }
+        xtcp_setsockopt(y, t, carried[i].level, carried[i].name, val, len);
+    }
+}
+
 static int put_int(int v, void *val, socklen_t *len)
 {
     if (!val || !len)
@@ -233,6 +252,8 @@ XP_EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t
     if (xp_is_xtcp(fd, &w)) {
         if (xp_half(w) >= 0)
             xp_real.setsockopt(xp_half(w), level, name, val, len);
+        if (xp_spreading)
+            xp_spread_setsockopt(w, level, name, val, len);
         if (level == IPPROTO_IPV6)
             return (int)xp_ret(!(xp_flags(w) & XP_F_INET6) ? -ENOPROTOOPT : name == IPV6_V6ONLY ? -EINVAL : 0);
         return (int)xp_ret(

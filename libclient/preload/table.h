@@ -14,7 +14,7 @@
 
 #define XP_FDS (1u << 20) /* descriptors from here on are always the kernel's */
 #define XP_CTX_NONE 15u   /* a descriptor of no context */
-#define XP_CTXS 14u       /* daemons this process has been attached to, one after the other */
+#define XP_CTXS 14u       /* daemons this process has been attached to, one after the other, or shards of one */
 
 enum xp_kind {
     XP_KERNEL,    /* not ours: the value of an empty word */

@@ -145,6 +145,22 @@ int xtcp_bind(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen
     return (int)ret(bind(s, addr, alen));
 }
 
+uint32_t xtcp_shards(const struct xtcp *x, uint32_t *shard)
+{
+    *shard = 0;
+    return 1;
+}
+
+int xtcp_attach_beside(struct xtcp *x, uint32_t shard, struct xtcp **out)
+{
+    return -EINVAL;
+}
+
+bool xtcp_is_shared(const struct xtcp *x, int s)
+{
+    return false;
+}
+
 int xtcp_settle(struct xtcp *x)
 {
     return 0;

@@ -246,6 +246,38 @@ Test(crew, a_port_is_held_against_all)
     cr_expect_eq(xt_stack_listen(sh[1].s, &at, XT_CLAIM_REUSE, now, &l), -EADDRINUSE);
 }
 
+/* Those of one family, in different shards, keep each other from no port, and all others as ever. */
+Test(crew, a_family_has_a_port_in_each)
+{
+    const uint64_t ours = xt_claim_family(0x30002), theirs = xt_claim_family(0x40002);
+    struct xt_endpoint at = ep(0, 80);
+    struct xt_conn *l;
+    cr_assert_eq(xt_stack_bind(sh[0].s, &at, ours), 0);
+    cr_expect_eq(xt_stack_bind(sh[0].s, &at, ours), -EADDRINUSE, "twice in one shard");
+    cr_expect_eq(xt_stack_bind(sh[1].s, &at, theirs), -EADDRINUSE);
+    cr_assert_eq(xt_stack_bind(sh[1].s, &at, ours), 0);
+    cr_assert_eq(xt_stack_listen(sh[0].s, &at, ours, now, &l), 0);
+    cr_assert_eq(xt_stack_listen(sh[1].s, &at, ours, now, &l), 0);
+    cr_expect_eq(xt_stack_bind(sh[2].s, &at, theirs | XT_CLAIM_REUSE), -EADDRINUSE);
+    cr_expect_eq(xt_stack_bind(sh[2].s, &at, theirs | xt_claim_share(7)), -EADDRINUSE);
+}
+
+/* Who has bound a port that another one listens on, as SO_REUSEADDR allows, is not of its family for that. */
+Test(crew, a_family_does_not_take_the_port_of_another_one)
+{
+    const uint64_t ours = xt_claim_family(0x30002) | XT_CLAIM_REUSE, theirs = xt_claim_family(0x40002) | XT_CLAIM_REUSE;
+    struct xt_endpoint at = ep(0, 80);
+    struct xt_conn *l;
+    cr_assert_eq(xt_stack_bind(sh[0].s, &at, ours), 0);
+    cr_assert_eq(xt_stack_bind(sh[0].s, &at, theirs), 0);
+    cr_assert_eq(xt_stack_bind(sh[1].s, &at, theirs), 0);
+    cr_assert_eq(xt_stack_listen(sh[0].s, &at, ours, now, &l), 0);
+    cr_expect_eq(xt_stack_listen(sh[1].s, &at, theirs, now, &l), -EADDRINUSE);
+    cr_expect_eq(xt_stack_bind(sh[2].s, &at, theirs), -EADDRINUSE);
+    cr_assert_eq(xt_stack_bind(sh[2].s, &at, ours), 0);
+    cr_expect_eq(xt_stack_listen(sh[2].s, &at, ours, now, &l), 0);
+}
+
 static void listen_shared(uint32_t k)
 {
     struct xt_endpoint at = ep(0, 80);
@@ -290,6 +322,38 @@ Test(crew, listeners_have_equal_parts)
     cr_expect_eq(sh[0].naccepted, 0);
     cr_expect(sh[1].naccepted > 150 && sh[1].naccepted < 210, "three of four have %u of 240", sh[1].naccepted);
     cr_expect_eq(sh[1].naccepted + sh[2].naccepted, 240);
+}
+
+/* What is half open with it goes on, what is new comes to others. */
+Test(crew, a_retired_listener_gets_no_new_connections)
+{
+    struct xt_endpoint at = ep(0, 80);
+    struct xt_conn *l[N], *c[2 * N];
+    fanned = true;
+    for (uint32_t k = 0; k < N; k++) {
+        cr_assert_eq(xt_stack_bind(sh[k].s, &at, xt_claim_share(7)), 0);
+        cr_assert_eq(xt_stack_listen(sh[k].s, &at, xt_claim_share(7), now, &l[k]), 0);
+        xt_stack_set_bufs(sh[k].s, l[k], NULL, RING, NULL, RING);
+    }
+    connect_many(1);
+    for (unsigned n = 0; n < 2 * N; n++)
+        c[n] = host_connect(&peer, 1, 80, now, NULL);
+    xt_stack_output(peer.s, now); /* SYNs */
+    while (give(&peer, NULL))
+        ;
+    for (uint32_t k = 1; k < N; k++) {
+        xt_stack_retire(sh[k].s, l[k]);
+        xt_stack_retire(sh[k].s, l[k]);
+    }
+    run(10000);
+    for (unsigned n = 0; n < 2 * N; n++)
+        cr_expect_eq(c[n]->state, XT_ESTABLISHED);
+    unsigned before = sh[1].naccepted + sh[2].naccepted;
+    connect_many(20);
+    cr_expect_eq(sh[1].naccepted + sh[2].naccepted, before);
+    xt_stack_close(sh[1].s, l[1], now);
+    connect_many(5);
+    cr_expect_eq(SUM(drop_closed_port), 0);
 }
 
 Test(crew, a_shared_port_is_spread)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * In the place of daemon/app/ledger_layout.h. What is rare stood in the slots, too. */
+ * In the place of daemon/app/ledger_layout.h. What is rare stood in the slots, too, and no session was of
+ * another one's family. */
 #ifndef XT_TEST_BEFORE_LEDGER_LAYOUT_H
 #define XT_TEST_BEFORE_LEDGER_LAYOUT_H
 
@@ -23,6 +24,15 @@ static inline struct xt_pslot *xt_ledger_slots(struct xt_ledger *l)
 static inline struct xt_prare *xt_ledger_rares(struct xt_ledger *l)
 {
     return xt_ledger_slots(l);
+}
+
+static inline uint32_t xt_ledger_family(const struct xt_ledger *l)
+{
+    return 0;
+}
+
+static inline void xt_ledger_set_family(struct xt_ledger *l, uint32_t family)
+{
 }
 
 static inline bool xt_ledger_has_rare(const struct xt_pslot *p)
