@@ -2,6 +2,7 @@
 """Where programs run (namespaces, on the kernel's TCP or on an xtcpd's) and how two of them are compared."""
 import contextlib
 import os
+import signal
 import subprocess
 import time
 
@@ -55,6 +56,31 @@ def until(ready, seconds, what):
         if time.monotonic() > end:
             raise Failed("%s: not ready after %d s" % (what, seconds))
         time.sleep(0.02)
+
+
+def is_gone(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"  # only waits for the shell that it is of
+    except FileNotFoundError:
+        return True
+
+
+def fresh_xtcpd():
+    """In the place of topology A's xtcpd, another one like it, of which no page was ever used. The stage ends it, as all that runs in its
+    namespaces."""
+    pid = int(os.environ["XTCPD_PID"])
+    with open("/proc/%d/cmdline" % pid) as f:
+        argv = f.read().split("\0")[:-1]
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: is_gone(pid), 30, "end of xtcpd")
+    with open(os.path.join(os.environ["WORK"], "xtcpd.log"), "a") as log:
+        p = subprocess.Popen(places()["x"] + argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    os.environ["XTCPD_PID"] = str(p.pid)
+    ctl = [os.path.join(os.environ["BENCH_TOP"], "build/tools/ctl/xtcpctl"), "--socket", argv[argv.index("--socket") + 1], "status"]
+    until(lambda: p.poll() is not None or subprocess.run(ctl, capture_output=True).returncode == 0, 30, "xtcpd")
+    if p.poll() is not None:
+        raise Failed("xtcpd has ended")
 
 
 @contextlib.contextmanager

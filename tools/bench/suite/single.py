@@ -47,12 +47,15 @@ def kernel_bytes():
 
 class Crowd:
     """`conns` idle connections of peers that no kernel knows (bench-crowd) to echo servers in the other namespace: on xtcp's TCP,
-    which need no descriptor for each (bench-native), or on the kernel's."""
+    which need no descriptor for each (bench-native), or on the kernel's. The pages of a connection stay with its xtcpd for the next
+    one, so each crowd has an xtcpd of its own; the kernel's slabs go when they are empty."""
     most = 100000  # connections of one server: their rings have to fit in its region
     ports = itertools.count(7000, 20)  # those of the crowd before may not be over yet
 
     def __init__(self, conns, on_xtcp):
         self.conns, self.bytes = conns, daemon_bytes if on_xtcp else kernel_bytes
+        if on_xtcp:
+            rig.fresh_xtcpd()
         side = rig.topology("A")[0 if on_xtcp else 1]
         program = "bench-native" if on_xtcp else "bench-load"
         first = next(self.ports)
