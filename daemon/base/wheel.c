@@ -51,7 +51,7 @@ static void mark_empty(struct xt_wheel *w, uint32_t slot)
 static void unlink_timer(struct xt_wheel *w, uint32_t i)
 {
     struct xt_wheel_timer *t = &w->timers[i];
-    uint32_t slot = t->slot - 1;
+    uint32_t slot = (uint32_t)t->slot - 1;
     if (t->next != XT_WHEEL_NONE)
         w->timers[t->next].prev = t->prev;
     if (t->prev != XT_WHEEL_NONE)
@@ -87,6 +87,8 @@ void xt_wheel_set(struct xt_wheel *w, uint32_t i, uint64_t deadline_us)
         xt_wheel_cancel(w, i);
         return;
     }
+    if (deadline_us > XT_WHEEL_LAST)
+        deadline_us = XT_WHEEL_LAST;
     uint32_t slot = slot_of(w, tick_of(deadline_us));
     t->deadline = deadline_us;
     if (t->slot == slot + 1)

@@ -16,11 +16,15 @@
 #define XT_WHEEL_SLOTS (1u << XT_WHEEL_BITS)
 #define XT_WHEEL_DUE (XT_WHEEL_LEVELS * XT_WHEEL_SLOTS) /* the list of timers that are due */
 
+#define XT_WHEEL_LAST ((UINT64_C(1) << 54) - 1) /* microseconds: after 571 years all deadlines have come */
+
 struct xt_wheel_timer {
-    uint64_t deadline;   /* as given, microseconds */
-    uint32_t next, prev; /* neighbours in the slot's list, or XT_WHEEL_NONE */
-    uint32_t slot;       /* place in `head` plus 1; 0: not armed */
+    uint64_t deadline : 54; /* as given, microseconds */
+    uint64_t slot : 10;     /* place in `head` plus 1; 0: not armed */
+    uint32_t next, prev;    /* neighbours in the slot's list, or XT_WHEEL_NONE */
 };
+_Static_assert(sizeof(struct xt_wheel_timer) == 16, "xt_wheel_timer: it is part of what an idle connection costs");
+_Static_assert(XT_WHEEL_DUE + 1 < 1 << 10, "xt_wheel_timer.slot");
 
 struct xt_wheel {
     uint64_t tick;                      /* all timers of earlier ticks have been taken out or are due */

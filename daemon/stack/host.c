@@ -108,6 +108,12 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
     s->pmtu_key = derive(key, "paths");
     s->neigh_key = derive(key, "neighbours");
     s->fo_key = derive(key, "fast open");
+    const struct xt_flow_keys keys = {.records = s->conns,
+                                      .size = sizeof *s->conns,
+                                      .local = offsetof(struct xt_conn, local.addr),
+                                      .remote = offsetof(struct xt_conn, remote.addr),
+                                      .lport = offsetof(struct xt_conn, local.port),
+                                      .rport = offsetof(struct xt_conn, remote.port)};
     const struct xt_key overload_key = derive(key, "overload");
     /* RFC 6056 section 3.3.3 wants a counter; one that began anew at 0 would give a successor the ports that this process had first,
      * and peers may still know connections there. */
@@ -122,7 +128,7 @@ static int init_tables(struct xt_stack *s, const uint8_t key[32])
         return -ENOMEM;
     s->build = s->scratch + (size_t)XT_SCRATCH_SLOTS * s->scratch_size;
     if (xt_overload_init(&s->overload, &overload_key) != 0 ||
-        xt_flowmap_init(&s->flows, s->cfg.max_conns, &flow_key) != 0 ||
+        xt_flowmap_init(&s->flows, s->cfg.max_conns, &flow_key, &keys) != 0 ||
         xt_wheel_init(&s->wheel, s->cfg.max_conns, s->now) != 0 || xt_wheel_init(&s->misc, XT_TIMER_COUNT, s->now) != 0)
         return -ENOMEM;
     if (s->ops.shard == 0)
