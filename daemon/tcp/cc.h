@@ -69,6 +69,12 @@ void xt_cc_restart(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
  * later, as Linux has it. 0: the round trip is not known. */
 uint64_t xt_cc_window_rate(const struct xt_conn *c);
 
+/* False: it is not paced, for sure. */
+static inline bool xt_cc_may_pace(const struct xt_conn *c)
+{
+    return c->opt.pacing_max || xt_cc_of(c)->pacing_rate;
+}
+
 /* Bytes per second; 0: not paced. */
 uint64_t xt_cc_pacing_rate(const struct xt_conn *c);
 

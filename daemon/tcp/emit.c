@@ -9,8 +9,8 @@
 #include "daemon/tcp/window.h"
 
 /* Header, window and options of any segment with an ACK; the acknowledgment it carries is the one that was owed. */
-static inline void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *out, uint32_t seq,
-                          uint8_t flags)
+static inline __attribute__((always_inline)) void header(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
+                                                         struct xt_seg *out, uint32_t seq, uint8_t flags)
 {
     out->sport = c->local.port;
     out->dport = c->remote.port;

@@ -150,8 +150,12 @@ void xt_recovery_reorder_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 /* One reduction of the windows for a loss that is repaired already, as an ACK of `acked` bytes tells. */
 void xt_recovery_reduce(struct xt_conn *c, uint32_t acked);
 /* Bytes in flight: neither delivered nor lost. */
-uint32_t xt_recovery_pipe(const struct xt_conn *c);
-/* The next stretch [*left, *right) that counts as lost. */
+uint32_t xt_recovery_count_pipe(const struct xt_conn *c);
+static inline uint32_t xt_recovery_pipe(const struct xt_conn *c)
+{
+    return c->ca_state == XT_CA_OPEN ? c->snd_nxt - c->snd_una : xt_recovery_count_pipe(c);
+}
+/* The next stretch [*left, *right) that counts as lost; in a recovery only. */
 bool xt_recovery_next(const struct xt_conn *c, uint32_t *left, uint32_t *right);
 /* Something to send again though nothing more counts as lost: rules 3 and 4 of RFC 6675's NextSeg(). */
 bool xt_recovery_spare(struct xt_conn *c, uint32_t *left, uint32_t *right);

@@ -228,7 +228,7 @@ static int send_tail_probe(struct out *o)
 static bool paced(struct out *o)
 {
     struct xt_conn *c = o->c;
-    uint64_t rate = xt_cc_pacing_rate(c);
+    uint64_t rate = xt_cc_may_pace(c) ? xt_cc_pacing_rate(c) : 0;
     if (rate == 0)
         return false;
     if (c->pace_next > o->ctx->now_us) {
@@ -248,8 +248,8 @@ static bool paced(struct out *o)
 static void pace(struct out *o, uint32_t len)
 {
     struct xt_conn *c = o->c;
-    uint64_t rate = xt_cc_pacing_rate(c), now = o->ctx->now_us;
-    if (rate == 0 || len == 0)
+    uint64_t rate = len > 0 && xt_cc_may_pace(c) ? xt_cc_pacing_rate(c) : 0, now = o->ctx->now_us;
+    if (rate == 0)
         return;
     uint64_t late = xt_u32_min(xt_u32_max(c->srtt, PACE_LATE_MIN_US), PACE_LATE_MAX_US), from = c->pace_next;
     if (from + late < now) /* silence earns nothing */
@@ -274,7 +274,7 @@ static int send_data(struct out *o)
         return 1;
     if (paced(o))
         return 0;
-    if (xt_recovery_next(c, &left, &right) && send_again(o, left, right, false))
+    if (c->ca_state >= XT_CA_RECOVERY && xt_recovery_next(c, &left, &right) && send_again(o, left, right, false))
         return 1;
     if (send_new(o))
         return 1;

@@ -37,11 +37,9 @@ static uint32_t sack_edge(const struct xt_conn *c)
     return c->snd_una;
 }
 
-uint32_t xt_recovery_pipe(const struct xt_conn *c)
+uint32_t xt_recovery_count_pipe(const struct xt_conn *c)
 {
     uint32_t flight = c->snd_nxt - c->snd_una;
-    if (c->ca_state == XT_CA_OPEN)
-        return flight;
     uint32_t gone = xt_sent_bytes(c, XT_SENT_ALL_LOST | XT_SENT_BIT(XT_SENT_SACKED));
     /* Each duplicate ACK tells of a segment that left: the inflation of cwnd in RFC 6582, seen from the other side. */
     if (!xt_has_sack(c) && c->ca_state != XT_CA_LOSS)
@@ -51,7 +49,7 @@ uint32_t xt_recovery_pipe(const struct xt_conn *c)
 
 bool xt_recovery_next(const struct xt_conn *c, uint32_t *left, uint32_t *right)
 {
-    if (c->ca_state < XT_CA_RECOVERY || (c->cflags & XT_CF_FRTO))
+    if (c->cflags & XT_CF_FRTO)
         return false;
     return xt_sent_find(c, XT_SENT_ALL_LOST, c->snd_una, left, right);
 }

@@ -91,21 +91,25 @@ static void append(struct xt_conn *c, uint32_t right, uint32_t tick)
     xt_sent_list(c)[c->n_sent++] = (struct xt_flight){.end = right, .tick = tick & 0x1fffffff, .state = XT_SENT_FLIGHT};
 }
 
+/* [left, to), all of it in the list. */
+static __attribute__((noinline)) void put_again(struct xt_conn *c, uint32_t left, uint32_t to, uint32_t tick)
+{
+    reserve(c);
+    split(c, left);
+    split(c, to);
+    unsigned i = find(c, left), j = i;
+    while (j + 1 < c->n_sent && xt_seq_lt(xt_sent_list(c)[j].end, to))
+        j++;
+    xt_sent_list(c)[j].tick = tick & 0x1fffffff;
+    xt_sent_list(c)[j].state = XT_SENT_AGAIN;
+    erase(c, i, j - i);
+}
+
 void xt_sent_put(struct xt_conn *c, uint32_t left, uint32_t right, uint64_t now_us)
 {
     uint32_t tick = xt_sent_tick(now_us), end = c->n_sent > 0 ? xt_sent_list(c)[c->n_sent - 1].end : left;
-    if (c->n_sent > 0 && xt_seq_lt(left, end)) {
-        uint32_t to = xt_seq_min(right, end);
-        reserve(c);
-        split(c, left);
-        split(c, to);
-        unsigned i = find(c, left), j = i;
-        while (j + 1 < c->n_sent && xt_seq_lt(xt_sent_list(c)[j].end, to))
-            j++;
-        xt_sent_list(c)[j].tick = tick & 0x1fffffff;
-        xt_sent_list(c)[j].state = XT_SENT_AGAIN;
-        erase(c, i, j - i);
-    }
+    if (xt_seq_lt(left, end))
+        put_again(c, left, xt_seq_min(right, end), tick);
     if (xt_seq_gt(right, end) || c->n_sent == 0)
         append(c, right, tick);
 }
