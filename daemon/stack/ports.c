@@ -40,7 +40,8 @@ static bool agrees(const struct xt_port *p, uint64_t claim)
 static bool is_kin(const struct xt_stack *s, uint32_t shard, const struct xt_port *p, uint64_t claim)
 {
     uint32_t family = xt_claim_family_of(claim);
-    return shard != s->ops.shard && family && !(claim & XT_CLAIM_SHARE) && XT_PORT_GET(p->family) == family;
+    return shard != s->ops.shard && family && !(claim & XT_CLAIM_SHARE) && XT_PORT_GET(p->family) == family &&
+           xt_ports_is_bound(p);
 }
 
 static bool may_bind(const struct xt_stack *s, uint16_t port, uint64_t claim)

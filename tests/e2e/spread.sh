@@ -68,17 +68,17 @@ echo "ok    the port is listened on again and again"
 # A program that inherits the listener knows of one queue: that one gets all.
 serve activate
 ask 40 4
-listeners $port 1
+xt_wait_for 30 listeners $port 1
 xt_stop "$SERVER"
 serve execute
 ask 200 4 20
-listeners $port 1
+xt_wait_for 30 listeners $port 1
 ask 40 4
 xt_stop "$SERVER"
 serve beside
 ask 200 4 30 # what came to the other queues before the program knew of the listener
 ask 100 4
-listeners $port 1
+xt_wait_for 30 listeners $port 1
 xt_stop "$SERVER"
 echo "ok    listeners that other programs get"
 

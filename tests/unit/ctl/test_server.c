@@ -105,6 +105,63 @@ Test(server, fork_joins_the_family)
     cr_expect(none_left());
 }
 
+/* Who attaches by the other end of the pair is of the family of the connection that the pair came by. */
+Test(server, beside_makes_a_session_of_the_same_family)
+{
+    struct xt_msg_out o;
+    struct xt_kin first, second;
+    const struct xt_client *cl;
+    int fd = attach(XT_ABI_VERSION), sv[2];
+    xt_msg_anc_close(&anc);
+    xt_session_kin(LIST_FIRST(&ctl->clients)->session, &first);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+    begin(&o, "beside");
+    xt_msg_uint(&o, "shard", 0);
+    cr_assert_gt(ask_with(fd, &o, &sv[1], 1), 0);
+    cr_expect(ok() && num("shard") == 0);
+    close(sv[1]);
+    cr_expect_eq(sessions(), 1u);
+    begin(&o, "attach");
+    xt_msg_uint(&o, "abi", XT_ABI_VERSION);
+    xt_msg_str(&o, "comm", "again");
+    cr_assert_gt(ask_with(sv[0], &o, NULL, 0), 0);
+    cr_expect(ok() && anc.nfds == 3);
+    xt_msg_anc_close(&anc);
+    cr_expect_eq(sessions(), 2u);
+    LIST_FOREACH(cl, &ctl->clients, link)
+    {
+        xt_session_kin(cl->session, &second);
+        cr_expect_eq(second.family, first.family);
+    }
+    close(fd);
+    cr_expect_eq(sessions(), 1u);
+    close(sv[0]);
+    cr_expect(none_left());
+}
+
+Test(server, beside_that_lies_is_disconnected)
+{
+    static const struct {
+        int attached, fds;
+        uint64_t shard;
+    } bad[] = {{0, 1, 0}, {1, 0, 0}, {1, 1, 1}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct xt_msg_out o;
+        int fd = bad[i].attached ? attach(XT_ABI_VERSION) : dial(), sv[2];
+        if (bad[i].attached)
+            xt_msg_anc_close(&anc);
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+        begin(&o, "beside");
+        xt_msg_uint(&o, "shard", bad[i].shard);
+        cr_expect(ask_with(fd, &o, &sv[1], (unsigned)bad[i].fds) > 0 && num("errno") == EBADMSG, "case %zu", i);
+        cr_expect_leq(answer(fd), 0, "case %zu", i);
+        cr_expect(none_left());
+        close(fd);
+        close(sv[0]);
+        close(sv[1]);
+    }
+}
+
 Test(server, fork_that_lies_is_disconnected)
 {
     struct xt_msg_out o;
