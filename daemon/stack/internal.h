@@ -53,13 +53,17 @@ struct xt_side {
     uint8_t *rx, *tx;
     uint32_t prev, next;         /* list links, index plus 1; of a free record, `next` is the free list */
     uint32_t sib_prev, sib_next; /* SYN_RECV children of one listener, or the listeners of one port; index plus 1 */
-    uint32_t child;              /* of a listener: the first of them */
+    union {
+        uint32_t child; /* of a listener: the first of them */
+        uint32_t peer;  /* of others: where the other end of a local connection was last seen, index plus 1 */
+    };
     uint32_t nexthop, route_gen; /* route found, valid while route_gen is the stack's */
-    uint32_t peer;               /* where the other end of a local connection was last seen: index plus 1 */
-    uint16_t list;               /* XT_LIST_* */
+    uint16_t list : 15;          /* XT_LIST_* */
+    uint16_t orphan : 1;         /* counted in norphans */
     uint16_t neigh;              /* where `nexthop` was last seen in the neighbour table */
-    bool orphan;                 /* counted in norphans */
 };
+_Static_assert(sizeof(struct xt_side) == 48, "xt_side: it is part of what an idle connection costs");
+_Static_assert(XT_LIST_NEIGH + XT_NEIGH_MAX < 1 << 15, "xt_side.list");
 
 enum { XT_NEIGH_FREE, XT_NEIGH_INCOMPLETE, XT_NEIGH_REACHABLE, XT_NEIGH_STALE, XT_NEIGH_FAILED };
 

@@ -72,7 +72,8 @@ static bool find_payload(const struct xt_stack *s, struct xt_local *l)
 /* The receiver; remembered beside the sender's record. */
 static uint32_t receiver(struct xt_stack *s, const struct xt_local *l, const struct xt_flow *flow)
 {
-    struct xt_side *d = l->from != XT_NO_CONN ? &s->side[l->from] : NULL;
+    bool has = l->from != XT_NO_CONN && s->conns[l->from].state != XT_LISTEN;
+    struct xt_side *d = has ? &s->side[l->from] : NULL;
     if (d && d->peer) {
         const struct xt_conn *c = &s->conns[d->peer - 1];
         const uint32_t flags = XT_CONN_USED | XT_CONN_LOCAL;
