@@ -160,6 +160,13 @@ static uint64_t sent(const struct xt_pslot *p, const struct xt_conn *c)
     return nxt < p->tx_head ? nxt : p->tx_head;
 }
 
+/* Says of a new socket that it is one, but for one that its client has begun to connect (XT_WANT_CONNECT), or does just now: false. */
+static bool stays_fresh(struct xt_slot *sh)
+{
+    uint16_t had = atomic_load(&sh->cond);
+    return had != XT_COND_CONNECTING && atomic_compare_exchange_strong(&sh->cond, &had, 0);
+}
+
 /* Stores private copies to the slot. The order matters to readers that load cond first: whoever sees RDHUP sees the last
  * rx_head, whoever sees HUP sees so_error. */
 static void store_slot(struct xt_changed *ch)
@@ -203,8 +210,11 @@ static void store_slot(struct xt_changed *ch)
         p->pending_soft = 0;
     }
     XT_CRASH_POINT();
+    if (p->kind == XT_SLOT_FRESH && !stays_fresh(sh))
+        return;
     atomic_store_explicit(&sh->state, c ? c->state : (uint8_t)XT_CLOSED, memory_order_relaxed);
-    atomic_store_explicit(&sh->cond, (uint16_t)p->cond, memory_order_release);
+    if (p->kind != XT_SLOT_FRESH)
+        atomic_store_explicit(&sh->cond, (uint16_t)p->cond, memory_order_release);
 }
 
 void xt_app_publish_now(struct xt_session *s, uint32_t i)

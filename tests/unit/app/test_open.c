@@ -141,6 +141,18 @@ Test(open, a_successor_finds_the_mark)
     cr_expect_eq(come(&k), 1);
 }
 
+/* Between its words and its mark. */
+Test(open, a_successor_takes_no_word_back)
+{
+    uint32_t i = new_socket(&old, 0);
+    atomic_store(&old.s->slots[i].cond, XT_COND_CONNECTING);
+    kept_take_up(&k, &old);
+    cr_expect_eq(cond(&k, i), XT_COND_CONNECTING);
+    mark(&k, i, KEPT_PORT);
+    kept_run(&k, 100000);
+    cr_expect_eq(cond(&k, i), XT_COND_CONNECTED);
+}
+
 Test(open, done_and_not_said_is_not_done_twice)
 {
     uint32_t i = new_socket(&old, 0);
