@@ -11,7 +11,9 @@
  * A request is a byte for what to do and a byte for how many KiB (in fours). */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -256,6 +258,27 @@ static void refused(const char *ip)
     check(close(fd) == 0, "close");
 }
 
+/* Connections one after the other, none of which waits for connect(): from the second on the daemon finds what is wanted in the slot. */
+static void hurried(const char *ip, int port)
+{
+    struct sockaddr_in a = at(ip, port);
+    for (unsigned n = 0; n < 3; n++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, err = 0;
+        socklen_t len = sizeof err;
+        check(fd >= 0, "socket");
+        check(connect(fd, (struct sockaddr *)&a, sizeof a) < 0 && errno == EINPROGRESS, "connect in a hurry");
+        check(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "setsockopt");
+        struct pollfd p = {.fd = fd, .events = POLLOUT};
+        check(poll(&p, 1, -1) == 1 && p.revents == POLLOUT, "poll in a hurry");
+        check(getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err == 0, "getsockopt");
+        check(fcntl(fd, F_SETFL, 0) == 0, "fcntl");
+        ask(fd, SEND, KIB4);
+        errno = EBADMSG;
+        check(take(fd, KIB4, "recv"), "download in a hurry");
+        check(close(fd) == 0, "close");
+    }
+}
+
 /* connect() to no family on an open connection: the socket is as new. */
 static void given_up(const char *ip, int port)
 {
@@ -327,6 +350,7 @@ int main(int argc, char **argv)
         called(argv[2], atoi(argv[3]), echo_by_cat);
     }
     refused(argv[2]);
+    hurried(argv[2], atoi(argv[3]));
     given_up(argv[2], atoi(argv[3]));
     return 0;
 }
