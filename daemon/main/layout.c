@@ -81,7 +81,7 @@ int xt_layout_check(enum xt_layout what, int fd, char *err, size_t errlen)
 
 size_t xt_layout_state_size(int whose, uint32_t max_conns)
 {
-    return whose ? xt_stack_places(max_conns, sizeof(struct xt_conn_before)).end : xt_stack_state_size(max_conns);
+    return whose ? xt_state_places_before(max_conns).end : xt_stack_state_size(max_conns);
 }
 
 /* ---- making them new ---- */

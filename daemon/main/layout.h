@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "daemon/main/notify.h"
+#include "daemon/stack/stack.h"
 
 struct xt_tcp_sockopt;
 struct xt_tcp_sockopt_before;
@@ -44,6 +45,7 @@ int xt_layout_renew(struct xt_handed *h);
  * the count of starts. ---- */
 
 int xt_state_read_before(int fd);
+struct xt_state_places xt_state_places_before(uint32_t max_conns);
 int xt_ledger_read_before(int fd);
 
 /* What both have. */

@@ -41,6 +41,38 @@ struct xt_tcp_sockopt_before {
     uint64_t pacing_max;
 };
 
+#define XT_OOO_BEFORE 32
+#define XT_SENT_BEFORE 40
+#define XT_SEAM_BEFORE 16
+#define XT_MARKS_BEFORE 8
+#define XT_RECENT_BEFORE 4
+#define XT_SENT_BOARD_BEFORE 240
+#define XT_OOO_BOARD_BEFORE 128
+
+struct xt_tally_before {
+    uint32_t data_segs_in, data_segs_out, delivered, delivered_ce, dsacks, reord_seen, ooo_segs;
+    uint32_t busy_since_ms;
+    uint32_t busy_ms, rwnd_ms, sndbuf_ms;
+    uint32_t rto_since_ms, rto_ms;
+    uint32_t rate_bytes, rate_us;
+    uint16_t rtos, rto_spells;
+    uint16_t reordering;
+    uint8_t busy;
+    uint8_t rate_limited;
+};
+
+struct xt_rate_before {
+    struct xt_rate_mark mark[XT_MARKS_BEFORE];
+    uint32_t delivered;
+    uint32_t delivered_us, first_us;
+    uint32_t last_end;
+    uint32_t limited_until;
+    uint8_t n;
+    uint8_t limited;
+    uint8_t mark_limited;
+    uint8_t mark_again;
+};
+
 struct xt_conn_before {
     uint32_t index;
     uint32_t gen;
@@ -106,7 +138,7 @@ struct xt_conn_before {
     uint32_t ecn_recover;
     uint32_t pmtu_ms;
     uint32_t probe_end;
-    uint32_t sack_recent[4];
+    uint32_t sack_recent[XT_RECENT_BEFORE];
     struct xt_range dsack;
     uint16_t mss_local;
     uint16_t mss_peer;
@@ -139,25 +171,36 @@ struct xt_conn_before {
     uint8_t ip_optlen;
     uint8_t n_seam;
     union {
-        struct xt_range ooo[XT_OOO_MAX];
+        struct xt_range ooo[XT_OOO_BEFORE];
         struct xt_fo_cookie fo_cookie;
         struct xt_fo_listen fo_listen;
     };
-    struct xt_flight sent[XT_SENT_MAX];
-    uint32_t seam[XT_SEAM_MAX];
-    struct xt_tally tally;
-    struct xt_rate rate;
+    struct xt_flight sent[XT_SENT_BEFORE];
+    uint32_t seam[XT_SEAM_BEFORE];
+    struct xt_tally_before tally;
+    struct xt_rate_before rate;
     union {
         struct xt_cubic cubic;
         struct xt_bbr bbr;
     } ccs;
 };
 
+struct xt_board_before {
+    struct xt_flight sent[XT_SENT_BOARD_BEFORE];
+    struct xt_range ooo[XT_OOO_BOARD_BEFORE];
+};
+
+static inline uint32_t xt_board_count_before(uint32_t max_conns)
+{
+    return max_conns / 4 > 64 ? max_conns / 4 : 64;
+}
+
 static_assert(sizeof(struct xt_tcp_sockopt_before) == 40, "xt_tcp_sockopt_before");
 static_assert(sizeof(struct xt_conn_before) == 1576, "xt_conn_before");
 static_assert(offsetof(struct xt_conn_before, timer) == 152, "xt_conn_before.timer");
 static_assert(offsetof(struct xt_conn_before, seam) == 1132, "xt_conn_before.seam");
 static_assert(offsetof(struct xt_conn_before, ccs) == 1448, "xt_conn_before.ccs");
+static_assert(sizeof(struct xt_board_before) == 2944, "xt_board_before");
 
 /* ---- ledgers ---- */
 

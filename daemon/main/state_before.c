@@ -17,15 +17,6 @@
 
 #define NO_BOARD_AT_ALL 1 /* as a distance: the record that says so is refused */
 
-/* Fields from `first` up to before `end` are the same in both. */
-#define SAME(to, from, first, end)                                                                             \
-    do {                                                                                                       \
-        static_assert(offsetof(struct xt_conn, end) - offsetof(struct xt_conn, first) ==                       \
-                          offsetof(struct xt_conn_before, end) - offsetof(struct xt_conn_before, first),       \
-                      #first " to " #end);                                                                     \
-        memcpy(&(to)->first, &(from)->first, offsetof(struct xt_conn, end) - offsetof(struct xt_conn, first)); \
-    } while (0)
-
 struct xt_tcp_sockopt xt_sockopt_read_before(const struct xt_tcp_sockopt_before *o)
 {
     return (struct xt_tcp_sockopt){
@@ -51,12 +42,96 @@ struct xt_tcp_sockopt xt_sockopt_read_before(const struct xt_tcp_sockopt_before 
     };
 }
 
-static void read_record(struct xt_conn *to, const struct xt_conn_before *from)
+/* Fields from `first` to `last` are the same in both, and nothing else stands between them. */
+#define SAME(to, from, first, last)                                                                             \
+    do {                                                                                                        \
+        const size_t len = offsetof(struct xt_conn, last) + sizeof(to)->last - offsetof(struct xt_conn, first); \
+        static_assert(offsetof(struct xt_conn, last) - offsetof(struct xt_conn, first) ==                       \
+                              offsetof(struct xt_conn_before, last) - offsetof(struct xt_conn_before, first) && \
+                          sizeof(to)->last == sizeof(from)->last,                                               \
+                      #first " to " #last);                                                                     \
+        memcpy(&(to)->first, &(from)->first, len);                                                              \
+    } while (0)
+
+static void read_numbers(struct xt_conn *to, const struct xt_conn_before *from)
 {
-    SAME(to, from, index, opt);
+    SAME(to, from, index, tx_size);
     to->opt = xt_sockopt_read_before(&from->opt);
-    SAME(to, from, timer, ccs);
+    SAME(to, from, timer, timer);
+    SAME(to, from, rx_urg, pace_next);
+    if (from->rtt_start)
+        to->rtt_start = (uint32_t)from->rtt_start ? (uint32_t)from->rtt_start : UINT32_MAX;
+    to->segs_out = (uint32_t)from->segs_out;
+    to->segs_in = (uint32_t)from->segs_in;
+    SAME(to, from, iss, recover);
+    SAME(to, from, rack_tick, rack_fack);
+    to->tlp_end = from->tlp_end;
+    SAME(to, from, srtt, rtt_seq);
+    SAME(to, from, data_rcv_ms, t_progress_ms);
+    SAME(to, from, retrans, cflags);
+    SAME(to, from, dsack, dupacks);
+    SAME(to, from, pending, challenged);
+    SAME(to, from, ooo_acks, reo_persist);
+    SAME(to, from, ecn, cc);
+    to->dupthresh = from->dupthresh;
+    to->ip_optlen = from->ip_optlen;
+}
+
+static void read_tally(struct xt_tally *to, const struct xt_tally_before *from)
+{
+    to->data_segs_in = from->data_segs_in;
+    to->data_segs_out = from->data_segs_out;
+    to->delivered = from->delivered;
+    to->busy_since_ms = from->busy_since_ms;
+    to->busy_ms = from->busy_ms;
+    to->rto_since_ms = from->rto_since_ms;
+    to->rate_bytes = from->rate_bytes;
+    to->rate_us = from->rate_us;
+    to->busy = from->busy;
+    to->rate_limited = from->rate_limited;
+}
+
+static void read_rate(struct xt_rate *to, const struct xt_rate_before *from)
+{
+    to->delivered = from->delivered;
+    to->delivered_us = from->delivered_us;
+    to->first_us = from->first_us;
+    to->last_end = from->last_end;
+    to->limited_until = from->limited_until;
+    to->n = from->n;
+    to->limited = from->limited;
+    to->mark_limited = from->mark_limited;
+    to->mark_again = from->mark_again;
+}
+
+static void read_seldom(struct xt_seldom *to, const struct xt_conn_before *from)
+{
     memcpy(&to->ccs, &from->ccs, sizeof to->ccs);
+    static_assert(sizeof to->ccs == sizeof from->ccs, "ccs");
+    to->bytes_retrans = from->bytes_retrans;
+    to->prr_fs = from->prr_fs;
+    to->prr_delivered = from->prr_delivered;
+    to->prr_out = from->prr_out;
+    to->undo_cwnd = from->undo_cwnd;
+    to->undo_ssthresh = from->undo_ssthresh;
+    to->rxt_ms = from->rxt_ms;
+    to->reo_round = from->reo_round;
+    to->ecn_recover = from->ecn_recover;
+    to->probe_ms = from->probe_ms;
+    to->challenge_ms = from->challenge_ms;
+    to->pmtu_ms = from->pmtu_ms;
+    to->probe_end = from->probe_end;
+    to->undo_rtx = from->undo_rtx;
+    to->tally = (struct xt_tally_seldom){.delivered_ce = from->tally.delivered_ce,
+                                         .dsacks = from->tally.dsacks,
+                                         .reord_seen = from->tally.reord_seen,
+                                         .ooo_segs = from->tally.ooo_segs,
+                                         .rwnd_ms = from->tally.rwnd_ms,
+                                         .sndbuf_ms = from->tally.sndbuf_ms,
+                                         .rto_ms = from->tally.rto_ms,
+                                         .rtos = from->tally.rtos,
+                                         .rto_spells = from->tally.rto_spells,
+                                         .reordering = from->tally.reordering};
 }
 
 struct regions {
@@ -64,26 +139,83 @@ struct regions {
     struct xt_state_places a, b;
 };
 
-static size_t place_of(const struct xt_state_places *p, uint32_t i, size_t record)
+/* Where in ours the parts of record `i` are. */
+struct parts {
+    struct xt_conn *conn;
+    struct xt_seldom *seldom;
+    struct xt_board *board;
+};
+
+static struct parts parts_of(const struct regions *r, uint32_t i)
 {
-    return p->records + i * record;
+    return (struct parts){(struct xt_conn *)(void *)(r->to + r->b.records) + i,
+                          (struct xt_seldom *)(void *)(r->to + r->b.seldoms) + i,
+                          (struct xt_board *)(void *)(r->to + r->b.boards) + i};
 }
 
-/* A record says how far away its board is, and all distances change. With `copy` what stands on it comes, too. */
-static void read_board(const struct regions *r, struct xt_conn *c, uint32_t i, bool copy)
+/* The board that record `i` says it has. NULL: there is none. */
+static const struct xt_board_before *old_board(const struct regions *r, const struct xt_conn_before *c, uint32_t i)
 {
-    size_t was = place_of(&r->a, i, sizeof(struct xt_conn_before)), is = place_of(&r->b, i, sizeof(struct xt_conn));
-    size_t off = was + (size_t)c->board - r->a.boards;
-    if (!c->board)
-        return;
-    if (off >= r->a.ipopts - r->a.boards || off % sizeof(struct xt_board) != 0 ||
-        off + sizeof(struct xt_board) > r->a.ipopts - r->a.boards) {
+    size_t off = r->a.records + i * sizeof *c + (size_t)c->board - r->a.boards;
+    if (off >= r->a.ipopts - r->a.boards || off % sizeof(struct xt_board_before) != 0 ||
+        off + sizeof(struct xt_board_before) > r->a.ipopts - r->a.boards)
+        return NULL;
+    return (const struct xt_board_before *)(const void *)(r->from + r->a.boards + off);
+}
+
+static bool lists_fit(const struct xt_conn_before *c)
+{
+    return c->n_sent <= (c->board ? XT_SENT_BOARD_BEFORE : XT_SENT_BEFORE) &&
+           c->n_ooo <= (c->board ? XT_OOO_BOARD_BEFORE : XT_OOO_BEFORE) && c->n_recent <= XT_RECENT_BEFORE &&
+           c->n_seam <= XT_SEAM_BEFORE && c->rate.n <= XT_MARKS_BEFORE;
+}
+
+static bool lists_are_short(const struct xt_conn *c)
+{
+    return c->n_sent <= XT_SENT_MAX && c->n_ooo <= XT_OOO_MAX && c->n_recent <= XT_RECENT_MAX &&
+           c->n_seam <= XT_SEAM_MAX && c->rate.n <= XT_MARK_MAX;
+}
+
+/* Lists stand in the record, or else on `board`: there is one for each record. */
+static void read_lists(struct xt_conn *to, struct xt_board *board, const struct xt_conn_before *from,
+                       const struct xt_flight *sent, const struct xt_range *ooo)
+{
+    to->n_sent = from->n_sent;
+    to->n_ooo = from->n_ooo;
+    to->n_recent = from->n_ooo ? from->n_recent : 0;
+    to->n_seam = from->n_seam;
+    bool fit = lists_are_short(to);
+    memcpy(fit ? to->sent : board->sent, sent, to->n_sent * sizeof *sent);
+    memcpy(fit ? to->ooo : board->ooo, ooo, to->n_ooo * sizeof *ooo);
+    memcpy(fit ? to->recent : board->recent, from->sack_recent, to->n_recent * sizeof *to->recent);
+    memcpy(fit ? to->seam : board->seam, from->seam, to->n_seam * sizeof *to->seam);
+    memcpy(fit ? to->mark : board->mark, from->rate.mark, to->rate.n * sizeof *to->mark);
+}
+
+/* All of one record, to `to`; parts of it lie, or will lie, at `at`. `old`: what stands on its board. */
+static void read_record(struct parts to, struct parts at, const struct xt_conn_before *from,
+                        const struct xt_board_before *old)
+{
+    struct xt_conn *c = to.conn;
+    struct xt_seldom seldom = {0};
+    read_numbers(c, from);
+    read_tally(&c->tally, &from->tally);
+    read_rate(&c->rate, &from->rate);
+    c->seldom = xt_seldom_distance(at.conn, at.seldom);
+    if (from->state == XT_LISTEN)
+        c->fo_listen = from->fo_listen;
+    else if (from->state < XT_ESTABLISHED && from->n_ooo == 0)
+        c->fo_cookie = from->fo_cookie;
+    read_seldom(&seldom, from);
+    c->has_seldom = memcmp(&seldom, &xt_seldom_none, sizeof seldom) != 0;
+    if (c->has_seldom)
+        *to.seldom = seldom;
+    if (!lists_fit(from) || (from->board && !old) || (from->board && from->state == XT_LISTEN)) {
         c->board = NO_BOARD_AT_ALL;
-        return;
+    } else if (from->state != XT_LISTEN) {
+        read_lists(c, to.board, from, old ? old->sent : from->sent, old ? old->ooo : from->ooo);
+        c->board = lists_are_short(c) ? 0 : xt_board_distance(at.conn, at.board);
     }
-    if (copy)
-        memcpy(r->to + r->b.boards + off, r->from + r->a.boards + off, sizeof(struct xt_board));
-    c->board = (int64_t)(r->b.boards + off) - (int64_t)is;
 }
 
 /* The copy of the record that was being changed. */
@@ -95,28 +227,26 @@ static void read_undo(const struct regions *r, uint32_t high_water)
     uint32_t i = atomic_load(&to->record);
     if (i == 0 || i > high_water)
         return;
-    from += offsetof(struct xt_undo, before);
-    read_record(&to->before, (const struct xt_conn_before *)(const void *)from);
-    read_board(r, &to->before, i - 1, false);
-    memcpy(&to->board, from + sizeof(struct xt_conn_before), sizeof to->board);
+    const struct xt_conn_before *c = (const void *)(from + offsetof(struct xt_undo, before));
+    const struct xt_board_before *board = (const void *)(c + 1);
+    struct parts copy = {&to->before, &to->seldom.was, &to->board};
+    read_record(copy, parts_of(r, i - 1), c, c->board && old_board(r, c, i - 1) ? board : NULL);
 }
 
 static void read_stack(const struct regions *r)
 {
     const struct xt_state_hdr *h = (const struct xt_state_hdr *)(const void *)r->from;
     read_undo(r, h->high_water);
-    for (uint32_t i = 0; i < h->high_water; i++) {
-        size_t was = place_of(&r->a, i, sizeof(struct xt_conn_before)), is = place_of(&r->b, i, sizeof(struct xt_conn));
-        struct xt_conn *c = (struct xt_conn *)(void *)(r->to + is);
-        read_record(c, (const struct xt_conn_before *)(const void *)(r->from + was));
-        read_board(r, c, i, true);
-    }
+    const struct xt_conn_before *c = (const void *)(r->from + r->a.records);
+    for (uint32_t i = 0; i < h->high_water; i++)
+        read_record(parts_of(r, i), parts_of(r, i), &c[i], c[i].board ? old_board(r, &c[i], i) : NULL);
     XT_CRASH_POINT();
     memcpy(r->to + r->b.ipopts, r->from + r->a.ipopts, (r->a.end - r->a.ipopts) / h->max_conns * h->high_water);
     struct xt_state_hdr *out = (struct xt_state_hdr *)(void *)r->to;
     *out = *h;
     out->version = XT_STATE_VERSION;
     out->record_size = sizeof(struct xt_conn);
+    out->board_size = sizeof(struct xt_board);
     out->records_off = (uint32_t)r->b.records;
 }
 
@@ -129,13 +259,24 @@ static void read_page(struct xt_kept *to, const struct xt_kept *from)
     to->page->epoch--; /* xt_kept_open() counts */
 }
 
+struct xt_state_places xt_state_places_before(uint32_t max_conns)
+{
+    struct xt_state_sizes sizes = {.undo = offsetof(struct xt_undo, before) + sizeof(struct xt_conn_before) +
+                                           sizeof(struct xt_board_before),
+                                   .record = sizeof(struct xt_conn_before),
+                                   .board = sizeof(struct xt_board_before),
+                                   .max_conns = max_conns,
+                                   .boards = xt_board_count_before(max_conns)};
+    return xt_stack_places(&sizes);
+}
+
 int xt_state_read_before(int fd)
 {
     struct xt_state_hdr h;
     struct xt_kept from, to;
     char err[256];
     if (pread(fd, &h, sizeof h, XT_KEPT_PAGE) != (ssize_t)sizeof h || h.max_conns == 0 || h.max_conns >= XT_NO_CONN ||
-        h.high_water > h.max_conns || h.board_size != sizeof(struct xt_board))
+        h.high_water > h.max_conns || h.board_size != sizeof(struct xt_board_before))
         return -EPROTO;
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (own < 0)
@@ -143,13 +284,14 @@ int xt_state_read_before(int fd)
     int rc = xt_kept_open(&from, own, xt_layout_state_size(1, h.max_conns), err, sizeof err);
     if (rc < 0)
         return rc;
+    struct xt_state_sizes sizes = xt_stack_sizes(h.max_conns);
     rc = xt_kept_new(&to, xt_layout_state_size(0, h.max_conns));
     if (rc == 0) {
         read_page(&to, &from);
         read_stack(&(struct regions){.from = from.stack,
                                      .to = to.stack,
-                                     .a = xt_stack_places(h.max_conns, sizeof(struct xt_conn_before)),
-                                     .b = xt_stack_places(h.max_conns, sizeof(struct xt_conn))});
+                                     .a = xt_state_places_before(h.max_conns),
+                                     .b = xt_stack_places(&sizes)});
         rc = fcntl(to.fd, F_DUPFD_CLOEXEC, 0);
         if (rc < 0)
             rc = -errno;

@@ -68,6 +68,7 @@ struct xt_conn *xt_conn_new(struct xt_stack *s, const struct xt_endpoint *local,
     uint32_t gen = c->gen + 1;
     s->side[i] = (struct xt_side){0};
     xt_tcp_init(c, local, remote, &s->cfg.tcp);
+    xt_seldom_attach(c, &s->seldoms[i]);
     XT_CRASH_POINT();
     c->index = i;
     c->gen = gen ? gen : 1;
@@ -97,19 +98,13 @@ struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c)
                                .rx = s->side[c->index].rx};
 }
 
-/* As much of a board as the record `c` says is in use. */
-static void copy_board(struct xt_board *to, const struct xt_board *from, const struct xt_conn *c)
-{
-    memcpy(to->sent, from->sent, XT_MIN(c->n_sent, XT_SENT_BOARD) * sizeof *to->sent);
-    memcpy(to->ooo, from->ooo, XT_MIN(c->n_ooo, XT_OOO_BOARD) * sizeof *to->ooo);
-}
-
 /* The stores are seen in this order by who maps the region after this process has died: it was one thread that made them. */
 struct xt_tcp_ctx xt_conn_begin(struct xt_stack *s, const struct xt_conn *c)
 {
     s->undo->before = *c;
+    xt_seldom_keep(&s->undo->seldom, c);
     if (c->board)
-        copy_board(&s->undo->board, xt_board_of(c), c);
+        xt_board_copy(&s->undo->board, xt_board_of(c), c);
     XT_CRASH_POINT();
     atomic_store_explicit(&s->undo->record, c->index + 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst); /* no store to the record may come before that one */
@@ -312,8 +307,9 @@ static int revive(struct xt_stack *s, struct xt_conn *c)
 static void put_back(const struct xt_stack *s, struct xt_conn *c, const struct xt_undo *u)
 {
     *c = u->before;
+    xt_seldom_put_back(c, &s->seldoms[c - s->conns], &u->seldom);
     if (c->board && xt_board_is_one(s, c))
-        copy_board(xt_board_of(c), &u->board, c);
+        xt_board_copy(xt_board_of(c), &u->board, c);
 }
 
 /* What is not taken over. The application finds the reason in the record; the peer gets a reset for what it sends next. */
@@ -358,7 +354,8 @@ static void undo(struct xt_stack *s)
 
 static bool is_sound(const struct xt_stack *s, const struct xt_conn *c, uint32_t i)
 {
-    if (c->index != i || is_listener(c) != (c->state == XT_LISTEN) || !xt_board_is_one(s, c) || !xt_tcp_is_sound(c))
+    if (c->index != i || is_listener(c) != (c->state == XT_LISTEN) || !xt_seldom_is_at(c, &s->seldoms[i]) ||
+        !xt_board_is_one(s, c) || !xt_tcp_is_sound(c))
         return false;
     return (c->listener == XT_NO_CONN || c->listener < s->hdr->high_water) &&
            (!c->ip_optlen || s->ipopts[i].o.len == c->ip_optlen);

@@ -159,6 +159,8 @@ void xt_demux_conn(struct xt_stack *s, uint32_t i, const struct xt_flow *flow, c
         xt_ipopts_received(s, c, seg, rx->back);
     bool waited = c->state == XT_TIME_WAIT, opening = c->state == XT_SYN_SENT && c->fo;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
+    if (xt_board_wanted_by(c, seg))
+        xt_board_give(s, c);
     uint32_t ev = xt_tcp_input(c, &ctx, seg, &reply, &has_reply), floor = c->isn_floor;
     xt_board_check(s, c);
     if (has_reply)

@@ -15,20 +15,31 @@
 #define LOCAL_DELACK 1000u /* microseconds */
 #define REASS_MEM (XT_REASS_MAX * 65600u)
 
-struct xt_state_places xt_stack_places(uint32_t max_conns, size_t record)
+struct xt_state_sizes xt_stack_sizes(uint32_t max_conns)
+{
+    return (struct xt_state_sizes){.undo = sizeof(struct xt_undo),
+                                   .record = sizeof(struct xt_conn),
+                                   .seldom = XT_SELDOM_SIZE,
+                                   .board = sizeof(struct xt_board),
+                                   .max_conns = max_conns,
+                                   .boards = xt_board_count(max_conns)};
+}
+
+struct xt_state_places xt_stack_places(const struct xt_state_sizes *z)
 {
     struct xt_state_places p = {.undo = sizeof(struct xt_state_hdr)};
-    size_t undo = sizeof(struct xt_undo) - sizeof(struct xt_conn) + record;
-    p.records = XT_ALIGN_UP(p.undo + undo, (size_t)64);
-    p.boards = XT_ALIGN_UP(p.records + max_conns * record, (size_t)64);
-    p.ipopts = XT_ALIGN_UP(p.boards + xt_boards_size(max_conns), (size_t)64);
-    p.end = p.ipopts + (size_t)max_conns * sizeof(struct xt_ipopts);
+    p.records = XT_ALIGN_UP(p.undo + z->undo, (size_t)64);
+    p.seldoms = XT_ALIGN_UP(p.records + z->max_conns * z->record, (size_t)64);
+    p.boards = XT_ALIGN_UP(p.seldoms + z->max_conns * z->seldom, (size_t)64);
+    p.ipopts = XT_ALIGN_UP(p.boards + z->boards * z->board, (size_t)64);
+    p.end = p.ipopts + (size_t)z->max_conns * sizeof(struct xt_ipopts);
     return p;
 }
 
 size_t xt_stack_state_size(uint32_t max_conns)
 {
-    return xt_stack_places(max_conns, sizeof(struct xt_conn)).end;
+    struct xt_state_sizes sizes = xt_stack_sizes(max_conns);
+    return xt_stack_places(&sizes).end;
 }
 
 static bool cfg_ok(const struct xt_stack_cfg *c)
@@ -81,7 +92,8 @@ static struct xt_key derive(const uint8_t key[32], const char *label)
 
 static int init_state(struct xt_stack *s, void *state)
 {
-    struct xt_state_places at = xt_stack_places(s->cfg.max_conns, sizeof(struct xt_conn));
+    struct xt_state_sizes sizes = xt_stack_sizes(s->cfg.max_conns);
+    struct xt_state_places at = xt_stack_places(&sizes);
     struct xt_state_hdr *h = state, want = {.magic = XT_STATE_MAGIC,
                                             .version = XT_STATE_VERSION,
                                             .max_conns = s->cfg.max_conns,
@@ -95,6 +107,7 @@ static int init_state(struct xt_stack *s, void *state)
     s->hdr = h;
     s->undo = (struct xt_undo *)(void *)((uint8_t *)state + at.undo);
     s->conns = (struct xt_conn *)(void *)((uint8_t *)state + at.records);
+    s->seldoms = (struct xt_seldom *)(void *)((uint8_t *)state + at.seldoms);
     s->ipopts = (struct xt_ipopts *)(void *)((uint8_t *)state + at.ipopts);
     return xt_boards_init(s, (uint8_t *)state + at.boards);
 }

@@ -195,13 +195,15 @@ struct xt_stack {
     struct xt_state_hdr *hdr; /* the state region */
     struct xt_undo *undo;
     struct xt_conn *conns;
-    struct xt_ipopts *ipopts; /* by index of the record, whose ip_optlen says whether there are any */
+    struct xt_seldom *seldoms; /* by index of the record */
+    struct xt_ipopts *ipopts;  /* by index of the record, whose ip_optlen says whether there are any */
     struct xt_side *side;
     uint32_t free_head; /* index plus 1 */
     struct xt_board *boards;
     uint32_t *board_free; /* indices of those not lent, a stack */
     uint32_t n_board_free;
-    bool *board_claimed; /* those that records of an earlier stack have; while these are looked at */
+    uint32_t boards_high; /* those from here on were never lent */
+    bool *board_claimed;  /* those that records of an earlier stack have; while these are looked at */
     struct xt_list ready;
     struct xt_list over; /* those that only wait for their end, the oldest first: they make room for others */
     uint32_t norphans;
@@ -292,18 +294,25 @@ bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i);
 /* Puts an interrupted change back, and rebuilds what is private from the records of an earlier stack. */
 void xt_conn_rebuild(struct xt_stack *s);
 /* board.c: longer lists for connections that need them; lent and taken back after each segment. */
-uint32_t xt_boards_count(uint32_t max_conns);
-size_t xt_boards_size(uint32_t max_conns);
-/* `boards`: xt_boards_size() bytes of the state region. Returns 0 or -ENOMEM. */
+/* `boards`: place for xt_board_count() of them in the state region. Returns 0 or -ENOMEM. */
 int xt_boards_init(struct xt_stack *s, void *boards);
 /* Of a record of an earlier stack: does it say that it has none, or one of these? And: it has it, unless another one does (false). */
 bool xt_board_is_one(const struct xt_stack *s, const struct xt_conn *c);
 bool xt_board_claim(struct xt_stack *s, const struct xt_conn *c);
 /* All others are free. */
 void xt_boards_rebuild(struct xt_stack *s);
-void xt_board_check(struct xt_stack *s, struct xt_conn *c);
-/* The connection ends. */
+/* It has none: here is one, if there is any left. */
+void xt_board_give(struct xt_stack *s, struct xt_conn *c);
+/* It ends, or does not need its board any more. */
 void xt_board_end(struct xt_stack *s, struct xt_conn *c);
+/* After each segment in or out. */
+static inline void xt_board_check(struct xt_stack *s, struct xt_conn *c)
+{
+    if (xt_board_wanted(c))
+        xt_board_give(s, c);
+    else if (xt_board_spare(c))
+        xt_board_end(s, c);
+}
 
 void xt_conn_adopt_child(struct xt_stack *s, struct xt_conn *child, uint32_t listener);
 

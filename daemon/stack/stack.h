@@ -16,6 +16,7 @@
 #include "daemon/stack/crew.h"
 #include "daemon/stack/stats.h"
 #include "daemon/tcp/board.h"
+#include "daemon/tcp/seldom.h"
 #include "daemon/tcp/tcp.h"
 #include "daemon/wire/ipopt.h"
 
@@ -113,14 +114,21 @@ struct xt_undo {
     uint32_t rsv[10];
     struct xt_conn before;
     struct xt_board board; /* what stood on its board */
+    struct xt_seldom_kept seldom;
 };
 
-/* Where things stand in a state region for `max_conns` records of `record` bytes, from its beginning: struct xt_undo, records, boards,
- * IP options; its end. */
-struct xt_state_places {
-    size_t undo, records, boards, ipopts, end;
+/* How large they are, and how many boards there are for `max_conns` records. */
+struct xt_state_sizes {
+    size_t undo, record, seldom, board;
+    uint32_t max_conns, boards;
 };
-struct xt_state_places xt_stack_places(uint32_t max_conns, size_t record);
+struct xt_state_sizes xt_stack_sizes(uint32_t max_conns);
+
+/* Where things stand in a state region, from its beginning: struct xt_undo, records, what is seldom needed, boards, IP options; its end. */
+struct xt_state_places {
+    size_t undo, records, seldoms, boards, ipopts, end;
+};
+struct xt_state_places xt_stack_places(const struct xt_state_sizes *sizes);
 
 /* Bytes that the state region needs for `max_conns` records, header included. */
 size_t xt_stack_state_size(uint32_t max_conns);

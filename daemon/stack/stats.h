@@ -48,7 +48,6 @@
     X(syns_again, "SYNs that were dropped so, and came again")                     \
     X(drop_no_conns, "dropped: SYN with the connection table full")                \
     X(drop_no_bufs, "payload not taken: no memory for rings")                      \
-    X(no_board, "segments after which no longer lists of losses were to be had")   \
     X(drop_no_ring, "not sent: the application has taken the send ring away")      \
     X(drop_tx_full, "not sent: the device was full")                               \
     X(drop_no_route, "not sent: no route")                                         \

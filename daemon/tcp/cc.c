@@ -23,7 +23,8 @@ static void begin(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     c->cc = xt_cc_chosen(c, ctx->cfg);
     c->cc_acked = 0;
     c->pace_next = 0;
-    memset(&c->ccs, 0, sizeof c->ccs);
+    if (xt_seldom_begun(c))
+        memset(&xt_seldom(c)->ccs, 0, sizeof xt_seldom(c)->ccs);
     xt_cc_of(c)->init(c, ctx);
 }
 

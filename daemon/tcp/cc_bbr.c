@@ -18,7 +18,7 @@ static const uint16_t cwnd_gain[] = {200, 200, 200, 200, 200, 225, 50};
 
 static void enter(struct xt_conn *c, enum xt_bbr_phase phase, uint32_t now_ms)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     b->phase = (uint8_t)phase;
     b->phase_ms = now_ms;
     if (phase == XT_BBR_REFILL || phase == XT_BBR_UP) {
@@ -32,7 +32,7 @@ static void enter(struct xt_conn *c, enum xt_bbr_phase phase, uint32_t now_ms)
 /* The length of a cycle varies so that flows do not probe in step. */
 static void enter_down(struct xt_conn *c, uint32_t now_ms)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     uint32_t mix = (c->iss ^ now_ms ^ c->rate.delivered) * 2654435769u;
     b->cycle_ms = now_ms;
     b->wait_ms = 2000 + (mix >> 22);
@@ -42,7 +42,7 @@ static void enter_down(struct xt_conn *c, uint32_t now_ms)
 
 static void enter_refill(struct xt_conn *c, uint32_t now_ms)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     b->bw_lo = 0;
     b->inflight_lo = 0;
     xt_bbr_new_cycle(b);
@@ -51,14 +51,14 @@ static void enter_refill(struct xt_conn *c, uint32_t now_ms)
 
 static bool time_to_probe(const struct xt_conn *c, uint32_t now_ms)
 {
-    const struct xt_bbr *b = &c->ccs.bbr;
+    const struct xt_bbr *b = &xt_seldom_of(c)->ccs.bbr;
     uint32_t reno = xt_u32_min(xt_bbr_bdp(b, 100) / c->mss_eff, RENO_ROUNDS_MAX);
     return now_ms - b->cycle_ms >= b->wait_ms || b->rounds >= xt_u32_max(reno, 4);
 }
 
 static void startup(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_t now_ms)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     bool full = xt_bbr_plateau(b, rs);
     if (b->round_start && b->lossy) {
         xt_bbr_too_high(b);
@@ -85,7 +85,7 @@ static void raise_inflight(struct xt_conn *c, struct xt_bbr *b)
 
 static void probe_up(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_t inflight, uint32_t now_ms)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     if (b->inflight_hi && c->cwnd >= b->inflight_hi && (c->cflags & XT_CF_CWND_LIM))
         b->full_bw = b->full_rounds = 0; /* bandwidth can't grow before the bound does */
     bool full = xt_bbr_plateau(b, rs);
@@ -103,7 +103,7 @@ static void probe_up(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_
 /* Hardly anything in flight for a while, so that all queues on the path run empty. */
 static void probe_rtt(struct xt_conn *c, uint32_t inflight, uint32_t now_ms)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     if (b->phase_ms == 0) {
         if (inflight > xt_u32_max(xt_bbr_bdp(b, 50), MIN_CWND_SEGS * c->mss_eff))
             return;
@@ -125,7 +125,7 @@ static void probe_rtt(struct xt_conn *c, uint32_t inflight, uint32_t now_ms)
 
 static void walk(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_t now_ms)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     uint32_t inflight = xt_recovery_pipe(c);
     switch (b->phase) {
     case XT_BBR_STARTUP:
@@ -157,7 +157,7 @@ static void walk(struct xt_conn *c, const struct xt_rate_sample *rs, uint32_t no
 /* Startup's first rate is a guess, the initial window in a round-trip time; until the pipe is full none is lowered. */
 static void set_rate(struct xt_conn *c)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     uint64_t bw = xt_bbr_bw(b);
     if (bw == 0)
         bw = c->cwnd * 1000000ull / xt_u32_max(c->srtt ? c->srtt : 1000, 1);
@@ -169,7 +169,7 @@ static void set_rate(struct xt_conn *c)
 /* After a time-out cwnd grows from one segment by what is delivered, up to where the model says. */
 static void set_cwnd(struct xt_conn *c, uint32_t newly)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     uint32_t burst = b->pacing_rate / 1000 < BURST_MAX ? (uint32_t)(b->pacing_rate / 1000) : BURST_MAX;
     uint32_t target = xt_bbr_bdp(b, cwnd_gain[b->phase]) + 3 * xt_u32_max(burst, 2u * c->mss_eff);
     uint32_t grown = xt_u32_min(c->cwnd + newly, XT_CWND_MAX);
@@ -183,11 +183,11 @@ static void set_cwnd(struct xt_conn *c, uint32_t newly)
 
 static void init(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     b->min_rtt_us = b->probe_rtt_us = c->srtt;
     b->min_rtt_ms = b->probe_rtt_ms = xt_now_ms(ctx);
     b->round_end = b->round_delivered = c->rate.delivered;
-    b->round_retrans = (uint32_t)c->bytes_retrans;
+    b->round_retrans = (uint32_t)xt_seldom_of(c)->bytes_retrans;
     set_rate(c);
 }
 
@@ -200,7 +200,7 @@ static void acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t byte
 
 static void sample(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_rate_sample *rs)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     uint32_t now_ms = xt_now_ms(ctx);
     bool stale = xt_bbr_model(c, ctx, rs);
     if (stale && b->phase != XT_BBR_PROBE_RTT) {
@@ -221,21 +221,21 @@ static uint32_t ssthresh(struct xt_conn *c, uint32_t flight)
 
 static void marked(struct xt_conn *c)
 {
-    c->ccs.bbr.marked = 1;
+    xt_seldom(c)->ccs.bbr.marked = 1;
 }
 
 /* The rate bounds the first burst after silence; what was learned of the path stays. */
 static void idle(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     (void)ctx;
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     if (b->phase >= XT_BBR_DOWN && xt_bbr_bw(b))
         b->pacing_rate = xt_bbr_bw(b) > MIN_RATE ? xt_bbr_bw(b) : MIN_RATE;
 }
 
 static uint64_t pacing_rate(const struct xt_conn *c)
 {
-    return c->ccs.bbr.pacing_rate;
+    return xt_seldom_of(c)->ccs.bbr.pacing_rate;
 }
 
 const struct xt_cc xt_cc_bbr = {.name = "bbr",

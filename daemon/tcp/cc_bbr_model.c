@@ -89,11 +89,12 @@ static void take_round(struct xt_bbr *b, uint32_t delivered, uint32_t us)
 /* A round trip is over when something sent after its beginning is delivered. What was sent again in it counts as lost. */
 static void count_round(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_rate_sample *rs)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     b->round_start = rs->interval && xt_seq_ge(rs->prior, b->round_end);
     if (!b->round_start)
         return;
-    uint32_t delivered = c->rate.delivered - b->round_delivered, lost = (uint32_t)c->bytes_retrans - b->round_retrans;
+    uint32_t retrans = (uint32_t)xt_seldom(c)->bytes_retrans;
+    uint32_t delivered = c->rate.delivered - b->round_delivered, lost = retrans - b->round_retrans;
     take_round(b, delivered, (uint32_t)ctx->now_us - b->round_us);
     b->round_us = (uint32_t)ctx->now_us;
     b->round_volume = delivered + lost;
@@ -104,7 +105,7 @@ static void count_round(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const s
     b->marked = 0;
     b->round_rtt_us = 0;
     b->round_end = b->round_delivered = c->rate.delivered;
-    b->round_retrans = (uint32_t)c->bytes_retrans;
+    b->round_retrans = retrans;
     if (b->rounds < UINT16_MAX)
         b->rounds++;
 }
@@ -143,7 +144,7 @@ static bool take_rtt(struct xt_bbr *b, uint32_t now_ms, uint32_t rtt)
 
 bool xt_bbr_model(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_rate_sample *rs)
 {
-    struct xt_bbr *b = &c->ccs.bbr;
+    struct xt_bbr *b = &xt_seldom(c)->ccs.bbr;
     count_round(c, ctx, rs);
     take_bandwidth(b, rs);
     return take_rtt(b, xt_now_ms(ctx), rs->rtt_us);

@@ -8,7 +8,7 @@
 #define FAST_BETA(x) ((uint32_t)((uint64_t)(x)*17 / 20)) /* (1 + beta) / 2 */
 #define OFFSET_MAX_MS 500000                             /* of |t - K|: keeps the cube within 64 bits */
 
-/* RFC 9406 section 4.3. It counts 8 samples where each segment may give one; here a flight gives up to XT_RATE_MARKS. L is
+/* RFC 9406 section 4.3. It counts 8 samples where each segment may give one; here a flight gives up to XT_MARK_BOARD. L is
  * left out: an ACK for a super-segment stands for dozens. */
 #define MIN_RTT_THRESH_US 4000u
 #define MAX_RTT_THRESH_US 16000u
@@ -30,9 +30,8 @@ static uint32_t compute_k(uint32_t bytes, uint32_t mss)
 }
 
 /* The stage begins with the first growth after a reduction (or after slow start that ended without one: section 4.10). */
-static void begin_epoch(struct xt_conn *c, uint32_t now_ms)
+static void begin_epoch(const struct xt_conn *c, struct xt_cubic *q, uint32_t now_ms)
 {
-    struct xt_cubic *q = &c->ccs.cubic;
     q->in_epoch = 1;
     q->now.start_ms = now_ms;
     q->now.w_est = c->cwnd;
@@ -46,9 +45,8 @@ static void begin_epoch(struct xt_conn *c, uint32_t now_ms)
 }
 
 /* Equation 1 at `t` milliseconds into the stage. */
-static uint32_t w_cubic(const struct xt_conn *c, uint32_t t)
+static uint32_t w_cubic(const struct xt_conn *c, const struct xt_cubic_epoch *e, uint32_t t)
 {
-    const struct xt_cubic_epoch *e = &c->ccs.cubic.now;
     uint64_t d = xt_u32_min(t > e->k_ms ? t - e->k_ms : e->k_ms - t, OFFSET_MAX_MS);
     uint64_t off = d * d * d / 1000000 * c->mss_eff * 4 / 10000;
     if (t < e->k_ms)
@@ -57,9 +55,8 @@ static uint32_t w_cubic(const struct xt_conn *c, uint32_t t)
 }
 
 /* Equation 4: what Reno would have. alpha is 1 from the point on where that is what Reno had before the loss. */
-static uint32_t w_est(struct xt_conn *c, uint32_t bytes)
+static uint32_t w_est(const struct xt_conn *c, struct xt_cubic *q, uint32_t bytes)
 {
-    struct xt_cubic *q = &c->ccs.cubic;
     bool slow = q->now.w_est < q->now.cwnd_prior;
     uint64_t part = (uint64_t)bytes * c->mss_eff * (slow ? 9 : 17) + q->est_rest, whole = (uint64_t)c->cwnd * 17;
     uint64_t inc = part / whole;
@@ -70,16 +67,15 @@ static uint32_t w_est(struct xt_conn *c, uint32_t bytes)
 
 /* Congestion avoidance, sections 4.3 to 4.5. An ACK that closes a gap covers much more than left the network since the one
  * before: a window at most counts. */
-static void avoid(struct xt_conn *c, uint32_t now_ms, uint32_t bytes)
+static void avoid(struct xt_conn *c, struct xt_cubic *q, uint32_t now_ms, uint32_t bytes)
 {
-    struct xt_cubic *q = &c->ccs.cubic;
     bytes = xt_u32_min(bytes, c->cwnd);
-    uint32_t t = now_ms - q->now.start_ms, est = w_est(c, bytes);
-    if (w_cubic(c, t) < est) {
+    uint32_t t = now_ms - q->now.start_ms, est = w_est(c, q, bytes);
+    if (w_cubic(c, &q->now, t) < est) {
         c->cwnd = xt_u32_max(c->cwnd, est);
         return;
     }
-    uint32_t target = xt_u32_min(w_cubic(c, t + c->srtt / 1000), c->cwnd + c->cwnd / 2);
+    uint32_t target = xt_u32_min(w_cubic(c, &q->now, t + c->srtt / 1000), c->cwnd + c->cwnd / 2);
     if (target <= c->cwnd)
         return;
     uint64_t part = (uint64_t)bytes * (target - c->cwnd) + c->cc_acked;
@@ -89,9 +85,8 @@ static void avoid(struct xt_conn *c, uint32_t now_ms, uint32_t bytes)
 }
 
 /* In the place of an epoch, after a reduction. A reduction that loss recovery found needless gave cwnd back: so goes the rest (section 4.9). */
-static __attribute__((noinline)) void maybe_restore(struct xt_conn *c)
+static __attribute__((noinline)) void maybe_restore(const struct xt_conn *c, struct xt_cubic *q)
 {
-    struct xt_cubic *q = &c->ccs.cubic;
     if (c->cwnd < q->now.cwnd_prior)
         return;
     q->now = q->before;
@@ -99,9 +94,8 @@ static __attribute__((noinline)) void maybe_restore(struct xt_conn *c)
     q->reduced = 0;
 }
 
-static uint32_t slow_start(struct xt_conn *c, uint32_t bytes)
+static uint32_t slow_start(struct xt_conn *c, const struct xt_cubic *q, uint32_t bytes)
 {
-    struct xt_cubic *q = &c->ccs.cubic;
     if (q->css_rounds == 0)
         return xt_cc_slow_start(c, bytes);
     xt_cc_slow_start(c, bytes / CSS_GROWTH_DIVISOR);
@@ -110,18 +104,18 @@ static uint32_t slow_start(struct xt_conn *c, uint32_t bytes)
 
 static void acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t bytes)
 {
-    struct xt_cubic *q = &c->ccs.cubic;
+    struct xt_cubic *q = &xt_seldom(c)->ccs.cubic;
     uint32_t now_ms = xt_now_ms(ctx), gap = now_ms - q->acked_ms;
     if (!q->in_epoch && q->reduced)
-        maybe_restore(c);
+        maybe_restore(c, q);
     if (c->cwnd < c->ssthresh)
-        bytes = slow_start(c, bytes);
+        bytes = slow_start(c, q, bytes);
     if (bytes > 0 && c->cwnd >= c->ssthresh) {
         if (!q->in_epoch)
-            begin_epoch(c, now_ms);
+            begin_epoch(c, q, now_ms);
         else if (gap * 1000ull > c->srtt + c->rto) /* idle, or the application was the limit: not the curve's time */
             q->now.start_ms += gap - c->srtt / 1000;
-        avoid(c, now_ms, bytes);
+        avoid(c, q, now_ms, bytes);
     }
     q->acked_ms = now_ms;
 }
@@ -129,7 +123,7 @@ static void acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t byte
 /* Sections 4.6 and 4.7. A window that was not in use says nothing about the path: then what was in flight counts. */
 static uint32_t ssthresh(struct xt_conn *c, uint32_t flight)
 {
-    struct xt_cubic *q = &c->ccs.cubic;
+    struct xt_cubic *q = &xt_seldom(c)->ccs.cubic;
     uint32_t w = c->cflags & XT_CF_CWND_LIM ? c->cwnd : xt_u32_min(c->cwnd, xt_u32_max(flight, c->mss_eff));
     q->before = q->now;
     q->was_in_epoch = q->in_epoch;
@@ -141,9 +135,8 @@ static uint32_t ssthresh(struct xt_conn *c, uint32_t flight)
     return xt_u32_max(BETA(w), 2u * c->mss_eff);
 }
 
-static void begin_round(struct xt_conn *c)
+static void begin_round(struct xt_conn *c, struct xt_cubic *q)
 {
-    struct xt_cubic *q = &c->ccs.cubic;
     q->in_round = 1;
     q->window_end = c->snd_nxt;
     q->last_rtt_us = q->round_rtt_us;
@@ -158,11 +151,12 @@ static void begin_round(struct xt_conn *c)
 /* RFC 9406 section 4.2, in the first slow start only (section 4.3). */
 static void rtt(struct xt_conn *c, uint32_t rtt_us)
 {
-    struct xt_cubic *q = &c->ccs.cubic;
-    if (c->ssthresh < XT_CWND_MAX)
+    /* It begins when the window is the limit, for else it does not grow. */
+    if (c->ssthresh < XT_CWND_MAX || !(xt_seldom_of(c)->ccs.cubic.in_round || (c->cflags & XT_CF_CWND_LIM)))
         return;
+    struct xt_cubic *q = &xt_seldom(c)->ccs.cubic;
     if (!q->in_round || xt_seq_ge(c->snd_una, q->window_end))
-        begin_round(c);
+        begin_round(c, q);
     if (rtt_us == 0)
         return;
     if (q->round_rtt_us == 0 || rtt_us < q->round_rtt_us)

@@ -6,8 +6,6 @@
 
 #include <stdint.h>
 
-#define XT_RATE_MARKS 8
-
 /* A point in the stream, and how matters stood when it was sent. */
 struct xt_rate_mark {
     uint32_t end;          /* sequence number after the last byte of the segment */
@@ -19,15 +17,14 @@ struct xt_rate_mark {
 
 /* The delivery rate estimator (rate.h). */
 struct xt_rate {
-    struct xt_rate_mark mark[XT_RATE_MARKS]; /* in order of sending */
-    uint32_t delivered;                      /* bytes that reached the peer, SACKed ones included; wraps */
-    uint32_t delivered_us, first_us;         /* as in the mark, now */
-    uint32_t last_end;                       /* end of the newest mark ever set */
-    uint32_t limited_until;                  /* value of `delivered` at which an application-limited stretch is over */
-    uint8_t n;                               /* marks in use */
-    uint8_t limited;                         /* limited_until is valid */
-    uint8_t mark_limited;                    /* bit i: mark i was set in an application-limited stretch */
-    uint8_t mark_again;                      /* bit i: mark i is of something sent again */
+    uint32_t delivered;              /* bytes that reached the peer, SACKed ones included; wraps */
+    uint32_t delivered_us, first_us; /* as in the mark, now */
+    uint32_t last_end;               /* end of the newest mark ever set */
+    uint32_t limited_until;          /* value of `delivered` at which an application-limited stretch is over */
+    uint8_t n;                       /* marks in use, at most XT_MARK_BOARD, for whom there are bits: */
+    uint8_t limited;                 /* limited_until is valid */
+    uint8_t mark_limited;            /* bit i: mark i was set in an application-limited stretch */
+    uint8_t mark_again;              /* bit i: mark i is of something sent again */
 };
 
 /* RFC 9438's variables; sizes in bytes. */

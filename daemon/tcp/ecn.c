@@ -63,7 +63,7 @@ static void reduce(struct xt_conn *c, uint32_t flight)
     c->ssthresh = (uint32_t)(left < c->cwnd ? left : c->cwnd);
     c->cwnd = c->ssthresh;
     c->cc_acked = 0;
-    c->undo_cwnd = 0; /* this congestion is no guess */
+    xt_seldom(c)->undo_cwnd = 0; /* this congestion is no guess */
 }
 
 /* Once for each window of data; in a recovery the window is reduced already (section 6.1.2). The ACK of the window's very end
@@ -71,13 +71,13 @@ static void reduce(struct xt_conn *c, uint32_t flight)
 void xt_ecn_echoed(struct xt_in *in, uint32_t bytes)
 {
     struct xt_conn *c = in->c;
-    if (!(c->ecn & XT_CE_REDUCED) || xt_seq_gt(c->snd_una, c->ecn_recover)) {
+    if (!(c->ecn & XT_CE_REDUCED) || xt_seq_gt(c->snd_una, xt_seldom_of(c)->ecn_recover)) {
         if (c->ca_state < XT_CA_RECOVERY) {
             reduce(c, c->snd_nxt - c->snd_una + bytes);
             in->ctx->stats->ecn_reductions++;
         }
         c->ecn |= XT_CE_CWR | XT_CE_REDUCED;
-        c->ecn_recover = c->snd_nxt;
+        xt_seldom(c)->ecn_recover = c->snd_nxt;
     }
     /* An ACK that tells of congestion is no reason to grow. */
     c->cflags &= ~(uint32_t)XT_CF_CWND_LIM;
@@ -90,6 +90,6 @@ void xt_ecn_mark(struct xt_conn *c, struct xt_seg *out)
     if (c->ecn & XT_CE_CWR)
         out->flags |= XT_TH_CWR;
     c->ecn &= (uint8_t)~XT_CE_CWR;
-    if ((c->ecn & XT_CE_REDUCED) && xt_seq_gt(c->snd_una, c->ecn_recover))
+    if ((c->ecn & XT_CE_REDUCED) && xt_seq_gt(c->snd_una, xt_seldom_of(c)->ecn_recover))
         c->ecn &= (uint8_t)~XT_CE_REDUCED; /* before sequence numbers come round */
 }

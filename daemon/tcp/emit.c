@@ -50,7 +50,7 @@ void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg 
     out->opt.wscale = c->rcv_wscale;
     if (!(c->cflags & XT_CF_SYN_RXT)) {
         /* A simultaneous open sends it again, as SYN+ACK: what the ACK then answers is not known (Karn). */
-        c->rtt_start = c->segs_out == 1 ? ctx->now_us : 0;
+        c->rtt_start = c->segs_out == 1 ? xt_rtt_stamp(ctx) : 0;
         c->rtt_seq = c->iss + 1;
     } else {
         ctx->stats->retrans_segs++;
@@ -87,12 +87,12 @@ static void count(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct 
     uint32_t parts = out->gso_size ? (out->len + mss - 1) / mss : 1;
     c->segs_out += parts - 1;
     ctx->stats->segs_out += parts - 1;
-    c->bytes_sent += out->len;
     xt_tally_sent(c, ctx, out->len ? parts : 0);
     if (again) {
-        c->bytes_retrans += out->len;
+        struct xt_seldom *r = xt_seldom(c);
+        r->bytes_retrans += out->len;
+        r->undo_rtx = (uint16_t)xt_u32_min(r->undo_rtx + parts, UINT16_MAX);
         c->retrans += parts;
-        c->undo_rtx = (uint16_t)xt_u32_min(c->undo_rtx + parts, UINT16_MAX);
         ctx->stats->retrans_segs += parts;
     }
 }
@@ -133,7 +133,7 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
     if (again) {
         c->rtt_start = 0; /* Karn */
     } else if (c->rtt_start == 0) {
-        c->rtt_start = ctx->now_us;
+        c->rtt_start = xt_rtt_stamp(ctx);
         c->rtt_seq = end;
     }
     if (!xt_timer_on(c, XT_TIMER_RTO) || seq == c->snd_una)
@@ -141,7 +141,7 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
     c->t_snd_ms = xt_now_ms(ctx);
     xt_sent_put(c, seq, end, ctx->now_us);
     if (c->ca_state == XT_CA_RECOVERY)
-        c->prr_out += n;
+        xt_seldom(c)->prr_out += n;
     if (!again)
         xt_rack_pto_arm(c, ctx);
     count(c, ctx, out, mss, again && !probe);

@@ -57,7 +57,7 @@ static inline void note(struct xt_conn *c, const struct xt_seg *seg, uint32_t no
 static inline uint32_t segments(const struct xt_conn *c, uint32_t left, uint32_t right)
 {
     uint32_t bytes = right - left, mss = c->mss_eff;
-    if (c->n_seam && xt_seq_lt(c->seam[0], right))
+    if (c->n_seam && xt_seq_lt(xt_seam_list(c)[0], right))
         return xt_seam_segments(c, left, right);
     return bytes <= 2 * mss ? 1 + (bytes > mss) : (bytes + mss - 1) / mss;
 }
@@ -160,7 +160,7 @@ static inline void all_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx, ui
         return;
     }
     uint32_t now_us = (uint32_t)ctx->now_us, newly = xt_step_delivered(c, now_us, 0);
-    struct xt_rate_sample rs = xt_step_read_mark(r, r->n - 1u, now_us, newly);
+    struct xt_rate_sample rs = xt_step_read_mark(c, r->n - 1u, now_us, newly);
     r->n = 0;
     xt_step_sample(c, ctx, rs);
 }

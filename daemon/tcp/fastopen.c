@@ -50,7 +50,6 @@ static void emit_data(struct xt_conn *c, struct xt_seg *out)
     out->len = n;
     c->fo_len = (uint16_t)n;
     c->snd_nxt = c->iss + 1 + n;
-    c->bytes_sent += n;
 }
 
 void xt_fo_emit(struct xt_conn *c, struct xt_seg *out)

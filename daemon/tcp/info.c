@@ -23,6 +23,13 @@ static void flight(const struct xt_conn *c, struct xt_tcp_info *out)
         out->notsent = (uint32_t)(c->tx_head - c->tx_una);
 }
 
+/* Bytes that have left at all. */
+static uint64_t sent_once(const struct xt_conn *c)
+{
+    uint64_t off = xt_seq_gt(c->snd_nxt, c->iss + 1) || c->tx_una ? xt_tx_offset(c, c->snd_nxt) : 0;
+    return off < c->tx_head ? off : c->tx_head;
+}
+
 static uint64_t pacing_rate(const struct xt_conn *c)
 {
     uint64_t rate = xt_cc_pacing_rate(c);
@@ -56,8 +63,8 @@ void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct x
         .last_data_sent_ms = now - c->t_snd_ms,
         .last_data_recv_ms = now - c->data_rcv_ms,
         .last_ack_recv_ms = now - c->t_rcv_ms,
-        .bytes_sent = c->bytes_sent,
-        .bytes_retrans = c->bytes_retrans,
+        .bytes_sent = sent_once(c) + xt_seldom_of(c)->bytes_retrans,
+        .bytes_retrans = xt_seldom_of(c)->bytes_retrans,
         .bytes_acked = c->tx_una,
         .bytes_received = c->rx_head,
         .segs_out = c->segs_out,
@@ -67,7 +74,7 @@ void xt_tcp_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct x
         .pmtu = c->mss_path + (xt_addr_is_v4(&c->remote.addr) ? 40 : 60),
     };
     flight(c, out);
-    if (c->ca_state < XT_CA_CWR && (c->ecn & XT_CE_REDUCED) && xt_seq_le(c->snd_una, c->ecn_recover))
+    if (c->ca_state < XT_CA_CWR && (c->ecn & XT_CE_REDUCED) && xt_seq_le(c->snd_una, xt_seldom_of(c)->ecn_recover))
         out->ca_state = XT_CA_CWR;
     if (c->state >= XT_ESTABLISHED)
         out->pacing_rate = pacing_rate(c);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/tcp/fsm.h"
+#include "daemon/tcp/seldom.h"
 #include "daemon/tcp/sent.h"
 #include "daemon/tcp/seq.h"
 #include "daemon/tcp/tcp.h"
@@ -39,6 +40,13 @@ struct xt_in {
 static inline uint32_t xt_now_ms(const struct xt_tcp_ctx *ctx)
 {
     return (uint32_t)(ctx->now_us / 1000);
+}
+
+/* A time for xt_conn.rtt_start: not 0. */
+static inline uint32_t xt_rtt_stamp(const struct xt_tcp_ctx *ctx)
+{
+    uint32_t now = (uint32_t)ctx->now_us;
+    return now ? now : UINT32_MAX;
 }
 
 /* Sequence number after the last byte written by the application: that of our FIN. */

@@ -111,7 +111,7 @@ static int send_new(struct out *o)
         o->blocked = true;
         return 0;
     }
-    if (used == 0 && xt_now_ms(o->ctx) - c->t_snd_ms > c->rto / 1000 && c->bytes_sent)
+    if (used == 0 && xt_now_ms(o->ctx) - c->t_snd_ms > c->rto / 1000 && c->tx_una)
         xt_cc_of(c)->idle(c, o->ctx);
     uint32_t usable = c->snd_wnd - used, room = cwnd_room(c);
     if (c->mss_path < c->mss_local && send_mtu_probe(o, data, xt_u32_min(usable, room)))

@@ -7,9 +7,12 @@
 
 #include "daemon/wire/seg.h"
 
-#define XT_OOO_MAX 32  /* out-of-order ranges held in the receive ring; more on a board (board.h) */
-#define XT_SEAM_MAX 16 /* ends of segments that were not full or had PSH (seam.h) */
-#define XT_SENT_MAX 40 /* stretches told apart of what is in flight; likewise */
+/* Entries that the record has room for; a board (board.h) has more. */
+#define XT_SENT_MAX 4   /* stretches told apart of what is in flight (sent.h) */
+#define XT_SEAM_MAX 4   /* ends of segments that were not full or had PSH (seam.h) */
+#define XT_MARK_MAX 2   /* points of what is in flight at which a rate is measured (rate.h) */
+#define XT_OOO_MAX 3    /* out-of-order ranges held in the receive ring */
+#define XT_RECENT_MAX 1 /* those of them that have changed last */
 
 struct xt_range {
     uint32_t left, right; /* sequence numbers, [left, right) */
@@ -50,15 +53,22 @@ enum { XT_BUSY_NOT, XT_BUSY_NETWORK, XT_BUSY_RWND, XT_BUSY_SNDBUF };
 
 /* Counts and times kept for struct xt_tcp_info alone. They wrap. */
 struct xt_tally {
-    uint32_t data_segs_in, data_segs_out, delivered, delivered_ce, dsacks, reord_seen, ooo_segs;
-    uint32_t busy_since_ms;        /* when `busy` began */
-    uint32_t busy_ms[3];           /* spent in each kind of it, from XT_BUSY_NETWORK on */
-    uint32_t rto_since_ms, rto_ms; /* first time-out of a row that is not overcome; time of all before */
-    uint32_t rate_bytes, rate_us;  /* the last delivery rate that tells something */
+    uint32_t data_segs_in, data_segs_out, delivered;
+    uint32_t busy_since_ms;       /* when `busy` began */
+    uint32_t busy_ms;             /* spent in XT_BUSY_NETWORK */
+    uint32_t rto_since_ms;        /* first time-out of a row that is not overcome */
+    uint32_t rate_bytes, rate_us; /* the last delivery rate that tells something */
+    uint8_t busy;                 /* XT_BUSY_* */
+    uint8_t rate_limited;
+};
+
+/* Those of what is seldom needed. */
+struct xt_tally_seldom {
+    uint32_t delivered_ce, dsacks, reord_seen, ooo_segs;
+    uint32_t rwnd_ms, sndbuf_ms; /* spent in XT_BUSY_RWND, XT_BUSY_SNDBUF */
+    uint32_t rto_ms;             /* time of all time-outs but the last */
     uint16_t rtos, rto_spells;
     uint16_t reordering; /* segments; 0: not more than DupThresh */
-    uint8_t busy;        /* XT_BUSY_* */
-    uint8_t rate_limited;
 };
 
 /* Timers of a connection: indices into xt_conn.timer. */

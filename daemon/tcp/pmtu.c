@@ -45,7 +45,7 @@ void xt_tcp_path_mtu(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t m
     if (mss >= c->mss_path)
         return;
     c->mss_bad = 0;
-    c->pmtu_ms = xt_now_ms(ctx) + RAISE_MS;
+    xt_seldom(c)->pmtu_ms = xt_now_ms(ctx) + RAISE_MS;
     set(c, mss);
 }
 
@@ -78,7 +78,7 @@ void xt_pmtu_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return;
     ctx->stats->pmtu_black_holes++;
     c->mss_bad = (uint16_t)xt_u32_min(c->mss_path, c->mss_peer);
-    c->pmtu_ms = xt_now_ms(ctx) + BLACK_HOLE_MS;
+    xt_seldom(c)->pmtu_ms = xt_now_ms(ctx) + BLACK_HOLE_MS;
     set(c, mss);
     c->cwnd = c->mss_eff;
 }
@@ -92,14 +92,14 @@ static uint32_t next_size(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     if (c->mss_bad - c->mss_path >= (int)SEARCH_END)
         return (c->mss_path + c->mss_bad) / 2u;
     c->mss_bad = 0;
-    c->pmtu_ms = xt_now_ms(ctx) + RAISE_MS;
+    xt_seldom(c)->pmtu_ms = xt_now_ms(ctx) + RAISE_MS;
     return 0;
 }
 
 /* Only without SACK blocks, which would take room beside it, and when what follows would soon show its loss, by duplicate ACKs (RFC 4821 section 7.4). */
 uint32_t xt_pmtu_probe_len(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t data, uint32_t room)
 {
-    if (c->mss_probe || c->ca_state != XT_CA_OPEN || (int32_t)(xt_now_ms(ctx) - c->pmtu_ms) < 0 ||
+    if (c->mss_probe || c->ca_state != XT_CA_OPEN || (int32_t)(xt_now_ms(ctx) - xt_seldom_of(c)->pmtu_ms) < 0 ||
         c->tx_urg > c->tx_una || c->n_ooo || (c->cflags & XT_CF_DSACK))
         return 0;
     uint32_t size = next_size(c, ctx);
@@ -112,13 +112,13 @@ uint32_t xt_pmtu_probe_len(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint
 void xt_pmtu_probing(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t n, uint32_t end)
 {
     c->mss_probe = (uint16_t)(n + options(c));
-    c->probe_end = end;
+    xt_seldom(c)->probe_end = end;
     ctx->stats->pmtu_probes++;
 }
 
 void xt_pmtu_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    if (xt_seq_lt(c->snd_una, c->probe_end))
+    if (xt_seq_lt(c->snd_una, xt_seldom_of(c)->probe_end))
         return;
     ctx->stats->pmtu_raised++;
     set(c, c->mss_probe);
@@ -128,13 +128,13 @@ void xt_pmtu_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
  * section 7.6.2). */
 void xt_pmtu_resent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t left, uint32_t right)
 {
-    uint32_t start = c->probe_end - (c->mss_probe - options(c));
-    if (!xt_seq_gt(right, start) || !xt_seq_lt(left, c->probe_end))
+    uint32_t start = xt_seldom_of(c)->probe_end - (c->mss_probe - options(c));
+    if (!xt_seq_gt(right, start) || !xt_seq_lt(left, xt_seldom_of(c)->probe_end))
         return;
     if (!c->mss_bad || c->mss_bad > c->mss_probe)
         c->mss_bad = c->mss_probe;
     c->mss_probe = 0;
-    c->pmtu_ms = xt_now_ms(ctx) + AFTER_LOSS_MS;
+    xt_seldom(c)->pmtu_ms = xt_now_ms(ctx) + AFTER_LOSS_MS;
     if (c->snd_una == start)
         xt_recovery_forgive(c);
 }

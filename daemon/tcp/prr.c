@@ -6,20 +6,22 @@
 void xt_prr_begin(struct xt_conn *c, uint32_t before)
 {
     uint32_t flight = c->snd_nxt - c->snd_una, sacked = xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
-    c->prr_fs = xt_u32_max(flight - sacked + before, c->mss_eff);
-    c->prr_delivered = 0;
-    c->prr_out = 0;
+    struct xt_seldom *r = xt_seldom(c);
+    r->prr_fs = xt_u32_max(flight - sacked + before, c->mss_eff);
+    r->prr_delivered = 0;
+    r->prr_out = 0;
 }
 
 void xt_prr_acked(struct xt_conn *c, uint32_t delivered, bool safe)
 {
+    struct xt_seldom *r = xt_seldom(c);
     uint32_t pipe = xt_recovery_pipe(c);
     int64_t n, ahead;
-    c->prr_delivered += delivered;
-    ahead = (int64_t)c->prr_delivered - c->prr_out;
+    r->prr_delivered += delivered;
+    ahead = (int64_t)r->prr_delivered - r->prr_out;
     if (pipe > c->ssthresh) {
-        uint64_t share = ((uint64_t)c->prr_delivered * c->ssthresh + c->prr_fs - 1) / c->prr_fs;
-        n = (int64_t)share - c->prr_out;
+        uint64_t share = ((uint64_t)r->prr_delivered * c->ssthresh + r->prr_fs - 1) / r->prr_fs;
+        n = (int64_t)share - r->prr_out;
     } else {
         /* Packet conservation, and one segment more when recovery goes well (PRR-SSRB). */
         n = ahead > (int64_t)delivered ? ahead : (int64_t)delivered;
@@ -27,7 +29,7 @@ void xt_prr_acked(struct xt_conn *c, uint32_t delivered, bool safe)
         n = n < (int64_t)(c->ssthresh - pipe) ? n : (int64_t)(c->ssthresh - pipe);
     }
     /* The first retransmission leaves at once. With nothing in flight there would be no ACK to go on by. */
-    if (n < c->mss_eff && (c->prr_out == 0 || pipe == 0))
+    if (n < c->mss_eff && (r->prr_out == 0 || pipe == 0))
         n = c->mss_eff;
     c->cwnd = pipe + (uint32_t)(n > 0 ? n : 0);
 }

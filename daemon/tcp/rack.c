@@ -76,12 +76,12 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
 void xt_rack_adapt(const struct xt_ack *a)
 {
     struct xt_conn *c = a->c;
-    if ((c->cflags & XT_CF_REO_ROUND) && xt_seq_ge(c->snd_una, c->reo_round))
+    if ((c->cflags & XT_CF_REO_ROUND) && xt_seq_ge(c->snd_una, xt_seldom_of(c)->reo_round))
         c->cflags &= ~(uint32_t)XT_CF_REO_ROUND;
     if (!a->dsack || (c->cflags & XT_CF_REO_ROUND))
         return;
     c->cflags |= XT_CF_REO_ROUND;
-    c->reo_round = c->snd_nxt;
+    xt_seldom(c)->reo_round = c->snd_nxt;
     if (c->reo_mult < UINT8_MAX)
         c->reo_mult++;
     c->reo_persist = PERSIST_RECOVERIES;

@@ -13,9 +13,11 @@ static uint8_t without_bit(uint8_t bits, unsigned i)
     return (uint8_t)((bits & below) | (bits >> 1 & ~below));
 }
 
-static void drop_mark(struct xt_rate *r, unsigned i)
+static void drop_mark(struct xt_conn *c, unsigned i)
 {
-    memmove(&r->mark[i], &r->mark[i + 1], (--r->n - i) * sizeof r->mark[0]);
+    struct xt_rate *r = &c->rate;
+    struct xt_rate_mark *mark = xt_mark_list(c);
+    memmove(&mark[i], &mark[i + 1], (--r->n - i) * sizeof *mark);
     r->mark_limited = without_bit(r->mark_limited, i);
     r->mark_again = without_bit(r->mark_again, i);
 }
@@ -24,12 +26,12 @@ static void drop_mark(struct xt_rate *r, unsigned i)
  * beyond the gap is acknowledged only with it. */
 static void sent_again(struct xt_conn *c, uint32_t seq, uint32_t end)
 {
-    struct xt_rate *r = &c->rate;
+    const struct xt_rate_mark *mark = xt_mark_list(c);
     if (!(c->opts & XT_OPT_SACK_OK))
-        r->n = 0;
-    for (unsigned i = r->n; i-- > 0;)
-        if (xt_seq_lt(seq, r->mark[i].end) && xt_seq_le(r->mark[i].end, end))
-            drop_mark(r, i);
+        c->rate.n = 0;
+    for (unsigned i = c->rate.n; i-- > 0;)
+        if (xt_seq_lt(seq, mark[i].end) && xt_seq_le(mark[i].end, end))
+            drop_mark(c, i);
 }
 
 static uint8_t with_bit(uint8_t bits, unsigned i, bool on)
@@ -37,18 +39,20 @@ static uint8_t with_bit(uint8_t bits, unsigned i, bool on)
     return (uint8_t)(on ? bits | 1u << i : bits & ~(1u << i));
 }
 
-static void keep_mark(struct xt_rate *r, unsigned from, unsigned to)
+static void keep_mark(struct xt_conn *c, unsigned from, unsigned to)
 {
-    r->mark[to] = r->mark[from];
+    struct xt_rate *r = &c->rate;
+    xt_mark_list(c)[to] = xt_mark_list(c)[from];
     r->mark_limited = with_bit(r->mark_limited, to, r->mark_limited >> from & 1);
     r->mark_again = with_bit(r->mark_again, to, r->mark_again >> from & 1);
 }
 
-static void set_mark(struct xt_rate *r, uint32_t end, uint32_t now, bool again)
+static void set_mark(struct xt_conn *c, uint32_t end, uint32_t now, bool again)
 {
+    struct xt_rate *r = &c->rate;
     r->mark_limited = with_bit(r->mark_limited, r->n, r->limited);
     r->mark_again = with_bit(r->mark_again, r->n, again);
-    r->mark[r->n++] = (struct xt_rate_mark){end, now, r->first_us, r->delivered, r->delivered_us};
+    xt_mark_list(c)[r->n++] = (struct xt_rate_mark){end, now, r->first_us, r->delivered, r->delivered_us};
     r->last_end = end;
 }
 
@@ -57,13 +61,13 @@ void xt_rate_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t seq,
     struct xt_rate *r = &c->rate;
     uint32_t now = (uint32_t)ctx->now_us;
     /* In the first slow start all marks go to the beginning of a flight: HyStart++ is to see early what it does. */
-    uint32_t gap = c->ssthresh < XT_CWND_MAX ? xt_u32_max(c->cwnd / XT_RATE_MARKS, c->mss_eff) : c->mss_eff;
+    uint32_t gap = c->ssthresh < XT_CWND_MAX ? xt_u32_max(c->cwnd / XT_MARK_BOARD, c->mss_eff) : c->mss_eff;
     if (again)
         sent_again(c, seq, end);
     else if (seq == c->snd_una)
         r->first_us = r->delivered_us = now;
-    if (r->n == 0 || (r->n < XT_RATE_MARKS && end - r->last_end >= gap))
-        set_mark(r, end, now, again);
+    if (r->n == 0 || (end - r->last_end >= gap && r->n < xt_mark_room(c)))
+        set_mark(c, end, now, again);
 }
 
 static bool covered(const struct xt_conn *c, uint32_t end)
@@ -80,19 +84,21 @@ static inline bool in_order(const struct xt_conn *c)
 /* Marks that are covered. */
 static inline unsigned first_covered(const struct xt_conn *c)
 {
-    const struct xt_rate *r = &c->rate;
+    const struct xt_rate_mark *mark = xt_mark_list(c);
     unsigned n = 0;
-    while (n < r->n && xt_seq_le(r->mark[n].end, c->snd_una))
+    while (n < c->rate.n && xt_seq_le(mark[n].end, c->snd_una))
         n++;
     return n;
 }
 
-static void drop_first(struct xt_rate *r, unsigned n)
+static void drop_first(struct xt_conn *c, unsigned n)
 {
+    struct xt_rate *r = &c->rate;
+    struct xt_rate_mark *mark = xt_mark_list(c);
     r->n = (uint8_t)(r->n - n);
     if (r->n == 0)
         return;
-    memmove(r->mark, r->mark + n, r->n * sizeof r->mark[0]);
+    memmove(mark, mark + n, r->n * sizeof *mark);
     r->mark_limited = (uint8_t)(r->mark_limited >> n);
     r->mark_again = (uint8_t)(r->mark_again >> n);
 }
@@ -100,8 +106,9 @@ static void drop_first(struct xt_rate *r, unsigned n)
 /* The newest mark that is covered, counted from 1; 0: none is. */
 static __attribute__((noinline)) unsigned newest_covered(const struct xt_conn *c)
 {
+    const struct xt_rate_mark *mark = xt_mark_list(c);
     unsigned n = c->rate.n;
-    while (n > 0 && !covered(c, c->rate.mark[n - 1].end))
+    while (n > 0 && !covered(c, mark[n - 1].end))
         n--;
     return n;
 }
@@ -109,10 +116,11 @@ static __attribute__((noinline)) unsigned newest_covered(const struct xt_conn *c
 static void drop_covered(struct xt_conn *c)
 {
     struct xt_rate *r = &c->rate;
+    const struct xt_rate_mark *mark = xt_mark_list(c);
     unsigned kept = 0;
     for (unsigned i = 0; i < r->n; i++)
-        if (!covered(c, r->mark[i].end))
-            keep_mark(r, i, kept++);
+        if (!covered(c, mark[i].end))
+            keep_mark(c, i, kept++);
     r->n = (uint8_t)kept;
 }
 
@@ -120,9 +128,9 @@ static void drop_covered(struct xt_conn *c)
 static __attribute__((noinline)) void take_mark(struct xt_conn *c, const struct xt_tcp_ctx *ctx, unsigned n,
                                                 uint32_t newly)
 {
-    struct xt_rate_sample rs = xt_step_read_mark(&c->rate, n - 1, (uint32_t)ctx->now_us, newly);
+    struct xt_rate_sample rs = xt_step_read_mark(c, n - 1, (uint32_t)ctx->now_us, newly);
     if (in_order(c))
-        drop_first(&c->rate, n);
+        drop_first(c, n);
     else
         drop_covered(c);
     xt_step_sample(c, ctx, rs);

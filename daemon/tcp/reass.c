@@ -136,7 +136,7 @@ static void out_of_order(struct xt_in *in)
     struct xt_conn *c = in->c;
     uint32_t gap = in->seq - c->rcv_nxt, space = room(in);
     /* The last report ended where this segment begins. */
-    int range = c->n_recent > 0 ? xt_range_find(xt_ooo_list(c), c->n_ooo, c->sack_recent[0]) : -1;
+    int range = c->n_recent > 0 ? xt_range_find(xt_ooo_list(c), c->n_ooo, xt_recent_list(c)[0]) : -1;
     bool longer = xt_has_sack(c) && range >= 0 && xt_ooo_list(c)[range].right == in->seq && !(in->flags & XT_TH_FIN);
     ack_at_once(in, longer);
     if (gap >= space) {
@@ -153,7 +153,7 @@ static void out_of_order(struct xt_in *in)
         }
         xt_text_put(c, in->ctx->rx, in->seg, in->skip, c->rx_head + gap, n);
         in->ctx->stats->ooo_segs++;
-        c->tally.ooo_segs++;
+        xt_seldom(c)->tally.ooo_segs++;
     }
     xt_sack_touch(c, in->seq);
 }

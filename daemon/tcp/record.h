@@ -5,6 +5,7 @@
 #define XT_TCP_RECORD_H
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@
 #include "proto/xt_addr.h"
 
 #define XT_STATE_VERSION 11u
+#define XT_RECORD_ALIGN 16 /* bytes; how far away what belongs to a record lies is counted in these */
 
 /* Socket options that the core looks at, and those of its IP header. Zero values mean "as configured". */
 struct xt_tcp_sockopt {
@@ -39,12 +41,12 @@ static_assert(sizeof(struct xt_tcp_sockopt) == 32, "xt_tcp_sockopt");
 
 struct xt_conn {
     /* identity: written by the stack layer */
-    uint32_t index;    /* own place in the table */
-    uint32_t gen;      /* counts the record's lives; 0: never used */
-    uint32_t listener; /* parent of a passive open, or XT_NO_CONN */
-    uint32_t session;  /* owner: app session id, 0 for none (orphan) */
-    uint32_t slot;     /* owner's slot index */
-    uint32_t flags;    /* the stack's and app's own: see daemon/stack/stack.h */
+    alignas(XT_RECORD_ALIGN) uint32_t index; /* own place in the table */
+    uint32_t gen;                            /* counts the record's lives; 0: never used */
+    uint32_t listener;                       /* parent of a passive open, or XT_NO_CONN */
+    uint32_t session;                        /* owner: app session id, 0 for none (orphan) */
+    uint32_t slot;                           /* owner's slot index */
+    uint32_t flags;                          /* the stack's and app's own: see daemon/stack/stack.h */
     struct xt_endpoint local, remote;
 
     /* state: written by xt_tcp_set_state() only */
@@ -66,12 +68,11 @@ struct xt_conn {
     /* ---- the core's own from here on; names as in RFC 9293 section 3.3.1 where it has one ---- */
 
     uint64_t timer[XT_TIMERS]; /* deadline of each, microseconds; 0: off */
-    int64_t board;             /* where the struct xt_board lent to it lies, in bytes from this record; 0: none */
     uint64_t rx_urg;           /* stream offset one past the peer's urgent data, 0: none */
     uint64_t tx_urg;           /* stream offset one past our urgent data, 0: none */
     uint64_t pace_next;        /* when the next segment may leave, where pacing is on */
-    uint64_t rtt_start;        /* when the timed segment left, 0: none is timed (Karn) */
-    uint64_t bytes_sent, bytes_retrans, segs_out, segs_in;
+    uint32_t rtt_start;        /* when the timed segment left (xt_rtt_stamp()), 0: none is timed (Karn) */
+    uint32_t segs_out, segs_in;
 
     /* send sequence space: snd_una <= snd_nxt; retransmission never moves SND.NXT back */
     uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2;
@@ -88,84 +89,101 @@ struct xt_conn {
 
     /* retransmission and congestion; bytes */
     uint32_t cwnd, ssthresh;
-    uint32_t cc_acked;      /* bytes acknowledged towards the next increase of cwnd */
-    uint32_t recover;       /* RecoveryPoint (RFC 6675), "recover" (RFC 6582) */
-    uint32_t prr_fs;        /* RecoverFS: in flight when recovery began (RFC 6937) */
-    uint32_t prr_delivered; /* bytes delivered since then */
-    uint32_t prr_out;       /* bytes sent since then */
-    uint32_t rack_tick;     /* when what was sent last of all that was delivered had left (sent.h's ticks) */
-    uint32_t rack_end;      /* its end */
-    uint32_t rack_rtt;      /* and its round-trip time, microseconds */
-    uint32_t rack_fack;     /* highest sequence number delivered */
-    uint32_t reo_round;     /* SND.NXT when the reordering window grew last: no more than once in a round trip */
-    uint32_t tlp_end;       /* SND.NXT after the tail loss probe */
-    uint32_t undo_cwnd;     /* before the last recovery or time-out, 0: nothing to undo */
-    uint32_t undo_ssthresh; /* likewise */
-    uint32_t rxt_ms;        /* time stamp clock at the last time-out's retransmission (Eifel, RFC 3522) */
+    uint32_t cc_acked;  /* bytes acknowledged towards the next increase of cwnd */
+    uint32_t recover;   /* RecoveryPoint (RFC 6675), "recover" (RFC 6582) */
+    uint32_t rack_tick; /* when what was sent last of all that was delivered had left (sent.h's ticks) */
+    uint32_t rack_end;  /* its end */
+    uint32_t rack_rtt;  /* and its round-trip time, microseconds */
+    uint32_t rack_fack; /* highest sequence number delivered */
+    union {
+        uint32_t tlp_end;   /* SND.NXT after the tail loss probe, valid with XT_CF_TLP */
+        uint32_t isn_floor; /* after TIME_WAIT: lowest ISS for the connection that replaces this one (RFC 6191) */
+    };
     uint32_t srtt, rttvar;  /* microseconds; srtt 0: no sample yet */
     uint32_t rto;           /* microseconds, without backoff */
     uint32_t min_rtt;       /* microseconds, 0: none */
     uint32_t rtt_seq;       /* the timed segment's end */
-    uint32_t isn_floor;     /* lowest ISS for the connection that replaces this one (RFC 6191) */
-    uint32_t challenge_ms;  /* the last challenge ACK, valid with `challenged` (RFC 5961 section 7) */
     uint32_t data_rcv_ms;   /* last payload received */
     uint32_t t_rcv_ms;      /* last segment received: keep-alive */
     uint32_t t_snd_ms;      /* last data sent: restart after idle (RFC 5681 section 4.1) */
     uint32_t t_progress_ms; /* SND.UNA moved, or data left an idle connection: user time-out */
-    uint32_t probe_ms;    /* first probe of a closed window: user time-out; valid while `backoff` counts such probes */
-    uint32_t retrans;     /* segments sent again, ever */
-    uint32_t cflags;      /* XT_CF_* */
-    uint32_t ecn_recover; /* end of the window that an echo has reduced already, valid with XT_CE_REDUCED */
-    uint32_t pmtu_ms;     /* when a larger MSS may be tried, valid while mss_path is less than mss_local */
-    uint32_t probe_end;   /* end of the segment that tries mss_probe */
-    uint32_t sack_recent[4]; /* a sequence number in each of the ranges last changed, newest first (RFC 2018) */
-    struct xt_range dsack;   /* duplicate to report (RFC 2883), valid with XT_CF_DSACK */
-    uint16_t mss_local;      /* what we announce */
-    uint16_t mss_peer;       /* what the peer announced, or the default */
-    uint16_t mss_path;       /* by the path's MTU */
-    uint16_t mss_probe;      /* the larger one that a segment in flight tries, 0: none */
-    uint16_t mss_bad;        /* the smallest one that seems too large for the path, 0: none known */
-    uint16_t mss_eff;        /* Eff.snd.MSS: payload of a full segment, time stamps deducted */
-    uint16_t rcv_mss;        /* estimate of the peer's full segment, for delayed ACK */
-    uint16_t dupacks;        /* in a row */
-    uint16_t undo_rtx;       /* segments sent again since the last loss and not reported as duplicates; see undo_cwnd */
-    uint16_t pending;        /* XT_PEND_*: what output has to send */
-    uint16_t fo_len;         /* bytes of data that our SYN carried */
-    uint8_t fo;              /* XT_FO_* */
-    uint8_t opts;            /* XT_OPT_*: offered while SYN_SENT, then in use */
-    uint8_t backoff;         /* doublings of the retransmission time-out */
-    uint8_t timeouts;        /* in a row without progress (R1, R2) */
-    uint8_t probes;          /* zero-window probes without an answer; doublings of the persist interval in `backoff` */
-    uint8_t keep_probes;     /* keep-alive probes without an answer */
-    uint8_t quick;           /* segments still to be acknowledged at once */
-    uint8_t challenged;      /* 1: a challenge ACK was sent */
-    uint8_t n_ooo, n_sent;   /* valid entries of the lists below */
-    uint8_t ooo_acks;        /* duplicate ACKs sent one by one since RCV.NXT moved */
-    uint8_t recovery;        /* XT_RECOVERY_* */
-    uint8_t reo_mult;        /* the reordering window, in quarters of the least round-trip time */
-    uint8_t reo_persist;     /* recoveries until it shrinks again */
-    uint8_t n_recent;        /* valid entries of sack_recent */
-    uint8_t ecn;             /* XT_CE_* */
-    uint8_t cc;              /* enum xt_cc_id */
-    uint8_t dupthresh;       /* DupThresh: 3, more when the path is seen to reorder */
-    uint8_t ip_optlen;       /* bytes of IP options that each segment carries */
-    uint8_t n_seam;          /* valid entries of seam */
+    uint32_t retrans;       /* segments sent again, ever */
+    uint32_t cflags;        /* XT_CF_* */
+    int32_t seldom;         /* where its struct xt_seldom lies: seldom.h */
+    int32_t board;          /* where the struct xt_board lent to it lies: xt_board_of(); 0: none */
+    struct xt_range dsack;  /* duplicate to report (RFC 2883), valid with XT_CF_DSACK */
+    uint16_t mss_local;     /* what we announce */
+    uint16_t mss_peer;      /* what the peer announced, or the default */
+    uint16_t mss_path;      /* by the path's MTU */
+    uint16_t mss_probe;     /* the larger one that a segment in flight tries, 0: none */
+    uint16_t mss_bad;       /* the smallest one that seems too large for the path, 0: none known */
+    uint16_t mss_eff;       /* Eff.snd.MSS: payload of a full segment, time stamps deducted */
+    uint16_t rcv_mss;       /* estimate of the peer's full segment, for delayed ACK */
+    uint16_t dupacks;       /* in a row */
+    uint16_t pending;       /* XT_PEND_*: what output has to send */
+    uint16_t fo_len;        /* bytes of data that our SYN carried */
+    uint8_t fo;             /* XT_FO_* */
+    uint8_t opts;           /* XT_OPT_*: offered while SYN_SENT, then in use */
+    uint8_t backoff;        /* doublings of the retransmission time-out */
+    uint8_t timeouts;       /* in a row without progress (R1, R2) */
+    uint8_t probes;         /* zero-window probes without an answer; doublings of the persist interval in `backoff` */
+    uint8_t keep_probes;    /* keep-alive probes without an answer */
+    uint8_t quick;          /* segments still to be acknowledged at once */
+    uint8_t challenged;     /* 1: a challenge ACK was sent */
+    uint8_t ooo_acks;       /* duplicate ACKs sent one by one since RCV.NXT moved */
+    uint8_t recovery;       /* XT_RECOVERY_* */
+    uint8_t reo_mult;       /* the reordering window, in quarters of the least round-trip time */
+    uint8_t reo_persist;    /* recoveries until it shrinks again */
+    uint8_t ecn;            /* XT_CE_* */
+    uint8_t cc;             /* enum xt_cc_id */
+    uint8_t has_seldom;     /* 1: what lies at `seldom` is in use */
+    uint8_t dupthresh;      /* DupThresh: 3, more when the path is seen to reorder */
+    uint8_t ip_optlen;      /* bytes of IP options that each segment carries */
+    uint8_t n_ooo, n_recent, n_sent, n_seam; /* valid entries of the lists below */
     union {
-        struct xt_range ooo[XT_OOO_MAX]; /* received out of order, sorted, disjoint, above RCV.NXT: xt_ooo_list() */
-        struct xt_fo_cookie fo_cookie;   /* in SYN_SENT and SYN_RECV */
-        struct xt_fo_listen fo_listen;   /* in LISTEN */
+        struct {
+            /* The lists: when there is a board, they stand there. */
+            union {
+                struct xt_range ooo[XT_OOO_MAX]; /* out of order, sorted, disjoint, above RCV.NXT: xt_ooo_list() */
+                struct xt_fo_cookie fo_cookie;   /* in SYN_SENT and SYN_RECV */
+            };
+            uint32_t recent[XT_RECENT_MAX];        /* a sequence number in each of the ranges last changed, newest first
+                                                      (RFC 2018): xt_recent_list() */
+            struct xt_flight sent[XT_SENT_MAX];    /* in flight, from SND.UNA to SND.NXT: xt_sent_list() */
+            uint32_t seam[XT_SEAM_MAX];            /* sorted: xt_seam_list() */
+            struct xt_rate_mark mark[XT_MARK_MAX]; /* in order of sending: xt_mark_list() */
+        };
+        struct xt_fo_listen fo_listen; /* in LISTEN */
     };
-    struct xt_flight sent[XT_SENT_MAX]; /* in flight, from SND.UNA to SND.NXT; see sent.h: xt_sent_list() */
-    uint32_t seam[XT_SEAM_MAX];         /* see seam.h, sorted */
     struct xt_tally tally;
     struct xt_rate rate; /* delivery rate and round-trip times for congestion control */
-    union {
-        struct xt_cubic cubic;
-        struct xt_bbr bbr;
-    } ccs; /* the algorithm's own */
 };
 
-static_assert(sizeof(struct xt_conn) <= 1568, "xt_conn stays small: it is what an idle connection costs");
+/* What is seldom needed. Not valid, but all zero, while `has_seldom` is 0. */
+struct xt_seldom {
+    alignas(XT_RECORD_ALIGN) union {
+        struct xt_cubic cubic;
+        struct xt_bbr bbr;
+    } ccs; /* congestion control: the algorithm's own */
+    uint64_t bytes_retrans;
+    uint32_t prr_fs;        /* RecoverFS: in flight when recovery began (RFC 6937) */
+    uint32_t prr_delivered; /* bytes delivered since then */
+    uint32_t prr_out;       /* bytes sent since then */
+    uint32_t undo_cwnd;     /* before the last recovery or time-out, 0: nothing to undo */
+    uint32_t undo_ssthresh; /* likewise */
+    uint32_t rxt_ms;        /* time stamp clock at the last time-out's retransmission (Eifel, RFC 3522) */
+    uint32_t reo_round;     /* SND.NXT when the reordering window grew last: no more than once in a round trip */
+    uint32_t ecn_recover;   /* end of the window that an echo has reduced already, valid with XT_CE_REDUCED */
+    uint32_t probe_ms;     /* first probe of a closed window: user time-out; valid while `backoff` counts such probes */
+    uint32_t challenge_ms; /* the last challenge ACK, valid with `challenged` (RFC 5961 section 7) */
+    uint32_t pmtu_ms;      /* when a larger MSS may be tried, valid while mss_path is less than mss_local */
+    uint32_t probe_end;    /* end of the segment that tries mss_probe */
+    struct xt_tally_seldom tally;
+    uint16_t undo_rtx; /* segments sent again since the last loss and not reported as duplicates; see undo_cwnd */
+};
+static_assert(sizeof(struct xt_seldom) % XT_RECORD_ALIGN == 0, "xt_seldom");
+
+static_assert(sizeof(struct xt_conn) <= 640, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
 static_assert(offsetof(struct xt_conn, timer) == 144, "xt_conn.timer");

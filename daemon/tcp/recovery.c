@@ -79,9 +79,10 @@ void xt_recovery_reduce(struct xt_conn *c, uint32_t acked)
 /* `before`: bytes delivered by the ACK that shows the loss. */
 static void enter_recovery(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t before)
 {
-    c->undo_cwnd = c->cwnd;
-    c->undo_ssthresh = c->ssthresh;
-    c->undo_rtx = 0;
+    struct xt_seldom *r = xt_seldom(c);
+    r->undo_cwnd = c->cwnd;
+    r->undo_ssthresh = c->ssthresh;
+    r->undo_rtx = 0;
     /* What limited transmit sent beyond cwnd does not count (RFC 5681 section 3.2 step 2). */
     c->ssthresh = xt_cc_of(c)->ssthresh(c, xt_u32_min(c->snd_nxt - c->snd_una, c->cwnd));
     c->cc_acked = 0;
@@ -99,11 +100,12 @@ static void enter_recovery(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint
 
 void xt_recovery_forgive(struct xt_conn *c)
 {
-    if (c->ca_state != XT_CA_RECOVERY || !c->undo_cwnd)
+    struct xt_seldom *r = xt_seldom(c);
+    if (c->ca_state != XT_CA_RECOVERY || !r->undo_cwnd)
         return;
-    c->cwnd = xt_u32_max(c->cwnd, c->undo_cwnd);
+    c->cwnd = xt_u32_max(c->cwnd, r->undo_cwnd);
     c->ssthresh = c->cwnd; /* what recovery returns to, until it is over */
-    c->undo_cwnd = 0;
+    r->undo_cwnd = 0;
     c->cflags |= XT_CF_FORGIVEN;
 }
 
@@ -111,7 +113,7 @@ void xt_recovery_forgive(struct xt_conn *c)
 static void end_forgiven(struct xt_conn *c)
 {
     if (c->cflags & XT_CF_FORGIVEN)
-        c->ssthresh = c->undo_ssthresh;
+        c->ssthresh = xt_seldom_of(c)->undo_ssthresh;
     c->cflags &= ~(uint32_t)XT_CF_FORGIVEN;
 }
 
@@ -127,9 +129,10 @@ static void leave_recovery(struct xt_conn *c)
 /* The reduction was needless: nothing had been lost. */
 static void undo(struct xt_conn *c)
 {
-    c->cwnd = xt_u32_max(c->cwnd, c->undo_cwnd);
-    c->ssthresh = xt_u32_max(c->ssthresh, c->undo_ssthresh);
-    c->undo_cwnd = 0;
+    struct xt_seldom *r = xt_seldom(c);
+    c->cwnd = xt_u32_max(c->cwnd, r->undo_cwnd);
+    c->ssthresh = xt_u32_max(c->ssthresh, r->undo_ssthresh);
+    r->undo_cwnd = 0;
     c->cflags &= ~(uint32_t)XT_CF_CWND_LIM; /* not this window */
     xt_sent_unlose(c);
     if (c->ca_state >= XT_CA_RECOVERY)
@@ -141,12 +144,13 @@ static void undo(struct xt_conn *c)
 static void duplicate_reported(struct xt_conn *c, struct xt_tcp_stats *stats, uint32_t bytes)
 {
     uint32_t segs = (bytes + c->mss_eff - 1) / c->mss_eff;
+    struct xt_seldom *r = xt_seldom(c);
     stats->dsacks_in++;
-    c->tally.dsacks += segs;
-    if (!c->undo_cwnd || c->ca_state == XT_CA_LOSS || c->undo_rtx == 0)
+    r->tally.dsacks += segs;
+    if (!r->undo_cwnd || c->ca_state == XT_CA_LOSS || r->undo_rtx == 0)
         return;
-    c->undo_rtx = (uint16_t)(c->undo_rtx > segs ? c->undo_rtx - segs : 0);
-    if (c->undo_rtx > 0)
+    r->undo_rtx = (uint16_t)(r->undo_rtx > segs ? r->undo_rtx - segs : 0);
+    if (r->undo_rtx > 0)
         return;
     undo(c);
     c->cflags |= XT_CF_REORDERED;
@@ -199,10 +203,10 @@ static void acked_in_loss(struct xt_ack *a)
 {
     struct xt_conn *c = a->c;
     bool waited = c->cflags & XT_CF_FRTO, eifel;
-    if (c->undo_cwnd && (a->bytes > 0 || a->sack)) {
+    if (xt_seldom_of(c)->undo_cwnd && (a->bytes > 0 || a->sack)) {
         c->cflags &= ~(uint32_t)XT_CF_FRTO;
         eifel = !waited && a->bytes > 0 && (c->opts & XT_OPT_TS) && a->seg->opt.tsecr &&
-                xt_seq_lt(a->seg->opt.tsecr, c->rxt_ms);
+                xt_seq_lt(a->seg->opt.tsecr, xt_seldom_of(c)->rxt_ms);
         if (eifel || (xt_has_sack(c) && a->first_arrived)) {
             undo(c);
             if (c->snd_nxt - c->snd_una + a->bytes > c->cwnd / 2)
@@ -214,7 +218,7 @@ static void acked_in_loss(struct xt_ack *a)
         if (!waited && a->bytes > 0 && xt_has_sack(c) && has_new(c))
             c->cflags |= XT_CF_FRTO;
         else
-            c->undo_cwnd = 0;
+            xt_seldom(c)->undo_cwnd = 0;
     }
     if (xt_seq_ge(c->snd_una, c->recover))
         leave_recovery(c);
@@ -348,8 +352,8 @@ static void begin_loss(struct xt_conn *c)
     c->ca_state = XT_CA_LOSS;
     c->recover = c->snd_nxt;
     c->dupacks = 0;
-    c->undo_cwnd = 0;
-    c->undo_rtx = 0;
+    xt_seldom(c)->undo_cwnd = 0;
+    xt_seldom(c)->undo_rtx = 0;
     c->rtt_start = 0;
     c->cflags &= ~(uint32_t)(XT_CF_FRTO | XT_CF_TLP);
     c->timer[XT_TIMER_PTO] = 0;
@@ -358,12 +362,12 @@ static void begin_loss(struct xt_conn *c)
 
 void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    uint32_t undo_cwnd = c->ca_state == XT_CA_LOSS ? c->undo_cwnd : 0;
+    uint32_t undo_cwnd = c->ca_state == XT_CA_LOSS ? xt_seldom_of(c)->undo_cwnd : 0;
     end_forgiven(c);
     if (c->ca_state != XT_CA_LOSS) {
         undo_cwnd = c->ca_state == XT_CA_RECOVERY ? 0 : c->cwnd;
-        c->undo_ssthresh = c->ssthresh;
-        c->rxt_ms = xt_now_ms(ctx);
+        xt_seldom(c)->undo_ssthresh = c->ssthresh;
+        xt_seldom(c)->rxt_ms = xt_now_ms(ctx);
         c->ssthresh = xt_cc_of(c)->ssthresh(c, xt_u32_min(c->snd_nxt - c->snd_una, c->cwnd));
     }
     /* A peer may take back what it SACKed (RFC 2018 section 8): believe it no more when that did not help. */
@@ -379,7 +383,7 @@ void xt_recovery_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     else
         lose_all(c);
     begin_loss(c);
-    c->undo_cwnd = undo_cwnd;
+    xt_seldom(c)->undo_cwnd = undo_cwnd;
 }
 
 void xt_recovery_resend(struct xt_conn *c)

@@ -6,23 +6,21 @@
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/range.h"
 
-#define RECENT (sizeof((struct xt_conn *)0)->sack_recent / sizeof(uint32_t))
-
 void xt_sack_touch(struct xt_conn *c, uint32_t seq)
 {
     int range = xt_range_find(xt_ooo_list(c), c->n_ooo, seq);
     if (range < 0 || !(c->opts & XT_OPT_SACK_OK))
         return;
     /* Older entries of the same range, and of ranges that are gone, make room. */
-    uint32_t keep[RECENT];
+    uint32_t keep[XT_RECENT_BOARD];
     unsigned n = 0;
     keep[n++] = seq;
-    for (unsigned i = 0; i < c->n_recent && n < RECENT; i++) {
-        int r = xt_range_find(xt_ooo_list(c), c->n_ooo, c->sack_recent[i]);
+    for (unsigned i = 0; i < c->n_recent && n < xt_recent_room(c); i++) {
+        int r = xt_range_find(xt_ooo_list(c), c->n_ooo, xt_recent_list(c)[i]);
         if (r >= 0 && r != range)
-            keep[n++] = c->sack_recent[i];
+            keep[n++] = xt_recent_list(c)[i];
     }
-    memcpy(c->sack_recent, keep, n * sizeof *keep);
+    memcpy(xt_recent_list(c), keep, n * sizeof *keep);
     c->n_recent = (uint8_t)n;
 }
 
@@ -68,7 +66,7 @@ void xt_sack_fill(struct xt_conn *c, struct xt_tcp_stats *stats, struct xt_tcp_o
     }
     unsigned first = n;
     for (unsigned i = 0; i < c->n_recent && n < max && c->n_ooo > 0; i++) {
-        int r = xt_range_find(xt_ooo_list(c), c->n_ooo, c->sack_recent[i]);
+        int r = xt_range_find(xt_ooo_list(c), c->n_ooo, xt_recent_list(c)[i]);
         if (r >= 0 && !shown(opt, first, n, xt_ooo_list(c)[r].left))
             opt->sack[n++] = (struct xt_sack_block){xt_ooo_list(c)[r].left, xt_ooo_list(c)[r].right};
     }

@@ -7,20 +7,20 @@ static void drop(struct xt_conn *c, unsigned n)
 {
     c->n_seam = (uint8_t)(c->n_seam - n);
     if (c->n_seam)
-        memmove(c->seam, c->seam + n, c->n_seam * sizeof *c->seam);
+        memmove(xt_seam_list(c), xt_seam_list(c) + n, c->n_seam * sizeof(uint32_t));
 }
 
 void xt_seam_put(struct xt_conn *c, uint32_t end)
 {
-    if (c->n_seam == XT_SEAM_MAX)
+    if (c->n_seam == xt_seam_room(c))
         drop(c, 1);
-    c->seam[c->n_seam++] = end;
+    xt_seam_list(c)[c->n_seam++] = end;
 }
 
 void xt_seam_prune(struct xt_conn *c)
 {
     unsigned n = 0;
-    while (n < c->n_seam && xt_seq_le(c->seam[n], c->snd_una))
+    while (n < c->n_seam && xt_seq_le(xt_seam_list(c)[n], c->snd_una))
         n++;
     if (n > 0)
         drop(c, n);
@@ -29,7 +29,7 @@ void xt_seam_prune(struct xt_conn *c)
 bool xt_seam_at(const struct xt_conn *c, uint32_t seq)
 {
     for (unsigned i = 0; i < c->n_seam; i++)
-        if (c->seam[i] == seq)
+        if (xt_seam_list(c)[i] == seq)
             return true;
     return false;
 }
@@ -37,8 +37,8 @@ bool xt_seam_at(const struct xt_conn *c, uint32_t seq)
 uint32_t xt_seam_cut(const struct xt_conn *c, uint32_t seq, uint32_t n, uint32_t mss)
 {
     for (unsigned i = 0; i < c->n_seam; i++) {
-        uint32_t d = c->seam[i] - seq;
-        if (xt_seq_gt(c->seam[i], seq) && d < n && d % mss == 0)
+        uint32_t d = xt_seam_list(c)[i] - seq;
+        if (xt_seq_gt(xt_seam_list(c)[i], seq) && d < n && d % mss == 0)
             return d;
     }
     return n;
@@ -56,11 +56,11 @@ static uint32_t full_ones(const struct xt_conn *c, uint32_t left, uint32_t right
 uint32_t xt_seam_segments(const struct xt_conn *c, uint32_t left, uint32_t right)
 {
     uint32_t n = 0;
-    for (unsigned i = 0; i < c->n_seam && xt_seq_lt(c->seam[i], right); i++) {
-        if (!xt_seq_gt(c->seam[i], left))
+    for (unsigned i = 0; i < c->n_seam && xt_seq_lt(xt_seam_list(c)[i], right); i++) {
+        if (!xt_seq_gt(xt_seam_list(c)[i], left))
             continue;
-        n += full_ones(c, left, c->seam[i]);
-        left = c->seam[i];
+        n += full_ones(c, left, xt_seam_list(c)[i]);
+        left = xt_seam_list(c)[i];
     }
     return n + full_ones(c, left, right);
 }

@@ -60,17 +60,17 @@ static bool ooo_ok(const struct xt_conn *c)
 
 static bool lists_ok(const struct xt_conn *c)
 {
-    if (c->n_seam > XT_SEAM_MAX || c->n_recent > sizeof c->sack_recent / sizeof c->sack_recent[0] ||
-        c->rate.n > XT_RATE_MARKS || c->n_sent > xt_sent_room(c) || c->n_ooo > xt_ooo_room(c))
+    if (c->n_seam > xt_seam_room(c) || c->n_recent > xt_recent_room(c) || c->rate.n > xt_mark_room(c) ||
+        c->n_sent > xt_sent_room(c) || c->n_ooo > xt_ooo_room(c))
         return false;
     return c->state < XT_ESTABLISHED || c->state == XT_TIME_WAIT || (sent_ok(c) && ooo_ok(c));
 }
 
 static bool congestion_ok(const struct xt_conn *c)
 {
-    if (c->cc == XT_CC_BBR && c->ccs.bbr.phase > XT_BBR_PROBE_RTT)
+    if (c->cc == XT_CC_BBR && xt_seldom_of(c)->ccs.bbr.phase > XT_BBR_PROBE_RTT)
         return false;
-    return c->state < XT_ESTABLISHED || (c->cwnd && (c->ca_state != XT_CA_RECOVERY || c->prr_fs));
+    return c->state < XT_ESTABLISHED || (c->cwnd && (c->ca_state != XT_CA_RECOVERY || xt_seldom_of(c)->prr_fs));
 }
 
 bool xt_tcp_is_sound(const struct xt_conn *c)

@@ -18,7 +18,7 @@ static inline void xt_step_measure(struct xt_conn *c, const struct xt_tcp_ctx *c
     if (c->rtt_start) {
         if (xt_seq_lt(seg->ack, c->rtt_seq))
             return;
-        xt_tcp_rtt_sample(c, ctx->cfg, (uint32_t)(ctx->now_us - c->rtt_start));
+        xt_tcp_rtt_sample(c, ctx->cfg, (uint32_t)ctx->now_us - c->rtt_start);
         c->rtt_start = 0;
     } else if ((c->opts & XT_OPT_TS) && opt->tsecr && (c->backoff || c->srtt == 0 || c->ca_state >= XT_CA_RECOVERY)) {
         uint32_t ms = xt_now_ms(ctx) - opt->tsecr;
@@ -77,9 +77,10 @@ static inline uint32_t xt_step_delivered(struct xt_conn *c, uint32_t now_us, uin
 }
 
 /* What mark `i` tells now that it is covered, by an ACK that delivered `newly` bytes. */
-static inline struct xt_rate_sample xt_step_read_mark(struct xt_rate *r, unsigned i, uint32_t now_us, uint32_t newly)
+static inline struct xt_rate_sample xt_step_read_mark(struct xt_conn *c, unsigned i, uint32_t now_us, uint32_t newly)
 {
-    const struct xt_rate_mark *m = &r->mark[i];
+    struct xt_rate *r = &c->rate;
+    const struct xt_rate_mark *m = &xt_mark_list(c)[i];
     uint32_t sent = m->sent_us, rtt = xt_u32_max(now_us - sent, 1);
     struct xt_rate_sample rs = {
         .newly = newly,

@@ -11,7 +11,7 @@ static void connected(struct xt_in *in)
     struct xt_conn *c = in->c;
     c->snd_una = in->seg->ack;
     if (c->rtt_start)
-        xt_tcp_rtt_sample(c, in->ctx->cfg, (uint32_t)(in->ctx->now_us - c->rtt_start));
+        xt_tcp_rtt_sample(c, in->ctx->cfg, (uint32_t)in->ctx->now_us - c->rtt_start);
     c->rtt_start = 0;
     xt_fo_synack(in);
     in->ev |= xt_open_established(c, in->ctx, XT_FSM_RCV_SYN_ACK);

@@ -21,7 +21,7 @@ void xt_tally_overcome(struct xt_conn *c, uint32_t now)
 {
     struct xt_tally *t = &c->tally;
     if (t->rto_since_ms) {
-        t->rto_ms += now - t->rto_since_ms;
+        xt_seldom(c)->tally.rto_ms += now - t->rto_since_ms;
         t->rto_since_ms = 0;
     }
 }
@@ -33,7 +33,7 @@ void xt_tally_acked(const struct xt_ack *a)
     uint32_t n = a->segs, now = xt_now_ms(a->ctx);
     t->delivered += n;
     if ((a->seg->flags & XT_TH_ECE) && (c->ecn & XT_CE_OK))
-        t->delivered_ce += n;
+        xt_seldom(c)->tally.delivered_ce += n;
     if (c->ca_state != XT_CA_LOSS)
         xt_tally_overcome(c, now);
     if (c->snd_una == xt_send_end(c))
@@ -43,19 +43,20 @@ void xt_tally_acked(const struct xt_ack *a)
 
 void xt_tally_reordered(struct xt_conn *c, uint32_t left)
 {
+    struct xt_tally_seldom *t = &xt_seldom(c)->tally;
     uint32_t metric = segments(c, c->rack_fack - left);
-    c->tally.reord_seen++;
-    if (metric > xt_u32_max(c->tally.reordering, c->dupthresh))
-        c->tally.reordering = (uint16_t)xt_u32_min(metric, REORDERING_MAX);
+    t->reord_seen++;
+    if (metric > xt_u32_max(t->reordering, c->dupthresh))
+        t->reordering = (uint16_t)xt_u32_min(metric, REORDERING_MAX);
 }
 
 void xt_tally_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    struct xt_tally *t = &c->tally;
+    struct xt_tally_seldom *t = &xt_seldom(c)->tally;
     t->rtos++;
-    if (t->rto_since_ms == 0) {
+    if (c->tally.rto_since_ms == 0) {
         t->rto_spells++;
-        t->rto_since_ms = xt_u32_max(xt_now_ms(ctx), 1);
+        c->tally.rto_since_ms = xt_u32_max(xt_now_ms(ctx), 1);
     }
 }
 
@@ -73,24 +74,27 @@ void xt_tally_busy(struct xt_conn *c, const struct xt_tcp_ctx *ctx, bool blocked
 
 void xt_tally_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_tcp_info *out)
 {
-    struct xt_conn copy = *c;
-    const struct xt_tally *t = &copy.tally;
-    uint32_t now = xt_now_ms(ctx);
-    xt_tally_become(&copy, now, XT_BUSY_NOT); /* up to now */
+    struct xt_tally_seldom seldom = xt_seldom_of(c)->tally;
+    const struct xt_tally *t = &c->tally;
+    uint32_t now = xt_now_ms(ctx), busy_ms = t->busy_ms, since = now - t->busy_since_ms;
+    if (t->busy == XT_BUSY_NETWORK)
+        busy_ms += since;
+    else if (t->busy != XT_BUSY_NOT)
+        *xt_tally_blocked(&seldom, t->busy) += since;
     out->data_segs_in = t->data_segs_in;
     out->data_segs_out = t->data_segs_out;
     out->delivered = t->delivered;
-    out->delivered_ce = t->delivered_ce;
-    out->dsacks = t->dsacks;
-    out->reord_seen = t->reord_seen;
-    out->ooo_segs = t->ooo_segs;
-    out->reordering = xt_u32_max(t->reordering, c->dupthresh);
-    out->rtos = t->rtos;
-    out->rto_spells = t->rto_spells;
-    out->rto_ms = t->rto_ms + (t->rto_since_ms ? now - t->rto_since_ms : 0);
-    out->rwnd_ms = t->busy_ms[XT_BUSY_RWND - XT_BUSY_NETWORK];
-    out->sndbuf_ms = t->busy_ms[XT_BUSY_SNDBUF - XT_BUSY_NETWORK];
-    out->busy_ms = t->busy_ms[0] + out->rwnd_ms + out->sndbuf_ms;
+    out->delivered_ce = seldom.delivered_ce;
+    out->dsacks = seldom.dsacks;
+    out->reord_seen = seldom.reord_seen;
+    out->ooo_segs = seldom.ooo_segs;
+    out->reordering = xt_u32_max(seldom.reordering, c->dupthresh);
+    out->rtos = seldom.rtos;
+    out->rto_spells = seldom.rto_spells;
+    out->rto_ms = seldom.rto_ms + (t->rto_since_ms ? now - t->rto_since_ms : 0);
+    out->rwnd_ms = seldom.rwnd_ms;
+    out->sndbuf_ms = seldom.sndbuf_ms;
+    out->busy_ms = busy_ms + out->rwnd_ms + out->sndbuf_ms;
     out->delivery_rate = t->rate_us ? t->rate_bytes * 1000000ull / t->rate_us : 0;
     out->rate_limited = t->rate_us ? t->rate_limited : c->rate.limited;
 }

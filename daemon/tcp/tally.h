@@ -15,14 +15,22 @@ static inline void xt_tally_received(struct xt_conn *c, uint32_t len, uint16_t g
         c->tally.data_segs_in++;
 }
 
+/* What the time spent in `busy`, which is XT_BUSY_RWND or XT_BUSY_SNDBUF, is added to. */
+static inline uint32_t *xt_tally_blocked(struct xt_tally_seldom *t, uint8_t busy)
+{
+    return busy == XT_BUSY_RWND ? &t->rwnd_ms : &t->sndbuf_ms;
+}
+
 /* From `now` (milliseconds) on the sending side waits for `busy` (XT_BUSY_*). */
 static inline void xt_tally_become(struct xt_conn *c, uint32_t now, uint8_t busy)
 {
     struct xt_tally *t = &c->tally;
     if (t->busy == busy)
         return;
-    if (t->busy != XT_BUSY_NOT)
-        t->busy_ms[t->busy - XT_BUSY_NETWORK] += now - t->busy_since_ms;
+    if (t->busy == XT_BUSY_NETWORK)
+        t->busy_ms += now - t->busy_since_ms;
+    else if (t->busy != XT_BUSY_NOT)
+        *xt_tally_blocked(&xt_seldom(c)->tally, t->busy) += now - t->busy_since_ms;
     t->busy = busy;
     t->busy_since_ms = now;
 }

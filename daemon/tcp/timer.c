@@ -89,7 +89,7 @@ static uint32_t syn_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 static void probe_instead(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     xt_recovery_resend(c);
-    c->probe_ms = xt_now_ms(ctx);
+    xt_seldom(c)->probe_ms = xt_now_ms(ctx);
     c->pending = (uint16_t)((c->pending & ~XT_PEND_RTX) | XT_PEND_PROBE);
     c->timer[XT_TIMER_PERSIST] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
 }
@@ -127,7 +127,7 @@ static void persist_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint64_t wait = xt_tcp_rto(c, ctx->cfg);
     if (c->opt.user_timeout) {
-        uint32_t spent = xt_now_ms(ctx) - c->probe_ms;
+        uint32_t spent = xt_now_ms(ctx) - xt_seldom_of(c)->probe_ms;
         uint64_t rest = spent < c->opt.user_timeout ? (c->opt.user_timeout - spent) * 1000ull : 1000;
         wait = wait < rest ? wait : rest;
     }
@@ -139,10 +139,10 @@ static void persist_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 static uint32_t on_persist(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint32_t tries = c->cflags & XT_CF_ORPHAN ? c->backoff : c->probes;
-    if (tries >= max_retries(c, ctx->cfg) || (c->backoff > 0 && user_timeout(c, ctx, c->probe_ms)))
+    if (tries >= max_retries(c, ctx->cfg) || (c->backoff > 0 && user_timeout(c, ctx, xt_seldom_of(c)->probe_ms)))
         return xt_timer_give_up(c, ctx, ETIMEDOUT);
     if (c->backoff == 0)
-        c->probe_ms = xt_now_ms(ctx);
+        xt_seldom(c)->probe_ms = xt_now_ms(ctx);
     if (c->probes < UINT8_MAX)
         c->probes++;
     backoff(c);

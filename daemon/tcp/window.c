@@ -23,12 +23,12 @@ bool xt_window_update_due(const struct xt_conn *c)
 uint32_t xt_window_challenge(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     uint32_t now = xt_now_ms(ctx);
-    if (c->challenged && now - c->challenge_ms < XT_CHALLENGE_MS) {
+    if (c->challenged && now - xt_seldom_of(c)->challenge_ms < XT_CHALLENGE_MS) {
         ctx->stats->challenge_limited++;
         return 0;
     }
     c->challenged = 1;
-    c->challenge_ms = now;
+    xt_seldom(c)->challenge_ms = now;
     ctx->stats->challenge_acks++;
     c->pending |= XT_PEND_DUP;
     return XT_EV_ACK_NOW;

@@ -47,6 +47,7 @@ void ep_init(struct ep *e, const struct xt_tcp_cfg *cfg, const struct xt_endpoin
     memset(e->board_guard, GUARD_BYTE, sizeof e->board_guard);
     e->lent = e->overfull = 0;
     xt_tcp_init(&e->conn, local, remote, &e->cfg);
+    xt_seldom_attach(&e->conn, &e->seldom);
     xt_tcp_set_rings(&e->conn, rx_size, tx_size);
 }
 
@@ -81,6 +82,19 @@ struct xt_tcp_ctx ep_ctx(struct ep *e)
                                .on_state_arg = e};
 }
 
+static void lend(struct ep *e)
+{
+    struct xt_conn *c = &e->conn;
+    xt_board_lend(c, &e->board);
+    memset(c->recent, GUARD_BYTE, sizeof c->recent);
+    memset(c->sent, GUARD_BYTE, sizeof c->sent);
+    memset(c->seam, GUARD_BYTE, sizeof c->seam);
+    memset(c->mark, GUARD_BYTE, sizeof c->mark);
+    if (c->state >= XT_ESTABLISHED) /* else it is the cookie's place */
+        memset(c->ooo, GUARD_BYTE, sizeof c->ooo);
+    e->lent++;
+}
+
 /* As the stack does it after each segment in or out. What lay on a board that is back must not be looked at. */
 static void check_board(struct ep *e)
 {
@@ -90,11 +104,7 @@ static void check_board(struct ep *e)
             broken(e, "another board comes back than was lent");
         memset(&e->board, GUARD_BYTE, sizeof e->board);
     } else if (!e->no_board && c->state != XT_CLOSED && xt_board_wanted(c)) {
-        xt_board_lend(c, &e->board);
-        memset(c->sent, GUARD_BYTE, sizeof c->sent);
-        if (c->state >= XT_ESTABLISHED) /* else it is the cookie's place */
-            memset(c->ooo, GUARD_BYTE, sizeof c->ooo);
-        e->lent++;
+        lend(e);
     }
     e->overfull += c->n_sent > XT_SENT_MAX || c->n_ooo > XT_OOO_MAX;
 }
@@ -181,6 +191,8 @@ uint32_t ep_input(struct ep *e, const struct xt_seg *seg)
     struct xt_tcp_ctx ctx = ep_ctx(e);
     struct xt_seg reply = {0};
     int replies = 0;
+    if (!e->no_board && xt_board_wanted_by(&e->conn, seg))
+        lend(e);
     uint32_t ev = xt_tcp_input(&e->conn, &ctx, seg, &reply, &replies);
     if (replies) {
         if (!(reply.flags & XT_TH_RST) || reply.len)

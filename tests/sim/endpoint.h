@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "daemon/tcp/board.h"
+#include "daemon/tcp/seldom.h"
 #include "daemon/tcp/tcp.h"
 
 #define EP_GUARD 64 /* bytes with a known pattern before and after each ring */
@@ -32,6 +33,7 @@ struct ep {
     const char *bad; /* the first broken invariant, or NULL */
 
     /* Lent where it is wanted, taken back where it is spare, as by the stack. Part of this so that a copy of all stays right. */
+    struct xt_seldom seldom;
     struct xt_board board;
     uint8_t board_guard[EP_GUARD];
     unsigned lent;     /* how often */

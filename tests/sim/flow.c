@@ -236,8 +236,10 @@ struct flow *flows_add(struct flows *s, uint8_t cc, uint64_t start)
         abort();
     xt_tcp_init(&f->c[0], &a, &b, &f->cfg);
     xt_tcp_init(&f->c[1], &b, &a, &f->cfg);
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 2; i++) {
+        xt_seldom_attach(&f->c[i], &f->seldom[i]);
         xt_board_lend(&f->c[i], &f->board[i]);
+    }
     xt_tcp_set_rings(&f->c[0], 65536, s->path.ring);
     xt_tcp_set_rings(&f->c[1], s->path.ring, 65536);
     return f;

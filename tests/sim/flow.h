@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "daemon/tcp/board.h"
+#include "daemon/tcp/seldom.h"
 #include "daemon/tcp/tcp.h"
 #include "tests/sim/bottleneck.h"
 #include "tests/sim/rng.h"
@@ -28,6 +29,7 @@ struct path_cfg {
 
 struct flow {
     struct xt_conn c[2]; /* 0 sends, 1 receives */
+    struct xt_seldom seldom[2];
     struct xt_board board[2];
     struct xt_tcp_cfg cfg;
     struct xt_tcp_stats stats[2];

@@ -34,7 +34,7 @@ static void watch(struct flows *s, unsigned i)
 {
     struct walk *w = s->arg;
     const struct xt_conn *c = &s->f[i].c[0];
-    unsigned now = c->ccs.bbr.phase;
+    unsigned now = xt_seldom_of(c)->ccs.bbr.phase;
     w->seen[now]++;
     if (now != w->last)
         w->steps[w->last][now]++;
@@ -66,7 +66,7 @@ static bool near(double is, double want, double part)
 
 static double mbit(const struct xt_conn *c)
 {
-    return (double)xt_bbr_bw(&c->ccs.bbr) * 8e-6;
+    return (double)xt_bbr_bw(&xt_seldom_of(c)->ccs.bbr) * 8e-6;
 }
 
 int main(void)
@@ -84,7 +84,8 @@ int main(void)
     check(w.steps[XT_BBR_STARTUP][XT_BBR_DRAIN] == 1 && w.steps[XT_BBR_DRAIN][XT_BBR_DOWN] == 1,
           "Startup finds the pipe full, Drain empties it, once");
     check(near(mbit(c), 19.1, 0.05), "bandwidth %.1f Mbit/s of payload on a link of 20", mbit(c));
-    check(near(c->ccs.bbr.min_rtt_us, RTT + 500, 0.03), "round-trip time %u us", c->ccs.bbr.min_rtt_us);
+    check(near(xt_seldom_of(c)->ccs.bbr.min_rtt_us, RTT + 500, 0.03), "round-trip time %u us",
+          xt_seldom_of(c)->ccs.bbr.min_rtt_us);
     flows_mark(&s);
     flows_run(&s, s.now + 20000000);
     double used = (double)flow_received(f) * 8 / 20 / (double)RATE;
@@ -101,7 +102,8 @@ int main(void)
     s.path.rtt = RTT * 2;
     flows_run(&s, s.now + 30000000);
     check(near(mbit(c), 19.1, 0.1), "and its loss noticed: %.1f Mbit/s", mbit(c));
-    check(near(c->ccs.bbr.min_rtt_us, RTT * 2 + 500, 0.1), "and the longer way: %u us", c->ccs.bbr.min_rtt_us);
+    check(near(xt_seldom_of(c)->ccs.bbr.min_rtt_us, RTT * 2 + 500, 0.1), "and the longer way: %u us",
+          xt_seldom_of(c)->ccs.bbr.min_rtt_us);
     check(w.seen[XT_BBR_PROBE_RTT] && w.probe_cwnd <= bdp, "ProbeRTT was there, with cwnd down to %u", w.probe_cwnd);
     check_steps(&w);
     flows_free(&s);

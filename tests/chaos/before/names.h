@@ -5,6 +5,7 @@
 
 #define xt_tcp_sockopt_before xt_tcp_sockopt
 #define xt_conn_before xt_conn
+#define xt_board_before xt_board
 #define xt_extent_before xt_extent
 #define xt_tune_before xt_tune
 #define xt_pwaiter_before xt_pwaiter
@@ -12,6 +13,16 @@
 #define xt_pslot_before xt_pslot
 
 #include "tests/chaos/before/daemon/app/ring_parts.h"
+
+/* Today's are not used. */
+#define xt_tally xt_tally_today
+#define xt_rate xt_rate_today
+#include "daemon/tcp/cc_state.h"
+#include "daemon/tcp/parts.h"
+#undef xt_tally
+#undef xt_rate
+#define xt_tally_before xt_tally
+#define xt_rate_before xt_rate
 
 #include "daemon/main/layout_before.h"
 

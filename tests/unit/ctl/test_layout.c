@@ -25,17 +25,26 @@
 #define SAME_CONN(F) \
     F(index) F(gen) F(listener) F(session) F(slot) F(flags) F(local) F(remote) F(state) F(ca_state) F(snd_wscale) \
     F(rcv_wscale) F(err) F(soft_err) F(rx_head) F(rx_tail) F(tx_head) F(tx_una) F(rx_size) F(tx_size) F(timer) \
-    F(rx_urg) F(tx_urg) F(pace_next) F(rtt_start) F(bytes_sent) F(bytes_retrans) F(segs_out) F(segs_in) F(iss) \
-    F(snd_una) F(snd_nxt) F(snd_wnd) F(snd_wl1) F(snd_wl2) F(snd_wnd_max) F(snd_sml) F(irs) F(rcv_nxt) F(rcv_adv) \
-    F(rcv_fin) F(last_ack_sent) F(ts_recent) F(ts_recent_ms) F(cwnd) F(ssthresh) F(cc_acked) F(recover) F(prr_fs) \
-    F(prr_delivered) F(prr_out) F(rack_tick) F(rack_end) F(rack_rtt) F(rack_fack) F(reo_round) F(tlp_end) \
-    F(undo_cwnd) F(undo_ssthresh) F(rxt_ms) F(srtt) F(rttvar) F(rto) F(min_rtt) F(rtt_seq) F(isn_floor) \
-    F(challenge_ms) F(data_rcv_ms) F(t_rcv_ms) F(t_snd_ms) F(t_progress_ms) F(probe_ms) F(retrans) F(cflags) \
-    F(ecn_recover) F(pmtu_ms) F(probe_end) F(sack_recent) F(dsack) F(mss_local) F(mss_peer) F(mss_path) F(mss_probe) \
-    F(mss_bad) F(mss_eff) F(rcv_mss) F(dupacks) F(undo_rtx) F(pending) F(fo_len) F(fo) F(opts) F(backoff) \
-    F(timeouts) F(probes) F(keep_probes) F(quick) F(challenged) F(n_ooo) F(n_sent) F(ooo_acks) F(recovery) \
-    F(reo_mult) F(reo_persist) F(n_recent) F(ecn) F(cc) F(dupthresh) F(ip_optlen) F(ooo) F(sent) F(seam) F(n_seam) \
-    F(tally) F(rate) F(ccs)
+    F(rx_urg) F(tx_urg) F(pace_next) F(iss) F(snd_una) F(snd_nxt) F(snd_wnd) F(snd_wl1) F(snd_wl2) F(snd_wnd_max) F(snd_sml) F(irs) F(rcv_nxt) F(rcv_adv) \
+    F(rcv_fin) F(last_ack_sent) F(ts_recent) F(ts_recent_ms) F(cwnd) F(ssthresh) F(cc_acked) F(recover) F(rack_tick) \
+    F(rack_end) F(rack_rtt) F(rack_fack) F(tlp_end) F(srtt) F(rttvar) F(rto) F(min_rtt) F(rtt_seq) F(data_rcv_ms) \
+    F(t_rcv_ms) F(t_snd_ms) F(t_progress_ms) F(retrans) F(cflags) F(dsack) F(mss_local) F(mss_peer) F(mss_path) \
+    F(mss_probe) F(mss_bad) F(mss_eff) F(rcv_mss) F(dupacks) F(pending) F(fo_len) F(fo) F(opts) F(backoff) F(timeouts) \
+    F(probes) F(keep_probes) F(quick) F(challenged) F(n_ooo) F(n_sent) F(ooo_acks) F(recovery) F(reo_mult) \
+    F(reo_persist) F(n_recent) F(ecn) F(cc) F(dupthresh) F(ip_optlen) F(n_seam)
+#define LESS_CONN(F) F(rtt_start) F(segs_out) F(segs_in) /* of fewer bytes */
+#define LISTS_CONN(F) F(ooo) F(recent) F(sent) F(seam) F(mark)
+#define SAME_TALLY(F) \
+    F(data_segs_in) F(data_segs_out) F(delivered) F(busy_since_ms) F(busy_ms) F(rto_since_ms) F(rate_bytes) F(rate_us) \
+    F(busy) F(rate_limited)
+#define SAME_RATE(F) \
+    F(delivered) F(delivered_us) F(first_us) F(last_end) F(limited_until) F(n) F(limited) F(mark_limited) F(mark_again)
+#define SELDOM_CONN(F) \
+    F(ccs) F(bytes_retrans) F(prr_fs) F(prr_delivered) F(prr_out) F(undo_cwnd) F(undo_ssthresh) F(rxt_ms) F(reo_round) \
+    F(ecn_recover) F(probe_ms) F(challenge_ms) F(pmtu_ms) F(probe_end) F(undo_rtx)
+#define SELDOM_TALLY(F) \
+    F(delivered_ce) F(dsacks) F(reord_seen) F(ooo_segs) F(rwnd_ms) F(sndbuf_ms) F(rto_ms) F(rtos) F(rto_spells) \
+    F(reordering)
 #define BITS_OPT(F) F(nodelay) F(cork) F(keepalive) F(recverr) F(fragment) F(quickack)
 #define SAME_OPT(F) \
     F(tos) F(ttl) F(min_ttl) F(keep_cnt) F(cc) F(defer) F(syn_retries) F(keep_idle) F(keep_intvl) F(user_timeout) \
@@ -59,9 +68,20 @@
 #define SIZE_SLOT(f) +sizeof(((struct xt_pslot *)0)->f)
 #define SIZE_RARE(f) +sizeof(((struct xt_prare *)0)->f)
 #define SIZE_WAITER(f) +sizeof(((struct xt_pwaiter *)0)->f)
-#define BOARD sizeof(int64_t)
+#define SIZE_SELDOM(f) +sizeof(((struct xt_seldom *)0)->f)
+#define SIZE_TALLY(f) +sizeof(((struct xt_tally *)0)->f)
+#define SIZE_RATE(f) +sizeof(((struct xt_rate *)0)->f)
+#define SIZE_TALLY_SELDOM(f) +sizeof(((struct xt_tally_seldom *)0)->f)
+#define APART (2 * sizeof(int32_t) + sizeof(uint8_t)) /* board, seldom, has_seldom */
 #define OPT sizeof(struct xt_tcp_sockopt)
-static_assert(sizeof(struct xt_conn) == 0 SAME_CONN(SIZE_CONN) + BOARD + OPT + 2, "all fields of xt_conn");
+static_assert(sizeof(struct xt_conn) == 0 SAME_CONN(SIZE_CONN) LESS_CONN(SIZE_CONN) LISTS_CONN(SIZE_CONN) +
+                                            sizeof(struct xt_tally) + sizeof(struct xt_rate) + APART + OPT + 15,
+              "all fields of xt_conn");
+static_assert(sizeof(struct xt_tally) == 2 SAME_TALLY(SIZE_TALLY), "all fields of xt_tally");
+static_assert(sizeof(struct xt_rate) == 0 SAME_RATE(SIZE_RATE), "all fields of xt_rate");
+static_assert(sizeof(struct xt_seldom) == 0 SELDOM_CONN(SIZE_SELDOM) + sizeof(struct xt_tally_seldom) + 2,
+              "all fields of xt_seldom");
+static_assert(sizeof(struct xt_tally_seldom) == 2 SELDOM_TALLY(SIZE_TALLY_SELDOM), "all fields of xt_tally_seldom");
 static_assert(sizeof(struct xt_tcp_sockopt) == 1 SAME_OPT(SIZE_OPT) + 2, "all fields of xt_tcp_sockopt");
 static_assert(sizeof(struct xt_pslot) == 0 SAME_SLOT(SIZE_SLOT) LESS_SLOT(SIZE_SLOT) EXTENTS_SLOT(SIZE_SLOT) + OPT +
                                              sizeof(struct xt_tune) + sizeof(bool),
@@ -84,10 +104,32 @@ static void opt_to_before(struct xt_tcp_sockopt_before *to, const struct xt_tcp_
     SAME_OPT(ASSIGN)
 }
 
+#define TALLY(f) to->tally.f = from->tally.f;
+#define RATE(f) to->rate.f = from->rate.f;
+
+/* Its lists are those of the record. */
 static void conn_to_before(struct xt_conn_before *to, const struct xt_conn *from)
 {
     SAME_CONN(COPY)
+    LESS_CONN(ASSIGN)
+    SAME_TALLY(TALLY)
+    SAME_RATE(RATE)
     opt_to_before(&to->opt, &from->opt);
+    if (from->state == XT_LISTEN) {
+        to->fo_listen = from->fo_listen;
+        return;
+    }
+    memcpy(to->ooo, from->ooo, sizeof from->ooo);
+    memcpy(to->sack_recent, from->recent, sizeof from->recent);
+    memcpy(to->sent, from->sent, sizeof from->sent);
+    memcpy(to->seam, from->seam, sizeof from->seam);
+    memcpy(to->rate.mark, from->mark, sizeof from->mark);
+}
+
+static void conn_seldom_to_before(struct xt_conn_before *to, const struct xt_seldom *from)
+{
+    SELDOM_CONN(COPY)
+    SELDOM_TALLY(TALLY)
 }
 
 static void slot_to_before(struct xt_pslot_before *to, const struct xt_pslot *from)
@@ -133,6 +175,16 @@ static void some_conn(struct xt_conn *s)
 {
     memset(s, 0, sizeof *s);
     SAME_CONN(SCRIBBLE_INTO)
+    LESS_CONN(SCRIBBLE_INTO)
+    LISTS_CONN(SCRIBBLE_INTO)
+    scribble(&s->tally, sizeof s->tally);
+    scribble(&s->rate, sizeof s->rate);
+    s->state = XT_ESTABLISHED;
+    s->n_ooo = XT_OOO_MAX;
+    s->n_recent = XT_RECENT_MAX;
+    s->n_sent = XT_SENT_MAX;
+    s->n_seam = XT_SEAM_MAX;
+    s->rate.n = XT_MARK_MAX;
     some_options(&s->opt);
 }
 
@@ -162,6 +214,7 @@ static void some_rare(struct xt_prare *s)
 static struct xt_kept before, after;
 static struct xt_state_places a, b;
 static struct xt_conn made[CONNS];
+static struct xt_seldom made_seldom[CONNS];
 static char err[256];
 
 static struct xt_conn_before *old_record(uint32_t i)
@@ -176,8 +229,9 @@ static struct xt_conn *new_record(uint32_t i)
 
 static void state_before(void)
 {
-    a = xt_stack_places(CONNS, sizeof(struct xt_conn_before));
-    b = xt_stack_places(CONNS, sizeof(struct xt_conn));
+    struct xt_state_sizes sizes = xt_stack_sizes(CONNS);
+    a = xt_state_places_before(CONNS);
+    b = xt_stack_places(&sizes);
     cr_assert_eq(xt_kept_new(&before, xt_layout_state_size(1, CONNS)), 0);
     before.page->epoch = 41;
     before.page->running = 1;
@@ -187,11 +241,13 @@ static void state_before(void)
                                                                  .max_conns = CONNS,
                                                                  .record_size = sizeof(struct xt_conn_before),
                                                                  .records_off = (uint32_t)a.records,
-                                                                 .board_size = sizeof(struct xt_board),
+                                                                 .board_size = sizeof(struct xt_board_before),
                                                                  .high_water = CONNS};
     for (uint32_t i = 0; i < CONNS; i++) {
         some_conn(&made[i]);
+        scribble(&made_seldom[i], sizeof made_seldom[i]);
         conn_to_before(old_record(i), &made[i]);
+        conn_seldom_to_before(old_record(i), &made_seldom[i]);
     }
     scribble((uint8_t *)before.stack + a.ipopts, a.end - a.ipopts);
 }
@@ -213,11 +269,29 @@ static void expect_options(const struct xt_tcp_sockopt *got, const struct xt_tcp
     SAME_OPT(EXPECT_SAME)
 }
 
-/* All but the board. */
+#define EXPECT_TALLY(f) cr_expect_eq(got->tally.f, want->tally.f, #f);
+#define EXPECT_RATE(f) cr_expect_eq(got->rate.f, want->rate.f, #f);
+
+/* All but the lists. */
 static void expect_conn(const struct xt_conn *got, const struct xt_conn *want)
 {
     SAME_CONN(EXPECT_SAME)
+    LESS_CONN(EXPECT_SAME)
+    SAME_TALLY(EXPECT_TALLY)
+    SAME_RATE(EXPECT_RATE)
     expect_options(&got->opt, &want->opt);
+}
+
+static void expect_lists(const struct xt_conn *got, const struct xt_conn *want)
+{
+    LISTS_CONN(EXPECT_SAME)
+}
+
+static void expect_conn_seldom(const struct xt_seldom *got, const struct xt_seldom *want)
+{
+    cr_assert_neq(got, want);
+    SELDOM_CONN(EXPECT_SAME)
+    SELDOM_TALLY(EXPECT_TALLY)
 }
 
 TestSuite(layout, .init = state_before);
@@ -225,8 +299,15 @@ TestSuite(layout, .init = state_before);
 Test(layout, every_field_of_a_record_arrives)
 {
     convert();
-    for (uint32_t i = 0; i < CONNS; i++)
+    for (uint32_t i = 0; i < CONNS; i++) {
         expect_conn(new_record(i), &made[i]);
+        expect_lists(new_record(i), &made[i]);
+        cr_assert_eq(new_record(i)->has_seldom, 1);
+        expect_conn_seldom(xt_seldom_of(new_record(i)), &made_seldom[i]);
+        cr_expect_eq((const uint8_t *)xt_seldom_of(new_record(i)),
+                     (uint8_t *)after.stack + b.seldoms + i * sizeof(struct xt_seldom));
+        cr_expect_eq(new_record(i)->board, 0);
+    }
     cr_expect_eq(memcmp((uint8_t *)after.stack + b.ipopts, (uint8_t *)before.stack + a.ipopts, a.end - a.ipopts), 0);
     struct xt_kept_page page = *before.page;
     cr_expect_eq(page.epoch, 42); /* this start counts */
@@ -245,44 +326,105 @@ Test(layout, what_was_left_stays)
     cr_expect_eq(memcmp(was, before.page, size), 0);
 }
 
+Test(layout, what_is_not_in_use_stays_untouched)
+{
+    memset(&made_seldom[1], 0, sizeof made_seldom[1]);
+    conn_seldom_to_before(old_record(1), &made_seldom[1]);
+    convert();
+    cr_expect_eq(new_record(1)->has_seldom, 0);
+}
+
+static int64_t distance_before(uint32_t i, uint32_t board)
+{
+    return (int64_t)(a.boards - a.records + board * sizeof(struct xt_board_before) - i * sizeof(struct xt_conn_before));
+}
+
+static void expect_on_board(const struct xt_board *got, const struct xt_conn_before *c,
+                            const struct xt_board_before *board)
+{
+    cr_expect_eq(memcmp(got->sent, board ? board->sent : c->sent, c->n_sent * sizeof *got->sent), 0);
+    cr_expect_eq(memcmp(got->ooo, board ? board->ooo : c->ooo, c->n_ooo * sizeof *got->ooo), 0);
+    cr_expect_eq(memcmp(got->recent, c->sack_recent, c->n_recent * sizeof *got->recent), 0);
+    cr_expect_eq(memcmp(got->seam, c->seam, c->n_seam * sizeof *got->seam), 0);
+    cr_expect_eq(memcmp(got->mark, c->rate.mark, c->rate.n * sizeof *got->mark), 0);
+}
+
 Test(layout, a_board_comes_along)
 {
-    uint8_t *boards = (uint8_t *)before.stack + a.boards;
-    int64_t first = (int64_t)(a.boards - a.records), size = sizeof(struct xt_board);
+    struct xt_board_before *boards = (struct xt_board_before *)(void *)((uint8_t *)before.stack + a.boards);
     scribble(boards, a.ipopts - a.boards);
-    old_record(1)->board = first - (int64_t)sizeof(struct xt_conn_before) + 3 * size;
-    old_record(2)->board = first; /* from record 0 it would be one */
+    old_record(1)->board = distance_before(1, 3);
+    old_record(1)->n_sent = XT_SENT_BOARD_BEFORE;
+    old_record(1)->n_ooo = XT_OOO_BOARD_BEFORE;
+    old_record(2)->board = distance_before(0, 0); /* from record 0 it would be one */
     old_record(3)->board = -5;
-    old_record(4)->board = first - 4 * (int64_t)sizeof(struct xt_conn_before) + 100000 * size;
+    old_record(4)->board = distance_before(4, 100000);
+    old_record(5)->board = distance_before(5, 4); /* not needed any more */
     convert();
-    const struct xt_board *got = xt_board_of(new_record(1));
-    cr_expect_eq((const uint8_t *)got, (uint8_t *)after.stack + b.boards + 3 * size);
-    cr_expect_eq(memcmp(got, boards + 3 * size, sizeof *got), 0);
+    const struct xt_board *all = (const struct xt_board *)(void *)((uint8_t *)after.stack + b.boards);
+    cr_expect_eq(xt_board_of(new_record(1)), &all[1], "that of its number");
+    expect_on_board(&all[1], old_record(1), &boards[3]);
     for (uint32_t i = 2; i < 5; i++)
-        cr_expect_neq((new_record(i)->board + (int64_t)(b.records + i * sizeof(struct xt_conn)) - (int64_t)b.boards) %
-                          size,
-                      0, "board of record %u", i);
+        cr_expect_neq(((const char *)xt_board_of(new_record(i)) - (const char *)all) % (int)sizeof *all, 0, "%u", i);
+    cr_expect_eq(new_record(5)->board, 0);
+    cr_expect_eq(memcmp(new_record(5)->sent, boards[4].sent, XT_SENT_MAX * sizeof *boards->sent), 0);
+}
+
+Test(layout, what_no_record_has_room_for_goes_to_a_board)
+{
+    for (uint32_t i = 0; i < 5; i++) {
+        struct xt_conn_before *c = old_record(i);
+        scribble(c->ooo, sizeof c->ooo);
+        scribble(c->sent, sizeof c->sent);
+        scribble(c->seam, sizeof c->seam);
+        scribble(c->sack_recent, sizeof c->sack_recent);
+        scribble(c->rate.mark, sizeof c->rate.mark);
+    }
+    old_record(0)->n_sent = XT_SENT_BEFORE;
+    old_record(1)->n_ooo = XT_OOO_BEFORE;
+    old_record(2)->n_recent = XT_RECENT_BEFORE;
+    old_record(3)->n_seam = XT_SEAM_BEFORE;
+    old_record(4)->rate.n = XT_MARKS_BEFORE;
+    old_record(5)->n_sent = XT_SENT_BEFORE + 1; /* it can't be */
+    convert();
+    const struct xt_board *all = (const struct xt_board *)(void *)((uint8_t *)after.stack + b.boards);
+    for (uint32_t i = 0; i < 5; i++) {
+        cr_expect_eq(xt_board_of(new_record(i)), &all[i]);
+        expect_on_board(&all[i], old_record(i), NULL);
+    }
+    cr_expect_neq(((const char *)xt_board_of(new_record(5)) - (const char *)all) % (int)sizeof *all, 0);
 }
 
 Test(layout, the_record_that_was_being_changed_arrives)
 {
     struct xt_undo *to, *from = (struct xt_undo *)(void *)((uint8_t *)before.stack + a.undo);
     struct xt_conn was;
+    struct xt_seldom seldom;
     uint8_t *copy = (uint8_t *)from + offsetof(struct xt_undo, before);
+    struct xt_conn_before *c = (struct xt_conn_before *)(void *)copy;
     some_conn(&was);
-    *from = (struct xt_undo){.suspect = 3, .suspect_gen = 4, .deaths = 1, .quarantined = 2};
+    scribble(&seldom, sizeof seldom);
+    memset(from, 0, offsetof(struct xt_undo, before));
+    from->suspect = 3;
+    from->suspect_gen = 4;
+    from->deaths = 1;
+    from->quarantined = 2;
     atomic_store(&from->record, 6);
-    conn_to_before((struct xt_conn_before *)(void *)copy, &was);
-    ((struct xt_conn_before *)(void *)copy)->board =
-        (int64_t)(a.boards - a.records - 5 * sizeof(struct xt_conn_before) + sizeof(struct xt_board));
-    scribble(copy + sizeof(struct xt_conn_before), sizeof(struct xt_board));
+    was.n_sent = 100;
+    conn_to_before(c, &was);
+    conn_seldom_to_before(c, &seldom);
+    c->board = distance_before(5, 1);
+    scribble(c + 1, sizeof(struct xt_board_before));
     convert();
     to = (struct xt_undo *)(void *)((uint8_t *)after.stack + b.undo);
     cr_expect_eq(memcmp(to, from, offsetof(struct xt_undo, before)), 0);
-    cr_expect_eq(memcmp(&to->board, copy + sizeof(struct xt_conn_before), sizeof to->board), 0);
-    cr_expect_eq(to->before.board,
-                 (int64_t)(b.boards - b.records - 5 * sizeof(struct xt_conn) + sizeof(struct xt_board)));
+    expect_on_board(&to->board, c, (const struct xt_board_before *)(const void *)(c + 1));
+    cr_expect_eq(
+        to->before.board,
+        xt_board_distance(new_record(5), (const struct xt_board *)(void *)((uint8_t *)after.stack + b.boards) + 5));
+    cr_expect_eq(to->before.seldom, new_record(5)->seldom);
     expect_conn(&to->before, &was);
+    expect_conn_seldom(&to->seldom.was, &seldom);
 }
 
 /* ---- a stack goes on from it ---- */

@@ -39,6 +39,8 @@ struct pair *pair_new(void)
         struct end *e = &p->e[i];
         xt_tcp_cfg_default(&e->cfg);
         xt_tcp_init(&e->c, &ep[i], &ep[!i], &e->cfg);
+        xt_seldom_attach(&e->c, &e->seldom);
+        xt_board_lend(&e->c, &e->board);
         xt_tcp_set_rings(&e->c, RING, RING);
     }
     return p;

@@ -3,6 +3,8 @@
 #ifndef PAIR_H
 #define PAIR_H
 
+#include "daemon/tcp/board.h"
+#include "daemon/tcp/seldom.h"
 #include "daemon/tcp/tcp.h"
 
 #define RING 65536u
@@ -10,6 +12,8 @@
 
 struct end {
     struct xt_conn c;
+    struct xt_seldom seldom;
+    struct xt_board board; /* lent for good */
     uint8_t rx[RING], tx[RING];
     struct xt_tcp_cfg cfg;
     struct xt_tcp_stats stats;

@@ -25,8 +25,8 @@ Test(bbr, a_closed_window_leaves_the_bandwidth_alone)
         pair_run(p, p->now + 3000);
         pair_read(p, 1);
     }
-    uint64_t before = xt_bbr_bw(&p->e[0].c.ccs.bbr);
-    cr_assert(p->e[0].c.ccs.bbr.filled);
+    uint64_t before = xt_bbr_bw(&xt_seldom(&p->e[0].c)->ccs.bbr);
+    cr_assert(xt_seldom(&p->e[0].c)->ccs.bbr.filled);
     for (unsigned i = 0; i < 60; i++) {
         struct xt_tcp_ctx ctx = pair_ctx(p, 1);
         fill(p);
@@ -36,7 +36,7 @@ Test(bbr, a_closed_window_leaves_the_bandwidth_alone)
             xt_tcp_consumed(&p->e[1].c, &ctx, p->e[1].c.rx_tail + 1);
     }
     cr_assert_gt(p->e[0].stats.probes_sent, 5);
-    cr_assert_geq(xt_bbr_bw(&p->e[0].c.ccs.bbr), before / 2, "%llu before", (unsigned long long)before);
+    cr_assert_geq(xt_bbr_bw(&xt_seldom(&p->e[0].c)->ccs.bbr), before / 2, "%llu before", (unsigned long long)before);
     pair_free(p);
 }
 
@@ -59,7 +59,7 @@ Test(bbr, no_segment_is_held_back_for_long)
     p->drop = drop_all_data;
     pair_read(p, 1);
     fill(p);
-    c->ccs.bbr.pacing_rate = 100;
+    xt_seldom(c)->ccs.bbr.pacing_rate = 100;
     for (unsigned i = 0; i < 10; i++) {
         pair_run(p, p->now + S);
         cr_assert_leq(c->pace_next, p->now + S);

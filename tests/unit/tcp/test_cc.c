@@ -3,12 +3,14 @@
 #include <criterion/criterion.h>
 
 #include "daemon/tcp/cc.h"
+#include "daemon/tcp/seldom.h"
 #include "tests/unit/tcp/pair.h"
 
 static struct xt_tcp_cfg cfg;
 static struct xt_tcp_stats stats;
 static struct xt_tcp_ctx ctx;
 static struct xt_conn c;
+static struct xt_seldom seldom;
 
 static void prepare(void)
 {
@@ -17,6 +19,7 @@ static void prepare(void)
     cfg.cc = XT_CC_RENO;
     ctx = (struct xt_tcp_ctx){.now_us = 1000000, .cfg = &cfg, .stats = &stats};
     xt_tcp_init(&c, &e, &e, &cfg);
+    xt_seldom_attach(&c, &seldom);
     c.mss_eff = 1000;
 }
 
@@ -161,7 +164,7 @@ Test(cc, a_late_pacing_timer_is_made_up_for)
     xt_tcp_options_changed(s, &now);
     s->cwnd = 1 << 20;
     s->srtt = 20000;
-    s->ccs.bbr.pacing_rate = 1000000;
+    xt_seldom(s)->ccs.bbr.pacing_rate = 1000000;
     uint32_t start = s->snd_nxt;
     pair_write(p, 0, 60000, false);
     cr_assert_leq(s->snd_nxt - start, 2 * 1448, "%u bytes at once", s->snd_nxt - start);
@@ -188,7 +191,7 @@ static void hold_to_rate(uint8_t cc)
     s->cwnd = 1 << 20;
     s->srtt = 20000;
     if (cc == XT_CC_BBR)
-        s->ccs.bbr.pacing_rate = 50000000;
+        xt_seldom(s)->ccs.bbr.pacing_rate = 50000000;
     cr_assert_eq(xt_cc_pacing_rate(s), 1000000);
     uint32_t start = s->snd_nxt;
     pair_write(p, 0, 60000, false);
@@ -245,7 +248,7 @@ Test(cc, silence_earns_no_burst)
     pair_read(p, 1);
     s->cwnd = 1 << 20;
     s->srtt = 20000;
-    s->ccs.bbr.pacing_rate = 1000000;
+    xt_seldom(s)->ccs.bbr.pacing_rate = 1000000;
     p->now += 100000;
     uint32_t start = s->snd_nxt;
     pair_write(p, 0, 60000, false);

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "daemon/tcp/cc.h"
+#include "daemon/tcp/seldom.h"
 
 #define MSS 1000
 #define RTT_MS 100u
@@ -12,6 +13,7 @@ static struct xt_tcp_cfg cfg;
 static struct xt_tcp_stats stats;
 static struct xt_tcp_ctx ctx;
 static struct xt_conn c;
+static struct xt_seldom seldom;
 static const struct xt_cc *cc;
 
 static void prepare(void)
@@ -20,6 +22,7 @@ static void prepare(void)
     xt_tcp_cfg_default(&cfg);
     ctx = (struct xt_tcp_ctx){.now_us = 1000000000, .cfg = &cfg, .stats = &stats};
     xt_tcp_init(&c, &e, &e, &cfg);
+    xt_seldom_attach(&c, &seldom);
     c.mss_eff = MSS;
     c.srtt = RTT_MS * 1000;
     c.rto = 300000;
@@ -79,7 +82,7 @@ Test(cubic, the_curve_after_a_loss, .init = prepare)
     lose(1000000);
     cc->acked(&c, &ctx, 1); /* the epoch begins */
     uint64_t begin = ctx.now_us;
-    cr_assert_eq(c.ccs.cubic.now.k_ms, (uint32_t)(cbrt(300 / 0.4) * 1000));
+    cr_assert_eq(xt_seldom_of(&c)->ccs.cubic.now.k_ms, (uint32_t)(cbrt(300 / 0.4) * 1000));
     for (int s = 1; s <= 14; s++) {
         grow(1000);
         double t = (double)(ctx.now_us - begin) / 1e6, now = w_cubic(1000, 700, t);
@@ -109,21 +112,21 @@ Test(cubic, friendly_region_beyond_the_old_window, .init = prepare)
 {
     lose(10000);
     grow(RTT_MS * 6);
-    uint32_t before = c.ccs.cubic.now.w_est;
+    uint32_t before = xt_seldom_of(&c)->ccs.cubic.now.w_est;
     cr_assert_geq(before, 9500);
     grow(RTT_MS * 4);
-    cr_assert_geq(c.ccs.cubic.now.w_est, before + 2500);
+    cr_assert_geq(xt_seldom_of(&c)->ccs.cubic.now.w_est, before + 2500);
 }
 
 /* Req RFC9438-4.7: Section 4.7: a flow that loses below its last W_max makes room for others. */
 Test(cubic, fast_convergence, .init = prepare)
 {
     lose(100000);
-    cr_assert_eq(c.ccs.cubic.now.w_max, 100000);
+    cr_assert_eq(xt_seldom_of(&c)->ccs.cubic.now.w_max, 100000);
     lose(80000);
-    cr_assert_eq(c.ccs.cubic.now.w_max, 68000); /* 80 * (1 + 0.7) / 2 */
+    cr_assert_eq(xt_seldom_of(&c)->ccs.cubic.now.w_max, 68000); /* 80 * (1 + 0.7) / 2 */
     lose(90000);
-    cr_assert_eq(c.ccs.cubic.now.w_max, 90000);
+    cr_assert_eq(xt_seldom_of(&c)->ccs.cubic.now.w_max, 90000);
 }
 
 /* Req RFC9438-5.8: Section 5.8: time without growth is not the curve's. */
@@ -144,16 +147,16 @@ Test(cubic, a_needless_reduction_leaves_no_trace, .init = prepare)
 {
     lose(1000000);
     grow(4000);
-    struct xt_cubic_epoch before = c.ccs.cubic.now;
+    struct xt_cubic_epoch before = xt_seldom_of(&c)->ccs.cubic.now;
     uint32_t cwnd = c.cwnd, ssthresh = c.ssthresh;
     lose(cwnd);
-    cr_assert_neq(c.ccs.cubic.now.w_max, before.w_max);
+    cr_assert_neq(xt_seldom_of(&c)->ccs.cubic.now.w_max, before.w_max);
     c.cwnd = cwnd;
     c.ssthresh = ssthresh;
     cc->acked(&c, &ctx, 2 * MSS);
-    cr_assert_eq(c.ccs.cubic.now.w_max, before.w_max);
-    cr_assert_eq(c.ccs.cubic.now.k_ms, before.k_ms);
-    cr_assert_eq(c.ccs.cubic.now.start_ms, before.start_ms);
+    cr_assert_eq(xt_seldom_of(&c)->ccs.cubic.now.w_max, before.w_max);
+    cr_assert_eq(xt_seldom_of(&c)->ccs.cubic.now.k_ms, before.k_ms);
+    cr_assert_eq(xt_seldom_of(&c)->ccs.cubic.now.start_ms, before.start_ms);
     cr_assert_lt(c.cwnd, cwnd + 10 * MSS);
 }
 
@@ -171,7 +174,7 @@ Test(cubic, loss_below_the_window, .init = prepare)
     c.cflags &= ~(uint32_t)XT_CF_CWND_LIM;
     c.cwnd = 1000000;
     cr_assert_eq(cc->ssthresh(&c, 100000), 70000);
-    cr_assert_eq(c.ccs.cubic.now.w_max, 100000);
+    cr_assert_eq(xt_seldom_of(&c)->ccs.cubic.now.w_max, 100000);
 }
 
 /* ---- HyStart++ ---- */
@@ -181,7 +184,8 @@ static void round_trip(uint32_t rtt_us, int samples)
 {
     uint32_t window = c.cwnd;
     c.snd_nxt = c.snd_una + window;
-    c.ccs.cubic.window_end = c.ccs.cubic.in_round ? c.ccs.cubic.window_end : c.snd_nxt;
+    xt_seldom(&c)->ccs.cubic.window_end =
+        xt_seldom_of(&c)->ccs.cubic.in_round ? xt_seldom_of(&c)->ccs.cubic.window_end : c.snd_nxt;
     for (int i = 0; i < samples; i++) {
         uint32_t part = window / (uint32_t)samples;
         c.snd_una += part;
@@ -194,7 +198,7 @@ static void round_trip(uint32_t rtt_us, int samples)
 
 static bool in_css(void)
 {
-    return c.ccs.cubic.css_rounds > 0;
+    return xt_seldom_of(&c)->ccs.cubic.css_rounds > 0;
 }
 
 /* Req RFC9406-4.2 */

@@ -124,11 +124,11 @@ Test(sent, agrees_with_a_state_for_each_byte)
         for (int i = 0; i < 200; i++) {
             now += pick(3) * 1000;
             step(&c, &m, now, 16, exact);
-            exact &= c.n_sent < xt_sent_room(&c) - 2;
             if (lend && xt_board_wanted(&c))
                 xt_board_lend(&c, &board);
             else if (xt_board_spare(&c))
                 cr_assert_eq(xt_board_back(&c), &board);
+            exact &= c.n_sent + 2u <= xt_sent_room(&c);
             check_shape(&c);
             compare(&c, &m, exact);
         }
@@ -141,14 +141,16 @@ Test(sent, agrees_with_a_state_for_each_byte)
 Test(sent, a_long_flight_stays_short)
 {
     struct xt_conn c = {.snd_una = 0, .snd_nxt = 0, .srtt = 16000};
+    struct xt_board board;
+    xt_board_lend(&c, &board);
     uint64_t now = 1000000;
     for (uint32_t i = 0; i < 1000; i++, now += 16) {
         xt_sent_put(&c, i * 100, i * 100 + 100, now);
         c.snd_nxt = i * 100 + 100;
         unsigned at = 0;
-        while (c.sent[at].end < c.snd_nxt)
+        while (xt_sent_list(&c)[at].end < c.snd_nxt)
             at++;
-        cr_assert_geq(xt_sent_diff(c.sent[at].tick, xt_sent_tick(now)), 0);
+        cr_assert_geq(xt_sent_diff(xt_sent_list(&c)[at].tick, xt_sent_tick(now)), 0);
     }
     cr_assert_leq(c.n_sent, 20);
     cr_assert_geq(c.n_sent, 12);
