@@ -160,7 +160,7 @@ bool xt_crew_others_have(const struct xt_stack *s, const struct xt_flow *flow)
  * listener then has its part of all flows: a stack that has fewer listeners than others gives away what is too much for them. */
 static uint32_t listening(const struct xt_stack *s, const struct xt_flow *flow)
 {
-    uint32_t n = s->ops.crew->n, home = xt_crew_home(s, flow), count[XT_CREW_MAX], total = 0, lack = 0;
+    uint32_t n = s->ops.crew->n, home = xt_crew_home(s, flow), count[XT_CREW_MAX] = {0}, total = 0, lack = 0;
     for (uint32_t k = 0; k < n; k++) {
         const struct xt_port *p = xt_crew_port(s, k, flow->lport);
         count[k] = p ? XT_PORT_GET(p->listeners) * n : 0;
@@ -169,12 +169,12 @@ static uint32_t listening(const struct xt_stack *s, const struct xt_flow *flow)
     if (total == 0)
         return s->ops.shard;
     uint64_t hash = count[home] < total ? xt_siphash(&s->port_key, flow, sizeof *flow) >> 32 : 0;
-    if (hash % total < count[home])
-        return home;
     for (uint32_t k = 0; k < n; k++)
         lack += count[k] > total ? count[k] - total : 0;
+    if (lack == 0 || hash % total < count[home])
+        return home;
     uint32_t at = (uint32_t)(hash / total % lack), k = 0;
-    for (; at >= (count[k] > total ? count[k] - total : 0); k++)
+    for (; k + 1 < n && at >= (count[k] > total ? count[k] - total : 0); k++)
         at -= count[k] > total ? count[k] - total : 0;
     return k;
 }
