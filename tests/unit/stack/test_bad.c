@@ -85,6 +85,12 @@ Test(bad, a_board_that_is_none)
     }
 }
 
+Test(bad, what_is_seldom_needed_somewhere_else)
+{
+    ca[0]->seldom++;
+    only_the_first_is_lost();
+}
+
 Test(bad, a_board_that_another_has)
 {
     lend(ca[0]);

@@ -94,6 +94,20 @@ Test(undo, boards_are_put_back_too)
     cr_assert_eq(memcmp(&xt_ooo_list(ca)[1], &second, sizeof second), 0);
 }
 
+Test(undo, what_is_seldom_needed_is_put_back_too)
+{
+    xt_seldom(ca)->undo_cwnd = 12345;
+    xt_conn_begin(a->s, ca);
+    xt_seldom(ca)->undo_cwnd = 1;
+    take_over(a, false);
+    cr_assert_eq(xt_seldom_of(ca)->undo_cwnd, 12345);
+    ca->has_seldom = 0;
+    xt_conn_begin(a->s, ca);
+    xt_seldom(ca)->undo_cwnd = 1;
+    take_over(a, false);
+    cr_assert_eq(xt_seldom_of(ca)->undo_cwnd, 0, "it was not in use");
+}
+
 Test(undo, what_had_closed_is_free)
 {
     uint32_t i = ca->index;
