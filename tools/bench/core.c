@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/tcp/board.h"
+#include "daemon/tcp/seldom.h"
 #include "daemon/tcp/tcp.h"
 
 enum { RING = 1 << 20, MSS = 1448 /* 1460 less the time stamps */ };
@@ -17,6 +19,8 @@ enum { FLIGHT = 64 /* segments */, RTT_US = 10000, GAP_US = RTT_US / (FLIGHT / 2
 
 struct end {
     struct xt_conn conn;
+    struct xt_seldom seldom;
+    struct xt_board board; /* lent for good: nobody looks after it here */
     uint8_t rx[RING], tx[RING];
 };
 
@@ -73,6 +77,10 @@ static void handshake(void)
     xt_tcp_listen(&listener, &cr);
     xt_tcp_init(&sender.conn, &a, &b, &cfg);
     xt_tcp_init(&receiver.conn, &b, &a, &cfg);
+    xt_seldom_attach(&sender.conn, &sender.seldom);
+    xt_seldom_attach(&receiver.conn, &receiver.seldom);
+    xt_board_lend(&sender.conn, &sender.board);
+    xt_board_lend(&receiver.conn, &receiver.board);
     xt_tcp_set_rings(&sender.conn, RING, RING);
     xt_tcp_set_rings(&receiver.conn, RING, RING);
     xt_tcp_connect(&sender.conn, &cs, 1000);
