@@ -67,6 +67,7 @@ static void mss_default_ipv6(struct dlg *d)
     local.addr.b[15] = 1;
     remote.addr.b[15] = 2;
     xt_tcp_init(&d->e.conn, &local, &remote, &d->e.cfg);
+    xt_seldom_attach(&d->e.conn, &d->e.seldom);
     xt_tcp_set_rings(&d->e.conn, DLG_WINDOW, DLG_WINDOW);
     EXPECT(reach_with(d, 0, 0, 65535));
     app_writes(d, 2440);

@@ -27,6 +27,7 @@ static void configure(struct pair *p, unsigned bits)
         cfg->ecn = bits & 8 ? XT_ECN_PASSIVE : XT_ECN_OFF;
         xt_tcp_init(&p->e[i].c, &(struct xt_endpoint){p->e[i].c.local.addr, p->e[i].c.local.port},
                     &(struct xt_endpoint){p->e[i].c.remote.addr, p->e[i].c.remote.port}, cfg);
+        xt_seldom_attach(&p->e[i].c, &p->e[i].seldom);
         xt_tcp_set_rings(&p->e[i].c, RING, RING);
     }
 }
