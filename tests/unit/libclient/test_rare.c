@@ -113,7 +113,12 @@ Test(rare, the_next_socket_has_none)
         cr_expect_eq(get(&p, s, &rare[i]), rare[i].value, "option %d", rare[i].name);
     cr_assert(has_rare(&p, s));
     xtcp_close(p.x, s);
-    cr_assert_eq(xtcp_socket(p.x), s);
+    int next = xtcp_socket(p.x);
+    for (unsigned n = 0; n < 1000 && next != s; n++) { /* the close may be looked at later */
+        xtcp_close(p.x, next);
+        next = xtcp_socket(p.x);
+    }
+    cr_assert_eq(next, s);
     cr_expect_not(has_rare(&p, s));
     set(&p, s, &rare[6]);
     for (size_t i = 0; i < COUNT(rare); i++)
