@@ -11,7 +11,7 @@
 
 #include "tests/e2e/apiprobe.h"
 
-#define MAX_CONNS 4096
+#define MAX_CONNS 65536
 
 static int conns[MAX_CONNS], nconns, listening;
 

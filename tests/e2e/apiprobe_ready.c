@@ -300,6 +300,19 @@ static void do_fill(int fd)
     }
 }
 
+/* What the peer sends may say that it has more room: then that is filled, too. */
+static void do_data_full(int fd)
+{
+    do_data(fd);
+    do_fill(fd);
+}
+
+static void do_peer_fin_full(int fd)
+{
+    do_peer_fin(fd);
+    do_fill(fd);
+}
+
 static const struct {
     const char *name;
     int (*begin)(void);
@@ -330,7 +343,7 @@ static const struct {
     {"own FIN, reset", begin_idle, {do_shut_wr, do_peer_rst, do_read_part}},
     {"full, drained", begin_idle, {do_fill}},
     {"full, reset", begin_idle, {do_fill, do_peer_rst}},
-    {"full, data, peer FIN", begin_idle, {do_fill, do_data, do_peer_fin}},
+    {"full, data, peer FIN", begin_idle, {do_fill, do_data_full, do_peer_fin_full}},
 };
 
 static void say_all(int fd, struct sets before)
