@@ -192,6 +192,13 @@ static void read_lists(struct xt_conn *to, struct xt_board *board, const struct 
     memcpy(fit ? to->mark : board->mark, from->rate.mark, to->rate.n * sizeof *to->mark);
 }
 
+static bool is_zero(const uint8_t *p, size_t n)
+{
+    while (n && !p[n - 1])
+        n--;
+    return n == 0;
+}
+
 /* All of one record, to `to`; parts of it lie, or will lie, at `at`. `old`: what stands on its board. */
 static void read_record(struct parts to, struct parts at, const struct xt_conn_before *from,
                         const struct xt_board_before *old)
@@ -207,7 +214,7 @@ static void read_record(struct parts to, struct parts at, const struct xt_conn_b
     else if (from->state < XT_ESTABLISHED && from->n_ooo == 0)
         c->fo_cookie = from->fo_cookie;
     read_seldom(&seldom, from);
-    c->has_seldom = memcmp(&seldom, &xt_seldom_none, sizeof seldom) != 0;
+    c->has_seldom = !is_zero((const uint8_t *)&seldom, sizeof seldom);
     if (c->has_seldom)
         *to.seldom = seldom;
     if (!lists_fit(from) || (from->board && !old) || (from->board && from->state == XT_LISTEN)) {

@@ -23,7 +23,7 @@ static uint8_t keep(uint8_t n, unsigned room)
 
 struct xt_board *xt_board_back(struct xt_conn *c)
 {
-    struct xt_board *b = xt_board_of(c);
+    struct xt_board *b = xt_board_place(c);
     c->n_sent = keep(c->n_sent, XT_SENT_MAX);
     c->n_ooo = keep(c->n_ooo, XT_OOO_MAX);
     c->n_recent = keep(c->n_recent, XT_RECENT_MAX);

@@ -30,9 +30,15 @@ struct xt_board {
     struct xt_range ooo[XT_OOO_BOARD];
 };
 
+/* Of a record that has one. */
+static inline struct xt_board *xt_board_place(const struct xt_conn *c)
+{
+    return (struct xt_board *)(void *)((char *)(uintptr_t)c + (int64_t)c->board * XT_RECORD_ALIGN);
+}
+
 static inline struct xt_board *xt_board_of(const struct xt_conn *c)
 {
-    return c->board ? (struct xt_board *)(void *)((char *)(uintptr_t)c + (int64_t)c->board * XT_RECORD_ALIGN) : NULL;
+    return c->board ? xt_board_place(c) : NULL;
 }
 
 static inline int32_t xt_board_distance(const struct xt_conn *c, const struct xt_board *b)
