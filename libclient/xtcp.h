@@ -81,7 +81,8 @@ int xtcp_settle(struct xtcp *x);
 int xtcp_listen(struct xtcp *x, int s, int backlog);
 int xtcp_connect(struct xtcp *x, int s, const struct sockaddr *addr, socklen_t alen);
 /* A new non-blocking socket that connects, by one command: *s is the socket, -EINPROGRESS the answer of a connect under way. When
- * connect refuses, *s is a socket all the same; it is not touched when there is none (as xtcp_socket()). */
+ * connect refuses, *s is a socket all the same; it is not touched when there is none (as xtcp_socket()). To an end point that this
+ * process has reached before it does not wait for xtcpd: what connect would refuse is then an error of the socket (SO_ERROR). */
 int xtcp_open(struct xtcp *x, const struct sockaddr *addr, socklen_t alen, int *s);
 int xtcp_accept(struct xtcp *x, int s, struct sockaddr *addr, socklen_t *alen, int flags);
 
