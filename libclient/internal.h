@@ -83,8 +83,6 @@ static inline uint32_t xtcp_start(const struct xtcp *x)
 
 /* ---- open.c ---- */
 
-/* A new socket that this process knows: the daemon's answer, or without asking it one that was made in advance. Or -errno. */
-int xtcp_socket_new(struct xtcp *x);
 /* A connect that nobody waited for has begun from here on: the slot says what the daemon knows of it. */
 void xtcp_settle_connect(struct xtcp *x, int s, struct xt_slot *sl);
 /* In the child of a fork, which holds none of its parent's. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Sockets in a hurry: made in advance, and connected without waiting for the daemon's word, as a program that makes one connection after
+ * New sockets, some made in advance, and connected without waiting for the daemon's word, as a program that makes one connection after
  * the other wants them. */
 #include <fcntl.h>
 
@@ -56,7 +56,7 @@ static int new_socket(struct xtcp *x, unsigned more)
     return s;
 }
 
-int xtcp_socket_new(struct xtcp *x)
+XTCP_API int xtcp_socket(struct xtcp *x)
 {
     return new_socket(x, 0);
 }

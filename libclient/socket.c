@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Life of a socket: make, bind, connect, shut down, close; and what it looks like from outside. */
+ * Life of a socket: bind, connect, shut down, close; and what it looks like from outside. */
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
@@ -57,11 +57,6 @@ struct xt_slot *xtcp_dropped_slot(const struct xtcp *x, int s)
 {
     bool known = atomic_load(&x->known[(uint32_t)s / 64]) & 1ULL << (s % 64);
     return known && !xtcp_check((struct xtcp *)x) ? &x->slots[s] : NULL;
-}
-
-XTCP_API int xtcp_socket(struct xtcp *x)
-{
-    return xtcp_socket_new(x);
 }
 
 XTCP_API int xtcp_settle(struct xtcp *x)

@@ -169,6 +169,16 @@ def ask_once(address, data):
         sys.exit(f'{len(back)} other bytes than the {len(data)} sent')
 
 
+def until_open(address):
+    """Waits until somebody listens there, for a while."""
+    for _ in range(200):
+        try:
+            socket.create_connection(address, timeout=30).close()
+            return
+        except ConnectionError:
+            time.sleep(0.05)
+
+
 def ask(address, times, threads, resets):
     failed = []
 
@@ -180,7 +190,7 @@ def ask(address, times, threads, resets):
                 done += 1
             except ConnectionError as e:
                 failed.append(repr(e))
-                time.sleep(0.05)
+                until_open(address)
             except BaseException as e:
                 print(repr(e))
                 os._exit(1)

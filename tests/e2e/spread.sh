@@ -86,8 +86,11 @@ serve threads
 ask 8 1
 ask 2400 8 >"$WORK/asked" &
 asked=$!
+frames() { ctl --json status | python3 -c 'import json, sys; print(sum(s["frames_in"] for s in json.load(sys.stdin)["shards"]))'; }
+more() { [ "$(frames)" -gt $((was + 1000)) ] || ! kill -0 $asked; }
 for i in 1 2; do
-    sleep 0.3
+    was=$(frames)
+    xt_wait_for 30 more # it is in the middle of it
     old=$(stack_pid)
     kill -KILL "$old"
     changed() { [ -n "$(stack_pid)" ] && [ "$(stack_pid)" != "$old" ] && quiet ctl status; }
@@ -106,9 +109,11 @@ in_k timeout 60 wrk -t2 -c8 -d1s "http://$ADDR_X/1k" >"$WORK/wrk"
 before=$(figures)
 in_k timeout 60 wrk -t2 -c64 -d2s --timeout 30s -H "Connection: close" "http://$ADDR_X/1k" >"$WORK/wrk" &
 load=$!
+others() { for p in $(pgrep -P "$NGINX_X_PID"); do grep -qw "$p" <<<"$old" || return 0; done; return 1; }
 for i in 1 2 3; do
-    sleep 0.4
+    old=$(pgrep -P "$NGINX_X_PID")
     kill -HUP "$NGINX_X_PID"
+    xt_wait_for 30 others # workers of the new configuration
 done
 wait $load
 if ! grep 'requests in' "$WORK/wrk" || grep 'Socket errors\|Non-2xx' "$WORK/wrk"; then cat "$WORK/wrk"; exit 1; fi

@@ -59,18 +59,28 @@ static bool has_rare(struct pair *p, int s)
     return p->x->slots[s].more & XT_MORE_RARE;
 }
 
+static void set_common(struct pair *p, int s)
+{
+    for (size_t i = 0; i < COUNT(common); i++)
+        set(p, s, &common[i]);
+}
+
+static void expect_common(struct pair *p, int s)
+{
+    for (size_t i = 0; i < COUNT(common); i++)
+        cr_expect_eq(get(p, s, &common[i]), common[i].value, "option %d", common[i].name);
+}
+
 Test(rare, what_many_programs_set_is_not)
 {
     struct pair p;
     const struct timeval tv = {.tv_sec = 5};
     pair_start(&p, NULL);
     int s = xtcp_socket(p.x);
-    for (size_t i = 0; i < COUNT(common); i++)
-        set(&p, s, &common[i]);
+    set_common(&p, s);
     cr_assert_eq(xtcp_setsockopt(p.x, s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv), 0);
     cr_assert_eq(xtcp_setsockopt(p.x, s, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv), 0);
-    for (size_t i = 0; i < COUNT(common); i++)
-        cr_expect_eq(get(&p, s, &common[i]), common[i].value, "option %d", common[i].name);
+    expect_common(&p, s);
     cr_expect_not(has_rare(&p, s));
     pair_connect(&p);
     cr_expect_not(has_rare(&p, p.a));
@@ -82,11 +92,9 @@ Test(rare, a_connection_has_its_listeners)
 {
     struct pair p;
     pair_start(&p, NULL);
-    for (size_t i = 0; i < COUNT(common); i++)
-        set(&p, p.l, &common[i]);
+    set_common(&p, p.l);
     pair_connect(&p);
-    for (size_t i = 0; i < COUNT(common); i++)
-        cr_expect_eq(get(&p, p.b, &common[i]), common[i].value, "option %d", common[i].name);
+    expect_common(&p, p.b);
     cr_expect_not(has_rare(&p, p.b));
     xtcp_close(p.x, p.a);
     xtcp_close(p.x, p.b);
