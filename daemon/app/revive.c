@@ -65,11 +65,25 @@ static bool take_rings(struct xt_session *s)
 
 /* ---- connections ---- */
 
+/* The stack process died while it carried out what its client has marked: that begins anew (xt_app_connect_wanted). */
+static bool is_half_begun(const struct xt_session *s, uint32_t i)
+{
+    return s->ps[i].kind == XT_SLOT_CONN &&
+           atomic_load_explicit(&s->slots[i].want, memory_order_relaxed) & XT_WANT_CONNECT;
+}
+
 /* Its record is gone, or was never made. */
 static void lost(struct xt_session *s, uint32_t i)
 {
     struct xt_pslot *p = &s->ps[i];
     const struct xt_conn *c = last_record(s, i);
+    if (is_half_begun(s, i)) {
+        p->kind = XT_SLOT_FRESH;
+        p->conn = XT_NO_CONN;
+        p->cond = 0;
+        p->rx_head = p->rx_tail = p->tx_head = p->tx_tail = p->rx_urg = p->tx_urg = 0;
+        return;
+    }
     if (c) {
         p->rx_head = c->rx_head;
         p->pending_error = (int16_t)c->err;

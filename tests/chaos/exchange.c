@@ -269,8 +269,13 @@ static void hurried(const char *ip, int port)
         check(connect(fd, (struct sockaddr *)&a, sizeof a) < 0 && errno == EINPROGRESS, "connect in a hurry");
         check(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "setsockopt");
         struct pollfd p = {.fd = fd, .events = POLLOUT};
-        check(poll(&p, 1, -1) == 1 && p.revents == POLLOUT, "poll in a hurry");
-        check(getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err == 0, "getsockopt");
+        check(poll(&p, 1, -1) == 1, "poll in a hurry");
+        check(getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0, "getsockopt");
+        if (p.revents != POLLOUT || err) {
+            fprintf(stderr, "connection in a hurry: events %#x\n", (unsigned)p.revents);
+            errno = err;
+            check(false, "connection in a hurry");
+        }
         check(fcntl(fd, F_SETFL, 0) == 0, "fcntl");
         ask(fd, SEND, KIB4);
         errno = EBADMSG;

@@ -168,6 +168,36 @@ Test(open, done_and_not_said_is_not_done_twice)
     cr_expect_eq(come(&k), 1);
 }
 
+/* It died within the connect: the record is put back as it was before, or is nobody's yet. */
+static void half_begun(bool attached)
+{
+    uint32_t i = new_socket(&old, 0);
+    mark(&old, i, KEPT_PORT);
+    xt_app_connect_wanted(old.s, i);
+    struct xt_conn *c = xt_app_conn(old.s, &old.s->ps[i]);
+    MUST(c != NULL);
+    c->state = XT_CLOSED;
+    c->slot = attached ? i : UINT32_MAX;
+    atomic_store(&old.s->slots[i].cond, XT_COND_CONNECTING);
+    atomic_fetch_or(&old.s->slots[i].want, (uint32_t)XT_WANT_CONNECT);
+    kept_take_up(&k, &old);
+    cr_expect(cond(&k, i) & (XT_COND_CONNECTING | XT_COND_CONNECTED), "never shown as over");
+    kept_run(&k, 100000);
+    cr_expect_eq(cond(&k, i), XT_COND_CONNECTED);
+    cr_expect_not(wanted(&k, i));
+    cr_expect_eq(come(&k), 1);
+}
+
+Test(open, a_connect_undone_is_begun_anew)
+{
+    half_begun(true);
+}
+
+Test(open, a_connect_that_reached_no_record_is_begun_anew)
+{
+    half_begun(false);
+}
+
 /* ---- sockets in advance ---- */
 
 static void expect_spares(const struct kept *of, uint32_t n)
