@@ -78,7 +78,7 @@ void xt_app_info(const struct xt_session *s, uint32_t i, struct xt_tcp_info_abi 
     o->fo_limit = xt_app_rare(s, i)->fo.limit;
     o->cc = p->opt.cc ? p->opt.cc - 1u : cfg->cc;
     if (conn && p->kind == XT_SLOT_CONN) {
-        struct xt_tcp_ctx ctx = {.now_us = s->app->now_us, .cfg = cfg};
+        struct xt_tcp_ctx ctx = {XT_TCP_AT(s->app->now_us), .cfg = cfg};
         struct xt_tcp_info t;
         xt_tcp_info(conn, &ctx, &t);
         put_state(o, &t);

@@ -71,7 +71,8 @@ static void show_work(struct xt_job *j)
     if (!c)
         return;
     struct xt_tcp_stats unused = {0};
-    struct xt_tcp_ctx ctx = {.now_us = xt_time_us(), .cfg = &xt_stack_cfg(xt_job_stack(j))->tcp, .stats = &unused};
+    uint64_t now_us = xt_time_us();
+    struct xt_tcp_ctx ctx = {XT_TCP_AT(now_us), .cfg = &xt_stack_cfg(xt_job_stack(j))->tcp, .stats = &unused};
     uint64_t deadline = xt_tcp_deadline(c);
     o->found = true;
     o->conn = *c;

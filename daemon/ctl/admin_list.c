@@ -73,7 +73,8 @@ static void work(struct xt_job *j)
     struct list *l = (struct list *)j;
     struct xt_stack *s = xt_job_stack(j);
     struct xt_tcp_stats unused = {0};
-    l->ctx = (struct xt_tcp_ctx){.now_us = xt_time_us(), .cfg = &xt_stack_cfg(s)->tcp, .stats = &unused};
+    uint64_t now_us = xt_time_us();
+    l->ctx = (struct xt_tcp_ctx){XT_TCP_AT(now_us), .cfg = &xt_stack_cfg(s)->tcp, .stats = &unused};
     l->more = xt_stack_each(s, &l->cursor, BATCH, add_row, l);
     /* A filter may leave nothing of a batch: look on rather than answer in vain. */
     j->more = l->more && l->n == 0;

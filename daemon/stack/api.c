@@ -51,7 +51,7 @@ int xt_stack_listen(struct xt_stack *s, const struct xt_endpoint *local, uint64_
 {
     struct xt_endpoint at = {.addr = xt_addr_v4(s->cfg.addr), .port = local->port}, any = {.addr = xt_addr_v4(0)};
     uint32_t flags = (claim & XT_CLAIM_REUSE ? XT_CONN_REUSE : 0u) | (claim & XT_CLAIM_SHARE ? XT_CONN_SHARE : 0u);
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     xt_crew_lock_ports(s);
     bool may = xt_ports_may_listen(s, at.port, claim);
     struct xt_conn *c = may ? xt_conn_new(s, &at, &any, flags) : NULL;
@@ -133,7 +133,7 @@ int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local
                              void *arg, struct xt_conn **out)
 {
     struct xt_endpoint to = *remote, from = {.addr = xt_addr_v4(s->cfg.addr), .port = local->port};
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     uint32_t iss;
     struct xt_conn *c;
     int r = check_remote(s, &to, o);
@@ -160,7 +160,7 @@ int xt_stack_connect_options(struct xt_stack *s, const struct xt_endpoint *local
 
 void xt_stack_wrote(struct xt_stack *s, struct xt_conn *c, uint64_t tx_head, bool urgent, uint64_t now_us)
 {
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     if (c->state == XT_CLOSED)
         return;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
@@ -178,7 +178,7 @@ void xt_stack_more(struct xt_stack *s, struct xt_conn *c, bool more)
 
 void xt_stack_push(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 {
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     if (c->state == XT_CLOSED)
         return;
     xt_conn_begin(s, c);
@@ -188,7 +188,7 @@ void xt_stack_push(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 
 void xt_stack_consumed(struct xt_stack *s, struct xt_conn *c, uint64_t rx_tail, uint64_t now_us)
 {
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     if (c->state == XT_CLOSED)
         return;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
@@ -197,7 +197,7 @@ void xt_stack_consumed(struct xt_stack *s, struct xt_conn *c, uint64_t rx_tail, 
 
 void xt_stack_shutdown(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 {
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     if (c->state == XT_CLOSED)
         return;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
@@ -206,7 +206,7 @@ void xt_stack_shutdown(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 
 void xt_stack_close(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 {
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     if (c->state == XT_CLOSED)
         return;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
@@ -222,7 +222,7 @@ void xt_stack_abort(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 {
     struct xt_seg reply;
     int has_reply = 0;
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     if (c->state == XT_CLOSED)
         return;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
@@ -235,7 +235,7 @@ void xt_stack_abort(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 
 void xt_stack_options_changed(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 {
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     if (c->state == XT_CLOSED)
         return;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
@@ -259,7 +259,7 @@ bool xt_stack_each(struct xt_stack *s, uint32_t *cursor, unsigned max, void (*fn
 unsigned xt_stack_flush_time_wait(struct xt_stack *s, uint64_t now_us)
 {
     unsigned n = 0;
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     for (uint32_t i = 0; i < s->hdr->high_water; i++) {
         struct xt_conn *c = &s->conns[i];
         if (!(c->flags & XT_CONN_USED) || c->state != XT_TIME_WAIT)

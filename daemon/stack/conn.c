@@ -93,6 +93,7 @@ struct xt_conn *xt_conn_new(struct xt_stack *s, const struct xt_endpoint *local,
 struct xt_tcp_ctx xt_conn_ctx(struct xt_stack *s, const struct xt_conn *c)
 {
     return (struct xt_tcp_ctx){.now_us = s->now,
+                               .now_ms = s->now_ms,
                                .cfg = c->flags & XT_CONN_LOCAL ? &s->local_tcp : &s->cfg.tcp,
                                .stats = &s->tcp_stats,
                                .rx = s->side[c->index].rx};

@@ -183,7 +183,7 @@ uint32_t xt_stack_fastopen_room(const struct xt_conn *c)
 
 void xt_stack_fastopen_go(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 {
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     if (c->state != XT_SYN_SENT)
         return;
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);

@@ -160,7 +160,7 @@ int xt_stack_new(struct xt_stack **out, const struct xt_stack_cfg *cfg, const st
     if (!s)
         return -ENOMEM;
     s->ops = *ops;
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     int r = configure(s, cfg);
     if (r == 0)
         r = init_state(s, state);

@@ -111,7 +111,7 @@ void xt_stack_input(struct xt_stack *s, const uint8_t *frame, size_t len, const 
                     uint64_t now_us)
 {
     struct xt_eth eth;
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     s->stats.frames_in++;
     if (s->capture)
         xt_capture_put(s, frame, len, NULL, 0, 0);

@@ -189,7 +189,8 @@ struct xt_stack {
     struct xt_stack_cfg cfg;
     struct xt_tcp_cfg local_tcp; /* cfg.tcp for connections to ourselves */
     struct xt_stack_ops ops;
-    uint64_t now;
+    uint64_t now; /* microseconds: xt_stack_at() */
+    uint32_t now_ms;
     struct xt_placed placed;
 
     struct xt_state_hdr *hdr; /* the state region */
@@ -293,6 +294,15 @@ uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i);
 bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i);
 /* Puts an interrupted change back, and rebuilds what is private from the records of an earlier stack. */
 void xt_conn_rebuild(struct xt_stack *s);
+/* It is `now_us`; all of a burst have one time. */
+static inline void xt_stack_at(struct xt_stack *s, uint64_t now_us)
+{
+    if (s->now == now_us)
+        return;
+    s->now = now_us;
+    s->now_ms = (uint32_t)(now_us / 1000);
+}
+
 /* board.c: longer lists for connections that need them; lent and taken back after each segment. */
 /* `boards`: place for xt_board_count() of them in the state region. Returns 0 or -ENOMEM. */
 int xt_boards_init(struct xt_stack *s, void *boards);

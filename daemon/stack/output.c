@@ -64,7 +64,7 @@ static void build(struct xt_stack *s, struct frame *f, uint32_t src, uint32_t ds
                          .dst = xt_ipopt_first_hop(o, dst)};
     s->ip_id += super ? (uint16_t)((seg->len + seg->gso_size - 1u) / seg->gso_size) : 1;
     if (optlen)
-        xt_ipopt_emit(f->hdr + L4_OFF, o, src, dst, (uint32_t)(s->now / 1000));
+        xt_ipopt_emit(f->hdr + L4_OFF, o, src, dst, s->now_ms);
     xt_ipv4_emit_options(f->hdr + XT_ETH_HDR_LEN, &ip, optlen);
     xt_be16_store(f->hdr + l4 + 16, xt_csum_pseudo4(src, dst, XT_IPPROTO_TCP, tcp_len));
     f->len = l4 + thl;
@@ -345,7 +345,7 @@ static bool rounds(struct xt_stack *s, bool *local)
 
 void xt_stack_send_now(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 {
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     while (xt_tcp_wants_output(c) && xt_out_conn(s, c) == XT_SENT_ONE)
         xt_wheel_set(&s->wheel, c->index, xt_tcp_deadline(c));
     xt_local_run(s); /* while it has its ring */
@@ -354,7 +354,7 @@ void xt_stack_send_now(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 bool xt_stack_output(struct xt_stack *s, uint64_t now_us)
 {
     bool local_full;
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     for (unsigned pass = 0; pass < PASSES; pass++) {
         bool full = rounds(s, &local_full);
         bool moved = xt_local_run(s);

@@ -8,7 +8,7 @@
 void xt_stack_timers(struct xt_stack *s, uint64_t now_us)
 {
     uint32_t i;
-    s->now = now_us;
+    xt_stack_at(s, now_us);
     while ((i = xt_wheel_pop(&s->wheel, now_us)) != XT_WHEEL_NONE) {
         struct xt_conn *c = &s->conns[i];
         struct xt_tcp_ctx ctx = xt_conn_begin(s, c);

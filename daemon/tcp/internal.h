@@ -39,7 +39,7 @@ struct xt_in {
 
 static inline uint32_t xt_now_ms(const struct xt_tcp_ctx *ctx)
 {
-    return (uint32_t)(ctx->now_us / 1000);
+    return ctx->now_ms;
 }
 
 /* A time for xt_conn.rtt_start: not 0. */

@@ -36,7 +36,8 @@ enum {
 
 /* What a call runs in. All pointers are borrowed for the call. */
 struct xt_tcp_ctx {
-    uint64_t now_us;              /* monotonic, microseconds */
+    uint64_t now_us;              /* monotonic, microseconds: XT_TCP_AT() */
+    uint32_t now_ms;              /* the same in milliseconds, low bits */
     const struct xt_tcp_cfg *cfg; /* tunables */
     struct xt_tcp_stats *stats;   /* counters, drop reasons included */
     uint8_t *rx; /* receive ring, conn->rx_size bytes (a power of two), or NULL: no room for data yet */
@@ -44,6 +45,9 @@ struct xt_tcp_ctx {
     void (*on_state)(void *arg, const struct xt_conn *c, enum xt_state from, enum xt_state to);
     void *on_state_arg;
 };
+
+/* Initialises the time of a context. */
+#define XT_TCP_AT(us) .now_us = (us), .now_ms = (uint32_t)((us) / 1000)
 
 /* Fills `cfg` with the defaults (conn.h gives them beside each field). */
 void xt_tcp_cfg_default(struct xt_tcp_cfg *cfg);

@@ -74,12 +74,9 @@ static void state_changed(void *arg, const struct xt_conn *c, enum xt_state from
 
 struct xt_tcp_ctx ep_ctx(struct ep *e)
 {
-    return (struct xt_tcp_ctx){.now_us = e->now,
-                               .cfg = &e->cfg,
-                               .stats = &e->stats,
-                               .rx = e->no_rx ? NULL : e->rx,
-                               .on_state = state_changed,
-                               .on_state_arg = e};
+    return (struct xt_tcp_ctx){XT_TCP_AT(e->now),         .cfg = &e->cfg,
+                               .stats = &e->stats,        .rx = e->no_rx ? NULL : e->rx,
+                               .on_state = state_changed, .on_state_arg = e};
 }
 
 static void lend(struct ep *e)

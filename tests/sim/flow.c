@@ -102,7 +102,7 @@ static void forward_cut(struct flows *s, unsigned flow, const struct xt_seg *seg
 
 static struct xt_tcp_ctx ctx_of(struct flows *s, struct flow *f, unsigned end)
 {
-    return (struct xt_tcp_ctx){.now_us = s->now, .cfg = &f->cfg, .stats = &f->stats[end], .rx = end ? f->rx : zeros};
+    return (struct xt_tcp_ctx){XT_TCP_AT(s->now), .cfg = &f->cfg, .stats = &f->stats[end], .rx = end ? f->rx : zeros};
 }
 
 static void output(struct flows *s, unsigned i, unsigned end)

@@ -133,9 +133,9 @@ uint32_t host_new_isn(const struct net *n, unsigned host)
 static void listener_input(struct net *n, unsigned host, const struct xt_seg *s, uint32_t isn)
 {
     struct host *h = &n->host[host];
+    h->listener.now = n->now;
     struct xt_tcp_ctx ctx = ep_ctx(&h->listener);
     struct xt_seg reply = {0};
-    ctx.now_us = n->now;
     int r = xt_tcp_listen_input(&h->listener.conn, &ctx, s, &reply);
     if (r < 0) {
         log_seg(n, host, "-> (listener)", &reply, true);

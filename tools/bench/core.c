@@ -33,7 +33,7 @@ static int placed;
 
 static struct xt_tcp_ctx ctx_of(struct end *e)
 {
-    return (struct xt_tcp_ctx){.now_us = now_us, .cfg = &cfg, .stats = &stats, .rx = e->rx};
+    return (struct xt_tcp_ctx){XT_TCP_AT(now_us), .cfg = &cfg, .stats = &stats, .rx = e->rx};
 }
 
 /* Counted is what these two call, and little besides. */

@@ -164,7 +164,7 @@ Test(local, both_ends_count_the_same)
     static uint8_t buf[RING];
     struct xt_conn *c = open_pair(80), *d = h.accepted;
     struct xt_tcp_info a, b;
-    struct xt_tcp_ctx ctx = {.now_us = now, .cfg = &h.cfg.tcp};
+    struct xt_tcp_ctx ctx = {XT_TCP_AT(now), .cfg = &h.cfg.tcp};
     fill(buf, 50000, 1);
     host_write(&h, c, buf, 50000, now);
     host_settle(&h, now);
@@ -337,7 +337,7 @@ Test(local, what_a_dead_process_had_queued_is_sent_again)
     uint32_t ci = c->index, di = d->index;
     struct xt_seg seg;
     memcpy(h.tx[ci], "hello", 5);
-    struct xt_tcp_ctx ctx = {.now_us = now, .cfg = &h.cfg.tcp, .stats = &(struct xt_tcp_stats){0}};
+    struct xt_tcp_ctx ctx = {XT_TCP_AT(now), .cfg = &h.cfg.tcp, .stats = &(struct xt_tcp_stats){0}};
     xt_tcp_wrote(c, &ctx, 5, false);
     cr_assert_eq(xt_tcp_output(c, &ctx, &seg, 0), 1); /* and it goes nowhere */
     xt_stack_free(h.s);

@@ -24,8 +24,8 @@ static void on_state(void *arg, const struct xt_conn *c, enum xt_state from, enu
 struct xt_tcp_ctx pair_ctx(struct pair *p, int end)
 {
     struct end *e = &p->e[end];
-    return (struct xt_tcp_ctx){
-        .now_us = p->now, .cfg = &e->cfg, .stats = &e->stats, .rx = e->rx, .on_state = on_state, .on_state_arg = e};
+    return (struct xt_tcp_ctx){XT_TCP_AT(p->now), .cfg = &e->cfg,       .stats = &e->stats,
+                               .rx = e->rx,       .on_state = on_state, .on_state_arg = e};
 }
 
 struct pair *pair_new(void)

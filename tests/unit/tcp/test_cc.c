@@ -17,7 +17,7 @@ static void prepare(void)
     struct xt_endpoint e = {.port = 1};
     xt_tcp_cfg_default(&cfg);
     cfg.cc = XT_CC_RENO;
-    ctx = (struct xt_tcp_ctx){.now_us = 1000000, .cfg = &cfg, .stats = &stats};
+    ctx = (struct xt_tcp_ctx){XT_TCP_AT(1000000), .cfg = &cfg, .stats = &stats};
     xt_tcp_init(&c, &e, &e, &cfg);
     xt_seldom_attach(&c, &seldom);
     c.mss_eff = 1000;
@@ -60,11 +60,11 @@ Test(cc, idle_decays_to_the_initial_window, .init = prepare)
     xt_cc_start(&c, &ctx);
     c.rto = 200000;
     c.cwnd = c.ssthresh = 400000;
-    c.t_snd_ms = (uint32_t)(ctx.now_us / 1000) - 500;
+    c.t_snd_ms = ctx.now_ms - 500;
     xt_cc_of(&c)->idle(&c, &ctx);
     cr_assert_eq(c.cwnd, 100000);
     cr_assert_eq(c.ssthresh, 400000);
-    c.t_snd_ms = (uint32_t)(ctx.now_us / 1000) - 900;
+    c.t_snd_ms = ctx.now_ms - 900;
     c.ssthresh = 20000;
     xt_cc_of(&c)->idle(&c, &ctx);
     cr_assert_eq(c.cwnd, 10000);

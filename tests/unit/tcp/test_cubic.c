@@ -20,7 +20,7 @@ static void prepare(void)
 {
     struct xt_endpoint e = {.port = 1};
     xt_tcp_cfg_default(&cfg);
-    ctx = (struct xt_tcp_ctx){.now_us = 1000000000, .cfg = &cfg, .stats = &stats};
+    ctx = (struct xt_tcp_ctx){XT_TCP_AT(1000000000), .cfg = &cfg, .stats = &stats};
     xt_tcp_init(&c, &e, &e, &cfg);
     xt_seldom_attach(&c, &seldom);
     c.mss_eff = MSS;
@@ -41,6 +41,11 @@ static void lose(uint32_t cwnd)
     c.cc_acked = 0;
 }
 
+static void pass(uint32_t us)
+{
+    ctx = (struct xt_tcp_ctx){XT_TCP_AT(ctx.now_us + us), .cfg = &cfg, .stats = &stats};
+}
+
 /* Time passes with a full window: an ACK for every two segments, evenly over each round trip. */
 static void grow(unsigned ms)
 {
@@ -48,7 +53,7 @@ static void grow(unsigned ms)
     while (ctx.now_us < end) {
         uint32_t acks = c.cwnd / (2 * MSS);
         for (uint32_t i = 0; i < acks; i++) {
-            ctx.now_us += c.srtt / acks;
+            pass(c.srtt / acks);
             cc->acked(&c, &ctx, 2 * MSS);
         }
     }
@@ -135,7 +140,7 @@ Test(cubic, idle_time_does_not_count, .init = prepare)
     lose(1000000);
     grow(2000);
     uint32_t before = c.cwnd;
-    ctx.now_us += 60000000;
+    pass(60000000);
     cc->acked(&c, &ctx, 2 * MSS);
     cr_assert_leq(c.cwnd, before + 10 * MSS);
     grow(3000);
@@ -192,7 +197,7 @@ static void round_trip(uint32_t rtt_us, int samples)
         cc->acked(&c, &ctx, part);
         c.snd_nxt += part;
         cc->rtt(&c, rtt_us);
-        ctx.now_us += rtt_us / (uint32_t)samples;
+        pass(rtt_us / (uint32_t)samples);
     }
 }
 
