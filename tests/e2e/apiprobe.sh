@@ -9,14 +9,16 @@ set -euo pipefail
 stage_up "$1" clean
 PROBE=$PLAIN/tests/e2e/apiprobe
 
-# probe RUNNER OWN-ADDRESS OUTPUT
+# Both run at once, each with a peer of its own, which ends by itself when the prober is done.
+peer() { # PORT
+    xt_spawn k "$WORK/peer-$1.log" "$PROBE" peer "$ADDR_K" "$1"
+    xt_wait_for 30 in_k sh -c "ss -Hltn 'sport = :$1' | grep -q ."
+}
+# probe RUNNER OWN-ADDRESS PEER-PORT OUTPUT
 probe() {
     local rc=0
-    xt_spawn k "$WORK/peer.log" "$PROBE" peer "$ADDR_K" 9000
-    xt_wait_for 30 in_k sh -c 'ss -Hltn "sport = :9000" | grep -q .'
-    "$1" timeout 600 "$PROBE" run "$ADDR_K" 9000 "$2" 9100 "${kinds[@]}" >"$3" || rc=$?
-    xt_stop "$XT_PID" || : # it ends by itself when the prober is done
-    [ $rc -eq 0 ] || echo "apiprobe ended with $rc after: $(tail -n 1 "$3")"
+    "$1" timeout 600 "$PROBE" run "$ADDR_K" "$3" "$2" $(($3 + 100)) "${kinds[@]}" >"$4" || rc=$?
+    [ $rc -eq 0 ] || echo "apiprobe ended with $rc after: $(tail -n 1 "$4")"
     return $rc
 }
 
@@ -29,9 +31,13 @@ if [ "${2:-}" = fake ]; then
 else
     xtcpd_start
 fi
-probe in_x "$ADDR_XK" "$WORK/kernel.txt"
 rc=0
-probe on_xtcp "$own" "$WORK/xtcp.txt" || rc=$?
+peer 9000
+peer 9010
+probe in_x "$ADDR_XK" 9000 "$WORK/kernel.txt" &
+at_kernel=$!
+probe on_xtcp "$own" 9010 "$WORK/xtcp.txt" || rc=$?
+wait $at_kernel || rc=$?
 # Each answer with the headings that it stands under.
 headed() {
     awk '/^ [^ ]/ { sub_ = $0; next } /^[^ ]/ { head = $0; sub_ = "" } { print /^ / ? head sub_ $0 : $0 }' "$1"
