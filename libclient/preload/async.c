@@ -15,6 +15,7 @@ static int async_fd(uint64_t w, bool urgent, bool make)
  * moment it is the program's. */
 static void start_signals(int fd, int afd)
 {
+    xp_clear_flags(fd, XP_F_PLAIN);
     int cloexec = xp_real.fcntl(fd, F_GETFD), kept = xp_real.fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (cloexec < 0 || kept < 0 || xp_real.dup3(afd, fd, O_CLOEXEC) < 0) {
         xp_real.fcntl(afd, F_SETFL, O_NONBLOCK | O_ASYNC);

@@ -166,9 +166,7 @@ static int accept_any(uint64_t w, struct sockaddr *addr, socklen_t *alen, int fl
             r = accept_xtcp(w, addr, alen, flags);
             continue;
         }
-        r = xp_real.accept4(xp_half(w), addr, alen, flags);
-        if (r < 0)
-            r = -errno;
+        r = xp_accept_kernel(xp_half(w), addr, alen, flags);
         atomic_store_explicit(&idle, r == -EAGAIN, memory_order_relaxed);
     }
     return r;
@@ -190,9 +188,7 @@ int xp_half_accept(int fd, uint64_t w, struct sockaddr *addr, socklen_t *alen, i
             return r;
         if (r == 0)
             return -EAGAIN;
-        if (!xp_is_xtcp(fd, &w)) { /* xtcpd went meanwhile */
-            r = xp_real.accept4(fd, addr, alen, flags);
-            return r < 0 ? -errno : r;
-        }
+        if (!xp_is_xtcp(fd, &w)) /* xtcpd went meanwhile */
+            return xp_accept_kernel(fd, addr, alen, flags);
     }
 }

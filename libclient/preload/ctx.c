@@ -328,9 +328,15 @@ void xp_fork_child(void)
             xtcp_fork_child(xp_ctxs[i]);
         } else {
             xp_debug("fork: %s; this process has no xtcp sockets", strerror(-fork_ready[i]));
-            xp_bystander = true;
+            xp_stand_by();
         }
     }
+}
+
+void xp_stand_by(void)
+{
+    xp_kept_drop();
+    xp_bystander = true;
 }
 
 void xp_sigpipe(void)

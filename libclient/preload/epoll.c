@@ -24,11 +24,13 @@ static int created(int epfd)
 
 XP_EXPORT int epoll_create(int size)
 {
+    xp_kept_make_room(0);
     return created(xp_real.epoll_create(size));
 }
 
 XP_EXPORT int epoll_create1(int flags)
 {
+    xp_kept_make_room(0);
     return created(xp_real.epoll_create1(flags));
 }
 XP_ALIAS(epoll_create1);
@@ -108,6 +110,7 @@ static bool is_epoll(int epfd, int fd)
 
 XP_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 {
+    xp_kept_close(epfd);
     uint64_t ew = xp_get(epfd), w;
     struct xp_set *s;
     int rc;
@@ -414,7 +417,7 @@ static int wait_any(int epfd, struct epoll_event *evs, int max, const struct tim
 XP_EXPORT int epoll_pwait2(int epfd, struct epoll_event *evs, int max, const struct timespec *timeout,
                            const sigset_t *mask)
 {
-    if (xp_kind(xp_get(epfd)) != XP_EPOLL)
+    if (xp_kind(xp_look(epfd)) != XP_EPOLL)
         return xp_real.epoll_pwait2(epfd, evs, max, timeout, mask);
     return (int)xp_ret(wait_any(epfd, evs, max, timeout, mask));
 }
@@ -423,7 +426,7 @@ XP_ALIAS(epoll_pwait2);
 XP_EXPORT int epoll_pwait(int epfd, struct epoll_event *evs, int max, int timeout, const sigset_t *mask)
 {
     struct timespec ts = {.tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000L};
-    if (xp_kind(xp_get(epfd)) != XP_EPOLL)
+    if (xp_kind(xp_look(epfd)) != XP_EPOLL)
         return xp_real.epoll_pwait(epfd, evs, max, timeout, mask);
     return (int)xp_ret(wait_any(epfd, evs, max, timeout < 0 ? NULL : &ts, mask));
 }
@@ -431,7 +434,7 @@ XP_ALIAS(epoll_pwait);
 
 XP_EXPORT int epoll_wait(int epfd, struct epoll_event *evs, int max, int timeout)
 {
-    if (xp_kind(xp_get(epfd)) != XP_EPOLL)
+    if (xp_kind(xp_look(epfd)) != XP_EPOLL)
         return xp_real.epoll_wait(epfd, evs, max, timeout);
     return epoll_pwait(epfd, evs, max, timeout, NULL);
 }

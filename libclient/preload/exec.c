@@ -276,7 +276,7 @@ XP_EXPORT pid_t vfork(void)
     if (pid == 0 && member)
         xp_fork_child();
     else if (pid == 0)
-        xp_bystander = true;
+        xp_stand_by();
     else if (member)
         xp_fork_parent();
     return pid;
@@ -296,7 +296,7 @@ static int begin(void *p)
     if (s.member)
         xp_fork_child();
     else
-        xp_bystander = true;
+        xp_stand_by();
     return s.fn(s.arg);
 }
 
@@ -312,7 +312,10 @@ XP_EXPORT int clone(int (*fn)(void *arg), void *stack, int flags, void *arg, ...
     tls = va_arg(ap, void *);
     child_tid = va_arg(ap, pid_t *);
     va_end(ap);
-    if ((flags & CLONE_VM) && ((flags & CLONE_FILES) || !(flags & CLONE_VFORK)))
+    bool copies = (flags & CLONE_VM) && (flags & CLONE_VFORK) && !(flags & CLONE_FILES);
+    if (!copies && !(flags & CLONE_FILES) != !(flags & CLONE_VM))
+        xp_kept_end();
+    if ((flags & CLONE_VM) && !copies)
         return xp_real.clone(fn, stack, flags, arg, parent_tid, tls, child_tid);
     if (s.member)
         xp_fork_prepare();
@@ -320,4 +323,11 @@ XP_EXPORT int clone(int (*fn)(void *arg), void *stack, int flags, void *arg, ...
     if (s.member)
         xp_fork_parent();
     return pid;
+}
+
+XP_EXPORT int unshare(int flags)
+{
+    if (flags & CLONE_FILES)
+        xp_kept_end();
+    return xp_real.unshare(flags);
 }

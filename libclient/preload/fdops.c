@@ -50,7 +50,9 @@ void xp_release(int fd)
     if (xp_bystander)
         return;
     w = xp_take(fd);
-    if (w)
+    if (xp_kind(w) == XP_KEPT)
+        xp_kept_taken(fd);
+    else if (w)
         release(fd, w, NULL);
 }
 
@@ -58,6 +60,8 @@ void xp_release(int fd)
 XP_EXPORT int close(int fd)
 {
     uint64_t w = xp_get(fd);
+    if (xp_kind(w) == XP_KEPT)
+        w = xp_look(fd);
     if (__builtin_expect(w == 0, 1) || xp_bystander)
         return xp_real.close(fd);
     if (xp_kind(w) == XP_OWN)
@@ -66,9 +70,15 @@ XP_EXPORT int close(int fd)
     XP_NO_CANCEL();
     if (__builtin_expect(xp_close_later(fd), 0))
         return 0;
-    if ((w = xp_take(fd)))
+    w = xp_take(fd);
+    if (xp_kind(w) == XP_KEPT) { /* another thread was faster */
+        xp_kept_taken(fd);
+        xp_real.close(fd);
+        return (int)xp_ret(-EBADF);
+    }
+    if (w)
         release(fd, w, &xp_cancel_state);
-    return xp_real.close(fd);
+    return xp_keep(fd, w) ? 0 : xp_real.close(fd);
 }
 XP_ALIAS(close);
 
@@ -94,10 +104,11 @@ void xp_copied(int fd, int nfd)
             xp_ref(xp_ctxno(w), xp_value(w));
         break;
     case XP_KERNEL:
+    case XP_KEPT:
     case XP_OWN:
         return;
     }
-    xp_put(nfd, w & ~(uint64_t)(XP_F_INSET | XP_F_STREAM));
+    xp_put(nfd, w & ~(uint64_t)(XP_F_INSET | XP_F_STREAM | XP_F_PLAIN));
     if (nfd <= STDERR_FILENO) /* stdio writes there by calls that cannot be interposed */
         xp_expose(nfd);
 }
@@ -105,6 +116,8 @@ void xp_copied(int fd, int nfd)
 XP_EXPORT int dup(int fd)
 {
     XP_NO_CANCEL();
+    xp_kept_close(fd);
+    xp_kept_make_room(0);
     int nfd = xp_real.dup(fd);
     if (xp_get(fd))
         xp_copied(fd, nfd);
@@ -115,6 +128,7 @@ XP_ALIAS(dup);
 /* dup2 and dup3 close their target silently, and must not touch the library's own. */
 static int dup_onto(int fd, int nfd, int flags, bool is_dup3)
 {
+    xp_kept_close(fd);
     uint64_t w = xp_bystander ? 0 : xp_get(nfd);
     int rc;
     XP_NO_CANCEL();
@@ -140,9 +154,21 @@ XP_EXPORT int dup3(int fd, int nfd, int flags)
 }
 XP_ALIAS(dup3);
 
+/* What the kernel has been told of FD_CLOEXEC. */
+static int remember_cloexec(int fd, bool on, int rc)
+{
+    if (rc == 0 && on)
+        xp_set_flags(fd, XP_F_CLOEXEC);
+    else if (rc == 0)
+        xp_clear_flags(fd, XP_F_CLOEXEC);
+    return rc;
+}
+
 static int fcntl_xtcp(int fd, uint64_t w, int cmd, void *arg)
 {
     switch (cmd) {
+    case F_SETFD:
+        return remember_cloexec(fd, ((intptr_t)arg & FD_CLOEXEC) != 0, xp_real.fcntl(fd, cmd, arg));
     case F_GETFL:
         return O_RDWR | (xtcp_get_nonblock(xp_x(w), xp_sock(w)) ? O_NONBLOCK : 0) |
                (xtcp_get_async(xp_x(w), xp_sock(w)) ? O_ASYNC : 0);
@@ -176,7 +202,10 @@ XP_EXPORT int fcntl(int fd, int cmd, ...)
     va_start(ap, cmd);
     arg = va_arg(ap, void *);
     va_end(ap);
-    rc = xp_is_xtcp(fd, &w) ? fcntl_xtcp(fd, w, cmd, arg) : xp_real.fcntl(fd, cmd, arg);
+    bool ours = xp_is_xtcp(fd, &w);
+    if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+        xp_kept_make_room((int)(intptr_t)arg);
+    rc = ours ? fcntl_xtcp(fd, w, cmd, arg) : xp_real.fcntl(fd, cmd, arg);
     if (w && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
         xp_copied(fd, rc);
     return rc;
@@ -224,6 +253,9 @@ static int ioctl_xtcp(int fd, uint64_t w, unsigned long req, void *arg)
         return (int)xp_ret(put_int(arg, unsent(x, s)));
     case SIOCATMARK:
         return (int)xp_ret(put_int(arg, xtcp_at_mark(x, s)));
+    case FIOCLEX:
+    case FIONCLEX:
+        return remember_cloexec(fd, req == FIOCLEX, xp_real.ioctl(fd, req, arg));
     case FIOASYNC:
     case FIOSETOWN:
     case FIOGETOWN:
@@ -253,6 +285,7 @@ XP_EXPORT int fstat(int fd, struct stat *st)
 {
     uint64_t w, cookie;
     socklen_t len = sizeof cookie;
+    xp_kept_close(fd);
     int rc = xp_real.fstat(fd, st);
     if (rc == 0 && (xp_is_xtcp(fd, &w) || xp_relay_known(w)) &&
         xtcp_getsockopt(xp_x(w), xp_sock(w), SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
@@ -287,11 +320,22 @@ static int close_span(unsigned first, unsigned last, int flags)
     return rc < 0 || start > last ? rc : xp_real.close_range(start, last, flags);
 }
 
+static int span_cloexec(unsigned first, unsigned last, int flags)
+{
+    int rc = xp_real.close_range(first, last, flags);
+    for (int fd = first < XP_FDS ? xp_next((int)first) : -1; rc == 0 && fd >= 0 && (unsigned)fd <= last;
+         fd = xp_next(fd + 1))
+        xp_set_flags(fd, XP_F_CLOEXEC);
+    return rc;
+}
+
 XP_EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
-    if (xp_bystander || (flags & CLOSE_RANGE_CLOEXEC))
+    if (flags & CLOSE_RANGE_UNSHARE)
+        xp_kept_end();
+    if (xp_bystander)
         return xp_real.close_range(first, last, flags);
-    return close_span(first, last, flags);
+    return flags & CLOSE_RANGE_CLOEXEC ? span_cloexec(first, last, flags) : close_span(first, last, flags);
 }
 XP_ALIAS(close_range);
 

@@ -15,6 +15,16 @@
 
 /* ---- in the process that has the rings ---- */
 
+/* Beneath `fd` comes something else than a placeholder: its number is not to be kept. False: it is another thread's by now. */
+static bool no_more_plain(int fd, uint64_t w)
+{
+    uint64_t now = xp_get(fd);
+    while (xp_kind(now) == XP_XTCP && xp_ctxno(now) == xp_ctxno(w) && xp_value(now) == xp_value(w))
+        if (xp_swap(fd, &now, now & ~(uint64_t)XP_F_PLAIN))
+            return true;
+    return false;
+}
+
 /* Puts the end `a` under `fd`, keeping the descriptor's flag. */
 static bool put_end(int fd, int a)
 {
@@ -32,12 +42,13 @@ void xp_go_over(uint64_t w)
     int saved = errno, a = xtcp_export(xp_x(w), xp_sock(w), true, -1);
     for (int fd = xp_next(0); fd >= 0; fd = xp_next(fd + 1)) {
         uint64_t v = xp_get(fd);
-        if (xp_kind(v) != XP_XTCP || xp_ctxno(v) != xp_ctxno(w) || xp_value(v) != xp_value(w))
+        if (xp_kind(v) != XP_XTCP || xp_ctxno(v) != xp_ctxno(w) || xp_value(v) != xp_value(w) || !no_more_plain(fd, v))
             continue;
         if (!(xp_flags(v) & XP_F_PAIR) && a >= 0)
             put_end(fd, a);
         xp_async_leave(fd, v);
-        xp_put(fd, xp_word(XP_RELAY, xp_ctxno(v), xp_flags(v) & ~(unsigned)(XP_F_PAIR | XP_F_INSET), xp_value(v)));
+        xp_put(fd, xp_word(XP_RELAY, xp_ctxno(v), xp_flags(v) & ~(unsigned)(XP_F_PAIR | XP_F_INSET | XP_F_PLAIN),
+                           xp_value(v)));
         if (xp_in_set(v))
             xp_sets_relayed(fd);
         xp_debug("fd %d: relayed (xtcp socket %d)", fd, xp_sock(w));
@@ -79,7 +90,7 @@ static void hand_on(int fd, uint64_t w)
     a = xtcp_export(xp_x(w), xp_sock(w), false, xp_half(w));
     if (a < 0)
         return;
-    if (put_end(fd, a))
+    if (no_more_plain(fd, w) && put_end(fd, a))
         xp_set_flags(fd, XP_F_PAIR);
     xp_disown(a);
 }
@@ -100,6 +111,7 @@ int xp_before_exec(void)
 {
     unsigned n = 0;
     int top = 0, saved = errno;
+    xp_kept_drop(); /* those that would stay open in it */
     for (int fd = xp_next(0); fd >= 0 && n < EXEC_MAX; fd = xp_next(fd + 1)) {
         uint64_t w = xp_get(fd);
         int flags;
@@ -163,6 +175,10 @@ void xp_claim(int fd)
     char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
     uint64_t ours;
     int saved = errno, rc;
+    if (xp_kind(w) == XP_KEPT) {
+        xp_kept_close(fd);
+        return;
+    }
     xp_put(fd, w & ~(uint64_t)XP_F_CLAIM);
     if (xp_kind(w) == XP_EPOLL) {
         xp_set_claim(fd);

@@ -58,6 +58,11 @@ XP_EXPORT BEFORE_SANITIZERS int prlimit(pid_t pid, enum __rlimit_resource which,
 {
     if (which == RLIMIT_NOFILE && set && set->rlim_cur < FEW && (pid == 0 || pid == getpid()))
         xp_confined();
+    if (which == RLIMIT_NOFILE && set && (pid == 0 || pid == getpid())) {
+        int rc = (int)xp_ret(xp_rawcall(SYS_prlimit64, pid, which, (long)set, (long)get, 0, 0));
+        xp_kept_limit();
+        return rc;
+    }
     if (which == RLIMIT_AS && (pid == 0 || pid == getpid()))
         return limit_space(set, get);
     return (int)xp_ret(xp_rawcall(SYS_prlimit64, pid, which, (long)set, (long)get, 0, 0));

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "libclient/preload/addr.h"
+#include "libclient/preload/kept.h"
 #include "libclient/preload/real.h"
 #include "libclient/preload/spread.h"
 #include "libclient/preload/table.h"
@@ -96,6 +97,7 @@ int xp_placeholder(int fd, bool cloexec);
 void xp_fork_prepare(void);
 void xp_fork_parent(void);
 void xp_fork_child(void);
+void xp_stand_by(void); /* becomes a bystander */
 void xp_sigpipe(void);
 
 /* ---- guard.c: the locks that close() may need, from signal handlers too ---- */
@@ -118,7 +120,7 @@ const char *xp_setting(const char *name);
 
 /* ---- inherit.c: sockets over exec ---- */
 
-/* Claims an inherited end (XP_F_CLAIM). */
+/* What is to be done before the first use of a descriptor (XP_F_CLAIM): an inherited end is claimed, a kept number given up. */
 void xp_claim(int fd);
 /* All of them, or all that listen, while this process may still do so. */
 void xp_claim_all(bool listeners);
@@ -141,14 +143,21 @@ static inline bool xp_relay_known(uint64_t w)
     return xp_kind(w) == XP_RELAY && xp_ctxno(w) != XP_CTX_NONE && !xp_bystander;
 }
 
+/* The word of a descriptor that is about to be used. */
+static inline uint64_t xp_look(int fd)
+{
+    uint64_t w = xp_get(fd);
+    if (__builtin_expect((w & XP_F_CLAIM) != 0, 0)) {
+        xp_claim(fd);
+        w = xp_get(fd);
+    }
+    return w;
+}
+
 /* True when `fd` is an xtcp socket to be served here; *w is its word. */
 static inline bool xp_is_xtcp(int fd, uint64_t *w)
 {
-    *w = xp_get(fd);
-    if (__builtin_expect((*w & XP_F_CLAIM) != 0, 0)) {
-        xp_claim(fd);
-        *w = xp_get(fd);
-    }
+    *w = xp_look(fd);
     return xp_kind(*w) == XP_XTCP && !xp_bystander;
 }
 static inline struct xtcp *xp_x(uint64_t w)
@@ -202,6 +211,11 @@ int xp_async_ioctl(int fd, uint64_t w, unsigned long req, void *arg);
 void xp_async_carry(int fd, uint64_t w, int from);
 /* Kernel descriptor `fd` takes over from the xtcp socket of word `w`. */
 void xp_async_leave(int fd, uint64_t w);
+
+/* ---- accept.c ---- */
+
+/* accept4() on a kernel socket. -errno. */
+int xp_accept_kernel(int fd, struct sockaddr *addr, socklen_t *alen, int flags);
 
 /* ---- fdops.c ---- */
 

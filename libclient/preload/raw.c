@@ -20,6 +20,16 @@ static long raw_fork(long n, const long a[6])
     return pid;
 }
 
+/* Before memory is shared and descriptors are not, or the other way round. */
+static void part(long n, const long a[6])
+{
+    unsigned long flags = n == SYS_clone            ? (unsigned long)a[0]
+                          : n == SYS_clone3 && a[0] ? ((const struct clone_args *)a[0])->flags
+                                                    : 0;
+    if (!(flags & CLONE_VM) != !(flags & CLONE_FILES))
+        xp_kept_end();
+}
+
 static bool is_fork(long n, const long a[6])
 {
 #ifdef SYS_fork
@@ -129,6 +139,14 @@ static long route_other(long n, const long a[6], bool *known)
 {
     *known = true;
     switch (n) {
+    case SYS_unshare:
+        if (a[0] & CLONE_FILES)
+            xp_kept_end();
+        break;
+    case SYS_execve:
+    case SYS_execveat:
+        xp_kept_drop();
+        break;
     case SYS_seccomp:
         if (a[0] <= SECCOMP_SET_MODE_FILTER)
             xp_confined();
@@ -179,9 +197,11 @@ XP_EXPORT long syscall(long n, ...)
         a[i] = va_arg(ap, long);
     va_end(ap);
     r = route_other(n, a, &known);
+    xp_kept_close((int)a[0]); /* whatever the call is, should it name a descriptor */
     if (!known && xp_get((int)a[0]))
         r = route(n, a, &known);
     if (known)
         return r;
+    part(n, a);
     return xp_ret(is_fork(n, a) ? raw_fork(n, a) : xp_rawcall(n, a[0], a[1], a[2], a[3], a[4], a[5]));
 }

@@ -34,7 +34,7 @@ extern __typeof__(longjmp) __longjmp_chk;
     X(ppoll) X(select) X(pselect) X(epoll_create) X(epoll_create1) X(epoll_ctl) X(epoll_wait) X(epoll_pwait) \
     X(epoll_pwait2) X(sendfile) X(splice) X(close_range) X(fclose) X(freopen) X(fdopen) X(fileno) X(dlopen) \
     X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn) X(posix_spawnp) \
-    X(vdprintf) X(posix_spawn_file_actions_adddup2) X(system) X(popen) X(clone) X(fstat) X(prctl) \
+    X(vdprintf) X(posix_spawn_file_actions_adddup2) X(system) X(popen) X(clone) X(unshare) X(fstat) X(prctl) \
     X(chroot) X(setuid) X(seteuid) X(setreuid) X(setresuid) \
     X(longjmp) X(_longjmp) X(siglongjmp) X(__longjmp_chk)
 /* clang-format on */

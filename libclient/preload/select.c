@@ -18,7 +18,7 @@ static bool select_any_xtcp(const struct sets *s)
     struct xp_set *set;
     uint64_t w;
     for (int fd = xp_next(0); fd >= 0 && fd < s->n; fd = xp_next(fd + 1))
-        if ((xp_poll_ours(fd, &w, &set) || (xp_kind(w) == XP_EPOLL && !xp_bystander)) && wanted(s, fd))
+        if (wanted(s, fd) && (xp_poll_ours(fd, &w, &set) || (xp_kind(w) == XP_EPOLL && !xp_bystander)))
             return true;
     return false;
 }

@@ -13,7 +13,9 @@
 
 XP_EXPORT int socket(int domain, int type, int protocol)
 {
+    xp_kept_make_room(0);
     int fd = xp_real.socket(domain, type, protocol), rc;
+    xp_kept_see(fd);
     if (fd < 0 || (domain != AF_INET && domain != AF_INET6) || (type & 0xf) != SOCK_STREAM ||
         (protocol != 0 && protocol != IPPROTO_TCP) || (unsigned)fd >= XP_FDS || xp_bystander)
         return fd;
@@ -59,6 +61,8 @@ static int put_placeholder(int fd, uint64_t w)
         xp_put(fd, old);
         return rc;
     }
+    if (fdflags >= 0)
+        xp_swap(fd, &w, w | XP_F_PLAIN | (fdflags & FD_CLOEXEC ? XP_F_CLOEXEC : 0));
     return 0;
 }
 

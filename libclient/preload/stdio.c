@@ -101,6 +101,8 @@ static int hidden_close(FILE *f)
 {
     int saved = errno, fd = cookies && cookie_fd(f) >= 0 ? -1 : xp_real.fileno(f);
     errno = saved;
+    if (fd >= 0)
+        xp_kept_close(fd);
     return fd >= 0 && xp_get(fd) && xp_kind(xp_get(fd)) != XP_OWN ? fd : -1;
 }
 

@@ -25,6 +25,11 @@ uint64_t xp_take(int fd)
     return xp_get(fd) ? atomic_exchange(&xp_table[fd], 0) : 0;
 }
 
+bool xp_swap(int fd, uint64_t *was, uint64_t w)
+{
+    return (unsigned)fd < XP_FDS && atomic_compare_exchange_strong(&xp_table[fd], was, w);
+}
+
 void xp_set_flags(int fd, unsigned flags)
 {
     if ((unsigned)fd < XP_FDS && xp_get(fd))

@@ -2,7 +2,7 @@
  * What each descriptor of this process is. One atomic word for each number, in zero-initialised memory that is touched only
  * where descriptors are; so it works before constructors, in signal handlers and without a lock, and a descriptor that
  * is nobody's business costs one load.
- * Word: bits 0-3 kind, 4-7 context, 8-16 flags, 32-63 value (socket number, options set so far, or epoll set). */
+ * Word: bits 0-3 kind, 4-7 context, 8-18 flags, 32-63 value (socket number, options set so far, or epoll set). */
 #ifndef XP_TABLE_H
 #define XP_TABLE_H
 
@@ -22,6 +22,7 @@ enum xp_kind {
     XP_XTCP,      /* a placeholder; value: xtcp socket number */
     XP_EPOLL,     /* value: epoll set + 1, 0: none yet */
     XP_OWN,       /* the library's own: hidden from the program's closes */
+    XP_KEPT,      /* closed, but its number and placeholder are kept for the next socket: see kept.h */
     XP_RELAY, /* an end that the daemon relays; the kernel serves it. Context XP_CTX_NONE: inherited, else as XP_XTCP */
 };
 
@@ -35,6 +36,8 @@ enum {
     XP_F_PAIR = 1 << 14,    /* an xtcp socket whose descriptor is an exported end already, no placeholder */
     XP_F_CLAIM = 1 << 15,   /* an inherited end that is to be claimed before its first use */
     XP_F_BOTH = 1 << 16,    /* an xtcp socket with a kernel's half: see both.h */
+    XP_F_PLAIN = 1 << 17,   /* beneath it is an untouched placeholder, of which it is known ... */
+    XP_F_CLOEXEC = 1 << 18, /* ... whether it has FD_CLOEXEC: its number may be kept */
 };
 
 extern _Atomic uint64_t xp_table[XP_FDS];
@@ -53,7 +56,7 @@ static inline unsigned xp_ctxno(uint64_t w)
 }
 static inline unsigned xp_flags(uint64_t w)
 {
-    return (unsigned)w & 0x1ff00;
+    return (unsigned)w & 0x7ff00;
 }
 static inline uint32_t xp_value(uint64_t w)
 {
@@ -69,6 +72,8 @@ static inline uint64_t xp_get(int fd)
 void xp_put(int fd, uint64_t w);
 /* Clears the word and returns what it was. */
 uint64_t xp_take(int fd);
+/* From *was, which becomes what it is, to `w`: true when it was. */
+bool xp_swap(int fd, uint64_t *was, uint64_t w);
 void xp_set_flags(int fd, unsigned flags);
 void xp_clear_flags(int fd, unsigned flags);
 /* The first descriptor >= fd with a word that is not zero, or -1. */
