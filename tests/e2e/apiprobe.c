@@ -172,7 +172,7 @@ static const struct {
     {"copy", probe_copy},         {"async", probe_async},     {"ready", probe_ready},   {"mux", probe_mux},
     {"nest", probe_nest},         {"sets", probe_sets},       {"waits", probe_waits},   {"cancel", probe_cancel},
     {"opts", probe_opts},         {"notsent", probe_notsent}, {"unspec", probe_unspec}, {"linger", probe_linger},
-    {"zerocopy", probe_zerocopy}, {"stamp", probe_stamp},     {"shared", probe_shared}};
+    {"zerocopy", probe_zerocopy}, {"stamp", probe_stamp},     {"shared", probe_shared}, {"numbers", probe_numbers}};
 
 static int usage(void)
 {

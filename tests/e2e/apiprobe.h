@@ -68,6 +68,7 @@ void probe_unspec(void);
 void probe_linger(void);
 void probe_zerocopy(void);
 void probe_stamp(void);
+void probe_numbers(void);
 
 extern const char *peer_addr, *own_addr;
 extern int peer_port, own_port;
