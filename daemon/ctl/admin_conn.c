@@ -73,13 +73,13 @@ static void show_work(struct xt_job *j)
     struct xt_tcp_stats unused = {0};
     uint64_t now_us = xt_time_us();
     struct xt_tcp_ctx ctx = {XT_TCP_AT(now_us), .cfg = &xt_stack_cfg(xt_job_stack(j))->tcp, .stats = &unused};
-    uint64_t deadline = xt_tcp_deadline(c);
+    uint64_t deadline = xt_tcp_deadline(c, now_us);
     o->found = true;
     o->conn = *c;
     o->conn.rx_tail = xt_app_rx_tail(xt_job_app(j), c);
     xt_tcp_info(c, &ctx, &o->info);
     xt_app_owner(xt_job_app(j), c, &o->owner);
-    o->timer = deadline == UINT64_MAX ? "none" : xt_tcp_deadline_name(c);
+    o->timer = deadline == UINT64_MAX ? "none" : xt_tcp_deadline_name(c, ctx.now_us);
     o->left_us = deadline == UINT64_MAX || deadline < ctx.now_us ? 0 : deadline - ctx.now_us;
 }
 

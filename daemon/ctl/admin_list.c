@@ -34,11 +34,11 @@ struct list {
 
 static void fill_timer(struct row *r, const struct xt_conn *c, uint64_t now)
 {
-    uint64_t deadline = xt_tcp_deadline(c);
+    uint64_t deadline = xt_tcp_deadline(c, now);
     r->timer = "";
     if (deadline == UINT64_MAX)
         return;
-    r->timer = xt_tcp_deadline_name(c); /* a constant string */
+    r->timer = xt_tcp_deadline_name(c, now); /* a constant string */
     r->left_us = deadline > now ? deadline - now : 0;
 }
 

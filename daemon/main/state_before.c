@@ -14,6 +14,7 @@
 #include "daemon/main/layout_before.h"
 #include "daemon/stack/stack.h"
 #include "daemon/tcp/board.h"
+#include "daemon/tcp/due.h"
 
 #define NO_BOARD_AT_ALL 1 /* as a distance: the record that says so is refused */
 
@@ -53,11 +54,18 @@ struct xt_tcp_sockopt xt_sockopt_read_before(const struct xt_tcp_sockopt_before 
         memcpy(&(to)->first, &(from)->first, len);                                                              \
     } while (0)
 
+static void read_timers(struct xt_conn *to, const struct xt_conn_before *from)
+{
+    for (unsigned t = 0; t < XT_TIMERS; t++)
+        if (from->timer[t])
+            xt_timer_set(to, t, from->timer[t]);
+}
+
 static void read_numbers(struct xt_conn *to, const struct xt_conn_before *from)
 {
     SAME(to, from, index, tx_size);
     to->opt = xt_sockopt_read_before(&from->opt);
-    SAME(to, from, timer, timer);
+    read_timers(to, from);
     SAME(to, from, rx_urg, pace_next);
     if (from->rtt_start)
         to->rtt_start = (uint32_t)from->rtt_start ? (uint32_t)from->rtt_start : UINT32_MAX;

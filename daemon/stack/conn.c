@@ -7,6 +7,7 @@
 #include "daemon/base/macros.h"
 #include "daemon/base/time.h"
 #include "daemon/stack/internal.h"
+#include "daemon/tcp/due.h"
 
 void xt_conn_end_time_wait(struct xt_stack *s, struct xt_conn *c)
 {
@@ -31,7 +32,7 @@ static void make_room(struct xt_stack *s)
     struct xt_conn *c = &s->conns[s->over.head - 1];
     ++*(c->state == XT_TIME_WAIT ? &s->stats.time_wait_dropped : &s->stats.fin_wait2_dropped);
     struct xt_tcp_ctx ctx = xt_conn_begin(s, c);
-    c->timer[XT_TIMER_WAIT] = s->now;
+    xt_timer_set_due(c, XT_TIMER_WAIT, s->now);
     xt_conn_after(s, c, xt_tcp_timer(c, &ctx));
 }
 
@@ -235,7 +236,7 @@ static bool after(struct xt_stack *s, struct xt_conn *c, uint32_t events, uint64
     if (!tell(s, c, events))
         return false;
     count_orphan(s, c);
-    uint64_t deadline = xt_tcp_deadline(c);
+    uint64_t deadline = xt_tcp_deadline(c, s->now);
     xt_wheel_set(&s->wheel, c->index, XT_MAX(deadline, earliest));
     if (xt_tcp_wants_output(c))
         xt_conn_ready(s, c);
@@ -269,7 +270,7 @@ bool xt_conn_may_recycle(const struct xt_stack *s, uint32_t i)
 {
     const struct xt_conn *c = &s->conns[i];
     return c->state == XT_TIME_WAIT && (c->opts & XT_OPT_TS) &&
-           xt_tcp_deadline(c) + XT_US_PER_S <= s->now + 2 * s->cfg.tcp.msl;
+           xt_tcp_deadline(c, s->now) + XT_US_PER_S <= s->now + 2 * s->cfg.tcp.msl;
 }
 
 uint32_t xt_conn_recycle(struct xt_stack *s, uint32_t i)

@@ -338,7 +338,7 @@ static bool rounds(struct xt_stack *s, bool *local)
         if (*local || (r == XT_SENT_ONE && xt_tcp_wants_output(c)))
             xt_conn_ready(s, c);
         xt_conn_rests(s, c);
-        xt_wheel_set(&s->wheel, i, xt_tcp_deadline(c));
+        xt_wheel_set(&s->wheel, i, xt_tcp_deadline(c, s->now));
     }
     return false;
 }
@@ -347,7 +347,7 @@ void xt_stack_send_now(struct xt_stack *s, struct xt_conn *c, uint64_t now_us)
 {
     xt_stack_at(s, now_us);
     while (xt_tcp_wants_output(c) && xt_out_conn(s, c) == XT_SENT_ONE)
-        xt_wheel_set(&s->wheel, c->index, xt_tcp_deadline(c));
+        xt_wheel_set(&s->wheel, c->index, xt_tcp_deadline(c, s->now));
     xt_local_run(s); /* while it has its ring */
 }
 

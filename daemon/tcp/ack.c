@@ -34,7 +34,7 @@ static uint32_t advance(struct xt_in *in, uint32_t ack)
     c->timeouts = 0;
     c->t_progress_ms = xt_now_ms(in->ctx);
     if (ack == c->snd_nxt)
-        c->timer[XT_TIMER_RTO] = 0;
+        xt_timer_stop(c, XT_TIMER_RTO);
     else
         xt_timer_rto_arm(c, in->ctx);
     return bytes;
@@ -53,7 +53,7 @@ static void update_window(struct xt_in *in, bool una_moved)
     c->probes = 0;
     if (c->snd_wnd == 0 || !(xt_timer_on(c, XT_TIMER_PERSIST) || (c->cflags & XT_CF_PROBE)))
         return;
-    c->timer[XT_TIMER_PERSIST] = 0;
+    xt_timer_stop(c, XT_TIMER_PERSIST);
     c->backoff = 0;
     /* The octet that went beyond the window was most likely thrown away. */
     if ((c->cflags & XT_CF_PROBE) && c->snd_una != c->snd_nxt)
@@ -96,7 +96,7 @@ static bool deferred(struct xt_in *in)
     if (!(c->cflags & XT_CF_PASSIVE) || in->len > 0 || (in->flags & XT_TH_FIN) || spent >= wait)
         return false;
     xt_step_measure(c, in->ctx, in->seg); /* now: the data will be late for another reason */
-    c->timer[XT_TIMER_RTO] = in->ctx->now_us + (wait - spent) * 1000;
+    xt_timer_set(c, XT_TIMER_RTO, in->ctx->now_us + (wait - spent) * 1000);
     in->ctx->stats->deferred++;
     return true;
 }

@@ -31,7 +31,7 @@ static inline __attribute__((always_inline)) void header(struct xt_conn *c, cons
     out->opt.tsval = xt_now_ms(ctx);
     out->opt.tsecr = flags & XT_TH_ACK ? c->ts_recent : 0;
     c->last_ack_sent = c->rcv_nxt;
-    c->timer[XT_TIMER_DELACK] = 0;
+    xt_timer_stop(c, XT_TIMER_DELACK);
     c->pending &= (uint16_t) ~(XT_PEND_ACK | XT_PEND_DUP);
     c->segs_out++;
     ctx->stats->segs_out++;

@@ -87,7 +87,7 @@ static inline void rack_note(struct xt_conn *c, const struct xt_flight *s, uint3
     c->rack_fack = c->rack_end = ack;
     c->rack_tick = s->tick;
     c->rack_rtt = rtt;
-    c->timer[XT_TIMER_REO] = 0;
+    xt_timer_stop(c, XT_TIMER_REO);
 }
 
 static inline uint32_t age(const struct xt_tcp_ctx *ctx, const struct xt_flight *s)
@@ -151,7 +151,7 @@ static __attribute__((noinline)) uint32_t rack_at_length(struct xt_conn *c, cons
 static inline void all_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t now_ms)
 {
     struct xt_rate *r = &c->rate;
-    c->timer[XT_TIMER_RTO] = c->timer[XT_TIMER_PTO] = 0;
+    xt_timer_stop_both(c, XT_TIMER_RTO, XT_TIMER_PTO);
     c->n_seam = 0;
     if (c->snd_nxt == xt_data_end(c))
         xt_tally_become(c, now_ms, XT_BUSY_NOT);
@@ -172,7 +172,7 @@ static inline void part_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     if (c->snd_wnd > 0)
         xt_rack_pto_set(c, ctx);
     else
-        c->timer[XT_TIMER_PTO] = 0;
+        xt_timer_stop(c, XT_TIMER_PTO);
     if (c->n_seam)
         xt_seam_prune(c);
     xt_rate_acked(c, ctx);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tcp/fsm.h"
 
-#include <string.h>
+#include "daemon/tcp/due.h"
 
 /* Entries are shifted by one so that what is not named is "no transition". */
 #define TO(state) ((state) + 1)
@@ -116,7 +116,7 @@ uint32_t xt_fsm_post(struct xt_conn *c, const struct xt_tcp_ctx *ctx, enum xt_fs
 
 static void stop_all(struct xt_conn *c)
 {
-    memset(c->timer, 0, sizeof c->timer);
+    xt_timer_stop_all(c);
     c->pending = 0;
 }
 
@@ -134,8 +134,8 @@ uint32_t xt_tcp_set_state(struct xt_conn *c, const struct xt_tcp_ctx *ctx, enum 
         stop_all(c);
         return XT_EV_CLOSED;
     case XT_TIME_WAIT:
-        memset(c->timer, 0, sizeof c->timer);
-        c->timer[XT_TIMER_WAIT] = ctx->now_us + 2 * ctx->cfg->msl;
+        xt_timer_stop_all(c);
+        xt_timer_set(c, XT_TIMER_WAIT, ctx->now_us + 2 * ctx->cfg->msl);
         return XT_EV_TIME_WAIT;
     default:
         return XT_EV_STATE;

@@ -40,7 +40,7 @@ static bool unacceptable(struct xt_in *in)
     struct xt_conn *c = in->c;
     in->ctx->stats->drop_seq++;
     if ((in->flags & XT_TH_FIN) && c->state == XT_TIME_WAIT)
-        c->timer[XT_TIMER_WAIT] = in->ctx->now_us + 2 * in->ctx->cfg->msl;
+        xt_timer_set(c, XT_TIMER_WAIT, in->ctx->now_us + 2 * in->ctx->cfg->msl);
     if ((in->len == 0 && !(in->flags & XT_TH_FIN)) || (in->flags & XT_TH_SYN)) {
         in->ev |= xt_window_challenge(c, in->ctx);
         return false;

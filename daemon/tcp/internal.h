@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/tcp/due.h"
 #include "daemon/tcp/fsm.h"
 #include "daemon/tcp/seldom.h"
 #include "daemon/tcp/sent.h"
@@ -105,17 +106,12 @@ static inline uint32_t xt_snd_acceptable(const struct xt_conn *c)
     return edge;
 }
 
-static inline bool xt_timer_on(const struct xt_conn *c, enum xt_timer t)
-{
-    return c->timer[t] != 0;
-}
-
 /* MSG_MORE holds nothing back any longer. */
 static inline void xt_more_over(struct xt_conn *c)
 {
     c->cflags &= ~(uint32_t)XT_CF_MORE;
     if (!c->opt.cork)
-        c->timer[XT_TIMER_CORK] = 0;
+        xt_timer_stop(c, XT_TIMER_CORK);
 }
 
 /* synsent.c: a segment in SYN_SENT. */

@@ -158,7 +158,7 @@ void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 uint32_t xt_open_established(struct xt_conn *c, const struct xt_tcp_ctx *ctx, enum xt_fsm_event event)
 {
     uint32_t ev = xt_fsm_post(c, ctx, event);
-    c->timer[XT_TIMER_RTO] = 0;
+    xt_timer_stop(c, XT_TIMER_RTO);
     c->backoff = c->timeouts = 0;
     xt_tally_overcome(c, xt_now_ms(ctx));
     c->pending &= (uint16_t)~XT_PEND_SYN;

@@ -46,7 +46,7 @@ static bool push_ok(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return true;
     if (c->opt.cork || (c->cflags & XT_CF_MORE)) {
         if (!xt_timer_on(c, XT_TIMER_CORK))
-            c->timer[XT_TIMER_CORK] = ctx->now_us + XT_CORK_US;
+            xt_timer_set(c, XT_TIMER_CORK, ctx->now_us + XT_CORK_US);
         return false;
     }
     return c->opt.nodelay || xt_seq_le(c->snd_sml, c->snd_una);
@@ -193,10 +193,10 @@ static int send_probe(struct out *o)
     o->seg->ecn = 0; /* RFC 3168 section 6.1.6 */
     c->rtt_start = 0;
     if (c->snd_wnd == 0) {
-        c->timer[XT_TIMER_RTO] = 0;
+        xt_timer_stop(c, XT_TIMER_RTO);
         c->cflags |= XT_CF_PROBE;
     } else {
-        c->timer[XT_TIMER_PERSIST] = 0;
+        xt_timer_stop(c, XT_TIMER_PERSIST);
     }
     return 1;
 }
@@ -232,7 +232,7 @@ static bool paced(struct out *o)
     if (rate == 0)
         return false;
     if (c->pace_next > o->ctx->now_us) {
-        c->timer[XT_TIMER_PACE] = c->pace_next;
+        xt_timer_set(c, XT_TIMER_PACE, c->pace_next);
         return true;
     }
     uint64_t quantum = rate / 1000 / o->mss * o->mss;
@@ -295,17 +295,17 @@ static void arm(struct out *o)
     if (c->snd_una != c->snd_nxt)
         xt_timer_rto_arm(c, o->ctx);
     else if (o->blocked)
-        c->timer[XT_TIMER_PERSIST] = o->ctx->now_us + xt_tcp_rto(c, o->ctx->cfg);
+        xt_timer_set(c, XT_TIMER_PERSIST, o->ctx->now_us + xt_tcp_rto(c, o->ctx->cfg));
 }
 
 static void emit_reset(struct out *o)
 {
     struct xt_conn *c = o->c;
     xt_reset_make(c, o->ctx, o->seg);
-    memset(c->timer, 0, sizeof c->timer);
+    xt_timer_stop_all(c);
     c->pending = 0;
     c->cflags |= XT_CF_RESET;
-    c->timer[XT_TIMER_WAIT] = o->ctx->now_us;
+    xt_timer_set_due(c, XT_TIMER_WAIT, o->ctx->now_us);
 }
 
 /* What goes before data. */

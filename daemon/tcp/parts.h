@@ -71,7 +71,7 @@ struct xt_tally_seldom {
     uint16_t reordering; /* segments; 0: not more than DupThresh */
 };
 
-/* Timers of a connection: indices into xt_conn.timer. */
+/* Timers of a connection: indices into xt_conn.due. */
 enum xt_timer {
     XT_TIMER_RTO,     /* retransmission; of the SYN too */
     XT_TIMER_PERSIST, /* zero-window probe */

@@ -135,7 +135,7 @@ static uint32_t blur(const struct xt_conn *c, const struct xt_flight *s)
 
 uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    c->timer[XT_TIMER_REO] = 0;
+    xt_timer_stop(c, XT_TIMER_REO);
     if (c->n_sent == 0) /* ticks wrap: after a silence what was delivered before it would look newer than what leaves */
         c->cflags &= ~(uint32_t)XT_CF_RACK;
     if (!(c->cflags & XT_CF_RACK))
@@ -153,7 +153,7 @@ uint32_t xt_rack_detect(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     }
     if (wait > 0) { /* but no later than a time-out would be */
         uint64_t rto = xt_tcp_rto(c, ctx->cfg);
-        c->timer[XT_TIMER_REO] = ctx->now_us + (wait < rto ? wait + XT_SENT_TICK_US : rto);
+        xt_timer_set(c, XT_TIMER_REO, ctx->now_us + (wait < rto ? wait + XT_SENT_TICK_US : rto));
     }
     return lost;
 }
@@ -194,10 +194,8 @@ void xt_rack_pto_set(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         pto = ctx->cfg->tlp_min;
     if (flight < 2 * xt_u32_max(mss, XT_MSS_DEFAULT) || flight + mss > c->snd_wnd)
         pto += WORST_DELACK_US;
-    uint64_t at = ctx->now_us + pto;
-    if (xt_timer_on(c, XT_TIMER_RTO) && c->timer[XT_TIMER_RTO] < at)
-        at = c->timer[XT_TIMER_RTO];
-    c->timer[XT_TIMER_PTO] = at;
+    xt_timer_set(c, XT_TIMER_PTO, ctx->now_us + pto);
+    xt_timer_no_later(c, XT_TIMER_PTO, XT_TIMER_RTO);
 }
 
 void xt_rack_pto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
@@ -205,7 +203,7 @@ void xt_rack_pto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     if (tail(c))
         xt_rack_pto_set(c, ctx);
     else
-        c->timer[XT_TIMER_PTO] = 0;
+        xt_timer_stop(c, XT_TIMER_PTO);
 }
 
 void xt_rack_pto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
@@ -220,7 +218,7 @@ void xt_rack_probe_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, bool ag
 {
     c->tlp_end = c->snd_nxt;
     c->cflags = (c->cflags & ~(uint32_t)XT_CF_TLP_AGAIN) | XT_CF_TLP | (again ? XT_CF_TLP_AGAIN : 0);
-    c->timer[XT_TIMER_PTO] = 0;
+    xt_timer_stop(c, XT_TIMER_PTO);
     xt_timer_rto_arm(c, ctx);
     ctx->stats->tlp_probes++;
 }

@@ -67,11 +67,13 @@ struct xt_conn {
 
     /* ---- the core's own from here on; names as in RFC 9293 section 3.3.1 where it has one ---- */
 
-    uint64_t timer[XT_TIMERS]; /* deadline of each, microseconds; 0: off */
-    uint64_t rx_urg;           /* stream offset one past the peer's urgent data, 0: none */
-    uint64_t tx_urg;           /* stream offset one past our urgent data, 0: none */
-    uint64_t pace_next;        /* when the next segment may leave, where pacing is on */
-    uint32_t rtt_start;        /* when the timed segment left (xt_rtt_stamp()), 0: none is timed (Karn) */
+    uint32_t timers;         /* a bit for each timer that is on */
+    uint32_t due[XT_TIMERS]; /* and the deadlines of these: due.h */
+    uint16_t due_high[2];    /* more of XT_TIMER_KEEP's and XT_TIMER_WAIT's */
+    uint64_t rx_urg;         /* stream offset one past the peer's urgent data, 0: none */
+    uint64_t tx_urg;         /* stream offset one past our urgent data, 0: none */
+    uint64_t pace_next;      /* when the next segment may leave, where pacing is on */
+    uint32_t rtt_start;      /* when the timed segment left (xt_rtt_stamp()), 0: none is timed (Karn) */
     uint32_t segs_out, segs_in;
 
     /* send sequence space: snd_una <= snd_nxt; retransmission never moves SND.NXT back */
@@ -183,9 +185,9 @@ struct xt_seldom {
 };
 static_assert(sizeof(struct xt_seldom) % XT_RECORD_ALIGN == 0, "xt_seldom");
 
-static_assert(sizeof(struct xt_conn) <= 640, "xt_conn stays small: it is what an idle connection costs");
+static_assert(sizeof(struct xt_conn) <= 608, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
-static_assert(offsetof(struct xt_conn, timer) == 144, "xt_conn.timer");
+static_assert(offsetof(struct xt_conn, timers) == 144, "xt_conn.timers");
 
 #endif

@@ -89,7 +89,7 @@ static void enter_recovery(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint
     c->recover = c->snd_nxt;
     c->cflags &= ~(uint32_t)(XT_CF_RESCUED | XT_CF_TLP);
     c->ca_state = XT_CA_RECOVERY;
-    c->timer[XT_TIMER_PTO] = 0;
+    xt_timer_stop(c, XT_TIMER_PTO);
     xt_prr_begin(c, before);
     ctx->stats->fast_recoveries++;
     if (!xt_has_sack(c)) {
@@ -356,7 +356,7 @@ static void begin_loss(struct xt_conn *c)
     xt_seldom(c)->undo_rtx = 0;
     c->rtt_start = 0;
     c->cflags &= ~(uint32_t)(XT_CF_FRTO | XT_CF_TLP);
-    c->timer[XT_TIMER_PTO] = 0;
+    xt_timer_stop(c, XT_TIMER_PTO);
     c->pending |= XT_PEND_RTX;
 }
 

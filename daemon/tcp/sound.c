@@ -26,7 +26,7 @@ static bool numbers_ok(const struct xt_conn *c)
     return c->ca_state <= XT_CA_LOSS && c->snd_wscale <= WSCALE_MAX && c->rcv_wscale <= WSCALE_MAX &&
            c->cc < XT_CC_MAX && c->opt.cc <= XT_CC_MAX && c->recovery <= XT_RECOVERY_SACK &&
            (c->opts & ~OPTS_AGREED) == 0 && c->tally.busy <= XT_BUSY_SNDBUF && c->ip_optlen <= IP_OPTIONS_MAX &&
-           c->ip_optlen % 4 == 0;
+           c->ip_optlen % 4 == 0 && xt_timers_ok(c);
 }
 
 /* RFC 9293 section 3.3.1: sequence numbers and streams tell the same. After a close in SYN_RECV our SYN may still be out. */

@@ -58,7 +58,7 @@ static inline void xt_step_ack_data(struct xt_conn *c, const struct xt_tcp_ctx *
         (c->quick > 0 && !(c->cflags & XT_CF_DIALOGUE)) || c->opt.quickack == XT_QUICKACK_ON || ctx->cfg->delack == 0)
         c->pending |= XT_PEND_ACK;
     else if (!xt_timer_on(c, XT_TIMER_DELACK))
-        c->timer[XT_TIMER_DELACK] = ctx->now_us + ctx->cfg->delack;
+        xt_timer_set(c, XT_TIMER_DELACK, ctx->now_us + ctx->cfg->delack);
 }
 
 /* Bytes that were delivered for the first time; `sacked` are. Counts from the streams alone, so that it needs no word from loss

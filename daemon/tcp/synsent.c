@@ -35,7 +35,7 @@ static void simultaneous(struct xt_in *in)
     c->snd_nxt = c->iss + 1;
     c->fo = 0;
     in->ev |= xt_fsm_post(c, in->ctx, XT_FSM_RCV_SYN);
-    c->timer[XT_TIMER_RTO] = 0;
+    xt_timer_stop(c, XT_TIMER_RTO);
     c->rtt_start = 0;
     c->timeouts = 0;
     c->pending |= XT_PEND_SYN;
@@ -51,8 +51,9 @@ void xt_in_syn_sent(struct xt_in *in)
         in->reset = xt_tcp_reset_for(in->seg, in->reply);
         in->ctx->stats->resets_sent += in->reset;
         /* Our reset ends the peer's old connection, half open or in TIME_WAIT: the SYN is worth sending again, once. */
-        if (c->timeouts == 0 && c->timer[XT_TIMER_RTO] > in->ctx->now_us + SYN_AGAIN_US)
-            c->timer[XT_TIMER_RTO] = in->ctx->now_us + SYN_AGAIN_US;
+        if (c->timeouts == 0 && xt_timer_on(c, XT_TIMER_RTO) &&
+            xt_timer_at(c, XT_TIMER_RTO, in->ctx->now_us) > in->ctx->now_us + SYN_AGAIN_US)
+            xt_timer_set(c, XT_TIMER_RTO, in->ctx->now_us + SYN_AGAIN_US);
         return;
     }
     /* second: the RST bit */

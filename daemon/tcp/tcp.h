@@ -122,10 +122,10 @@ int xt_tcp_output(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
 bool xt_tcp_wants_output(const struct xt_conn *c);
 
 /* Next time (microseconds, same clock as now_us) at which xt_tcp_timer() has work; UINT64_MAX: no timer runs. */
-uint64_t xt_tcp_deadline(const struct xt_conn *c);
+uint64_t xt_tcp_deadline(const struct xt_conn *c, uint64_t now_us);
 
 /* Name of the timer behind xt_tcp_deadline(): "rto", "persist", "delack", "keepalive", "timewait", "finwait2", "cork", "pace", "" . */
-const char *xt_tcp_deadline_name(const struct xt_conn *c);
+const char *xt_tcp_deadline_name(const struct xt_conn *c, uint64_t now_us);
 
 /* Handles every timer that is due at ctx->now_us. */
 uint32_t xt_tcp_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx);

@@ -4,25 +4,20 @@
 #include "daemon/tcp/rtt.h"
 #include "daemon/tcp/tally.h"
 
-uint64_t xt_tcp_deadline(const struct xt_conn *c)
+uint64_t xt_tcp_deadline(const struct xt_conn *c, uint64_t now_us)
 {
-    uint64_t first = UINT64_MAX;
-#pragma GCC unroll 9
-    for (unsigned t = 0; t < XT_TIMERS; t++)
-        if (c->timer[t] - 1 < first - 1)
-            first = c->timer[t];
-    return first;
+    uint64_t at;
+    xt_timer_first(c, now_us, &at);
+    return at;
 }
 
-const char *xt_tcp_deadline_name(const struct xt_conn *c)
+const char *xt_tcp_deadline_name(const struct xt_conn *c, uint64_t now_us)
 {
-    static const char *const names[XT_TIMERS] = {"rto",  "persist", "delack", "keepalive", "timewait",
-                                                 "cork", "reorder", "tlp",    "pace"};
-    uint64_t first = xt_tcp_deadline(c);
-    for (unsigned t = 0; t < XT_TIMERS; t++)
-        if (c->timer[t] == first)
-            return t == XT_TIMER_WAIT && c->state == XT_FIN_WAIT2 ? "finwait2" : names[t];
-    return "";
+    static const char *const names[XT_TIMERS + 1] = {"rto",  "persist", "delack", "keepalive", "timewait",
+                                                     "cork", "reorder", "tlp",    "pace",      ""};
+    uint64_t at;
+    unsigned t = xt_timer_first(c, now_us, &at);
+    return t == XT_TIMER_WAIT && c->state == XT_FIN_WAIT2 ? "finwait2" : names[t];
 }
 
 /* R2 is reached. The network's last word on the matter says more than "timed out". */
@@ -63,7 +58,7 @@ void xt_timer_rto_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         uint64_t rest = spent < c->opt.user_timeout ? (c->opt.user_timeout - spent) * 1000ull : 1000;
         wait = wait < rest ? wait : rest;
     }
-    c->timer[XT_TIMER_RTO] = ctx->now_us + wait;
+    xt_timer_set(c, XT_TIMER_RTO, ctx->now_us + wait);
 }
 
 static uint32_t syn_timeout(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
@@ -91,7 +86,7 @@ static void probe_instead(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     xt_recovery_resend(c);
     xt_seldom(c)->probe_ms = xt_now_ms(ctx);
     c->pending = (uint16_t)((c->pending & ~XT_PEND_RTX) | XT_PEND_PROBE);
-    c->timer[XT_TIMER_PERSIST] = ctx->now_us + xt_tcp_rto(c, ctx->cfg);
+    xt_timer_set(c, XT_TIMER_PERSIST, ctx->now_us + xt_tcp_rto(c, ctx->cfg));
 }
 
 static uint32_t on_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
@@ -100,9 +95,9 @@ static uint32_t on_rto(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         return syn_timeout(c, ctx);
     if (c->snd_una == c->snd_nxt)
         return 0;
-    if (xt_timer_on(c, XT_TIMER_PTO) && c->timer[XT_TIMER_PTO] <= ctx->now_us && c->snd_wnd > 0) {
+    if (xt_timer_is_due(c, XT_TIMER_PTO, ctx->now_us) && c->snd_wnd > 0) {
         /* A probe is due too: it goes in the time-out's place (RFC 8985 section 7.2). */
-        c->timer[XT_TIMER_PTO] = 0;
+        xt_timer_stop(c, XT_TIMER_PTO);
         xt_rack_pto(c, ctx);
         return 0;
     }
@@ -131,7 +126,7 @@ static void persist_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         uint64_t rest = spent < c->opt.user_timeout ? (c->opt.user_timeout - spent) * 1000ull : 1000;
         wait = wait < rest ? wait : rest;
     }
-    c->timer[XT_TIMER_PERSIST] = ctx->now_us + wait;
+    xt_timer_set(c, XT_TIMER_PERSIST, ctx->now_us + wait);
 }
 
 /* For ever while the peer answers (MUST-37), unless the user has set a limit: that is on data unacknowledged, answers or not
@@ -168,7 +163,10 @@ void xt_timer_keep_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     bool on = c->opt.keepalive && c->state >= XT_ESTABLISHED && c->state != XT_TIME_WAIT;
     c->keep_probes = 0;
-    c->timer[XT_TIMER_KEEP] = on ? ctx->now_us + keep_idle(c, ctx->cfg) : 0;
+    if (on)
+        xt_timer_set(c, XT_TIMER_KEEP, ctx->now_us + keep_idle(c, ctx->cfg));
+    else
+        xt_timer_stop(c, XT_TIMER_KEEP);
 }
 
 /* Nothing is in flight that the peer, should it live, would answer: a reset tells it. It leaves by xt_tcp_output(), and the next
@@ -187,11 +185,11 @@ static uint32_t on_keep(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     uint64_t idle = keep_idle(c, ctx->cfg), silent = (uint64_t)(xt_now_ms(ctx) - c->t_rcv_ms) * 1000;
     uint32_t cnt = c->opt.keep_cnt ? c->opt.keep_cnt : ctx->cfg->keep_cnt;
     if (c->snd_una != c->snd_nxt || xt_timer_on(c, XT_TIMER_PERSIST)) {
-        c->timer[XT_TIMER_KEEP] = ctx->now_us + idle; /* what is in flight probes well enough */
+        xt_timer_set(c, XT_TIMER_KEEP, ctx->now_us + idle); /* what is in flight probes well enough */
         return 0;
     }
     if (silent < idle) {
-        c->timer[XT_TIMER_KEEP] = ctx->now_us + (idle - silent);
+        xt_timer_set(c, XT_TIMER_KEEP, ctx->now_us + (idle - silent));
         return 0;
     }
     if (c->opt.user_timeout ? c->keep_probes > 0 && user_timeout(c, ctx, c->t_rcv_ms) : c->keep_probes >= cnt)
@@ -199,13 +197,14 @@ static uint32_t on_keep(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     if (c->keep_probes < UINT8_MAX)
         c->keep_probes++;
     c->pending |= XT_PEND_KEEP;
-    c->timer[XT_TIMER_KEEP] = ctx->now_us + (c->opt.keep_intvl ? c->opt.keep_intvl * 1000000ull : ctx->cfg->keep_intvl);
+    xt_timer_set(c, XT_TIMER_KEEP,
+                 ctx->now_us + (c->opt.keep_intvl ? c->opt.keep_intvl * 1000000ull : ctx->cfg->keep_intvl));
     return 0;
 }
 
 void xt_timer_finwait2_arm(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    c->timer[XT_TIMER_WAIT] = ctx->now_us + (c->opt.linger2 ? c->opt.linger2 * 1000000ull : ctx->cfg->finwait2);
+    xt_timer_set(c, XT_TIMER_WAIT, ctx->now_us + (c->opt.linger2 ? c->opt.linger2 * 1000000ull : ctx->cfg->finwait2));
 }
 
 static uint32_t on_wait(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
@@ -249,9 +248,9 @@ uint32_t xt_tcp_timer(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     };
     uint32_t ev = 0;
     for (unsigned t = 0; t < XT_TIMERS; t++) {
-        if (!c->timer[t] || c->timer[t] > ctx->now_us)
+        if (!xt_timer_is_due(c, t, ctx->now_us))
             continue;
-        c->timer[t] = 0;
+        xt_timer_stop(c, t);
         ev |= handlers[t](c, ctx);
     }
     return ev;

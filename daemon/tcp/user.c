@@ -42,7 +42,7 @@ uint32_t xt_tcp_shutdown(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     if ((c->cflags & XT_CF_SHUT) || c->state < XT_SYN_SENT)
         return 0;
     c->cflags |= XT_CF_SHUT;
-    c->timer[XT_TIMER_CORK] = 0;
+    xt_timer_stop(c, XT_TIMER_CORK);
     if (c->state == XT_SYN_RECV && (c->tx_head == 0 || xt_fo_early(c))) {
         if (!xt_fo_early(c))
             xt_open_ready(c, ctx);
@@ -82,7 +82,7 @@ uint32_t xt_tcp_close(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 uint32_t xt_tcp_options_changed(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     if (!c->opt.cork && !(c->cflags & XT_CF_MORE)) {
-        c->timer[XT_TIMER_CORK] = 0;
+        xt_timer_stop(c, XT_TIMER_CORK);
         c->cflags &= ~(uint32_t)XT_CF_CORK_DUE;
     }
     if (c->opt.quickack == XT_QUICKACK_OFF)

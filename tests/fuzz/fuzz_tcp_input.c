@@ -206,7 +206,7 @@ static void read_some(struct fuzz *f, uint32_t n)
 /* After its run, a timer that was due must not be due any more: the daemon would spin. */
 static void run_timers(struct fuzz *f)
 {
-    for (int i = 0; xt_tcp_deadline(&f->e.conn) <= f->e.now; i++) {
+    for (int i = 0; xt_tcp_deadline(&f->e.conn, f->e.now) <= f->e.now; i++) {
         FUZZ_CHECK(i < 16);
         ep_timer(&f->e);
     }
@@ -215,7 +215,7 @@ static void run_timers(struct fuzz *f)
 static void clock_step(struct fuzz *f)
 {
     uint8_t kind = in_u8(&f->in);
-    uint64_t t = xt_tcp_deadline(&f->e.conn);
+    uint64_t t = xt_tcp_deadline(&f->e.conn, f->e.now);
     if (kind & 1 && t != UINT64_MAX && t > f->e.now)
         f->e.now = t;
     else
@@ -345,11 +345,11 @@ static void check(struct fuzz *f)
     if (ep_check(&f->e))
         fprintf(stderr, "invariant: %s (state %s)\n", f->e.bad, xt_state_name(f->e.conn.state));
     FUZZ_CHECK(!f->e.bad);
-    FUZZ_CHECK(xt_tcp_deadline_name(&f->e.conn) != NULL);
+    FUZZ_CHECK(xt_tcp_deadline_name(&f->e.conn, f->e.now) != NULL);
     xt_tcp_info(&f->e.conn, &ctx, &info);
     FUZZ_CHECK(info.state == f->e.conn.state);
     if (f->e.conn.state == XT_CLOSED)
-        FUZZ_CHECK(xt_tcp_deadline(&f->e.conn) == UINT64_MAX);
+        FUZZ_CHECK(xt_tcp_deadline(&f->e.conn, f->e.now) == UINT64_MAX);
 }
 
 /* Whatever happened before, an abort ends it. */

@@ -166,8 +166,8 @@ static uint64_t next_time(const struct flows *s)
         if (f->write_rate && f->wrote_at + 1000 < t)
             t = f->wrote_at + 1000;
         for (int end = 0; end < 2; end++)
-            if (xt_tcp_deadline(&f->c[end]) < t)
-                t = xt_tcp_deadline(&f->c[end]);
+            if (xt_tcp_deadline(&f->c[end], s->now) < t)
+                t = xt_tcp_deadline(&f->c[end], s->now);
     }
     return t;
 }
@@ -186,7 +186,7 @@ static void step_flow(struct flows *s, unsigned i)
         output(s, i, 0);
     }
     for (unsigned end = 0; end < 2; end++) {
-        if (xt_tcp_deadline(&f->c[end]) > s->now)
+        if (xt_tcp_deadline(&f->c[end], s->now) > s->now)
             continue;
         struct xt_tcp_ctx ctx = ctx_of(s, f, end);
         xt_tcp_timer(&f->c[end], &ctx);

@@ -2,6 +2,7 @@
 #include "tests/sim/invariant.h"
 
 #include "daemon/tcp/board.h"
+#include "daemon/tcp/due.h"
 #include "daemon/tcp/sent.h"
 #include "daemon/tcp/seq.h"
 
@@ -46,7 +47,7 @@ const char *invariant_timers(const struct xt_conn *c, const struct xt_tcp_cfg *c
         [XT_TIMER_PACE] = "pacing holds a segment back too long",
     };
     for (unsigned t = 0; t < XT_TIMERS; t++)
-        if (c->timer[t] && c->timer[t] > now + longest(c, cfg, t))
+        if (xt_timer_on(c, t) && xt_timer_at(c, t, now) > now + longest(c, cfg, t) + XT_DUE_UNIT)
             return names[t];
     return NULL;
 }

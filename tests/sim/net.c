@@ -43,7 +43,7 @@ void net_log(struct net *n, unsigned host, const char *fmt, ...)
 static uint64_t timer_next(const struct net *n, unsigned host)
 {
     const struct sim_conn *c = &n->host[host].conn;
-    return c->used ? xt_tcp_deadline(&c->ep.conn) : NEVER;
+    return c->used ? xt_tcp_deadline(&c->ep.conn, n->now) : NEVER;
 }
 
 static uint64_t min2(uint64_t a, uint64_t b)
@@ -83,7 +83,7 @@ static void run_timer(struct net *n, unsigned host)
     if (!c->used || (timer_next(n, host) > n->now && !early))
         return;
     if (!early)
-        net_log(n, host, "timer %s", xt_tcp_deadline_name(&c->ep.conn));
+        net_log(n, host, "timer %s", xt_tcp_deadline_name(&c->ep.conn, n->now));
     ep_timer(&c->ep);
     host_after(n, c);
 }
@@ -175,7 +175,8 @@ static void advance(struct net *n, uint64_t t)
     n->stuck = t > n->now ? 0 : n->stuck + 1;
     if (n->stuck > STUCK_LIMIT)
         net_fail(n, "virtual livelock: time does not pass (timers %s, %s)",
-                 xt_tcp_deadline_name(&n->host[0].conn.ep.conn), xt_tcp_deadline_name(&n->host[1].conn.ep.conn));
+                 xt_tcp_deadline_name(&n->host[0].conn.ep.conn, n->now),
+                 xt_tcp_deadline_name(&n->host[1].conn.ep.conn, n->now));
     n->now = t > n->now ? t : n->now;
     if (n->now - n->began > TIME_LIMIT || ++n->steps > STEP_LIMIT)
         net_fail(n, "no end after %.0f s and %u steps", (double)n->now / 1e6, n->steps);

@@ -90,8 +90,8 @@ static void dialogue(void)
         EXPECT(next());
         EXPECT(ep_read(to, bytes, sizeof bytes) == 64 && (i == 0 || to->conn.snd_una == to->conn.snd_nxt));
     }
-    while (xt_tcp_deadline(&ends[0].conn) != UINT64_MAX && head == tail) {
-        ends[0].now = ends[1].now = xt_tcp_deadline(&ends[0].conn);
+    while (xt_tcp_deadline(&ends[0].conn, ends[0].now) != UINT64_MAX && head == tail) {
+        ends[0].now = ends[1].now = xt_tcp_deadline(&ends[0].conn, ends[0].now);
         ep_timer(&ends[0]);
     }
     settle();

@@ -156,10 +156,10 @@ static void time_wait_two_msl(struct dlg *d)
 {
     EXPECT(dlg_reach(d, XT_TIME_WAIT));
     uint64_t two_msl = 2 * d->e.cfg.msl;
-    EXPECT(xt_tcp_deadline(&d->e.conn) == d->e.now + two_msl);
+    EXPECT(xt_tcp_deadline(&d->e.conn, d->e.now) == d->e.now + two_msl);
     d->e.now += 1000000;
     from_peer(d, XT_TH_FIN | XT_TH_ACK, dlg_rcv_nxt(d) - 1, dlg_snd_nxt(d), 0);
-    EXPECT(sent_ack(d) && xt_tcp_deadline(&d->e.conn) == d->e.now + two_msl);
+    EXPECT(sent_ack(d) && xt_tcp_deadline(&d->e.conn, d->e.now) == d->e.now + two_msl);
     EXPECT(next_timer(d) && d->e.conn.state == XT_CLOSED && d->e.events & XT_EV_CLOSED && d->nsent == 0);
 }
 

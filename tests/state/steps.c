@@ -59,7 +59,7 @@ void app_reads(struct dlg *d, uint32_t n)
 
 bool next_timer(struct dlg *d)
 {
-    uint64_t t = xt_tcp_deadline(&d->e.conn);
+    uint64_t t = xt_tcp_deadline(&d->e.conn, d->e.now);
     if (t == UINT64_MAX)
         return false;
     dlg_clear(d);
@@ -72,7 +72,7 @@ void pass(struct dlg *d, uint64_t us)
 {
     uint64_t end = d->e.now + us, t;
     dlg_clear(d);
-    while ((t = xt_tcp_deadline(&d->e.conn)) <= end) {
+    while ((t = xt_tcp_deadline(&d->e.conn, d->e.now)) <= end) {
         d->e.now = t > d->e.now ? t : d->e.now;
         ep_timer(&d->e);
     }

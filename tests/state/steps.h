@@ -4,6 +4,7 @@
 #ifndef XT_TEST_STEPS_H
 #define XT_TEST_STEPS_H
 
+#include "daemon/tcp/due.h"
 #include "tests/state/dialogue.h"
 
 #define EXPECT(cond)           \
@@ -13,6 +14,12 @@
             return;            \
         }                      \
     } while (0)
+
+/* Did a timer that was set for `gap` come after `us`? */
+static inline bool is_gap(uint64_t us, uint64_t gap)
+{
+    return us >= gap && us < gap + XT_DUE_UNIT;
+}
 
 /* The peer sends a segment of `len` bytes; what was sent and seen before is forgotten. */
 void from_peer(struct dlg *d, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/ctl/config.h"
+#include "daemon/tcp/due.h"
 #include "daemon/wire/icmp.h"
 #include "tests/packet/script/core_calls.h"
 #include "tests/packet/script/queue.h"
@@ -78,7 +79,7 @@ static void advance(struct pkt_run *r, uint64_t at)
     struct core_sock *s = &k->sock;
     uint64_t until = at + START_US;
     while (pkt_queue_empty(&k->sent) && s->alive) {
-        uint64_t next = xt_tcp_deadline(&s->conn.conn);
+        uint64_t next = xt_tcp_deadline(&s->conn.conn, s->now);
         if (next > until)
             break;
         if (next > s->now)
@@ -218,6 +219,7 @@ static bool info(struct pkt_run *r, const char *name, uint32_t *value)
 
 const struct pkt_backend pkt_core = {
     .name = "core",
+    .late = XT_DUE_UNIT,
     .start = start,
     .stop = stop,
     .advance = advance,

@@ -15,16 +15,18 @@
 #include "daemon/main/layout_before.h"
 #include "daemon/stack/stack.h"
 #include "daemon/tcp/board.h"
+#include "daemon/tcp/due.h"
 
 #define CONNS 8u
 #define SLOTS 16u
+#define NOW (5000ull << 32) /* microseconds */
 
 /* ---- all fields ---- */
 
 /* clang-format off */
 #define SAME_CONN(F) \
     F(index) F(gen) F(listener) F(session) F(slot) F(flags) F(local) F(remote) F(state) F(ca_state) F(snd_wscale) \
-    F(rcv_wscale) F(err) F(soft_err) F(rx_head) F(rx_tail) F(tx_head) F(tx_una) F(rx_size) F(tx_size) F(timer) \
+    F(rcv_wscale) F(err) F(soft_err) F(rx_head) F(rx_tail) F(tx_head) F(tx_una) F(rx_size) F(tx_size) \
     F(rx_urg) F(tx_urg) F(pace_next) F(iss) F(snd_una) F(snd_nxt) F(snd_wnd) F(snd_wl1) F(snd_wl2) F(snd_wnd_max) F(snd_sml) F(irs) F(rcv_nxt) F(rcv_adv) \
     F(rcv_fin) F(last_ack_sent) F(ts_recent) F(ts_recent_ms) F(cwnd) F(ssthresh) F(cc_acked) F(recover) F(rack_tick) \
     F(rack_end) F(rack_rtt) F(rack_fack) F(tlp_end) F(srtt) F(rttvar) F(rto) F(min_rtt) F(rtt_seq) F(data_rcv_ms) \
@@ -33,6 +35,7 @@
     F(probes) F(keep_probes) F(quick) F(challenged) F(n_ooo) F(n_sent) F(ooo_acks) F(recovery) F(reo_mult) \
     F(reo_persist) F(n_recent) F(ecn) F(cc) F(dupthresh) F(ip_optlen) F(n_seam)
 #define LESS_CONN(F) F(rtt_start) F(segs_out) F(segs_in) /* of fewer bytes */
+#define TIMERS_CONN(F) F(timers) F(due) F(due_high)
 #define LISTS_CONN(F) F(ooo) F(recent) F(sent) F(seam) F(mark)
 #define SAME_TALLY(F) \
     F(data_segs_in) F(data_segs_out) F(delivered) F(busy_since_ms) F(busy_ms) F(rto_since_ms) F(rate_bytes) F(rate_us) \
@@ -74,8 +77,9 @@
 #define SIZE_TALLY_SELDOM(f) +sizeof(((struct xt_tally_seldom *)0)->f)
 #define APART (2 * sizeof(int32_t) + sizeof(uint8_t)) /* board, seldom, has_seldom */
 #define OPT sizeof(struct xt_tcp_sockopt)
-static_assert(sizeof(struct xt_conn) == 0 SAME_CONN(SIZE_CONN) LESS_CONN(SIZE_CONN) LISTS_CONN(SIZE_CONN) +
-                                            sizeof(struct xt_tally) + sizeof(struct xt_rate) + APART + OPT + 15,
+static_assert(sizeof(struct xt_conn) == 0 SAME_CONN(SIZE_CONN) LESS_CONN(SIZE_CONN) LISTS_CONN(SIZE_CONN)
+                                                TIMERS_CONN(SIZE_CONN) +
+                                            sizeof(struct xt_tally) + sizeof(struct xt_rate) + APART + OPT + 11,
               "all fields of xt_conn");
 static_assert(sizeof(struct xt_tally) == 2 SAME_TALLY(SIZE_TALLY), "all fields of xt_tally");
 static_assert(sizeof(struct xt_rate) == 0 SAME_RATE(SIZE_RATE), "all fields of xt_rate");
@@ -112,6 +116,8 @@ static void conn_to_before(struct xt_conn_before *to, const struct xt_conn *from
 {
     SAME_CONN(COPY)
     LESS_CONN(ASSIGN)
+    for (unsigned t = 0; t < XT_TIMERS; t++)
+        to->timer[t] = xt_timer_on(from, t) ? xt_timer_at(from, t, NOW) - 1 : 0; /* between two units */
     SAME_TALLY(TALLY)
     SAME_RATE(RATE)
     opt_to_before(&to->opt, &from->opt);
@@ -177,6 +183,10 @@ static void some_conn(struct xt_conn *s)
     SAME_CONN(SCRIBBLE_INTO)
     LESS_CONN(SCRIBBLE_INTO)
     LISTS_CONN(SCRIBBLE_INTO)
+    s->timers = (uint32_t)rand() % (1u << XT_TIMERS);
+    for (unsigned t = 0; t < XT_TIMERS; t++)
+        if (xt_timer_on(s, t))
+            xt_timer_set(s, t, NOW + (uint64_t)rand() * XT_DUE_UNIT);
     scribble(&s->tally, sizeof s->tally);
     scribble(&s->rate, sizeof s->rate);
     s->state = XT_ESTABLISHED;
@@ -277,6 +287,7 @@ static void expect_conn(const struct xt_conn *got, const struct xt_conn *want)
 {
     SAME_CONN(EXPECT_SAME)
     LESS_CONN(EXPECT_SAME)
+    TIMERS_CONN(EXPECT_SAME)
     SAME_TALLY(EXPECT_TALLY)
     SAME_RATE(EXPECT_RATE)
     expect_options(&got->opt, &want->opt);

@@ -132,7 +132,7 @@ void pair_run(struct pair *p, uint64_t until)
     pair_flush(p, 0);
     pair_flush(p, 1);
     for (;;) {
-        uint64_t due = next_due(p), t0 = xt_tcp_deadline(&p->e[0].c), t1 = xt_tcp_deadline(&p->e[1].c);
+        uint64_t due = next_due(p), t0 = xt_tcp_deadline(&p->e[0].c, p->now), t1 = xt_tcp_deadline(&p->e[1].c, p->now);
         uint64_t t = t0 < t1 ? t0 : t1;
         if ((due < t ? due : t) > until)
             break;

@@ -24,7 +24,7 @@ static struct pair *half_open(uint8_t seconds)
 static void expect_syn_ack_at(struct pair *p, uint64_t when)
 {
     struct xt_seg out;
-    cr_assert_eq(xt_tcp_deadline(&p->e[1].c), when);
+    cr_assert_eq(xt_tcp_deadline(&p->e[1].c, p->now), when);
     p->now = when;
     struct xt_tcp_ctx ctx = pair_ctx(p, 1);
     xt_tcp_timer(&p->e[1].c, &ctx);

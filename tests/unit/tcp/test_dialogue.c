@@ -26,7 +26,7 @@ Test(dialogue, open_takes_three_segments)
     cr_assert(p->e[1].ev & XT_EV_CONNECTED);
     cr_assert_eq(p->e[0].c.mss_eff, 1448);
     cr_assert_eq(p->e[0].c.srtt, 2000);
-    cr_assert_eq(xt_tcp_deadline(&p->e[0].c), UINT64_MAX);
+    cr_assert_eq(xt_tcp_deadline(&p->e[0].c, p->now), UINT64_MAX);
     pair_free(p);
 }
 
@@ -64,7 +64,7 @@ Test(dialogue, active_and_passive_close)
     pair_settle(p);
     cr_assert_eq(p->e[1].c.state, XT_CLOSED);
     cr_assert_eq(p->e[0].c.state, XT_TIME_WAIT);
-    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[0].c), "timewait");
+    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[0].c, p->now), "timewait");
     pair_run(p, p->now + 61000000);
     EXPECT_PATH(&p->e[0], XT_SYN_SENT, XT_ESTABLISHED, XT_FIN_WAIT1, XT_FIN_WAIT2, XT_TIME_WAIT, XT_CLOSED);
     EXPECT_PATH(&p->e[1], XT_LISTEN, XT_SYN_RECV, XT_ESTABLISHED, XT_CLOSE_WAIT, XT_LAST_ACK, XT_CLOSED);

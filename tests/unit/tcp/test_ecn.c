@@ -304,7 +304,7 @@ Test(ecn, window_probe_is_not_marked)
     script_seg(p, &seg);
     pair_write(p, 1, 100, false);
     cr_assert_not(script_out(p, &out));
-    p->now = xt_tcp_deadline(&p->e[1].c);
+    p->now = xt_tcp_deadline(&p->e[1].c, p->now);
     struct xt_tcp_ctx ctx = pair_ctx(p, 1);
     xt_tcp_timer(&p->e[1].c, &ctx);
     cr_assert(script_out(p, &out));

@@ -48,8 +48,8 @@ Test(fsm, a_closed_record_takes_nothing)
     cr_assert_eq(xt_tcp_shutdown(&p->e[1].c, &ctx), 0);
     cr_assert_eq(xt_tcp_icmp(&p->e[1].c, &ctx, 0, ECONNREFUSED, 0), 0);
     cr_assert_eq(xt_tcp_output(&p->e[1].c, &ctx, &seg, 0), 0);
-    cr_assert_eq(xt_tcp_deadline(&p->e[1].c), UINT64_MAX);
-    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c), "");
+    cr_assert_eq(xt_tcp_deadline(&p->e[1].c, p->now), UINT64_MAX);
+    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c, p->now), "");
     cr_assert_eq(p->e[1].c.state, XT_CLOSED);
     cr_assert_eq(p->e[1].c.err, 0);
     pair_free(p);

@@ -59,8 +59,8 @@ static struct pair *start(uint8_t opts)
 
 static void fire(struct pair *p, const char *name)
 {
-    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c), name);
-    p->now = xt_tcp_deadline(&p->e[1].c);
+    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c, p->now), name);
+    p->now = xt_tcp_deadline(&p->e[1].c, p->now);
     pair_call(p, 1, xt_tcp_timer);
 }
 
@@ -107,7 +107,7 @@ Test(rack, reordering_that_is_known_costs_nothing)
     ack(p, 11, NONE, NONE, NONE);
     cr_assert_eq(p->e[1].stats.retrans_segs, 0);
     cr_assert_eq(p->e[1].c.ca_state, XT_CA_OPEN);
-    cr_assert_eq(xt_tcp_deadline(&p->e[1].c), UINT64_MAX);
+    cr_assert_eq(xt_tcp_deadline(&p->e[1].c, p->now), UINT64_MAX);
     pair_free(p);
 }
 
@@ -260,8 +260,8 @@ Test(tlp, the_probe_leaves_after_two_round_trips)
     cr_assert_eq(p->now - then, 102000);
     expect_out(p, 4, 1);
     expect_quiet(p);
-    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c), "rto"); /* one probe only */
-    cr_assert_eq(xt_tcp_deadline(&p->e[1].c) - p->now, p->e[1].c.rto);
+    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c, p->now), "rto"); /* one probe only */
+    cr_assert_eq(xt_tcp_deadline(&p->e[1].c, p->now) - p->now, p->e[1].c.rto);
     pair_free(p);
 }
 
@@ -292,7 +292,7 @@ Test(tlp, a_delayed_ack_is_waited_for)
     expect_out(p, 1, 1);
     expect_quiet(p);
     uint64_t then = p->now;
-    cr_assert_geq(xt_tcp_deadline(&p->e[1].c) - then, 200000);
+    cr_assert_geq(xt_tcp_deadline(&p->e[1].c, p->now) - then, 200000);
     p->now += RTT;
     struct xt_seg s = script_make(p, XT_TH_ACK, 0, 2 * M, 0);
     s.wnd = 4 * M;
@@ -300,7 +300,7 @@ Test(tlp, a_delayed_ack_is_waited_for)
     pair_write(p, 1, 5 * M, false);
     expect_out(p, 2, 4);
     expect_quiet(p);
-    cr_assert_geq(xt_tcp_deadline(&p->e[1].c) - p->now, 200000);
+    cr_assert_geq(xt_tcp_deadline(&p->e[1].c, p->now) - p->now, 200000);
     pair_free(p);
 }
 

@@ -94,7 +94,7 @@ Test(recovery, two_holes)
     expect_quiet(p);
     sack(p, 10 * M, 0, 0, 0, 0);
     cr_assert_eq(p->e[1].stats.retrans_segs, 3);
-    cr_assert_eq(xt_tcp_deadline(&p->e[1].c), UINT64_MAX);
+    cr_assert_eq(xt_tcp_deadline(&p->e[1].c, p->now), UINT64_MAX);
     pair_free(p);
 }
 
@@ -130,7 +130,7 @@ Test(recovery, timeout_goes_back_but_not_over_what_was_sacked)
     expect_out(p, 0, 4 * M);
     sack(p, 0, 2 * M, 3 * M, 0, 0);
     expect_quiet(p);
-    p->now = xt_tcp_deadline(&p->e[1].c);
+    p->now = xt_tcp_deadline(&p->e[1].c, p->now);
     pair_call(p, 1, xt_tcp_timer);
     expect_out(p, 0, M);
     expect_quiet(p);
@@ -155,7 +155,7 @@ Test(recovery, needless_timeout_is_undone)
     pair_write(p, 1, 10 * M, false);
     expect_out(p, 0, 10 * M);
     uint32_t sent_ms = (uint32_t)(p->now / 1000), cwnd = p->e[1].c.cwnd;
-    p->now = xt_tcp_deadline(&p->e[1].c);
+    p->now = xt_tcp_deadline(&p->e[1].c, p->now);
     pair_call(p, 1, xt_tcp_timer);
     expect_out(p, 0, M);
     struct xt_seg late = script_make(p, XT_TH_ACK, 0, 10 * M, 0);

@@ -14,14 +14,14 @@ Test(window, delayed_ack_every_second_segment)
     script_establish(p, ALL);
     script_in(p, XT_TH_ACK, 0, 0, 1448);
     cr_assert_not(script_out(p, &out));
-    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c), "delack");
+    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c, p->now), "delack");
     script_in(p, XT_TH_ACK, 1448, 0, 1448);
     cr_assert(script_out(p, &out));
     cr_assert_eq(out.ack, 1001 + 2896);
-    cr_assert_eq(xt_tcp_deadline(&p->e[1].c), UINT64_MAX);
+    cr_assert_eq(xt_tcp_deadline(&p->e[1].c, p->now), UINT64_MAX);
     script_in(p, XT_TH_ACK, 2896, 0, 100);
     cr_assert_not(script_out(p, &out));
-    p->now = xt_tcp_deadline(&p->e[1].c);
+    p->now = xt_tcp_deadline(&p->e[1].c, p->now);
     pair_call(p, 1, xt_tcp_timer);
     cr_assert(script_out(p, &out));
     cr_assert_eq(out.ack, 1001 + 2996);
@@ -161,8 +161,8 @@ Test(window, cork_holds_for_a_while)
     cr_assert_eq(out.len, 1448);
     script_in(p, XT_TH_ACK, 0, 1448, 0);
     cr_assert_not(script_out(p, &out));
-    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c), "cork");
-    p->now = xt_tcp_deadline(&p->e[1].c);
+    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c, p->now), "cork");
+    p->now = xt_tcp_deadline(&p->e[1].c, p->now);
     pair_call(p, 1, xt_tcp_timer);
     cr_assert(script_out(p, &out));
     cr_assert_eq(out.len, 552);
@@ -207,7 +207,7 @@ Test(window, sender_waits_for_a_window_worth_a_segment)
     seg.wnd = 100;
     script_seg(p, &seg);
     cr_assert_not(script_out(p, &out));
-    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c), "persist");
+    cr_assert_str_eq(xt_tcp_deadline_name(&p->e[1].c, p->now), "persist");
     seg.wnd = 3000;
     script_seg(p, &seg);
     cr_assert(script_out(p, &out));
