@@ -5,6 +5,8 @@
  *   exchange run PEER PORT        one course: exits 0 when each call did what it should and every byte was right, else says what
  *                                 went wrong
  *   exchange more PEER PORT       a longer one: with buffers that grow, epoll, and a connection for a program that knows nothing of xtcp
+ *   exchange hurried PEER PORT    connections in a hurry, and no more than they want
+ *   exchange spread PEER PORT     a listener of several processes, and several connections to it at a time
  *   exchange cats PORT            gives each connection to a cat, which knows nothing of xtcp, for ever
  *   exchange echoed PEER PORT     one connection to that: likewise
  *
@@ -284,6 +286,60 @@ static void hurried(const char *ip, int port)
     }
 }
 
+static void hurried_alone(const char *ip, int port)
+{
+    int fd = dial(ip, port, "connect before the hurry");
+    ask(fd, SEND, 0);
+    errno = EBADMSG;
+    check(take(fd, 0, "recv"), "nothing");
+    check(close(fd) == 0, "close");
+    hurried(ip, port);
+}
+
+/* Takes connections, of which some may be in one shard and some in another. */
+static void answer(int l, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct pollfd p = {.fd = l, .events = POLLIN};
+        check(i % 2 || (poll(&p, 1, -1) == 1 && p.revents == POLLIN), "poll for a connection");
+        int s = accept(l, NULL, NULL);
+        check(s >= 0, "accept");
+        errno = EBADMSG;
+        check(take(s, 4 * KIB4, "recv of the called"), "what the caller sent");
+        put(s, 4 * KIB4, "send of the called");
+        check(close(s) == 0, "close");
+    }
+}
+
+static void spread(const char *ip, int port)
+{
+    enum { CALLS = 6 };
+    int l = serve_at("0.0.0.0", LISTEN_PORT), fd[CALLS], status = 1;
+    fd[0] = dial(ip, port, "connect for the first call");
+    ask(fd[0], CALL_BACK, 4 * KIB4);
+    answer(l, 1); /* from here on it listens in all shards */
+    verdict(fd[0], "first call");
+    check(close(fd[0]) == 0, "close");
+    pid_t child = fork();
+    check(child >= 0, "fork");
+    if (child == 0) {
+        alarm(SECONDS);
+        answer(l, CALLS / 2);
+        exit(0);
+    }
+    for (unsigned i = 0; i < CALLS; i++) {
+        fd[i] = dial(ip, port, "connect for a call");
+        ask(fd[i], CALL_BACK, 4 * KIB4);
+    }
+    answer(l, CALLS / 2);
+    for (unsigned i = 0; i < CALLS; i++) {
+        verdict(fd[i], "call");
+        check(close(fd[i]) == 0, "close");
+    }
+    check(waitpid(child, &status, 0) == child && status == 0, "child");
+    check(close(l) == 0, "close");
+}
+
 /* connect() to no family on an open connection: the socket is as new. */
 static void given_up(const char *ip, int port)
 {
@@ -332,30 +388,41 @@ static void much(const char *ip, int port)
     check(close(fd) == 0, "close");
 }
 
+static void course(const char *ip, int port, bool more)
+{
+    upload(ip, port);
+    download(ip, port);
+    called(ip, port, echo);
+    if (more) {
+        much(ip, port);
+        called(ip, port, echo_by_cat);
+    }
+    refused(ip);
+    hurried(ip, port);
+    given_up(ip, port);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "peer") == 0)
         each_connection(atoi(argv[2]), serve);
     if (argc == 3 && strcmp(argv[1], "cats") == 0)
         each_connection(atoi(argv[2]), echo_by_cat);
-    bool cats = argc == 4 && strcmp(argv[1], "echoed") == 0;
-    bool more = argc == 4 && strcmp(argv[1], "more") == 0;
-    if (argc != 4 || (!more && !cats && strcmp(argv[1], "run") != 0))
+    if (argc != 4)
         return 2;
+    const char *what = argv[1], *ip = argv[2];
+    int port = atoi(argv[3]);
+    bool more = strcmp(what, "more") == 0;
     alarm(SECONDS);
-    if (cats) {
-        echoed(argv[2], atoi(argv[3]));
-        return 0;
-    }
-    upload(argv[2], atoi(argv[3]));
-    download(argv[2], atoi(argv[3]));
-    called(argv[2], atoi(argv[3]), echo);
-    if (more) {
-        much(argv[2], atoi(argv[3]));
-        called(argv[2], atoi(argv[3]), echo_by_cat);
-    }
-    refused(argv[2]);
-    hurried(argv[2], atoi(argv[3]));
-    given_up(argv[2], atoi(argv[3]));
+    if (strcmp(what, "echoed") == 0)
+        echoed(ip, port);
+    else if (strcmp(what, "hurried") == 0)
+        hurried_alone(ip, port);
+    else if (strcmp(what, "spread") == 0)
+        spread(ip, port);
+    else if (more || strcmp(what, "run") == 0)
+        course(ip, port, more);
+    else
+        return 2;
     return 0;
 }
