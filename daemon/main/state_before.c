@@ -85,11 +85,18 @@ static void read_numbers(struct xt_conn *to, const struct xt_conn_before *from)
     to->ip_optlen = from->ip_optlen;
 }
 
-static void read_tally(struct xt_tally *to, const struct xt_tally_before *from)
+/* What is in flight counts as full segments. */
+static uint32_t in_flight(const struct xt_conn_before *c)
 {
+    return c->n_sent && c->mss_eff ? (c->snd_nxt - c->snd_una + c->mss_eff - 1) / c->mss_eff : 0;
+}
+
+static void read_tally(struct xt_tally *to, const struct xt_conn_before *c)
+{
+    const struct xt_tally_before *from = &c->tally;
     to->data_segs_in = from->data_segs_in;
     to->data_segs_out = from->data_segs_out;
-    to->delivered = from->delivered;
+    to->segs_once = from->delivered + in_flight(c);
     to->busy_since_ms = from->busy_since_ms;
     to->busy_ms = from->busy_ms;
     to->rto_since_ms = from->rto_since_ms;
@@ -214,7 +221,7 @@ static void read_record(struct parts to, struct parts at, const struct xt_conn_b
     struct xt_conn *c = to.conn;
     struct xt_seldom seldom = {0};
     read_numbers(c, from);
-    read_tally(&c->tally, &from->tally);
+    read_tally(&c->tally, from);
     read_rate(&c->rate, &from->rate);
     c->seldom = xt_seldom_distance(at.conn, at.seldom);
     if (from->state == XT_LISTEN)

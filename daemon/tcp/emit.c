@@ -82,9 +82,13 @@ static void urgent(const struct xt_conn *c, struct xt_seg *out)
     out->urp = (uint16_t)(ahead < 65535 ? ahead : 65535);
 }
 
-static void count(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *out, uint32_t mss, bool again)
+/* `fresh` bytes left for the first time, `again`: and others not. */
+static void count(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *out, uint32_t mss,
+                  uint32_t fresh, bool again)
 {
     uint32_t parts = out->gso_size ? (out->len + mss - 1) / mss : 1;
+    if (fresh > 0)
+        c->tally.segs_once += fresh < out->len ? (fresh + mss - 1) / mss : parts;
     c->segs_out += parts - 1;
     ctx->stats->segs_out += parts - 1;
     xt_tally_sent(c, ctx, out->len ? parts : 0);
@@ -144,5 +148,5 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         xt_seldom(c)->prr_out += n;
     if (!again)
         xt_rack_pto_arm(c, ctx);
-    count(c, ctx, out, mss, again && !probe);
+    count(c, ctx, out, mss, c->snd_nxt - had, again && !probe);
 }

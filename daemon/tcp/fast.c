@@ -47,27 +47,11 @@ static inline void note(struct xt_conn *c, const struct xt_seg *seg, uint32_t no
 {
     c->t_rcv_ms = now_ms;
     c->keep_probes = 0;
-    if ((c->opts & XT_OPT_TS) && c->rcv_nxt == c->last_ack_sent) {
+    if (XT_LIKELY(c->opts & XT_OPT_TS) && c->rcv_nxt == c->last_ack_sent) {
         c->ts_recent = seg->opt.tsval;
         c->ts_recent_ms = now_ms;
     }
 }
-
-/* Segments in [left, right), the first of what is in flight. */
-static inline uint32_t segments(const struct xt_conn *c, uint32_t left, uint32_t right)
-{
-    uint32_t bytes = right - left, mss = c->mss_eff;
-    if (c->n_seam && xt_seq_lt(xt_seam_list(c)[0], right))
-        return xt_seam_segments(c, left, right);
-    return bytes <= 2 * mss ? 1 + (bytes > mss) : (bytes + mss - 1) / mss;
-}
-
-/* What the list's first stretches say to RACK of an ACK. */
-struct first {
-    uint32_t segs;  /* that arrived; 0: the ACK goes the long way */
-    uint16_t whole; /* stretches that arrived in full */
-    bool part;      /* and of the next a part */
-};
 
 /* Is `s`, which arrived up to `ack`, something that RACK need not look for losses for? Sent once, and later than all that was
  * delivered before: then what is in flight still left later. */
@@ -84,8 +68,8 @@ static inline bool in_order(struct xt_conn *c, const struct xt_flight *s, uint32
 /* `s` is what arrived last, up to `ack`. */
 static inline void rack_note(struct xt_conn *c, const struct xt_flight *s, uint32_t ack, uint32_t rtt)
 {
-    c->rack_fack = c->rack_end = ack;
     c->rack_tick = s->tick;
+    c->rack_fack = c->rack_end = ack;
     c->rack_rtt = rtt;
     xt_timer_stop(c, XT_TIMER_REO);
 }
@@ -95,39 +79,32 @@ static inline uint32_t age(const struct xt_tcp_ctx *ctx, const struct xt_flight 
     return (uint32_t)xt_sent_diff(xt_sent_tick(ctx->now_us), s->tick);
 }
 
-/* `ack` lies beyond the first of the stretches. */
-static __attribute__((noinline)) struct first rack_several(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
-                                                           uint32_t una, uint32_t ack)
+/* RACK the long way, behind an ACK that moved SND.UNA from `una`. */
+static __attribute__((noinline)) void rack_at_length(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
+                                                     const struct xt_seg *seg, uint32_t una)
 {
-    const struct xt_flight *list = xt_sent_list(c), *s = list;
-    uint32_t segs = 0;
-    if ((c->cflags & XT_CF_RACK) && xt_seq_lt(una, c->rack_fack))
-        return (struct first){0};
-    for (; xt_seq_lt(s->end, ack); una = s++->end) {
-        if (s->state != XT_SENT_FLIGHT || s + 1 == list + c->n_sent)
-            return (struct first){0};
-        segs += segments(c, una, s->end);
-    }
-    if (!in_order(c, s, ack, age(ctx, s)))
-        return (struct first){0};
-    rack_note(c, s, ack, age(ctx, s));
-    return (struct first){segs + segments(c, una, ack), (uint16_t)(s - list + (s->end == ack)), s->end != ack};
+    struct xt_ack a;
+    xt_recovery_begin(&a, c, ctx, seg);
+    xt_recovery_advance(&a, una);
+    xt_rack_detect(c, ctx);
 }
 
-static inline struct first rack_in_order(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t una, uint32_t ack)
+/* The first stretch that did not arrive before `ack`, after others that all were sent once. NULL: that is not so. */
+static inline const struct xt_flight *stretch_at(const struct xt_conn *c, uint32_t una, uint32_t ack)
 {
-    const struct xt_flight *s = xt_sent_list(c);
-    uint32_t rtt = age(ctx, s);
-    if (c->n_sent == 0 || !in_order(c, s, ack, rtt))
-        return (struct first){0};
-    if (xt_seq_gt(ack, s->end))
-        return rack_several(c, ctx, una, ack);
-    rack_note(c, s, ack, rtt);
-    return (struct first){segments(c, una, ack), s->end == ack, s->end != ack};
+    const struct xt_flight *s = xt_sent_list(c), *last = s + c->n_sent - 1;
+    if (c->n_sent == 0)
+        return NULL;
+    if (xt_seq_lt(s->end, ack) && (c->cflags & XT_CF_RACK) && xt_seq_lt(una, c->rack_fack))
+        return NULL;
+    for (; xt_seq_lt(s->end, ack); s++)
+        if (s->state != XT_SENT_FLIGHT || s == last)
+            return NULL;
+    return s;
 }
 
 /* Takes the first `n` stretches off the list; there are others. Was the last of them cut off the next? (is_part() of rack.c) */
-static __attribute__((noinline)) bool drop_first(struct xt_conn *c, unsigned n)
+static inline bool drop_first(struct xt_conn *c, unsigned n)
 {
     struct xt_flight *s = xt_sent_list(c);
     uint32_t tick = s[n - 1].tick;
@@ -136,37 +113,38 @@ static __attribute__((noinline)) bool drop_first(struct xt_conn *c, unsigned n)
     return s->state == XT_SENT_FLIGHT && s->tick == tick;
 }
 
-/* RACK the long way, behind an ACK that moved SND.UNA from `una`; returns the segments that arrived. */
-static __attribute__((noinline)) uint32_t rack_at_length(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
-                                                         const struct xt_seg *seg, uint32_t una)
+/* RACK's part of the ACK: the list. */
+static inline void rack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg, uint32_t una)
 {
-    struct xt_ack a;
-    xt_recovery_begin(&a, c, ctx, seg);
-    xt_recovery_advance(&a, una);
-    xt_rack_detect(c, ctx);
-    return a.segs;
+    uint32_t ack = seg->ack;
+    const struct xt_flight *s = stretch_at(c, una, ack);
+    if (XT_UNLIKELY(!s || !in_order(c, s, ack, age(ctx, s)))) {
+        rack_at_length(c, ctx, seg, una);
+        return;
+    }
+    rack_note(c, s, ack, age(ctx, s));
+    bool part = s->end != ack;
+    unsigned whole = (unsigned)(s - xt_sent_list(c)) + !part;
+    c->cflags &= ~(uint32_t)(XT_CF_RACK | XT_CF_RACK_BLUR);
+    if (whole == c->n_sent) {
+        c->n_sent = 0;
+        return;
+    }
+    bool cut = whole && drop_first(c, whole);
+    c->cflags |= XT_CF_RACK | (cut || part ? XT_CF_RACK_BLUR : 0u);
 }
 
 /* Nothing is in flight any longer. */
-static inline void all_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t now_ms)
+static inline void none_left(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    struct xt_rate *r = &c->rate;
     xt_timer_stop_both(c, XT_TIMER_RTO, XT_TIMER_PTO);
     c->n_seam = 0;
     if (c->snd_nxt == xt_data_end(c))
-        xt_tally_become(c, now_ms, XT_BUSY_NOT);
-    if (XT_UNLIKELY(r->n == 0)) {
-        xt_rate_acked(c, ctx);
-        return;
-    }
-    uint32_t now_us = (uint32_t)ctx->now_us, newly = xt_step_delivered(c, now_us, 0);
-    struct xt_rate_sample rs = xt_step_read_mark(c, r->n - 1u, now_us, newly);
-    r->n = 0;
-    xt_step_sample(c, ctx, rs);
+        xt_tally_become(c, xt_now_ms(ctx), XT_BUSY_NOT);
 }
 
 /* Something still is. */
-static inline void part_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+static inline void some_left(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     xt_timer_rto_arm(c, ctx);
     if (c->snd_wnd > 0)
@@ -175,34 +153,68 @@ static inline void part_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
         xt_timer_stop(c, XT_TIMER_PTO);
     if (c->n_seam)
         xt_seam_prune(c);
-    xt_rate_acked(c, ctx);
 }
 
-/* RACK's part of the ACK: the list. */
-static inline void rack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg, uint32_t una)
+/* What an ACK that moved SND.UNA from `una` means for what is in flight, congestion control and the rate. */
+static __attribute__((noinline)) uint32_t arrived(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
+                                                  const struct xt_seg *seg, uint32_t una)
 {
-    struct first f = rack_in_order(c, ctx, una, seg->ack);
-    if (f.segs == 0) {
-        c->tally.delivered += rack_at_length(c, ctx, seg, una);
-        return;
-    }
-    c->tally.delivered += f.segs;
-    c->cflags &= ~(uint32_t)(XT_CF_RACK | XT_CF_RACK_BLUR);
-    if (f.whole == c->n_sent) {
-        c->n_sent = 0;
-        return;
-    }
-    bool cut = f.whole && drop_first(c, f.whole);
-    c->cflags |= XT_CF_RACK | (cut || f.part ? XT_CF_RACK_BLUR : 0u);
+    rack(c, ctx, seg, una);
+    if (c->cflags & XT_CF_CWND_LIM)
+        xt_cc_of(c)->acked(c, ctx, seg->ack - una);
+    if (seg->ack == c->snd_nxt)
+        none_left(c, ctx);
+    else
+        some_left(c, ctx);
+    xt_rate_acked(c, ctx);
+    return XT_EV_WRITABLE;
+}
+
+/* Congestion control may want to know what mark `i` tells; `before`: what was delivered before the ACK. */
+static __attribute__((noinline)) uint32_t tell(struct xt_conn *c, const struct xt_tcp_ctx *ctx, unsigned i,
+                                               uint32_t before)
+{
+    uint32_t newly = c->rate.delivered - before;
+    xt_step_hand_over(c, ctx, xt_step_read_mark(c, i, (uint32_t)ctx->now_us, newly));
+    return XT_EV_WRITABLE;
+}
+
+/* Is what is in flight one stretch of which nothing has arrived so far, sent once, and all that was to be sent? */
+static inline bool is_one_stretch(const struct xt_conn *c, const struct xt_flight *s, uint32_t rtt)
+{
+    return c->n_sent == 1 && !(c->cflags & (XT_CF_RACK | XT_CF_RACK_BLUR | XT_CF_CWND_LIM)) && c->rate.n > 0 &&
+           s->state == XT_SENT_FLIGHT && rtt <= XT_RACK_RTT_MAX_US && c->snd_nxt == xt_data_end(c) &&
+           c->tally.busy == XT_BUSY_NETWORK;
+}
+
+/* As arrived(), of an ACK for all that is in flight: in a dialogue that is one stretch, and cwnd no matter. */
+static __attribute__((noinline)) uint32_t all_arrived(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
+                                                      const struct xt_seg *seg, uint32_t una)
+{
+    const struct xt_flight *s = xt_sent_list(c);
+    uint32_t now_us = (uint32_t)ctx->now_us, rtt = age(ctx, s);
+    if (!is_one_stretch(c, s, rtt))
+        return arrived(c, ctx, seg, una);
+    rack_note(c, s, c->snd_una, rtt);
+    xt_timer_stop_both(c, XT_TIMER_RTO, XT_TIMER_PTO);
+    c->n_sent = c->n_seam = 0;
+    xt_tally_idle(c, xt_now_ms(ctx));
+    uint32_t before = c->rate.delivered;
+    xt_step_delivered(c, now_us, 0);
+    unsigned mark = c->rate.n - 1u;
+    struct xt_rate_sample rs = xt_step_read_mark(c, mark, now_us, 0);
+    c->rate.n = 0;
+    xt_tally_rate(c, &rs);
+    return XT_UNLIKELY(xt_seldom_begun(c)) ? tell(c, ctx, mark, before) : XT_EV_WRITABLE;
 }
 
 /* The ACK of something in flight. */
 static __attribute__((noinline)) uint32_t take_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx,
                                                    const struct xt_seg *seg)
 {
+    xt_step_measure(c, ctx, seg);
     uint32_t una = c->snd_una, ack = seg->ack, now_ms = xt_now_ms(ctx);
     note(c, seg, now_ms);
-    xt_step_measure(c, ctx, seg);
     c->tx_una += ack - una;
     c->snd_una = ack;
     if (xt_seq_lt(c->snd_sml, ack))
@@ -210,14 +222,7 @@ static __attribute__((noinline)) uint32_t take_ack(struct xt_conn *c, const stru
     c->timeouts = c->probes = 0;
     c->t_progress_ms = now_ms;
     xt_step_window(c, (uint32_t)seg->wnd << c->snd_wscale, c->rcv_nxt, ack);
-    rack(c, ctx, seg, una);
-    if (c->cflags & XT_CF_CWND_LIM)
-        xt_cc_of(c)->acked(c, ctx, ack - una);
-    if (ack == c->snd_nxt)
-        all_acked(c, ctx, now_ms);
-    else
-        part_acked(c, ctx);
-    return XT_EV_WRITABLE;
+    return ack == c->snd_nxt ? all_arrived(c, ctx, seg, una) : arrived(c, ctx, seg, una);
 }
 
 static __attribute__((noinline)) uint32_t put_pieces(const struct xt_conn *c, const struct xt_tcp_ctx *ctx,

@@ -134,7 +134,7 @@ struct xt_ack {
     const struct xt_tcp_ctx *ctx;
     const struct xt_seg *seg;
     uint32_t bytes;     /* newly acknowledged in order */
-    uint32_t segs;      /* segments of `news.delivered` */
+    uint32_t ce_segs;   /* segments of `news.delivered`, if it echoes a congestion mark */
     uint32_t lost;      /* bytes that count as lost since this ACK */
     bool dup;           /* a duplicate ACK by RFC 5681's definition */
     bool dsack;         /* reports a duplicate */

@@ -146,7 +146,7 @@ void xt_open_ready(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     c->quick = ctx->cfg->quickack;
     c->t_progress_ms = c->t_snd_ms = c->data_rcv_ms = xt_now_ms(ctx);
-    c->tally.delivered = 1; /* the SYN */
+    c->tally.segs_once = 1; /* the SYN */
     if ((c->cflags & XT_CF_SYN_RXT) && c->srtt == 0 && c->rto < XT_SYN_RTO_US)
         c->rto = XT_SYN_RTO_US;
     xt_cc_start(c, ctx);

@@ -53,7 +53,8 @@ enum { XT_BUSY_NOT, XT_BUSY_NETWORK, XT_BUSY_RWND, XT_BUSY_SNDBUF };
 
 /* Counts and times kept for struct xt_tcp_info alone. They wrap. */
 struct xt_tally {
-    uint32_t data_segs_in, data_segs_out, delivered;
+    uint32_t data_segs_in, data_segs_out;
+    uint32_t segs_once;           /* that want an ACK, each once; those that are not in flight were delivered */
     uint32_t busy_since_ms;       /* when `busy` began */
     uint32_t busy_ms;             /* spent in XT_BUSY_NETWORK */
     uint32_t rto_since_ms;        /* first time-out of a row that is not overcome */

@@ -2,6 +2,7 @@
  * The path's MTU, as an MSS: what ICMP says (RFC 1191), and what segments that do not arrive say when ICMP does not
  * (RFC 4821, with the sizes of RFC 8899). A lowered MSS is searched upwards again, by single segments of data. */
 #include "daemon/tcp/internal.h"
+#include "daemon/tcp/tally.h"
 
 #define IP4_TCP_HEADERS 40u
 #define IP6_TCP_HEADERS 60u
@@ -29,7 +30,9 @@ static void set(struct xt_conn *c, uint32_t mss)
 {
     c->mss_path = (uint16_t)mss;
     c->mss_probe = 0;
+    c->tally.segs_once -= xt_tally_flight(c);
     xt_open_set_mss(c);
+    c->tally.segs_once += xt_tally_flight(c); /* what was delivered before stays the same */
 }
 
 void xt_tcp_ip_options(struct xt_conn *c, uint8_t len)

@@ -49,7 +49,8 @@ void xt_rack_seen(struct xt_sent_news *news, const struct xt_flight *s, uint32_t
     struct xt_ack *a = (struct xt_ack *)news;
     struct xt_conn *c = a->c;
     bool once = XT_SENT_BIT(s->state) & XT_SENT_ONCE, first = !(c->cflags & XT_CF_RACK);
-    a->segs += xt_seam_segments(c, end - bytes, end);
+    if ((a->seg->flags & XT_TH_ECE) && (c->ecn & XT_CE_OK))
+        a->ce_segs += xt_seam_segments(c, end - bytes, end);
     if (s->state == XT_SENT_LOST)
         a->first_arrived = true;
     if (!first && xt_seq_lt(end, c->rack_fack)) {

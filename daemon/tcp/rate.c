@@ -133,7 +133,8 @@ static __attribute__((noinline)) void take_mark(struct xt_conn *c, const struct 
         drop_first(c, n);
     else
         drop_covered(c);
-    xt_step_sample(c, ctx, rs);
+    xt_tally_rate(c, &rs);
+    xt_step_hand_over(c, ctx, rs);
 }
 
 void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)

@@ -3,6 +3,7 @@
 #ifndef XT_TCP_RTT_H
 #define XT_TCP_RTT_H
 
+#include "daemon/base/macros.h"
 #include "daemon/tcp/seq.h"
 #include "daemon/tcp/tcp.h"
 
@@ -12,12 +13,12 @@
  * updates SRTT, RTTVAR and RTO and ends the backoff. None of the sums exceeds 32 bits. */
 static inline void xt_tcp_rtt_sample(struct xt_conn *c, const struct xt_tcp_cfg *cfg, uint32_t rtt_us)
 {
-    uint32_t r = rtt_us;
-    if (r - 1 >= XT_RTT_MAX_US)
-        r = r ? XT_RTT_MAX_US : 1;
-    if (c->min_rtt == 0 || r < c->min_rtt)
+    uint32_t r = xt_u32_max(rtt_us, 1);
+    if (XT_UNLIKELY(r > XT_RTT_MAX_US))
+        r = XT_RTT_MAX_US;
+    if (r <= c->min_rtt - 1) /* 0 is none */
         c->min_rtt = r;
-    if (c->srtt == 0) {
+    if (XT_UNLIKELY(c->srtt == 0)) {
         c->srtt = r;
         c->rttvar = r / 2;
     } else {

@@ -4,6 +4,7 @@
 #ifndef XT_TCP_STEP_H
 #define XT_TCP_STEP_H
 
+#include "daemon/base/macros.h"
 #include "daemon/tcp/cc.h"
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rate.h"
@@ -15,7 +16,7 @@
 static inline void xt_step_measure(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg)
 {
     const struct xt_tcp_opts *opt = &seg->opt;
-    if (c->rtt_start) {
+    if (XT_LIKELY(c->rtt_start)) {
         if (xt_seq_lt(seg->ack, c->rtt_seq))
             return;
         xt_tcp_rtt_sample(c, ctx->cfg, (uint32_t)ctx->now_us - c->rtt_start);
@@ -95,10 +96,9 @@ static inline struct xt_rate_sample xt_step_read_mark(struct xt_conn *c, unsigne
 }
 
 /* To whom the sample is of use. */
-static inline void xt_step_sample(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_rate_sample rs)
+static inline void xt_step_hand_over(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_rate_sample rs)
 {
     const struct xt_cc *cc = xt_cc_of(c);
-    xt_tally_rate(c, &rs);
     if (cc->rtt)
         cc->rtt(c, rs.rtt_us);
     else if (cc->sample)

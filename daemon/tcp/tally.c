@@ -10,6 +10,19 @@ static uint32_t segments(const struct xt_conn *c, uint32_t bytes)
     return (bytes + c->mss_eff - 1) / c->mss_eff;
 }
 
+void xt_tally_become(struct xt_conn *c, uint32_t now, uint8_t busy)
+{
+    struct xt_tally *t = &c->tally;
+    if (t->busy == busy)
+        return;
+    if (t->busy == XT_BUSY_NETWORK)
+        t->busy_ms += now - t->busy_since_ms;
+    else if (t->busy != XT_BUSY_NOT)
+        *xt_tally_blocked(&xt_seldom(c)->tally, t->busy) += now - t->busy_since_ms;
+    t->busy = busy;
+    t->busy_since_ms = now;
+}
+
 void xt_tally_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t segs)
 {
     c->tally.data_segs_out += segs;
@@ -26,14 +39,17 @@ void xt_tally_overcome(struct xt_conn *c, uint32_t now)
     }
 }
 
+uint32_t xt_tally_flight(const struct xt_conn *c)
+{
+    return xt_seam_count(c, XT_SENT_ALL_FLIGHT | XT_SENT_ALL_LOST);
+}
+
 void xt_tally_acked(const struct xt_ack *a)
 {
     struct xt_conn *c = a->c;
-    struct xt_tally *t = &c->tally;
-    uint32_t n = a->segs, now = xt_now_ms(a->ctx);
-    t->delivered += n;
-    if ((a->seg->flags & XT_TH_ECE) && (c->ecn & XT_CE_OK))
-        xt_seldom(c)->tally.delivered_ce += n;
+    uint32_t now = xt_now_ms(a->ctx);
+    if (a->ce_segs)
+        xt_seldom(c)->tally.delivered_ce += a->ce_segs;
     if (c->ca_state != XT_CA_LOSS)
         xt_tally_overcome(c, now);
     if (c->snd_una == xt_send_end(c))
@@ -83,7 +99,7 @@ void xt_tally_info(const struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct
         *xt_tally_blocked(&seldom, t->busy) += since;
     out->data_segs_in = t->data_segs_in;
     out->data_segs_out = t->data_segs_out;
-    out->delivered = t->delivered;
+    out->delivered = t->segs_once - xt_tally_flight(c);
     out->delivered_ce = seldom.delivered_ce;
     out->dsacks = seldom.dsacks;
     out->reord_seen = seldom.reord_seen;

@@ -3,6 +3,7 @@
 #ifndef XT_TCP_TALLY_H
 #define XT_TCP_TALLY_H
 
+#include "daemon/base/macros.h"
 #include "daemon/tcp/internal.h"
 #include "daemon/tcp/rate.h"
 
@@ -22,23 +23,24 @@ static inline uint32_t *xt_tally_blocked(struct xt_tally_seldom *t, uint8_t busy
 }
 
 /* From `now` (milliseconds) on the sending side waits for `busy` (XT_BUSY_*). */
-static inline void xt_tally_become(struct xt_conn *c, uint32_t now, uint8_t busy)
+void xt_tally_become(struct xt_conn *c, uint32_t now, uint8_t busy);
+
+/* For nothing any longer, after XT_BUSY_NETWORK. */
+static inline void xt_tally_idle(struct xt_conn *c, uint32_t now)
 {
     struct xt_tally *t = &c->tally;
-    if (t->busy == busy)
-        return;
-    if (t->busy == XT_BUSY_NETWORK)
-        t->busy_ms += now - t->busy_since_ms;
-    else if (t->busy != XT_BUSY_NOT)
-        *xt_tally_blocked(&xt_seldom(c)->tally, t->busy) += now - t->busy_since_ms;
-    t->busy = busy;
+    t->busy_ms += now - t->busy_since_ms;
+    t->busy = XT_BUSY_NOT;
     t->busy_since_ms = now;
 }
 
 /* Something that wants an ACK left, payload in `segs` segments. */
 void xt_tally_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t segs);
 
-/* What an ACK delivered, when all else has been done with it. */
+/* Segments in flight: neither acknowledged nor SACKed. */
+uint32_t xt_tally_flight(const struct xt_conn *c);
+
+/* When all else has been done with an ACK. */
 void xt_tally_acked(const struct xt_ack *a);
 
 /* What was sent once, from `left` on, arrived after what was sent later. */

@@ -26,6 +26,8 @@
 
 #include "daemon/main/layout_before.h"
 
+#define segs_once delivered /* of xt_tally */
+
 #define XT_STATE_VERSION XT_STATE_BEFORE
 #define XT_LEDGER_VERSION XT_LEDGER_BEFORE
 

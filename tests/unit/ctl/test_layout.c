@@ -38,7 +38,7 @@
 #define TIMERS_CONN(F) F(timers) F(due) F(due_high)
 #define LISTS_CONN(F) F(ooo) F(recent) F(sent) F(seam) F(mark)
 #define SAME_TALLY(F) \
-    F(data_segs_in) F(data_segs_out) F(delivered) F(busy_since_ms) F(busy_ms) F(rto_since_ms) F(rate_bytes) F(rate_us) \
+    F(data_segs_in) F(data_segs_out) F(busy_since_ms) F(busy_ms) F(rto_since_ms) F(rate_bytes) F(rate_us) \
     F(busy) F(rate_limited)
 #define SAME_RATE(F) \
     F(delivered) F(delivered_us) F(first_us) F(last_end) F(limited_until) F(n) F(limited) F(mark_limited) F(mark_again)
@@ -81,7 +81,7 @@ static_assert(sizeof(struct xt_conn) == 0 SAME_CONN(SIZE_CONN) LESS_CONN(SIZE_CO
                                                 TIMERS_CONN(SIZE_CONN) +
                                             sizeof(struct xt_tally) + sizeof(struct xt_rate) + APART + OPT + 11,
               "all fields of xt_conn");
-static_assert(sizeof(struct xt_tally) == 2 SAME_TALLY(SIZE_TALLY), "all fields of xt_tally");
+static_assert(sizeof(struct xt_tally) == 2 SAME_TALLY(SIZE_TALLY) + sizeof(uint32_t), "all fields of xt_tally");
 static_assert(sizeof(struct xt_rate) == 0 SAME_RATE(SIZE_RATE), "all fields of xt_rate");
 static_assert(sizeof(struct xt_seldom) == 0 SELDOM_CONN(SIZE_SELDOM) + sizeof(struct xt_tally_seldom) + 2,
               "all fields of xt_seldom");
@@ -111,6 +111,11 @@ static void opt_to_before(struct xt_tcp_sockopt_before *to, const struct xt_tcp_
 #define TALLY(f) to->tally.f = from->tally.f;
 #define RATE(f) to->rate.f = from->rate.f;
 
+static uint32_t full_segments(const struct xt_conn *c)
+{
+    return (c->snd_nxt - c->snd_una + c->mss_eff - 1) / c->mss_eff;
+}
+
 /* Its lists are those of the record. */
 static void conn_to_before(struct xt_conn_before *to, const struct xt_conn *from)
 {
@@ -119,6 +124,7 @@ static void conn_to_before(struct xt_conn_before *to, const struct xt_conn *from
     for (unsigned t = 0; t < XT_TIMERS; t++)
         to->timer[t] = xt_timer_on(from, t) ? xt_timer_at(from, t, NOW) - 1 : 0; /* between two units */
     SAME_TALLY(TALLY)
+    to->tally.delivered = from->tally.segs_once - (from->n_sent ? full_segments(from) : 0);
     SAME_RATE(RATE)
     opt_to_before(&to->opt, &from->opt);
     if (from->state == XT_LISTEN) {
