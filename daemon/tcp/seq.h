@@ -14,12 +14,12 @@ static inline bool xt_seq_lt(uint32_t a, uint32_t b)
 
 static inline bool xt_seq_le(uint32_t a, uint32_t b)
 {
-    return (int32_t)(a - b) <= 0;
+    return (int32_t)(b - a) >= 0;
 }
 
 static inline bool xt_seq_gt(uint32_t a, uint32_t b)
 {
-    return (int32_t)(a - b) > 0;
+    return (int32_t)(b - a) < 0;
 }
 
 static inline bool xt_seq_ge(uint32_t a, uint32_t b)
