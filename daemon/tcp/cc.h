@@ -23,7 +23,7 @@ struct xt_cc {
     void (*idle)(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
     /* After each ACK that delivered something or gave a sample, when loss recovery has done its part. NULL: not wanted. */
     void (*sample)(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_rate_sample *rs);
-    /* Likewise, in the place of `sample`, for who wants only the round-trip time (0: none). */
+    /* Likewise, in the place of `sample`, for who wants only the round-trip time (0: none), and that in the first slow start. */
     void (*rtt)(struct xt_conn *c, uint32_t rtt_us);
     /* Bytes per second, 0: as fast as cwnd lets. NULL: likewise. */
     uint64_t (*pacing_rate)(const struct xt_conn *c);
@@ -42,7 +42,7 @@ extern const struct xt_cc *const xt_cc_all[XT_CC_MAX];
 /* The algorithm of a connection. */
 static inline const struct xt_cc *xt_cc_of(const struct xt_conn *c)
 {
-    return xt_cc_all[c->cc < XT_CC_MAX ? c->cc : XT_CC_CUBIC];
+    return xt_cc_all[c->cc];
 }
 
 /* The algorithm a connection is to begin with: by the socket's option or else the configuration. */

@@ -45,7 +45,8 @@ static void begin_epoch(const struct xt_conn *c, struct xt_cubic *q, uint32_t no
 }
 
 /* Equation 1 at `t` milliseconds into the stage. */
-static uint32_t w_cubic(const struct xt_conn *c, const struct xt_cubic_epoch *e, uint32_t t)
+static inline __attribute__((always_inline)) uint32_t w_cubic(const struct xt_conn *c, const struct xt_cubic_epoch *e,
+                                                              uint32_t t)
 {
     uint64_t d = xt_u32_min(t > e->k_ms ? t - e->k_ms : e->k_ms - t, OFFSET_MAX_MS);
     uint64_t off = d * d * d / 1000000 * c->mss_eff * 4 / 10000;
@@ -106,6 +107,7 @@ static void acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t byte
 {
     struct xt_cubic *q = &xt_seldom(c)->ccs.cubic;
     uint32_t now_ms = xt_now_ms(ctx), gap = now_ms - q->acked_ms;
+    q->acked_ms = now_ms;
     if (!q->in_epoch && q->reduced)
         maybe_restore(c, q);
     if (c->cwnd < c->ssthresh)
@@ -117,7 +119,6 @@ static void acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t byte
             q->now.start_ms += gap - c->srtt / 1000;
         avoid(c, q, now_ms, bytes);
     }
-    q->acked_ms = now_ms;
 }
 
 /* Sections 4.6 and 4.7. A window that was not in use says nothing about the path: then what was in flight counts. */

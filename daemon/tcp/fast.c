@@ -89,10 +89,26 @@ static __attribute__((noinline)) void rack_at_length(struct xt_conn *c, const st
     xt_rack_detect(c, ctx);
 }
 
+static inline const struct xt_flight *last_stretch(const struct xt_conn *c)
+{
+    return xt_sent_list(c) + c->n_sent - 1;
+}
+
+/* Takes all stretches before `s` off the list. */
+static inline void drop_before(struct xt_conn *c, const struct xt_flight *s)
+{
+    struct xt_flight *list = xt_sent_list(c);
+    if (s == list)
+        return;
+    c->n_sent = (uint8_t)(c->n_sent - (s - list));
+    if (c->n_sent)
+        memmove(list, s, c->n_sent * sizeof *s);
+}
+
 /* The first stretch that did not arrive before `ack`, after others that all were sent once. NULL: that is not so. */
 static inline const struct xt_flight *stretch_at(const struct xt_conn *c, uint32_t una, uint32_t ack)
 {
-    const struct xt_flight *s = xt_sent_list(c), *last = s + c->n_sent - 1;
+    const struct xt_flight *s = xt_sent_list(c), *last = last_stretch(c);
     if (c->n_sent == 0)
         return NULL;
     if (xt_seq_lt(s->end, ack) && (c->cflags & XT_CF_RACK) && xt_seq_lt(una, c->rack_fack))
@@ -103,35 +119,25 @@ static inline const struct xt_flight *stretch_at(const struct xt_conn *c, uint32
     return s;
 }
 
-/* Takes the first `n` stretches off the list; there are others. Was the last of them cut off the next? (is_part() of rack.c) */
-static inline bool drop_first(struct xt_conn *c, unsigned n)
-{
-    struct xt_flight *s = xt_sent_list(c);
-    uint32_t tick = s[n - 1].tick;
-    c->n_sent = (uint8_t)(c->n_sent - n);
-    memmove(s, s + n, c->n_sent * sizeof *s);
-    return s->state == XT_SENT_FLIGHT && s->tick == tick;
-}
-
 /* RACK's part of the ACK: the list. */
 static inline void rack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *seg, uint32_t una)
 {
-    uint32_t ack = seg->ack;
+    uint32_t ack = c->snd_una, flags = c->cflags & ~(uint32_t)(XT_CF_RACK | XT_CF_RACK_BLUR);
     const struct xt_flight *s = stretch_at(c, una, ack);
     if (XT_UNLIKELY(!s || !in_order(c, s, ack, age(ctx, s)))) {
         rack_at_length(c, ctx, seg, una);
         return;
     }
     rack_note(c, s, ack, age(ctx, s));
-    bool part = s->end != ack;
-    unsigned whole = (unsigned)(s - xt_sent_list(c)) + !part;
-    c->cflags &= ~(uint32_t)(XT_CF_RACK | XT_CF_RACK_BLUR);
-    if (whole == c->n_sent) {
-        c->n_sent = 0;
-        return;
+    if (s->end != ack) {
+        c->cflags = flags | XT_CF_RACK | XT_CF_RACK_BLUR;
+    } else if (s++ == last_stretch(c)) {
+        c->cflags = flags;
+    } else {
+        bool cut = s->state == XT_SENT_FLIGHT && s->tick == s[-1].tick; /* is_part() of rack.c */
+        c->cflags = flags | XT_CF_RACK | (cut ? XT_CF_RACK_BLUR : 0u);
     }
-    bool cut = whole && drop_first(c, whole);
-    c->cflags |= XT_CF_RACK | (cut || part ? XT_CF_RACK_BLUR : 0u);
+    drop_before(c, s);
 }
 
 /* Nothing is in flight any longer. */
@@ -161,8 +167,8 @@ static __attribute__((noinline)) uint32_t arrived(struct xt_conn *c, const struc
 {
     rack(c, ctx, seg, una);
     if (c->cflags & XT_CF_CWND_LIM)
-        xt_cc_of(c)->acked(c, ctx, seg->ack - una);
-    if (seg->ack == c->snd_nxt)
+        xt_cc_of(c)->acked(c, ctx, c->snd_una - una);
+    if (c->snd_una == c->snd_nxt)
         none_left(c, ctx);
     else
         some_left(c, ctx);

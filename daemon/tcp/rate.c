@@ -78,7 +78,8 @@ static bool covered(const struct xt_conn *c, uint32_t end)
 /* Nothing but SND.UNA covers marks, and of none the bytes were sent again: then the first ones are covered. */
 static inline bool in_order(const struct xt_conn *c)
 {
-    return c->ca_state == XT_CA_OPEN && !(c->rate.mark_again & ((1u << c->rate.n) - 1));
+    const struct xt_rate *r = &c->rate;
+    return c->ca_state == XT_CA_OPEN && (!r->mark_again || !(r->mark_again & ((1u << r->n) - 1)));
 }
 
 /* Marks that are covered. */
@@ -137,20 +138,36 @@ static __attribute__((noinline)) void take_mark(struct xt_conn *c, const struct 
     xt_step_hand_over(c, ctx, rs);
 }
 
-void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+/* Likewise of an ACK that delivered `newly` bytes and covers no mark. */
+static __attribute__((noinline)) void take_none(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t newly)
 {
-    uint32_t sacked = XT_LIKELY(c->ca_state == XT_CA_OPEN) ? 0 : xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
+    if (newly > 0)
+        xt_step_hand_over(c, ctx, (struct xt_rate_sample){.newly = newly});
+}
+
+static __attribute__((noinline)) void acked_out_of_order(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    uint32_t sacked = c->ca_state == XT_CA_OPEN ? 0 : xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_SACKED));
     uint32_t newly = xt_step_delivered(c, (uint32_t)ctx->now_us, sacked);
-    unsigned n = XT_LIKELY(in_order(c)) ? first_covered(c) : newest_covered(c);
+    unsigned n = newest_covered(c);
     if (n > 0)
         take_mark(c, ctx, n, newly);
     else
-        xt_step_no_sample(c, ctx, newly);
+        take_none(c, ctx, newly);
 }
 
-void xt_rate_hand_over(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_rate_sample rs)
+void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    xt_cc_of(c)->sample(c, ctx, &rs);
+    if (XT_UNLIKELY(!in_order(c))) {
+        acked_out_of_order(c, ctx);
+        return;
+    }
+    uint32_t newly = xt_step_delivered(c, (uint32_t)ctx->now_us, 0);
+    unsigned n = first_covered(c);
+    if (n > 0)
+        take_mark(c, ctx, n, newly);
+    else if (c->ssthresh >= XT_CWND_MAX || xt_cc_of(c)->sample)
+        take_none(c, ctx, newly);
 }
 
 void xt_rate_app_limited(struct xt_conn *c)

@@ -24,9 +24,6 @@ void xt_rate_sent(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t seq,
  * control. */
 void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx);
 
-/* Hands the sample to congestion control, where that wants all of it. */
-void xt_rate_hand_over(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_rate_sample rs);
-
 /* There is room in cwnd and nothing to fill it with. */
 void xt_rate_app_limited(struct xt_conn *c);
 

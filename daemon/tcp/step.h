@@ -99,22 +99,10 @@ static inline struct xt_rate_sample xt_step_read_mark(struct xt_conn *c, unsigne
 static inline void xt_step_hand_over(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_rate_sample rs)
 {
     const struct xt_cc *cc = xt_cc_of(c);
-    if (cc->rtt)
+    if (cc->sample)
+        cc->sample(c, ctx, &rs);
+    else if (c->ssthresh >= XT_CWND_MAX && cc->rtt)
         cc->rtt(c, rs.rtt_us);
-    else if (cc->sample)
-        xt_rate_hand_over(c, ctx, rs);
-}
-
-/* Likewise where no mark was covered. */
-static inline void xt_step_no_sample(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t newly)
-{
-    const struct xt_cc *cc = xt_cc_of(c);
-    if (newly == 0)
-        return;
-    if (cc->rtt)
-        cc->rtt(c, 0);
-    else if (cc->sample)
-        xt_rate_hand_over(c, ctx, (struct xt_rate_sample){.newly = newly});
 }
 
 #endif
