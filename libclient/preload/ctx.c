@@ -292,8 +292,19 @@ int xp_placeholder(int fd, bool cloexec)
     return r < 0 ? -errno : r;
 }
 
+void xp_ctx_lock(void)
+{
+    xp_lock(&attach_lock);
+}
+
+void xp_ctx_unlock(void)
+{
+    xp_unlock(&attach_lock);
+}
+
 void xp_fork_prepare(void)
 {
+    xp_bare_make_all(false);
     if (xp_bystander)
         return;
     xp_lock(&attach_lock);

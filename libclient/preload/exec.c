@@ -270,6 +270,7 @@ XP_EXPORT pid_t vfork(void)
 {
     pid_t pid;
     bool member = !xp_bystander && any_socket();
+    xp_bare_make_all(false);
     if (member)
         xp_fork_prepare();
     pid = _Fork();

@@ -116,7 +116,7 @@ void xp_copied(int fd, int nfd)
 XP_EXPORT int dup(int fd)
 {
     XP_NO_CANCEL();
-    xp_kept_close(fd);
+    xp_settle(fd);
     xp_kept_make_room(0);
     int nfd = xp_real.dup(fd);
     if (xp_get(fd))
@@ -128,7 +128,7 @@ XP_ALIAS(dup);
 /* dup2 and dup3 close their target silently, and must not touch the library's own. */
 static int dup_onto(int fd, int nfd, int flags, bool is_dup3)
 {
-    xp_kept_close(fd);
+    xp_settle(fd);
     uint64_t w = xp_bystander ? 0 : xp_get(nfd);
     int rc;
     XP_NO_CANCEL();
@@ -202,6 +202,9 @@ XP_EXPORT int fcntl(int fd, int cmd, ...)
     va_start(ap, cmd);
     arg = va_arg(ap, void *);
     va_end(ap);
+    w = xp_get(fd);
+    if (xp_is_bare(w) && xp_bare_fcntl(fd, w, cmd, (intptr_t)arg, &rc))
+        return rc;
     bool ours = xp_is_xtcp(fd, &w);
     if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
         xp_kept_make_room((int)(intptr_t)arg);
@@ -276,6 +279,9 @@ XP_EXPORT int ioctl(int fd, unsigned long req, ...)
     va_start(ap, req);
     arg = va_arg(ap, void *);
     va_end(ap);
+    if (req == FIONBIO && xp_is_bare(xp_get(fd)) && !xp_is_nowhere(arg, sizeof(int)) &&
+        xp_bare_set_nonblock(fd, *(int *)arg != 0))
+        return 0;
     return xp_is_xtcp(fd, &w) ? ioctl_xtcp(fd, w, req, arg) : xp_real.ioctl(fd, req, arg);
 }
 XP_ALIAS(ioctl);
@@ -285,7 +291,7 @@ XP_EXPORT int fstat(int fd, struct stat *st)
 {
     uint64_t w, cookie;
     socklen_t len = sizeof cookie;
-    xp_kept_close(fd);
+    xp_settle(fd);
     int rc = xp_real.fstat(fd, st);
     if (rc == 0 && (xp_is_xtcp(fd, &w) || xp_relay_known(w)) &&
         xtcp_getsockopt(xp_x(w), xp_sock(w), SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)

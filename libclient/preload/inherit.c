@@ -112,6 +112,7 @@ int xp_before_exec(void)
     unsigned n = 0;
     int top = 0, saved = errno;
     xp_kept_drop(); /* those that would stay open in it */
+    xp_bare_make_all(true);
     for (int fd = xp_next(0); fd >= 0 && n < EXEC_MAX; fd = xp_next(fd + 1)) {
         uint64_t w = xp_get(fd);
         int flags;
@@ -177,6 +178,10 @@ void xp_claim(int fd)
     int saved = errno, rc;
     if (xp_kind(w) == XP_KEPT) {
         xp_kept_close(fd);
+        return;
+    }
+    if (xp_kind(w) == XP_UNDECIDED) {
+        xp_bare_make(fd);
         return;
     }
     xp_put(fd, w & ~(uint64_t)XP_F_CLAIM);

@@ -110,8 +110,9 @@ static unsigned the_end(void)
 
 bool xp_keep(int fd, uint64_t w)
 {
-    if (xp_kind(w) != XP_XTCP || (xp_flags(w) & (XP_F_PLAIN | XP_F_PAIR | XP_F_BOTH)) != XP_F_PLAIN ||
-        fd <= STDERR_FILENO || (unsigned)fd >= the_end() || atomic_load_explicit(&crowded, memory_order_relaxed) ||
+    if ((xp_kind(w) != XP_XTCP && !xp_is_bare(w)) ||
+        (xp_flags(w) & (XP_F_PLAIN | XP_F_PAIR | XP_F_BOTH)) != XP_F_PLAIN || fd <= STDERR_FILENO ||
+        (unsigned)fd >= the_end() || atomic_load_explicit(&crowded, memory_order_relaxed) ||
         atomic_load_explicit(&over, memory_order_relaxed))
         return false;
     if (atomic_fetch_add(&count, 1) >= atomic_load(&most)) {
@@ -121,6 +122,11 @@ bool xp_keep(int fd, uint64_t w)
     xp_put(fd, xp_word(XP_KEPT, XP_CTX_NONE, XP_F_CLAIM | (xp_flags(w) & XP_F_CLOEXEC), 0));
     mark((unsigned)fd);
     return true;
+}
+
+bool xp_kept_any(void)
+{
+    return atomic_load_explicit(&count, memory_order_relaxed) != 0;
 }
 
 int xp_kept_take(bool cloexec)

@@ -22,6 +22,7 @@ void xp_kept_close(int fd);
 void xp_kept_taken(int fd);
 /* A descriptor is about to be made, at `least` or above, that is to have the lowest free number: gives up one that is kept. */
 void xp_kept_make_room(int least);
+bool xp_kept_any(void);
 /* Gives up all: true when there were some. */
 bool xp_kept_drop(void);
 /* The kernel has chosen this number, so those below are in use: are they too many to keep some? */

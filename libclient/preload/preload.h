@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "libclient/preload/addr.h"
+#include "libclient/preload/bare.h"
 #include "libclient/preload/kept.h"
 #include "libclient/preload/real.h"
 #include "libclient/preload/spread.h"
@@ -98,6 +99,9 @@ void xp_fork_prepare(void);
 void xp_fork_parent(void);
 void xp_fork_child(void);
 void xp_stand_by(void); /* becomes a bystander */
+/* A lock that fork() knows, for what is seldom done. */
+void xp_ctx_lock(void);
+void xp_ctx_unlock(void);
 void xp_sigpipe(void);
 
 /* ---- guard.c: the locks that close() may need, from signal handlers too ---- */
@@ -120,7 +124,8 @@ const char *xp_setting(const char *name);
 
 /* ---- inherit.c: sockets over exec ---- */
 
-/* What is to be done before the first use of a descriptor (XP_F_CLAIM): an inherited end is claimed, a kept number given up. */
+/* What is to be done before the first use of a descriptor (XP_F_CLAIM): an inherited end is claimed, a kept number
+ * given up, a kernel socket put beneath a bare one. */
 void xp_claim(int fd);
 /* All of them, or all that listen, while this process may still do so. */
 void xp_claim_all(bool listeners);
@@ -152,6 +157,14 @@ static inline uint64_t xp_look(int fd)
         w = xp_get(fd);
     }
     return w;
+}
+
+/* The same before a call on the kernel's descriptor, whose word says little. */
+static inline void xp_settle(int fd)
+{
+    uint64_t w = xp_get(fd);
+    if (xp_kind(w) == XP_KEPT || xp_is_bare(w))
+        xp_claim(fd);
 }
 
 /* True when `fd` is an xtcp socket to be served here; *w is its word. */

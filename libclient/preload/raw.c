@@ -197,7 +197,8 @@ XP_EXPORT long syscall(long n, ...)
         a[i] = va_arg(ap, long);
     va_end(ap);
     r = route_other(n, a, &known);
-    xp_kept_close((int)a[0]); /* whatever the call is, should it name a descriptor */
+    if (xp_kind(xp_get((int)a[0])) == XP_KEPT)
+        xp_kept_close((int)a[0]); /* whatever the call is, should it name a descriptor */
     if (!known && xp_get((int)a[0]))
         r = route(n, a, &known);
     if (known)

@@ -13,11 +13,14 @@
 
 XP_EXPORT int socket(int domain, int type, int protocol)
 {
+    bool tcp = (type & 0xf) == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP);
+    int fd = domain == AF_INET && tcp ? xp_bare_socket(type) : -1, rc;
+    if (fd >= 0)
+        return fd;
     xp_kept_make_room(0);
-    int fd = xp_real.socket(domain, type, protocol), rc;
+    fd = xp_real.socket(domain, type, protocol);
     xp_kept_see(fd);
-    if (fd < 0 || (domain != AF_INET && domain != AF_INET6) || (type & 0xf) != SOCK_STREAM ||
-        (protocol != 0 && protocol != IPPROTO_TCP) || (unsigned)fd >= XP_FDS || xp_bystander)
+    if (fd < 0 || (domain != AF_INET && domain != AF_INET6) || !tcp || (unsigned)fd >= XP_FDS || xp_bystander)
         return fd;
     rc = xp_attach();
     if (rc >= 0) {
@@ -82,7 +85,7 @@ static void move_copies(int fd, ino_t ino, uint64_t w)
 /* An xtcp socket with the options of an undecided one. The socket or -errno; *ctx is its context. */
 static int counterpart(int fd, uint64_t w, int *ctx)
 {
-    int flags = xp_real.fcntl(fd, F_GETFL), s;
+    int flags = xp_call_fcntl(fd, F_GETFL), s;
     *ctx = xp_attach();
     if (*ctx < 0)
         return *ctx == -EAGAIN ? -ENETDOWN : *ctx;
@@ -106,6 +109,12 @@ static int become(int fd, uint64_t *w, int ctx, int s, unsigned more_flags)
     int rc;
     *w = xp_word(XP_XTCP, (unsigned)ctx, (xp_flags(old) & (XP_F_INET6 | XP_F_V6ONLY | XP_F_INSET)) | more_flags,
                  (uint32_t)s);
+    if (xp_is_bare(old)) {
+        *w |= old & (XP_F_PLAIN | XP_F_CLOEXEC);
+        xp_ref(xp_ctxno(*w), xp_value(*w));
+        xp_put(fd, *w);
+        return 0;
+    }
     if ((xp_flags(old) & XP_F_DUPED) && fstat(fd, &st) < 0)
         st.st_ino = 0;
     int flags = xp_real.fcntl(fd, F_GETFL);
@@ -150,7 +159,7 @@ static int open_at_once(int fd, uint64_t *w, const struct sockaddr_in *in)
 /* Has it nothing that must be told before it connects, and is it in no set? Then who waits could miss what happens before. */
 static bool may_open(int fd, uint64_t w)
 {
-    int flags = xp_value(w) == 0 && !(xp_flags(w) & XP_F_INSET) ? xp_real.fcntl(fd, F_GETFL) : -1;
+    int flags = xp_value(w) == 0 && !(xp_flags(w) & XP_F_INSET) ? xp_call_fcntl(fd, F_GETFL) : -1;
     return flags >= 0 && (flags & (O_NONBLOCK | O_ASYNC)) == O_NONBLOCK;
 }
 
@@ -333,7 +342,8 @@ static bool to_connect(int fd, const struct sockaddr *addr, socklen_t len, bool 
                        struct sockaddr_in *in, int *rc)
 {
     *rc = 0;
-    if (xp_is_xtcp(fd, w)) {
+    *w = xp_get(fd);
+    if (!xp_is_bare(*w) && xp_is_xtcp(fd, w)) {
         if (xp_half(*w) >= 0 && addr && !choose_half(fd, w, addr, len, in))
             return false;
         if (!xp_addr_v4(addr, len, false, in))
@@ -343,6 +353,8 @@ static bool to_connect(int fd, const struct sockaddr *addr, socklen_t len, bool 
     if (xp_kind(*w) != XP_UNDECIDED || xp_bystander)
         return false;
     if (decide(fd, *w, false, addr, len, in) == XT_PLACE_KERNEL) {
+        if (xp_is_bare(*w))
+            xp_bare_make(fd);
         leave(fd, *w);
         return false;
     }

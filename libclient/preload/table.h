@@ -2,7 +2,7 @@
  * What each descriptor of this process is. One atomic word for each number, in zero-initialised memory that is touched only
  * where descriptors are; so it works before constructors, in signal handlers and without a lock, and a descriptor that
  * is nobody's business costs one load.
- * Word: bits 0-3 kind, 4-7 context, 8-18 flags, 32-63 value (socket number, options set so far, or epoll set). */
+ * Word: bits 0-3 kind, 4-7 context, 8-20 flags, 32-63 value (socket number, options set so far, or epoll set). */
 #ifndef XP_TABLE_H
 #define XP_TABLE_H
 
@@ -27,17 +27,19 @@ enum xp_kind {
 };
 
 enum {
-    XP_F_INET6 = 1 << 8,    /* the program asked for AF_INET6 */
-    XP_F_V6ONLY = 1 << 9,   /* IPV6_V6ONLY is set */
-    XP_F_DUPED = 1 << 10,   /* undecided, and another descriptor shares it */
-    XP_F_INSET = 1 << 11,   /* is or was in an epoll set */
-    XP_F_HASKERN = 1 << 12, /* an epoll descriptor that kernel descriptors were added to */
-    XP_F_STREAM = 1 << 13,  /* a stdio stream was opened on it */
-    XP_F_PAIR = 1 << 14,    /* an xtcp socket whose descriptor is an exported end already, no placeholder */
-    XP_F_CLAIM = 1 << 15,   /* an inherited end that is to be claimed before its first use */
-    XP_F_BOTH = 1 << 16,    /* an xtcp socket with a kernel's half: see both.h */
-    XP_F_PLAIN = 1 << 17,   /* beneath it is an untouched placeholder, of which it is known ... */
-    XP_F_CLOEXEC = 1 << 18, /* ... whether it has FD_CLOEXEC: its number may be kept */
+    XP_F_INET6 = 1 << 8,     /* the program asked for AF_INET6 */
+    XP_F_V6ONLY = 1 << 9,    /* IPV6_V6ONLY is set */
+    XP_F_DUPED = 1 << 10,    /* undecided, and another descriptor shares it */
+    XP_F_INSET = 1 << 11,    /* is or was in an epoll set */
+    XP_F_HASKERN = 1 << 12,  /* an epoll descriptor that kernel descriptors were added to */
+    XP_F_STREAM = 1 << 13,   /* a stdio stream was opened on it */
+    XP_F_PAIR = 1 << 14,     /* an xtcp socket whose descriptor is an exported end already, no placeholder */
+    XP_F_CLAIM = 1 << 15,    /* an inherited end that is to be claimed before its first use */
+    XP_F_BOTH = 1 << 16,     /* an xtcp socket with a kernel's half: see both.h */
+    XP_F_PLAIN = 1 << 17,    /* beneath it is an untouched placeholder, of which it is known ... */
+    XP_F_CLOEXEC = 1 << 18,  /* ... whether it has FD_CLOEXEC: its number may be kept */
+    XP_F_BARE = 1 << 19,     /* undecided, and beneath it is a placeholder: see bare.h */
+    XP_F_NONBLOCK = 1 << 20, /* of a bare one: O_NONBLOCK */
 };
 
 extern _Atomic uint64_t xp_table[XP_FDS];
@@ -56,11 +58,16 @@ static inline unsigned xp_ctxno(uint64_t w)
 }
 static inline unsigned xp_flags(uint64_t w)
 {
-    return (unsigned)w & 0x7ff00;
+    return (unsigned)w & 0x1fff00;
 }
 static inline uint32_t xp_value(uint64_t w)
 {
     return (uint32_t)(w >> 32);
+}
+
+static inline bool xp_is_bare(uint64_t w)
+{
+    return xp_kind(w) == XP_UNDECIDED && xp_flags(w) & XP_F_BARE;
 }
 
 static inline uint64_t xp_get(int fd)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Numbers of descriptors: which one a new socket has, what a closed one is, and what is left of the socket that had it. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -232,6 +234,143 @@ static void until_none(int l)
     setrlimit(RLIMIT_NOFILE, &lim);
 }
 
+/* A new one with the number of one that was closed just now; some others were made before. */
+static int fresh(int l, int type)
+{
+    int n, fd;
+    for (int i = 0; i < 17; i++)
+        close(socket(AF_INET, SOCK_STREAM, 0));
+    fd = accepted(l, &n);
+    close(fd);
+    peer("close %d", n);
+    return socket(AF_INET, SOCK_STREAM | type, 0);
+}
+
+static void asked(int l)
+{
+    static const int names[] = {SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ERROR, SO_ACCEPTCONN, SO_KEEPALIVE};
+    struct sockaddr_in a;
+    socklen_t len = sizeof a;
+    struct stat st;
+    char c;
+    int fd = fresh(l, SOCK_NONBLOCK | SOCK_CLOEXEC), v = 0, ep = epoll_create1(0);
+    struct epoll_event ev = {.events = EPOLLIN};
+    say("a fresh socket");
+    say("  FD %d, FL %d", fcntl(fd, F_GETFD), fcntl(fd, F_GETFL) & (O_NONBLOCK | O_ACCMODE));
+    close(fd);
+    fd = fresh(l, 0);
+    say_ret("  F_SETFD", fcntl(fd, F_SETFD, FD_CLOEXEC));
+    say_ret("  FIONBIO", ioctl(fd, FIONBIO, &(int){1}));
+    say("  FD %d, FL %d", fcntl(fd, F_GETFD), fcntl(fd, F_GETFL) & (O_NONBLOCK | O_ACCMODE));
+    say_ret("  read", read(fd, &c, 1));
+    say("  FD %d, FL %d", fcntl(fd, F_GETFD), fcntl(fd, F_GETFL) & (O_NONBLOCK | O_ACCMODE));
+    close(fd);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        fd = fresh(l, 0);
+        len = sizeof v;
+        say_ret("  getsockopt", getsockopt(fd, SOL_SOCKET, names[i], &v, &len));
+        say("  is %d", v);
+        close(fd);
+    }
+    fd = fresh(l, 0);
+    say_mask("  poll", fd);
+    close(fd);
+    fd = fresh(l, 0);
+    len = sizeof a;
+    say_ret("  getsockname", getsockname(fd, (struct sockaddr *)&a, &len));
+    say("  family %d, %d bytes", a.sin_family, (int)len);
+    close(fd);
+    fd = fresh(l, 0);
+    say_ret("  send", send(fd, "x", 1, MSG_NOSIGNAL));
+    close(fd);
+    fd = fresh(l, 0);
+    say_ret("  accept", accept(fd, NULL, NULL));
+    close(fd);
+    fd = fresh(l, 0);
+    say_ret("  shutdown", shutdown(fd, SHUT_RDWR));
+    close(fd);
+    fd = fresh(l, 0);
+    say_ret("  fstat", fstat(fd, &st));
+    say("  S_ISSOCK %d", S_ISSOCK(st.st_mode));
+    close(fd);
+    fd = fresh(l, 0);
+    say_ret("  epoll_ctl", epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
+    v = epoll_wait(ep, &ev, 1, 0);
+    say("  epoll_wait: %d, 0x%x", v, ev.events);
+    close(fd);
+    fd = fresh(l, 0);
+    say_ret("  listen", listen(fd, 1));
+    close(fd);
+    fd = fresh(l, 0);
+    say_ret("  F_SETOWN", fcntl(fd, F_SETOWN, getpid()));
+    say("  F_GETOWN %d", fcntl(fd, F_GETOWN) == getpid());
+    close(fd);
+    close(ep);
+}
+
+static int to_peer(int fd)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)peer_port)};
+    inet_pton(AF_INET, peer_addr, &a.sin_addr);
+    return connect(fd, (struct sockaddr *)&a, sizeof a) < 0 && errno != EINPROGRESS ? -1 : peer("accept");
+}
+
+/* What follows the socket from before its connect. */
+static void connected(int l)
+{
+    struct sockaddr_in nowhere = {
+        .sin_family = AF_INET, .sin_port = htons(1), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = fresh(l, 0), v = 1, n, copy, status;
+    socklen_t len = sizeof v;
+    char c = 0;
+    say("a fresh socket that connects");
+    n = to_peer(fd);
+    say("  FD %d, FL %d", fcntl(fd, F_GETFD), fcntl(fd, F_GETFL) & O_NONBLOCK);
+    peer("send %d 1", n);
+    say_ret("  read", read(fd, &c, 1));
+    close(fd);
+    peer("close %d", n);
+    fd = fresh(l, SOCK_CLOEXEC);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    n = to_peer(fd);
+    until(fd, POLLOUT);
+    say("  FD %d, FL %d", fcntl(fd, F_GETFD), fcntl(fd, F_GETFL) & O_NONBLOCK);
+    say_ret("  read", read(fd, &c, 1));
+    close(fd);
+    peer("close %d", n);
+    fd = fresh(l, 0);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &v, sizeof v);
+    n = to_peer(fd);
+    v = 0;
+    getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &v, &len);
+    say("  TCP_NODELAY %d", v != 0);
+    close(fd);
+    peer("close %d", n);
+    fd = fresh(l, 0);
+    copy = dup(fd);
+    n = to_peer(fd);
+    say_ret("  write to its copy", write(copy, "x", 1));
+    say_ret("  close", close(fd));
+    say_ret("  write to its copy", write(copy, "x", 1));
+    close(copy);
+    say("  the peer has read %d", peer("eof %d", n));
+    peer("close %d", n);
+    fd = fresh(l, 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(bind(fd, (struct sockaddr *)&(struct sockaddr_in){.sin_family = AF_INET}, sizeof nowhere) < 0);
+    waitpid(pid, &status, 0);
+    close(fd);
+    say("  bound in a child: %d", WEXITSTATUS(status));
+    fd = fresh(l, 0);
+    say_ret("  connect to loopback", connect(fd, (struct sockaddr *)&nowhere, sizeof nowhere));
+    close(fd);
+    fd = fresh(l, 0);
+    say_ret("  connect to nowhere", connect(fd, NULL, 0));
+    say_ret("  close", close(fd));
+    say_ret("  close", close(fd));
+}
+
 void probe_numbers(void)
 {
     int l = listener();
@@ -239,6 +378,8 @@ void probe_numbers(void)
     lowest(l);
     as_new(l);
     over(l);
+    asked(l);
+    connected(l);
     until_none(l);
     close(l);
 }
