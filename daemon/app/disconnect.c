@@ -12,7 +12,8 @@ void xt_app_slot_fresh(struct xt_session *s, uint32_t i, int32_t err)
     p->pending_error = (int16_t)err;
     p->pending_soft = 0;
     p->cond = 0;
-    p->rx_head = p->rx_tail = p->tx_head = p->tx_tail = p->rx_urg = p->tx_urg = 0;
+    p->rx_head = p->rx_tail = p->tx_head = p->tx_tail = 0;
+    xt_app_no_urgent(s, i);
     XT_CRASH_POINT();
     xt_app_slot_kind(p, XT_SLOT_FRESH);
     XT_CRASH_POINT();

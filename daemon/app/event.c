@@ -82,14 +82,15 @@ static void both_over(struct xt_pslot *p)
         p->cond |= XT_COND_HUP;
 }
 
-static void take_conditions(struct xt_pslot *p, const struct xt_conn *c, uint32_t ev)
+static void take_conditions(struct xt_session *s, uint32_t i, const struct xt_conn *c, uint32_t ev)
 {
+    struct xt_pslot *p = &s->ps[i];
     if (ev & (XT_EV_CONNECTED | XT_EV_FASTOPEN))
         p->cond = (p->cond & ~(uint32_t)(XT_COND_CONNECTING | XT_COND_DEFERRED)) | XT_COND_CONNECTED;
     if (ev & XT_EV_PEER_FIN)
         p->cond |= XT_COND_RDHUP | XT_COND_FIN;
     if (ev & XT_EV_URGENT) {
-        p->rx_urg = c->rx_urg;
+        xt_app_rare_own(s, i)->rx_urg = xt_rx_urg(c);
         p->urgent = true;
         p->cond |= XT_COND_URGENT;
     }
@@ -123,7 +124,7 @@ void xt_app_event(void *arg, struct xt_conn *c, uint32_t ev)
     struct xt_pslot *p = &s->ps[i];
     if (p->kind == XT_SLOT_CONN) {
         bool news = take_counters(p, c);
-        take_conditions(p, c, ev);
+        take_conditions(s, i, c, ev);
         news |= (ev & ~(uint32_t)(XT_EV_WRITABLE | XT_EV_ACK_NOW | XT_EV_READABLE | XT_EV_SOFT)) != 0;
         xt_app_changed(s, i, news);
     }
@@ -194,7 +195,7 @@ static void store_slot(struct xt_changed *ch)
     atomic_store_explicit(&sh->rx_head, p->rx_head, memory_order_release); /* pairs with the reader's acquire */
     XT_CRASH_POINT();
     atomic_store_explicit(&sh->tx_tail, p->tx_tail, memory_order_release); /* and the writer's */
-    atomic_store_explicit(&sh->rx_urg, p->rx_urg, memory_order_relaxed);
+    atomic_store_explicit(&sh->rx_urg, xt_app_rare(s, i)->rx_urg, memory_order_relaxed);
     if (p->kind == XT_SLOT_LISTEN) {
         /* A client that writes acc_head has more or less of its own waiters woken. */
         uint32_t head = xt_app_rare(s, i)->acc_head;

@@ -223,6 +223,13 @@ static inline struct xt_conn *xt_app_conn(const struct xt_session *s, const stru
     return p->conn == XT_NO_CONN ? NULL : xt_stack_conn(s->app->stack, p->conn);
 }
 
+/* Its streams begin anew. */
+static inline void xt_app_no_urgent(struct xt_session *s, uint32_t i)
+{
+    if (xt_ledger_has_rare(&s->ps[i]))
+        s->rare[i].rx_urg = s->rare[i].tx_urg = 0;
+}
+
 /* All that was stored to the slot before is there when its kind is: to whoever finds the ledger after this process has died. */
 static inline void xt_app_slot_kind(struct xt_pslot *p, uint8_t kind)
 {
@@ -291,6 +298,8 @@ void xt_app_rings_release(struct xt_session *s, uint32_t i);
 void xt_app_rings_drop(struct xt_session *s, uint32_t i);
 /* The reader has consumed up to p->rx_tail: frees an old ring that is read, and makes the ring larger if that would help. */
 void xt_app_rx_consumed(struct xt_session *s, uint32_t i, struct xt_conn *c);
+/* Frees the old ring if it is read. */
+void xt_app_rx_old_read(struct xt_session *s, uint32_t i);
 /* Changes the receive ring to one of `size` bytes if it is larger and there is room. */
 void xt_app_rx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c, uint32_t size);
 /* The send ring that would suit now, bytes; 0: as it is. */

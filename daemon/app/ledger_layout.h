@@ -74,18 +74,16 @@ struct xt_pslot {
     int32_t linger; /* SO_LINGER: -1 off, else seconds */
     uint32_t sndbuf, rcvbuf;
     uint32_t next, prev_listener; /* of a queued slot: the one after it in the accept queue; its listener */
-    uint64_t rx_head, rx_tail, tx_head, tx_tail, rx_urg, tx_urg;
+    uint64_t rx_head, rx_tail, tx_head, tx_tail;
     struct xt_extent rx, tx;
-    struct xt_extent rx_old; /* holds what is unread before rx_switch; size 0: all has been read */
-    uint64_t rx_switch;
     struct xt_tune tune;
     uint32_t moved; /* rx_head + tx_head when last looked at, and when that changed: for trimming. Low 32 bits */
     uint32_t moved_us;
     struct xt_tcp_sockopt opt;
 };
-static_assert(sizeof(struct xt_pslot) == 192, "xt_pslot: it is part of what an idle connection costs");
+static_assert(sizeof(struct xt_pslot) == 160, "xt_pslot: it is part of what an idle connection costs");
 
-/* What few sockets need: listeners, those that are bound, those with a rare option, those whose rings have grown. It costs memory once it is
+/* What few sockets need: listeners, those that are bound, those with a rare option or urgent data, those whose rings have grown. It costs memory once it is
  * used (xt_app_rare_own()). */
 struct xt_prare {
     struct xt_endpoint local;        /* bound end point */
@@ -93,6 +91,9 @@ struct xt_prare {
     bool any_local;                  /* bound to the unspecified address */
     uint16_t maxseg;                 /* TCP_MAXSEG; 0: not set */
     struct xt_extent rx_new, tx_new; /* what a change under way leads to (rings.c); size 0: none is */
+    struct xt_extent rx_old;         /* holds what is unread before rx_switch; size 0: all has been read */
+    uint64_t rx_switch;
+    uint64_t rx_urg, tx_urg; /* ends of urgent data, 0: none; tx_urg as the client says */
     /* Of a listener: its accept queue is a list through the queued slots. Entries leave when the client has moved acc_tail past them. */
     uint32_t acc_first, acc_last, acc_head, acc_tail;
     uint32_t backlog, syn_recv;
@@ -100,7 +101,7 @@ struct xt_prare {
     struct xt_fo_listen fo; /* Fast Open, as set: limit, keys, no_cookie */
     struct xt_ipopt ipopt;  /* IP_OPTIONS for a connection to come */
 };
-static_assert(sizeof(struct xt_prare) == 180, "xt_prare");
+static_assert(sizeof(struct xt_prare) == 216, "xt_prare");
 
 #define XT_LEDGER_SLOTS_OFF XT_ALIGN_UP(sizeof(struct xt_ledger), (size_t)4096)
 

@@ -53,7 +53,7 @@ static bool take_rings(struct xt_session *s)
         if (p->kind == XT_SLOT_FREE)
             continue;
         xt_app_rings_revive(s, i, last_record(s, i));
-        struct xt_extent *own[] = {&p->rx, &p->rx_old, &p->tx};
+        const struct xt_extent *own[] = {&p->rx, &xt_app_rare(s, i)->rx_old, &p->tx};
         for (unsigned k = 0; k < 3; k++)
             if (own[k]->size)
                 e[n++] = *own[k];
@@ -81,7 +81,8 @@ static void lost(struct xt_session *s, uint32_t i)
         p->kind = XT_SLOT_FRESH;
         p->conn = XT_NO_CONN;
         p->cond = 0;
-        p->rx_head = p->rx_tail = p->tx_head = p->tx_tail = p->rx_urg = p->tx_urg = 0;
+        p->rx_head = p->rx_tail = p->tx_head = p->tx_tail = 0;
+        xt_app_no_urgent(s, i);
         return;
     }
     if (c) {
@@ -107,8 +108,9 @@ static bool is_open(const struct xt_conn *c)
     return c->state > XT_SYN_RECV || (c->state == XT_SYN_RECV && (c->fo & XT_FO_CHILD));
 }
 
-static uint32_t conditions(const struct xt_pslot *p, const struct xt_conn *c)
+static uint32_t conditions(const struct xt_session *s, uint32_t i, const struct xt_conn *c)
 {
+    const struct xt_pslot *p = &s->ps[i];
     uint32_t cond = p->cond & ~(uint32_t)(XT_COND_CONNECTING | XT_COND_DEFERRED);
     if (c->state == XT_SYN_SENT)
         cond |= c->fo & XT_FO_DEFER ? XT_COND_DEFERRED : XT_COND_CONNECTING;
@@ -116,13 +118,23 @@ static uint32_t conditions(const struct xt_pslot *p, const struct xt_conn *c)
         cond |= XT_COND_CONNECTED;
     if (c->cflags & XT_CF_FIN_RCVD)
         cond |= XT_COND_RDHUP | XT_COND_FIN;
-    if (c->rx_urg != p->rx_urg)
+    if (xt_rx_urg(c) != xt_app_rare(s, i)->rx_urg)
         cond |= XT_COND_URGENT;
     if (c->err && !(cond & XT_COND_ERROR))
         cond |= XT_COND_ERROR | XT_COND_RDHUP | XT_COND_WRSHUT;
     if ((cond & (XT_COND_RDHUP | XT_COND_WRSHUT)) == (XT_COND_RDHUP | XT_COND_WRSHUT))
         cond |= XT_COND_HUP;
     return cond;
+}
+
+static void take_urgent(struct xt_session *s, uint32_t i, const struct xt_conn *c)
+{
+    uint64_t rx = xt_rx_urg(c), tx = xt_tx_urg(c);
+    if (!rx && !xt_ledger_has_rare(&s->ps[i]))
+        return;
+    struct xt_prare *r = xt_app_rare_own(s, i);
+    r->rx_urg = rx;
+    r->tx_urg = tx < r->tx_urg ? tx : r->tx_urg;
 }
 
 /* The record's counters, not the ledger's: those may be ahead of what the core was told. */
@@ -135,7 +147,7 @@ static void take_conn(struct xt_session *s, uint32_t i)
         lost(s, i);
         return;
     }
-    uint32_t cond = conditions(p, c);
+    uint32_t cond = conditions(s, i, c);
     if (cond & ~p->cond & XT_COND_ERROR)
         p->pending_error = (int16_t)c->err;
     p->cond = cond;
@@ -143,10 +155,8 @@ static void take_conn(struct xt_session *s, uint32_t i)
     p->rx_tail = c->rx_tail;
     p->tx_head = c->tx_head;
     p->tx_tail = c->tx_una < c->tx_head ? c->tx_una : c->tx_head;
-    p->tx_urg = c->tx_urg < p->tx_urg ? c->tx_urg : p->tx_urg;
-    p->rx_urg = c->rx_urg;
-    if (p->rx_old.size && p->rx_tail >= p->rx_switch)
-        xt_arena_release(&s->arena, &p->rx_old);
+    take_urgent(s, i, c);
+    xt_app_rx_old_read(s, i);
     xt_app_slot_show(s, i, c);
     xt_stack_set_bufs(st, c, s->base + xt_extent_off(&p->rx), 0, s->base + xt_extent_off(&p->tx), 0);
     if (p->orphan && !(c->cflags & XT_CF_ORPHAN)) { /* the close was not carried out any more */

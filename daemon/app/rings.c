@@ -45,7 +45,8 @@ void xt_app_rings_release(struct xt_session *s, uint32_t i)
     XT_CRASH_POINT();
     xt_arena_release(&s->arena, &p->rx);
     XT_CRASH_POINT();
-    xt_arena_release(&s->arena, &p->rx_old);
+    if (xt_app_rare(s, i)->rx_old.size)
+        xt_arena_release(&s->arena, &s->rare[i].rx_old);
     xt_arena_release(&s->arena, &p->tx);
     XT_CRASH_POINT();
 }
@@ -81,22 +82,25 @@ static void replace(struct xt_extent *e, struct xt_extent *new)
 
 static void replace_rx(struct xt_pslot *p, struct xt_prare *r)
 {
-    if (!p->rx_old.size) {
-        xt_extent_move(&p->rx_old, xt_extent_off(&p->rx));
+    if (!r->rx_old.size) {
+        xt_extent_move(&r->rx_old, xt_extent_off(&p->rx));
         in_order();
-        p->rx_old.size = p->rx.size;
+        r->rx_old.size = p->rx.size;
         in_order();
     }
     replace(&p->rx, &r->rx_new);
 }
 
 /* In the order that readers rely on. */
-static void tell_rx(const struct xt_pslot *p, struct xt_slot *sh)
+static void tell_rx(struct xt_session *s, uint32_t i)
 {
-    if (p->rx_old.size) {
-        uint64_t old = xt_extent_off(&p->rx_old) | (unsigned)__builtin_ctz(p->rx_old.size);
+    const struct xt_pslot *p = &s->ps[i];
+    const struct xt_prare *r = xt_app_rare(s, i);
+    struct xt_slot *sh = &s->slots[i];
+    if (r->rx_old.size) {
+        uint64_t old = xt_extent_off(&r->rx_old) | (unsigned)__builtin_ctz(r->rx_old.size);
         atomic_store_explicit(&sh->rx_old, old, memory_order_release);
-        atomic_store_explicit(&sh->rx_switch, p->rx_switch, memory_order_release);
+        atomic_store_explicit(&sh->rx_switch, r->rx_switch, memory_order_release);
     }
     atomic_store_explicit(&sh->rx_page, xt_extent_page(&p->rx), memory_order_release);
     atomic_store_explicit(&sh->rx_size, p->rx.size, memory_order_release);
@@ -105,10 +109,10 @@ static void tell_rx(const struct xt_pslot *p, struct xt_slot *sh)
 void xt_app_rx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c, uint32_t size)
 {
     struct xt_pslot *p = &s->ps[i];
-    if (size <= p->rx.size || p->rx_old.size)
+    if (size <= p->rx.size || xt_app_rare(s, i)->rx_old.size)
         return;
-    p->rx_switch = c->rx_head;
     struct xt_prare *r = xt_app_rare_own(s, i);
+    r->rx_switch = c->rx_head;
     if (!alloc_more(s, size, &r->rx_new)) {
         p->rx_fixed = true;
         return;
@@ -117,18 +121,23 @@ void xt_app_rx_grow(struct xt_session *s, uint32_t i, struct xt_conn *c, uint32_
     xt_stack_move_rx(s->app->stack, c, s->base + xt_extent_off(&r->rx_new), size);
     in_order();
     replace_rx(p, r);
-    tell_rx(p, &s->slots[i]);
+    tell_rx(s, i);
     in_order();
     s->app->stats.rx_grown++;
-    if (p->rx_tail == p->rx_switch)
-        xt_arena_release(&s->arena, &p->rx_old);
+    xt_app_rx_old_read(s, i);
+}
+
+void xt_app_rx_old_read(struct xt_session *s, uint32_t i)
+{
+    const struct xt_prare *r = xt_app_rare(s, i);
+    if (r->rx_old.size && s->ps[i].rx_tail >= r->rx_switch)
+        xt_arena_release(&s->arena, &s->rare[i].rx_old);
 }
 
 void xt_app_rx_consumed(struct xt_session *s, uint32_t i, struct xt_conn *c)
 {
     struct xt_pslot *p = &s->ps[i];
-    if (p->rx_old.size && p->rx_tail >= p->rx_switch)
-        xt_arena_release(&s->arena, &p->rx_old);
+    xt_app_rx_old_read(s, i);
     if (!c || p->rx_fixed)
         return;
     uint64_t want = xt_tune_consumed(&p->tune, s->app->now_us, p->rx_tail, c->rx_head, c->srtt);
@@ -203,7 +212,7 @@ static void tell_tx(const struct xt_pslot *p, struct xt_slot *sh)
 
 void xt_app_rings_show(struct xt_session *s, uint32_t i)
 {
-    tell_rx(&s->ps[i], &s->slots[i]);
+    tell_rx(s, i);
     tell_tx(&s->ps[i], &s->slots[i]);
 }
 
@@ -258,7 +267,7 @@ static bool idle_for_long(struct xt_session *s, uint32_t i, const struct xt_conn
     }
     if (p->cold || moved == 0 || (uint32_t)(now - p->moved_us) < s->app->cfg.buf_idle_us)
         return false;
-    return c->tx_una == c->tx_head && c->n_ooo == 0 && !p->rx_old.size &&
+    return c->tx_una == c->tx_head && c->n_ooo == 0 && !xt_app_rare(s, i)->rx_old.size &&
            atomic_load_explicit(&s->slots[i].rx_tail, memory_order_acquire) == c->rx_head;
 }
 
@@ -319,7 +328,7 @@ void xt_app_rings_revive(struct xt_session *s, uint32_t i, const struct xt_conn 
     if (xt_ledger_has_rare(p))
         end_change(p, &s->rare[i], c);
     if (p->kind != XT_SLOT_LISTEN && p->rx.size && p->tx.size) {
-        tell_rx(p, sh);
+        tell_rx(s, i);
         tell_tx(p, sh);
     }
     p->tune = (struct xt_tune){0};

@@ -169,14 +169,16 @@ static bool pull_tx(struct xt_session *s, uint32_t i)
     uint64_t head =
         atomic_load_explicit(&sh->tx_head, memory_order_acquire); /* the ring's bytes up to here are written */
     struct xt_conn *c = xt_app_conn(s, p);
-    if (head == p->tx_head && urg == p->tx_urg)
+    uint64_t was = xt_app_rare(s, i)->tx_urg;
+    if (head == p->tx_head && urg == was)
         return true;
     if (!c) /* what is written to a connection that is over is nobody's */
         return true;
-    if (head < p->tx_head || head - p->tx_tail > p->tx.size || urg < p->tx_urg || urg > head)
+    if (head < p->tx_head || head - p->tx_tail > p->tx.size || urg < was || urg > head)
         return false;
-    bool urgent = urg != p->tx_urg && urg > p->tx_head;
-    p->tx_urg = urg;
+    bool urgent = urg != was && urg > p->tx_head;
+    if (urg != was)
+        xt_app_rare_own(s, i)->tx_urg = urg;
     p->tx_head = head;
     XT_CRASH_POINT();
     if (p->cond & XT_COND_WRSHUT)

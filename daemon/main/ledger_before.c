@@ -40,12 +40,8 @@ static void read_rings(struct xt_pslot *to, const struct xt_pslot_before *from)
     to->rx_tail = from->rx_tail;
     to->tx_head = from->tx_head;
     to->tx_tail = from->tx_tail;
-    to->rx_urg = from->rx_urg;
-    to->tx_urg = from->tx_urg;
     to->rx = read_extent(&from->rx);
     to->tx = read_extent(&from->tx);
-    to->rx_old = read_extent(&from->rx_old);
-    to->rx_switch = from->rx_switch;
     to->rx_fixed = from->rx_fixed;
     to->tx_fixed = from->tx_fixed;
     to->cold = from->cold;
@@ -84,7 +80,8 @@ static void read_slot(struct xt_pslot *to, const struct xt_pslot_before *from)
 static bool has_rare(const struct xt_pslot_before *from)
 {
     return from->kind == XT_SLOT_LISTEN || from->bound || from->maxseg || from->rx_new.size || from->tx_new.size ||
-           from->fo.limit || from->fo.no_cookie || from->fo.nkeys || from->ipopt.len;
+           from->rx_old.size || from->rx_urg || from->tx_urg || from->fo.limit || from->fo.no_cookie ||
+           from->fo.nkeys || from->ipopt.len;
 }
 
 static void read_rare(struct xt_prare *to, const struct xt_pslot_before *from)
@@ -93,6 +90,10 @@ static void read_rare(struct xt_prare *to, const struct xt_pslot_before *from)
     to->claim = from->claim;
     to->any_local = from->any_local;
     to->maxseg = from->maxseg;
+    to->rx_urg = from->rx_urg;
+    to->tx_urg = from->tx_urg;
+    to->rx_old = read_extent(&from->rx_old);
+    to->rx_switch = from->rx_switch;
     to->rx_new = read_extent(&from->rx_new);
     to->tx_new = read_extent(&from->tx_new);
     to->acc_first = from->acc_first;

@@ -66,7 +66,8 @@ static void read_numbers(struct xt_conn *to, const struct xt_conn_before *from)
     SAME(to, from, index, tx_size);
     to->opt = xt_sockopt_read_before(&from->opt);
     read_timers(to, from);
-    SAME(to, from, rx_urg, pace_next);
+    to->pace_next = (uint32_t)from->pace_next;
+    to->urg = (uint8_t)((from->rx_urg ? XT_URG_RX : 0) | (from->tx_urg ? XT_URG_TX : 0));
     if (from->rtt_start)
         to->rtt_start = (uint32_t)from->rtt_start ? (uint32_t)from->rtt_start : UINT32_MAX;
     to->segs_out = (uint32_t)from->segs_out;
@@ -76,8 +77,8 @@ static void read_numbers(struct xt_conn *to, const struct xt_conn_before *from)
     to->tlp_end = from->tlp_end;
     SAME(to, from, srtt, rtt_seq);
     SAME(to, from, data_rcv_ms, t_progress_ms);
-    SAME(to, from, retrans, cflags);
-    SAME(to, from, dsack, dupacks);
+    to->cflags = from->cflags;
+    SAME(to, from, mss_local, dupacks);
     SAME(to, from, pending, challenged);
     SAME(to, from, ooo_acks, reo_persist);
     SAME(to, from, ecn, cc);
@@ -124,6 +125,10 @@ static void read_seldom(struct xt_seldom *to, const struct xt_conn_before *from)
     memcpy(&to->ccs, &from->ccs, sizeof to->ccs);
     static_assert(sizeof to->ccs == sizeof from->ccs, "ccs");
     to->bytes_retrans = from->bytes_retrans;
+    to->rx_urg = from->rx_urg;
+    to->tx_urg = from->tx_urg;
+    to->dsack = from->dsack;
+    to->retrans = from->retrans;
     to->prr_fs = from->prr_fs;
     to->prr_delivered = from->prr_delivered;
     to->prr_out = from->prr_out;

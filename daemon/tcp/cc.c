@@ -8,7 +8,7 @@ const struct xt_cc *const xt_cc_all[XT_CC_MAX] = {
 
 uint32_t xt_cc_initial_window(const struct xt_conn *c, const struct xt_tcp_cfg *cfg)
 {
-    uint32_t segs = c->retrans > 1 ? 1 : xt_u32_max(1, cfg->init_cwnd);
+    uint32_t segs = xt_seldom_of(c)->retrans > 1 ? 1 : xt_u32_max(1, cfg->init_cwnd);
     return segs * c->mss_eff;
 }
 
@@ -22,7 +22,7 @@ static void begin(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     c->cc = xt_cc_chosen(c, ctx->cfg);
     c->cc_acked = 0;
-    c->pace_next = 0;
+    c->pace_next = xt_pace_long_ago(ctx);
     if (xt_seldom_begun(c))
         memset(&xt_seldom(c)->ccs, 0, sizeof xt_seldom(c)->ccs);
     xt_cc_of(c)->init(c, ctx);

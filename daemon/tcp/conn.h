@@ -149,6 +149,12 @@ enum {
     XT_CE_REDUCED = 0x10, /* cwnd was reduced for this window, which ends at `ecn_recover` */
 };
 
+/* xt_conn.urg */
+enum {
+    XT_URG_RX = 0x01, /* from the peer */
+    XT_URG_TX = 0x02, /* to it */
+};
+
 /* xt_conn.fo: Fast Open (RFC 7413). Before xt_tcp_connect() OPTION and DATA say what is wanted. */
 enum {
     XT_FO_OPTION = 0x01,  /* the first SYN, or the SYN+ACK, carries the option with `fo_cookie` */

@@ -54,7 +54,7 @@ void xt_emit_syn(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg 
         c->rtt_seq = c->iss + 1;
     } else {
         ctx->stats->retrans_segs++;
-        c->retrans++;
+        xt_seldom(c)->retrans++;
     }
     c->pending &= (uint16_t)~XT_PEND_SYN;
     if (c->fo)
@@ -75,9 +75,10 @@ int xt_emit_ack(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg *
  * urgent (MUST-62). */
 static void urgent(const struct xt_conn *c, struct xt_seg *out)
 {
-    if (c->tx_urg <= out->tx_off)
+    uint64_t urg = xt_tx_urg(c);
+    if (urg <= out->tx_off)
         return;
-    uint64_t ahead = c->tx_urg - out->tx_off;
+    uint64_t ahead = urg - out->tx_off;
     out->flags |= XT_TH_URG;
     out->urp = (uint16_t)(ahead < 65535 ? ahead : 65535);
 }
@@ -96,7 +97,7 @@ static void count(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct 
         struct xt_seldom *r = xt_seldom(c);
         r->bytes_retrans += out->len;
         r->undo_rtx = (uint16_t)xt_u32_min(r->undo_rtx + parts, UINT16_MAX);
-        c->retrans += parts;
+        r->retrans += parts;
         ctx->stats->retrans_segs += parts;
     }
 }
@@ -127,7 +128,7 @@ void xt_emit_data(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_seg
         xt_seam_put(c, end);
     if (n > queued)
         out->flags |= XT_TH_FIN;
-    if (c->tx_urg)
+    if (xt_tx_urg(c))
         urgent(c, out);
     xt_rate_sent(c, ctx, seq, end, again);
     if (c->ecn & XT_CE_OK && out->len > 0 && !again)

@@ -13,7 +13,7 @@ static void flight(const struct xt_conn *c, struct xt_tcp_info *out)
     out->lost = xt_sent_bytes(c, XT_SENT_ALL_LOST);
     /* A tail loss probe outside of recovery was sent again and still is not held to be lost. */
     out->rexmit = c->ca_state >= XT_CA_RECOVERY ? xt_sent_bytes(c, XT_SENT_BIT(XT_SENT_AGAIN)) : 0;
-    out->retrans = c->retrans;
+    out->retrans = xt_seldom_of(c)->retrans;
     out->unacked_segs = out->unacked ? xt_seam_segments(c, c->snd_una, c->snd_nxt) : 0;
     out->sacked_segs = xt_seam_count(c, XT_SENT_BIT(XT_SENT_SACKED));
     out->lost_segs = xt_seam_count(c, XT_SENT_ALL_LOST);

@@ -198,9 +198,9 @@ static void step_urg(struct xt_in *in)
         return;
     int32_t ahead = (int32_t)(in->seg->seq + in->seg->urp - c->rcv_nxt);
     uint64_t up = c->rx_head + (uint64_t)(int64_t)ahead;
-    if ((int64_t)(up - c->rx_tail) <= 0 || up <= c->rx_urg)
+    if ((int64_t)(up - c->rx_tail) <= 0 || up <= xt_rx_urg(c))
         return;
-    c->rx_urg = up;
+    xt_set_rx_urg(c, up);
     in->ev |= XT_EV_URGENT;
 }
 

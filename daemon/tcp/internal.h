@@ -23,6 +23,7 @@
 #define XT_SYN_RTO_US 3000000 /* RTO after a retransmitted SYN (RFC 6298 section 5.7) */
 #define XT_RACK_RTT_MAX_US (1u << 30) /* half of what ticks tell apart (sent.h) */
 #define XT_CHALLENGE_MS 500 /* from one to the next: ten in five seconds (RFC 5961 section 7), spread as by Linux */
+#define XT_PACE_LATE_MAX_US 25000u
 #define XT_PAWS_IDLE_MS 2073600000 /* 24 days (RFC 7323 section 5.5) */
 
 /* A segment on its way through RFC 9293 section 3.10.7.4: what is left of it after trimming, and what came of it. */
@@ -41,6 +42,12 @@ struct xt_in {
 static inline uint32_t xt_now_ms(const struct xt_tcp_ctx *ctx)
 {
     return ctx->now_ms;
+}
+
+/* A time for xt_conn.pace_next that nothing is made up for from. */
+static inline uint32_t xt_pace_long_ago(const struct xt_tcp_ctx *ctx)
+{
+    return (uint32_t)ctx->now_us - XT_PACE_LATE_MAX_US - 1;
 }
 
 /* A time for xt_conn.rtt_start: not 0. */

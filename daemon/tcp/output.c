@@ -11,8 +11,8 @@
 #include "daemon/tcp/tally.h"
 
 #define PACE_LATE_MIN_US 1000u
-#define PACE_LATE_MAX_US 25000u
 #define PACE_WAIT_MAX_US 1000000u
+#define PACE_SILENCE_MS 2000u
 
 /* One call's view. */
 struct out {
@@ -40,7 +40,7 @@ static uint32_t cwnd_room(const struct xt_conn *c)
  * is unacknowledged. What TCP_CORK or MSG_MORE holds goes after a while. */
 static bool push_ok(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
-    if ((c->cflags & XT_CF_SHUT) || c->tx_urg > c->tx_una)
+    if ((c->cflags & XT_CF_SHUT) || xt_tx_urg(c) > c->tx_una)
         return true; /* nothing will be added; what is urgent waits for nobody */
     if (c->cflags & XT_CF_CORK_DUE)
         return true;
@@ -223,6 +223,13 @@ static int send_tail_probe(struct out *o)
     return 1;
 }
 
+/* Microseconds until the next segment may leave, at most PACE_WAIT_MAX_US; 0: it may now. */
+static inline uint32_t pace_wait(const struct xt_conn *c, const struct xt_tcp_ctx *ctx)
+{
+    uint32_t wait = (uint32_t)c->pace_next - (uint32_t)ctx->now_us;
+    return wait <= PACE_WAIT_MAX_US ? wait : 0;
+}
+
 /* Holds data back until the pacing rate allows it, and bounds a burst to what the rate gives in a millisecond. What is
  * forced (a probe, the first retransmission) is not held back. */
 static bool paced(struct out *o)
@@ -231,8 +238,12 @@ static bool paced(struct out *o)
     uint64_t rate = xt_cc_may_pace(c) ? xt_cc_pacing_rate(c) : 0;
     if (rate == 0)
         return false;
-    if (c->pace_next > o->ctx->now_us) {
-        xt_timer_set(c, XT_TIMER_PACE, c->pace_next);
+    /* 71 minutes after it was written pace_next would seem to be ahead again. */
+    if (xt_now_ms(o->ctx) - c->t_snd_ms > PACE_SILENCE_MS && c->snd_nxt != xt_send_end(c))
+        c->pace_next = xt_pace_long_ago(o->ctx);
+    uint32_t wait = pace_wait(c, o->ctx);
+    if (wait > 0) {
+        xt_timer_set(c, XT_TIMER_PACE, o->ctx->now_us + wait);
         return true;
     }
     uint64_t quantum = rate / 1000 / o->mss * o->mss;
@@ -248,14 +259,17 @@ static bool paced(struct out *o)
 static void pace(struct out *o, uint32_t len)
 {
     struct xt_conn *c = o->c;
-    uint64_t rate = len > 0 && xt_cc_may_pace(c) ? xt_cc_pacing_rate(c) : 0, now = o->ctx->now_us;
+    uint64_t rate = len > 0 && xt_cc_may_pace(c) ? xt_cc_pacing_rate(c) : 0;
     if (rate == 0)
         return;
-    uint64_t late = xt_u32_min(xt_u32_max(c->srtt, PACE_LATE_MIN_US), PACE_LATE_MAX_US), from = c->pace_next;
-    if (from + late < now) /* silence earns nothing */
-        from = c->snd_nxt - c->snd_una > len ? now - late : now;
-    uint64_t next = from + len * 1000000ull / rate;
-    c->pace_next = next < now + PACE_WAIT_MAX_US ? next : now + PACE_WAIT_MAX_US;
+    uint32_t now = (uint32_t)o->ctx->now_us, behind = now - (uint32_t)c->pace_next,
+             late = xt_u32_min(xt_u32_max(c->srtt, PACE_LATE_MIN_US), XT_PACE_LATE_MAX_US);
+    int64_t from = pace_wait(c, o->ctx), took = (int64_t)(len * 1000000ull / rate); /* from now on */
+    if (from == 0 && behind <= late)
+        from = -(int64_t)behind;
+    else if (from == 0) /* silence earns nothing */
+        from = c->snd_nxt - c->snd_una > len ? -(int64_t)late : 0;
+    c->pace_next = now + (uint32_t)(from + took < PACE_WAIT_MAX_US ? from + took : PACE_WAIT_MAX_US);
 }
 
 static int send_data(struct out *o)
@@ -334,7 +348,7 @@ static int send_some(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_
     o.mss = c->mss_eff - (c->n_ooo || (c->cflags & XT_CF_DSACK) ? xt_sack_optlen(c) : 0);
     uint32_t max = max_len ? max_len : ctx->cfg->gso_max;
     o.max = max > o.mss ? max - max % o.mss : o.mss;
-    if (c->tx_urg > c->tx_una)
+    if (xt_tx_urg(c) > c->tx_una)
         o.max = o.mss; /* the urgent pointer of each segment is its own */
     if (send_data(&o)) {
         pace(&o, out->len);
@@ -349,8 +363,8 @@ static int send_some(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_
 static inline bool has_nothing(const struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     return c->state == XT_ESTABLISHED && c->ca_state == XT_CA_OPEN && !(c->pending & (uint16_t)~XT_PEND_ACK) &&
-           !(c->cflags & XT_CF_SHUT) && c->snd_una == c->snd_nxt && c->tx_una == c->tx_head &&
-           c->pace_next <= ctx->now_us && c->tally.busy == XT_BUSY_NOT;
+           !(c->cflags & XT_CF_SHUT) && c->snd_una == c->snd_nxt && c->tx_una == c->tx_head && pace_wait(c, ctx) == 0 &&
+           c->tally.busy == XT_BUSY_NOT;
 }
 
 static inline void do_nothing(struct xt_conn *c, const struct xt_tcp_ctx *ctx)

@@ -103,7 +103,7 @@ static uint32_t next_size(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 uint32_t xt_pmtu_probe_len(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint32_t data, uint32_t room)
 {
     if (c->mss_probe || c->ca_state != XT_CA_OPEN || (int32_t)(xt_now_ms(ctx) - xt_seldom_of(c)->pmtu_ms) < 0 ||
-        c->tx_urg > c->tx_una || c->n_ooo || (c->cflags & XT_CF_DSACK))
+        xt_tx_urg(c) > c->tx_una || c->n_ooo || (c->cflags & XT_CF_DSACK))
         return 0;
     uint32_t size = next_size(c, ctx);
     if (size == 0)

@@ -70,9 +70,7 @@ struct xt_conn {
     uint32_t timers;         /* a bit for each timer that is on */
     uint32_t due[XT_TIMERS]; /* and the deadlines of these: due.h */
     uint16_t due_high[2];    /* more of XT_TIMER_KEEP's and XT_TIMER_WAIT's */
-    uint64_t rx_urg;         /* stream offset one past the peer's urgent data, 0: none */
-    uint64_t tx_urg;         /* stream offset one past our urgent data, 0: none */
-    uint64_t pace_next;      /* when the next segment may leave, where pacing is on */
+    uint32_t pace_next;      /* when the next segment may leave, where pacing is on: microseconds, low bits */
     uint32_t rtt_start;      /* when the timed segment left (xt_rtt_stamp()), 0: none is timed (Karn) */
     uint32_t segs_out, segs_in;
 
@@ -109,11 +107,9 @@ struct xt_conn {
     uint32_t t_rcv_ms;      /* last segment received: keep-alive */
     uint32_t t_snd_ms;      /* last data sent: restart after idle (RFC 5681 section 4.1) */
     uint32_t t_progress_ms; /* SND.UNA moved, or data left an idle connection: user time-out */
-    uint32_t retrans;       /* segments sent again, ever */
     uint32_t cflags;        /* XT_CF_* */
     int32_t seldom;         /* where its struct xt_seldom lies: seldom.h */
     int32_t board;          /* where the struct xt_board lent to it lies: xt_board_of(); 0: none */
-    struct xt_range dsack;  /* duplicate to report (RFC 2883), valid with XT_CF_DSACK */
     uint16_t mss_local;     /* what we announce */
     uint16_t mss_peer;      /* what the peer announced, or the default */
     uint16_t mss_path;      /* by the path's MTU */
@@ -139,6 +135,7 @@ struct xt_conn {
     uint8_t ecn;            /* XT_CE_* */
     uint8_t cc;             /* enum xt_cc_id */
     uint8_t has_seldom;     /* 1: what lies at `seldom` is in use */
+    uint8_t urg;            /* XT_URG_*: there was urgent data */
     uint8_t dupthresh;      /* DupThresh: 3, more when the path is seen to reorder */
     uint8_t ip_optlen;      /* bytes of IP options that each segment carries */
     uint8_t n_ooo, n_recent, n_sent, n_seam; /* valid entries of the lists below */
@@ -168,6 +165,10 @@ struct xt_seldom {
         struct xt_bbr bbr;
     } ccs; /* congestion control: the algorithm's own */
     uint64_t bytes_retrans;
+    uint64_t rx_urg;        /* stream offset one past the peer's urgent data: xt_rx_urg() */
+    uint64_t tx_urg;        /* stream offset one past our urgent data: xt_tx_urg() */
+    struct xt_range dsack;  /* duplicate to report (RFC 2883), valid with XT_CF_DSACK */
+    uint32_t retrans;       /* segments sent again, ever */
     uint32_t prr_fs;        /* RecoverFS: in flight when recovery began (RFC 6937) */
     uint32_t prr_delivered; /* bytes delivered since then */
     uint32_t prr_out;       /* bytes sent since then */
@@ -185,7 +186,7 @@ struct xt_seldom {
 };
 static_assert(sizeof(struct xt_seldom) % XT_RECORD_ALIGN == 0, "xt_seldom");
 
-static_assert(sizeof(struct xt_conn) <= 608, "xt_conn stays small: it is what an idle connection costs");
+static_assert(sizeof(struct xt_conn) <= 576, "xt_conn stays small: it is what an idle connection costs");
 static_assert(offsetof(struct xt_conn, state) == 60, "xt_conn.state");
 static_assert(offsetof(struct xt_conn, rx_head) == 72, "xt_conn.rx_head");
 static_assert(offsetof(struct xt_conn, timers) == 144, "xt_conn.timers");

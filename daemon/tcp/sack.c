@@ -28,7 +28,7 @@ void xt_sack_duplicate(struct xt_conn *c, uint32_t left, uint32_t right)
 {
     if (!(c->opts & XT_OPT_SACK_OK))
         return;
-    c->dsack = (struct xt_range){left, right};
+    xt_seldom(c)->dsack = (struct xt_range){left, right};
     c->cflags |= XT_CF_DSACK;
 }
 
@@ -60,7 +60,8 @@ void xt_sack_fill(struct xt_conn *c, struct xt_tcp_stats *stats, struct xt_tcp_o
         return;
     unsigned n = 0, max = max_blocks(c);
     if (c->cflags & XT_CF_DSACK) {
-        opt->sack[n++] = (struct xt_sack_block){c->dsack.left, c->dsack.right};
+        const struct xt_range *dsack = &xt_seldom_of(c)->dsack;
+        opt->sack[n++] = (struct xt_sack_block){dsack->left, dsack->right};
         c->cflags &= ~(uint32_t)XT_CF_DSACK;
         stats->dsacks_out++;
     }

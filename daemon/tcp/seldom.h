@@ -58,6 +58,29 @@ static inline struct xt_seldom *xt_seldom(struct xt_conn *c)
     return r;
 }
 
+/* Where urgent data ends, as stream offsets; 0: there was none. */
+static inline uint64_t xt_rx_urg(const struct xt_conn *c)
+{
+    return c->urg & XT_URG_RX ? xt_seldom_of(c)->rx_urg : 0;
+}
+
+static inline uint64_t xt_tx_urg(const struct xt_conn *c)
+{
+    return c->urg & XT_URG_TX ? xt_seldom_of(c)->tx_urg : 0;
+}
+
+static inline void xt_set_rx_urg(struct xt_conn *c, uint64_t off)
+{
+    xt_seldom(c)->rx_urg = off;
+    c->urg |= XT_URG_RX;
+}
+
+static inline void xt_set_tx_urg(struct xt_conn *c, uint64_t off)
+{
+    xt_seldom(c)->tx_urg = off;
+    c->urg |= XT_URG_TX;
+}
+
 /* A copy, for who may have to put it back. */
 struct xt_seldom_kept {
     struct xt_seldom was;

@@ -10,7 +10,7 @@ uint32_t xt_tcp_wrote(struct xt_conn *c, const struct xt_tcp_ctx *ctx, uint64_t 
         return 0; /* the FIN's sequence number is fixed */
     c->tx_head = tx_head;
     if (urgent)
-        c->tx_urg = tx_head;
+        xt_set_tx_urg(c, tx_head);
     return 0;
 }
 

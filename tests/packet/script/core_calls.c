@@ -319,7 +319,8 @@ static long call_unsent(struct pkt_run *r, struct core_sock *s, const struct pkt
 /* Is the next byte to be read the one after the urgent data's last? */
 static long call_mark(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)
 {
-    return s->conn.conn.rx_urg > s->conn.conn.rx_tail ? (long)(s->conn.conn.rx_urg - s->conn.conn.rx_tail) : 0;
+    return xt_rx_urg(&s->conn.conn) > s->conn.conn.rx_tail ? (long)(xt_rx_urg(&s->conn.conn) - s->conn.conn.rx_tail)
+                                                           : 0;
 }
 
 long core_sock_call(struct pkt_run *r, struct core_sock *s, const struct pkt_event *e)

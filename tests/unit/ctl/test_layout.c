@@ -27,14 +27,14 @@
 #define SAME_CONN(F) \
     F(index) F(gen) F(listener) F(session) F(slot) F(flags) F(local) F(remote) F(state) F(ca_state) F(snd_wscale) \
     F(rcv_wscale) F(err) F(soft_err) F(rx_head) F(rx_tail) F(tx_head) F(tx_una) F(rx_size) F(tx_size) \
-    F(rx_urg) F(tx_urg) F(pace_next) F(iss) F(snd_una) F(snd_nxt) F(snd_wnd) F(snd_wl1) F(snd_wl2) F(snd_wnd_max) F(snd_sml) F(irs) F(rcv_nxt) F(rcv_adv) \
+    F(iss) F(snd_una) F(snd_nxt) F(snd_wnd) F(snd_wl1) F(snd_wl2) F(snd_wnd_max) F(snd_sml) F(irs) F(rcv_nxt) F(rcv_adv) \
     F(rcv_fin) F(last_ack_sent) F(ts_recent) F(ts_recent_ms) F(cwnd) F(ssthresh) F(cc_acked) F(recover) F(rack_tick) \
     F(rack_end) F(rack_rtt) F(rack_fack) F(tlp_end) F(srtt) F(rttvar) F(rto) F(min_rtt) F(rtt_seq) F(data_rcv_ms) \
-    F(t_rcv_ms) F(t_snd_ms) F(t_progress_ms) F(retrans) F(cflags) F(dsack) F(mss_local) F(mss_peer) F(mss_path) \
+    F(t_rcv_ms) F(t_snd_ms) F(t_progress_ms) F(cflags) F(mss_local) F(mss_peer) F(mss_path) \
     F(mss_probe) F(mss_bad) F(mss_eff) F(rcv_mss) F(dupacks) F(pending) F(fo_len) F(fo) F(opts) F(backoff) F(timeouts) \
     F(probes) F(keep_probes) F(quick) F(challenged) F(n_ooo) F(n_sent) F(ooo_acks) F(recovery) F(reo_mult) \
     F(reo_persist) F(n_recent) F(ecn) F(cc) F(dupthresh) F(ip_optlen) F(n_seam)
-#define LESS_CONN(F) F(rtt_start) F(segs_out) F(segs_in) /* of fewer bytes */
+#define LESS_CONN(F) F(rtt_start) F(segs_out) F(segs_in) F(pace_next) /* of fewer bytes */
 #define TIMERS_CONN(F) F(timers) F(due) F(due_high)
 #define LISTS_CONN(F) F(ooo) F(recent) F(sent) F(seam) F(mark)
 #define SAME_TALLY(F) \
@@ -43,7 +43,7 @@
 #define SAME_RATE(F) \
     F(delivered) F(delivered_us) F(first_us) F(last_end) F(limited_until) F(n) F(limited) F(mark_limited) F(mark_again)
 #define SELDOM_CONN(F) \
-    F(ccs) F(bytes_retrans) F(prr_fs) F(prr_delivered) F(prr_out) F(undo_cwnd) F(undo_ssthresh) F(rxt_ms) F(reo_round) \
+    F(ccs) F(bytes_retrans) F(rx_urg) F(tx_urg) F(dsack) F(retrans) F(prr_fs) F(prr_delivered) F(prr_out) F(undo_cwnd) F(undo_ssthresh) F(rxt_ms) F(reo_round) \
     F(ecn_recover) F(probe_ms) F(challenge_ms) F(pmtu_ms) F(probe_end) F(undo_rtx)
 #define SELDOM_TALLY(F) \
     F(delivered_ce) F(dsacks) F(reord_seen) F(ooo_segs) F(rwnd_ms) F(sndbuf_ms) F(rto_ms) F(rtos) F(rto_spells) \
@@ -55,13 +55,13 @@
 #define SAME_SLOT(F) \
     F(kind) F(queued) F(changed) F(news) F(urgent) F(pending) F(orphan) F(bound) F(left) F(arrived) F(rx_fixed) \
     F(tx_fixed) F(cold) F(holder) F(conn) F(conn_gen) F(cond) F(gen) F(linger) F(rx_head) F(rx_tail) F(tx_head) \
-    F(tx_tail) F(rx_urg) F(tx_urg) F(rx_switch) F(sndbuf) F(rcvbuf) F(next) F(prev_listener)
+    F(tx_tail) F(sndbuf) F(rcvbuf) F(next) F(prev_listener)
 #define LESS_SLOT(F) F(pending_error) F(pending_soft) F(moved) F(moved_us) /* of fewer bytes */
-#define EXTENTS_SLOT(F) F(rx) F(tx) F(rx_old)
+#define EXTENTS_SLOT(F) F(rx) F(tx)
 #define SAME_RARE(F) \
     F(local) F(claim) F(any_local) F(maxseg) F(acc_first) F(acc_last) F(acc_head) F(acc_tail) F(backlog) F(syn_recv) \
-    F(next_listener) F(fo) F(ipopt)
-#define EXTENTS_RARE(F) F(rx_new) F(tx_new)
+    F(next_listener) F(fo) F(ipopt) F(rx_urg) F(tx_urg) F(rx_switch)
+#define EXTENTS_RARE(F) F(rx_new) F(tx_new) F(rx_old)
 #define SAME_WAITER(F) F(state) F(proc) F(rfd) F(wfd) F(cmd_seen) F(made_seq) F(made)
 /* clang-format on */
 
@@ -75,22 +75,22 @@
 #define SIZE_TALLY(f) +sizeof(((struct xt_tally *)0)->f)
 #define SIZE_RATE(f) +sizeof(((struct xt_rate *)0)->f)
 #define SIZE_TALLY_SELDOM(f) +sizeof(((struct xt_tally_seldom *)0)->f)
-#define APART (2 * sizeof(int32_t) + sizeof(uint8_t)) /* board, seldom, has_seldom */
+#define APART (2 * sizeof(int32_t) + 2 * sizeof(uint8_t)) /* board, seldom, has_seldom, urg */
 #define OPT sizeof(struct xt_tcp_sockopt)
 static_assert(sizeof(struct xt_conn) == 0 SAME_CONN(SIZE_CONN) LESS_CONN(SIZE_CONN) LISTS_CONN(SIZE_CONN)
                                                 TIMERS_CONN(SIZE_CONN) +
-                                            sizeof(struct xt_tally) + sizeof(struct xt_rate) + APART + OPT + 11,
+                                            sizeof(struct xt_tally) + sizeof(struct xt_rate) + APART + OPT + 10,
               "all fields of xt_conn");
 static_assert(sizeof(struct xt_tally) == 2 SAME_TALLY(SIZE_TALLY) + sizeof(uint32_t), "all fields of xt_tally");
 static_assert(sizeof(struct xt_rate) == 0 SAME_RATE(SIZE_RATE), "all fields of xt_rate");
-static_assert(sizeof(struct xt_seldom) == 0 SELDOM_CONN(SIZE_SELDOM) + sizeof(struct xt_tally_seldom) + 2,
+static_assert(sizeof(struct xt_seldom) == 0 SELDOM_CONN(SIZE_SELDOM) + sizeof(struct xt_tally_seldom) + 6,
               "all fields of xt_seldom");
 static_assert(sizeof(struct xt_tally_seldom) == 2 SELDOM_TALLY(SIZE_TALLY_SELDOM), "all fields of xt_tally_seldom");
 static_assert(sizeof(struct xt_tcp_sockopt) == 1 SAME_OPT(SIZE_OPT) + 2, "all fields of xt_tcp_sockopt");
 static_assert(sizeof(struct xt_pslot) == 0 SAME_SLOT(SIZE_SLOT) LESS_SLOT(SIZE_SLOT) EXTENTS_SLOT(SIZE_SLOT) + OPT +
                                              sizeof(struct xt_tune) + sizeof(bool),
               "all fields of xt_pslot");
-static_assert(sizeof(struct xt_prare) == 0 SAME_RARE(SIZE_RARE) EXTENTS_RARE(SIZE_RARE) + 2, "all fields of xt_prare");
+static_assert(sizeof(struct xt_prare) == 0 SAME_RARE(SIZE_RARE) EXTENTS_RARE(SIZE_RARE) + 6, "all fields of xt_prare");
 static_assert(sizeof(struct xt_pwaiter) == 0 SAME_WAITER(SIZE_WAITER), "all fields of xt_pwaiter");
 
 #define COPY(f)                                        \
@@ -320,6 +320,7 @@ Test(layout, every_field_of_a_record_arrives)
         expect_conn(new_record(i), &made[i]);
         expect_lists(new_record(i), &made[i]);
         cr_assert_eq(new_record(i)->has_seldom, 1);
+        cr_assert_eq(new_record(i)->urg, XT_URG_RX | XT_URG_TX);
         expect_conn_seldom(xt_seldom_of(new_record(i)), &made_seldom[i]);
         cr_expect_eq((const uint8_t *)xt_seldom_of(new_record(i)),
                      (uint8_t *)after.stack + b.seldoms + i * sizeof(struct xt_seldom));

@@ -254,7 +254,7 @@ Test(window, urgent_pointer_is_past_the_urgent_byte)
     pair_write(p, 0, 10, false);
     pair_settle(p);
     cr_assert(p->e[1].ev & XT_EV_URGENT);
-    cr_assert_eq(p->e[1].c.rx_urg, 50);
+    cr_assert_eq(xt_rx_urg(&p->e[1].c), 50);
     cr_assert_not(p->e[0].last.flags & XT_TH_URG);
     cr_assert_eq(pair_read(p, 1), 60);
     pair_free(p);

@@ -35,6 +35,26 @@ static inline struct xt_seldom *xt_seldom(struct xt_conn *c)
     return c;
 }
 
+static inline uint64_t xt_rx_urg(const struct xt_conn *c)
+{
+    return c->rx_urg;
+}
+
+static inline uint64_t xt_tx_urg(const struct xt_conn *c)
+{
+    return c->tx_urg;
+}
+
+static inline void xt_set_rx_urg(struct xt_conn *c, uint64_t off)
+{
+    c->rx_urg = off;
+}
+
+static inline void xt_set_tx_urg(struct xt_conn *c, uint64_t off)
+{
+    c->tx_urg = off;
+}
+
 struct xt_seldom_kept {
 };
 
