@@ -357,6 +357,7 @@ int xt_app_no_memory(struct xt_session *s);
 int xt_app_refused(const struct xt_session *s, int rc);
 
 /* retire.c: it is time for that. */
+void xt_app_retire_soon(struct xt_app *a);
 void xt_app_retired(struct xt_app *a);
 
 /* ---- cmd.c ---- */

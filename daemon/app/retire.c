@@ -24,6 +24,11 @@ static void each_bound(struct xt_app *a, uint32_t family, void (*fn)(struct xt_s
     }
 }
 
+void xt_app_retire_soon(struct xt_app *a)
+{
+    a->retire_at = a->now_us + GRACE_US;
+}
+
 static void retire(struct xt_session *s, uint32_t i, uint16_t port)
 {
     const struct xt_pslot *p = &s->ps[i];
@@ -33,7 +38,7 @@ static void retire(struct xt_session *s, uint32_t i, uint16_t port)
     XT_CRASH_POINT();
     if (p->kind == XT_SLOT_LISTEN)
         xt_stack_retire(s->app->stack, xt_app_conn(s, p));
-    s->app->retire_at = s->app->now_us + GRACE_US;
+    xt_app_retire_soon(s->app);
 }
 
 void xt_app_retire(struct xt_app *a, uint32_t family, uint16_t port)

@@ -376,7 +376,7 @@ void xt_app_revive(struct xt_app *a, uint64_t now_us)
     }
     each_record(a, end_stray);
     xt_app_flush(a);
-    a->retire_at = now_us; /* of that nobody else knows */
+    xt_app_retire_soon(a); /* nobody knows how much of their time is left: they get it all */
     if (a->stats.sessions_revived || a->stats.strays)
         xt_log_info("taken over: %llu clients; reset: %llu connections", (unsigned long long)a->stats.sessions_revived,
                     (unsigned long long)a->stats.strays);
