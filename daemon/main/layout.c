@@ -11,6 +11,7 @@
 #include "daemon/app/ledger.h"
 #include "daemon/base/crash.h"
 #include "daemon/base/log.h"
+#include "daemon/base/macros.h"
 #include "daemon/main/kept.h"
 #include "daemon/main/layout_before.h"
 #include "daemon/stack/stack.h"
@@ -79,9 +80,10 @@ int xt_layout_check(enum xt_layout what, int fd, char *err, size_t errlen)
     return -EPROTO;
 }
 
-size_t xt_layout_state_size(int whose, uint32_t max_conns)
+size_t xt_layout_state_size(int whose, uint32_t max_conns, uint32_t shards)
 {
-    return whose ? xt_state_places_before(max_conns).end : xt_stack_state_size(max_conns);
+    size_t one = whose ? xt_state_places_before(max_conns).end : xt_stack_state_size(max_conns);
+    return shards > 1 ? shards * XT_ALIGN_UP(one, (size_t)XT_KEPT_PAGE) : one;
 }
 
 /* ---- making them new ---- */

@@ -33,8 +33,9 @@ enum xt_layout {
 /* Whose layout is it? Returns 0: ours; 1: that of the release before; -EPROTO with words in `err`: another one's. */
 int xt_layout_check(enum xt_layout what, int fd, char *err, size_t errlen);
 
-/* Bytes of the stack's part of a state memfd, by what xt_layout_check() has returned. */
-size_t xt_layout_state_size(int whose, uint32_t max_conns);
+/* Bytes of all that stands behind the first page of a state memfd, by what xt_layout_check() has returned: equal parts for `shards`
+ * stacks of `max_conns` connections each. */
+size_t xt_layout_state_size(int whose, uint32_t max_conns, uint32_t shards);
 
 /* Makes of each thing that has the layout of the release before one that has ours, in `h` and in the keeper's store. A process that
  * dies in the middle of it, or before it is ready where the keeper can go back, leaves what another one can begin with. Before anything

@@ -52,19 +52,23 @@ static uint32_t env_number(const char *name)
 
 /* ---- state ---- */
 
-/* What the stack of each shard wants. */
-static size_t state_size(const struct xt_config *c)
+/* How many connections each shard has. */
+static uint32_t share(const struct xt_config *c)
 {
     struct xt_stack_cfg one;
     xt_config_stack(c, &one);
-    size_t size = xt_stack_state_size(one.max_conns);
-    return c->shards > 1 ? XT_ALIGN_UP(size, (size_t)XT_KEPT_PAGE) : size;
+    return one.max_conns;
+}
+
+static size_t state_size(const struct xt_config *c)
+{
+    return xt_layout_state_size(0, share(c), c->shards);
 }
 
 static int take_state(struct process *p)
 {
     char err[256];
-    size_t size = p->config.shards * state_size(&p->config);
+    size_t size = state_size(&p->config);
     int fd = xt_handed_take(&p->handed, "state"), rc;
     if (fd >= 0) {
         rc = xt_kept_open(&p->state, fd, size, err, sizeof err);
@@ -186,7 +190,7 @@ static int start_shard(struct process *p, uint32_t k, char *err, size_t errlen)
                   .devices = c->shards,
                   .group = packet_group(p, k)},
         .spin_us = c->spin,
-        .state = (char *)p->state.stack + k * state_size(c),
+        .state = (char *)p->state.stack + k * (state_size(c) / c->shards),
         .crew = p->crew,
         .shard = k,
     };
@@ -415,8 +419,7 @@ static int stand_by(struct process *p)
     int feed = xt_standby_feed();
     if (feed < 0)
         return 0;
-    int rc = xt_standby_check(&p->handed, p->config.max_connections, p->config.shards * state_size(&p->config), err,
-                              sizeof err);
+    int rc = xt_standby_check(&p->handed, share(&p->config), p->config.shards, err, sizeof err);
     if (rc == 0) {
         rc = xt_standby_wait(feed, &p->handed);
         if (rc == 0) /* they may have changed meanwhile */

@@ -34,7 +34,7 @@ static int check_interface(int global, char *err, size_t errlen)
     return -EPROTO;
 }
 
-int xt_standby_check(struct xt_handed *h, uint32_t max_conns, size_t state_size, char *err, size_t errlen)
+int xt_standby_check(struct xt_handed *h, uint32_t max_conns, uint32_t shards, char *err, size_t errlen)
 {
     const char *name;
     unsigned cursor = 0;
@@ -46,7 +46,7 @@ int xt_standby_check(struct xt_handed *h, uint32_t max_conns, size_t state_size,
     int whose = xt_layout_check(XT_LAYOUT_STATE, state, err, errlen); /* first, for the size goes by it */
     int rc = whose < 0 ? whose : 0;
     if (rc == 0)
-        rc = xt_kept_check(state, whose ? xt_layout_state_size(whose, max_conns) : state_size, err, errlen);
+        rc = xt_kept_check(state, xt_layout_state_size(whose, max_conns, shards), err, errlen);
     if (rc == 0)
         rc = check_interface(xt_handed_peek(h, "global"), err, errlen);
     while (rc >= 0 && (name = xt_handed_next(h, XT_KEEP_LEDGER, &cursor)))

@@ -10,9 +10,9 @@
 /* The descriptor by which the keeper tells this process, a candidate, when to take over; -1: it is none. */
 int xt_standby_feed(void);
 
-/* Can this program read all that is handed over? The state is `state_size` bytes in our layout, without the first page, and has
- * `max_conns` records. Changes nothing. Returns 0, or -EPROTO with words in `err`. */
-int xt_standby_check(struct xt_handed *h, uint32_t max_conns, size_t state_size, char *err, size_t errlen);
+/* Can this program read all that is handed over? The state is to be that of `shards` stacks of `max_conns` connections
+ * each. Changes nothing. Returns 0, or -EPROTO with words in `err`. */
+int xt_standby_check(struct xt_handed *h, uint32_t max_conns, uint32_t shards, char *err, size_t errlen);
 
 /* Tells the keeper that this process is able to take over, and follows in `h` what the old one keeps until it stands still. Returns
  * 0 when this process is to take over, or a negative errno. */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/base/crash.h"
@@ -297,30 +298,59 @@ struct xt_state_places xt_state_places_before(uint32_t max_conns)
     return xt_stack_places(&sizes);
 }
 
+/* How many stacks of so many connections there are in a memfd of such a size; 0: it is another one. */
+static uint32_t shards_of(int fd, uint32_t max_conns)
+{
+    struct stat sb;
+    uint32_t n = fstat(fd, &sb) < 0 ? 0 : XT_CREW_MAX;
+    while (n && (uint64_t)sb.st_size != XT_KEPT_PAGE + xt_layout_state_size(1, max_conns, n))
+        n--;
+    return n;
+}
+
+static bool is_readable(const struct xt_state_hdr *h)
+{
+    return h->max_conns && h->max_conns < XT_NO_CONN && h->high_water <= h->max_conns &&
+           h->board_size == sizeof(struct xt_board_before);
+}
+
+/* Of each shard's stack, but for one that never began. */
+static int read_stacks(const struct xt_kept *from, const struct xt_kept *to, uint32_t max_conns, uint32_t shards)
+{
+    struct xt_state_sizes sizes = xt_stack_sizes(max_conns);
+    struct regions r = {.a = xt_state_places_before(max_conns), .b = xt_stack_places(&sizes)};
+    for (uint32_t k = 0; k < shards; k++) {
+        r.from = (uint8_t *)from->stack + k * (xt_layout_state_size(1, max_conns, shards) / shards);
+        r.to = (uint8_t *)to->stack + k * (xt_layout_state_size(0, max_conns, shards) / shards);
+        const struct xt_state_hdr *h = (const struct xt_state_hdr *)(const void *)r.from;
+        if (h->magic == 0)
+            continue;
+        if (!is_readable(h) || h->max_conns != max_conns)
+            return -EPROTO;
+        read_stack(&r);
+    }
+    return 0;
+}
+
 int xt_state_read_before(int fd)
 {
     struct xt_state_hdr h;
     struct xt_kept from, to;
     char err[256];
-    if (pread(fd, &h, sizeof h, XT_KEPT_PAGE) != (ssize_t)sizeof h || h.max_conns == 0 || h.max_conns >= XT_NO_CONN ||
-        h.high_water > h.max_conns || h.board_size != sizeof(struct xt_board_before))
+    if (pread(fd, &h, sizeof h, XT_KEPT_PAGE) != (ssize_t)sizeof h || !is_readable(&h))
         return -EPROTO;
+    uint32_t shards = shards_of(fd, h.max_conns);
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (own < 0)
         return -errno;
-    int rc = xt_kept_open(&from, own, xt_layout_state_size(1, h.max_conns), err, sizeof err);
+    int rc = xt_kept_open(&from, own, xt_layout_state_size(1, h.max_conns, shards), err, sizeof err);
     if (rc < 0)
         return rc;
-    struct xt_state_sizes sizes = xt_stack_sizes(h.max_conns);
-    rc = xt_kept_new(&to, xt_layout_state_size(0, h.max_conns));
+    rc = xt_kept_new(&to, xt_layout_state_size(0, h.max_conns, shards));
     if (rc == 0) {
         read_page(&to, &from);
-        read_stack(&(struct regions){.from = from.stack,
-                                     .to = to.stack,
-                                     .a = xt_state_places_before(h.max_conns),
-                                     .b = xt_stack_places(&sizes)});
-        rc = fcntl(to.fd, F_DUPFD_CLOEXEC, 0);
-        if (rc < 0)
+        rc = read_stacks(&from, &to, h.max_conns, shards);
+        if (rc == 0 && (rc = fcntl(to.fd, F_DUPFD_CLOEXEC, 0)) < 0)
             rc = -errno;
         xt_kept_close(&to);
     }

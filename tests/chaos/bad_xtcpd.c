@@ -24,7 +24,7 @@ int main(void)
         return XT_EXIT_FAILED;
     if (strcmp(HOW, "refuses") == 0) {
         char err[256] = "", text[320];
-        xt_standby_check(&h, 12345, 12345, err, sizeof err);
+        xt_standby_check(&h, 12345, 1, err, sizeof err);
         snprintf(text, sizeof text, XT_SAY_REFUSED "%s", err);
         xt_notify(text);
         return XT_EXIT_FAILED;

@@ -248,7 +248,7 @@ static void state_before(void)
     struct xt_state_sizes sizes = xt_stack_sizes(CONNS);
     a = xt_state_places_before(CONNS);
     b = xt_stack_places(&sizes);
-    cr_assert_eq(xt_kept_new(&before, xt_layout_state_size(1, CONNS)), 0);
+    cr_assert_eq(xt_kept_new(&before, xt_layout_state_size(1, CONNS, 1)), 0);
     before.page->epoch = 41;
     before.page->running = 1;
     scribble(&before.page->place, sizeof before.page->place);
@@ -509,6 +509,33 @@ Test(layout, damaged_records_are_refused_one_by_one)
     xt_stack_free(next);
     xt_stack_free(s);
     free(own);
+}
+
+/* Three shards: one that was busy, one that never began, and one whose records are other ones. */
+Test(layout, each_shard_has_its_own)
+{
+    struct xt_kept one = before;
+    size_t part = xt_layout_state_size(1, CONNS, 3) / 3, size = xt_layout_state_size(0, CONNS, 3);
+    cr_assert_eq(xt_kept_new(&before, 3 * part), 0);
+    before.page->epoch = 41;
+    memcpy(before.stack, one.stack, xt_layout_state_size(1, CONNS, 1));
+    uint8_t *third = (uint8_t *)before.stack + 2 * part;
+    memcpy(third, one.stack, xt_layout_state_size(1, CONNS, 1));
+    ((struct xt_conn_before *)(void *)(third + a.records))->gen = made[0].gen + 1;
+    int fd = xt_state_read_before(before.fd);
+    cr_assert_geq(fd, 0, "%s", strerror(-fd));
+    cr_assert_eq(xt_kept_open(&after, fd, size, err, sizeof err), 0, "%s", err);
+    cr_expect_eq(after.page->epoch, 42);
+    expect_conn(new_record(CONNS - 1), &made[CONNS - 1]);
+    cr_expect_eq(new_record(0)->gen, made[0].gen);
+    after.stack = (uint8_t *)after.stack + size / 3;
+    cr_expect_eq(((const struct xt_state_hdr *)after.stack)->magic, 0);
+    after.stack = (uint8_t *)after.stack + size / 3;
+    expect_conn(new_record(CONNS - 1), &made[CONNS - 1]);
+    cr_expect_eq(new_record(0)->gen, made[0].gen + 1);
+    ((struct xt_state_hdr *)(void *)third)->high_water = CONNS + 1;
+    cr_expect_eq(xt_state_read_before(before.fd), -EPROTO);
+    xt_kept_close(&one);
 }
 
 Test(layout, a_header_that_cannot_be_is_refused)

@@ -48,8 +48,7 @@ TestSuite(standby, .init = setup, .fini = teardown);
 
 static void refused(const char *words)
 {
-    cr_expect_eq(xt_standby_check(&h, CONNS, xt_stack_state_size(CONNS), err, sizeof err), -EPROTO, "not refused: %s",
-                 words);
+    cr_expect_eq(xt_standby_check(&h, CONNS, 1, err, sizeof err), -EPROTO, "not refused: %s", words);
     cr_expect(strstr(err, words), "says %s, not %s", err, words);
 }
 
@@ -61,12 +60,12 @@ static void other(uint32_t *word, const char *words)
     err[0] = 0;
     refused(words);
     *word = was;
-    cr_expect_eq(xt_standby_check(&h, CONNS, xt_stack_state_size(CONNS), err, sizeof err), 0, "%s", err);
+    cr_expect_eq(xt_standby_check(&h, CONNS, 1, err, sizeof err), 0, "%s", err);
 }
 
 Test(standby, what_it_knows_is_taken)
 {
-    cr_assert_eq(xt_standby_check(&h, CONNS, xt_stack_state_size(CONNS), err, sizeof err), 0, "%s", err);
+    cr_assert_eq(xt_standby_check(&h, CONNS, 1, err, sizeof err), 0, "%s", err);
     cr_expect_eq(h.n, 3);
     for (unsigned i = 0; i < h.n; i++)
         cr_expect_geq(h.item[i].fd, 0);
@@ -109,21 +108,21 @@ Test(standby, one_release_back_and_no_further)
     cr_expect(XT_LEDGER_BEFORE + 1 == XT_LEDGER_VERSION || XT_LEDGER_BEFORE == XT_LEDGER_VERSION);
 
     struct xt_kept old;
-    cr_assert_eq(xt_kept_new(&old, xt_layout_state_size(1, CONNS)), 0);
+    cr_assert_eq(xt_kept_new(&old, xt_layout_state_size(1, CONNS, 1)), 0);
     *(struct xt_state_hdr *)old.stack = (struct xt_state_hdr){
         .magic = XT_STATE_MAGIC, .version = XT_STATE_BEFORE, .record_size = sizeof(struct xt_conn_before)};
     xt_handed_replace(&h, "state", dup(old.fd));
     ledger->version = XT_LEDGER_BEFORE;
     ledger->slot_size = sizeof(struct xt_pslot_before);
-    cr_expect_eq(xt_standby_check(&h, CONNS, xt_stack_state_size(CONNS), err, sizeof err), 0, "%s", err);
-    cr_expect_eq(xt_standby_check(&h, CONNS + 1, xt_stack_state_size(CONNS + 1), err, sizeof err), -EPROTO);
+    cr_expect_eq(xt_standby_check(&h, CONNS, 1, err, sizeof err), 0, "%s", err);
+    cr_expect_eq(xt_standby_check(&h, CONNS + 1, 1, err, sizeof err), -EPROTO);
     cr_expect(strstr(err, "max-connections"), "%s", err);
     xt_kept_close(&old);
 }
 
 Test(standby, another_size_is_refused)
 {
-    cr_expect_eq(xt_standby_check(&h, CONNS + 1, xt_stack_state_size(CONNS + 1), err, sizeof err), -EPROTO);
+    cr_expect_eq(xt_standby_check(&h, CONNS + 1, 1, err, sizeof err), -EPROTO);
     cr_expect(strstr(err, "max-connections"), "%s", err);
 }
 
