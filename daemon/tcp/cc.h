@@ -45,6 +45,12 @@ static inline const struct xt_cc *xt_cc_of(const struct xt_conn *c)
     return xt_cc_all[c->cc];
 }
 
+/* Does it want to be told of ACKs when they grow no window? */
+static inline bool xt_cc_wants_samples(const struct xt_conn *c)
+{
+    return c->ssthresh >= XT_CWND_MAX || xt_cc_of(c)->sample;
+}
+
 /* The algorithm a connection is to begin with: by the socket's option or else the configuration. */
 uint8_t xt_cc_chosen(const struct xt_conn *c, const struct xt_tcp_cfg *cfg);
 

@@ -211,7 +211,7 @@ static __attribute__((noinline)) uint32_t all_arrived(struct xt_conn *c, const s
     struct xt_rate_sample rs = xt_step_read_mark(c, mark, now_us, 0);
     c->rate.n = 0;
     xt_tally_rate(c, &rs);
-    return XT_UNLIKELY(xt_seldom_begun(c)) ? tell(c, ctx, mark, before) : XT_EV_WRITABLE;
+    return xt_seldom_begun(c) && xt_cc_wants_samples(c) ? tell(c, ctx, mark, before) : XT_EV_WRITABLE;
 }
 
 /* The ACK of something in flight. */

@@ -166,7 +166,7 @@ void xt_rate_acked(struct xt_conn *c, const struct xt_tcp_ctx *ctx)
     unsigned n = first_covered(c);
     if (n > 0)
         take_mark(c, ctx, n, newly);
-    else if (c->ssthresh >= XT_CWND_MAX || xt_cc_of(c)->sample)
+    else if (xt_cc_wants_samples(c))
         take_none(c, ctx, newly);
 }
 

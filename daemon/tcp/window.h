@@ -20,8 +20,8 @@ static inline uint32_t xt_window_offerable(const struct xt_conn *c, uint32_t siz
     if (XT_UNLIKELY(used >= size))
         return 0;
     uint32_t space = size - (uint32_t)used;
-    if (XT_UNLIKELY(c->opt.window_clamp))
-        space = xt_u32_min(space, c->opt.window_clamp);
+    if (space > c->opt.window_clamp - 1) /* 0 is none */
+        space = c->opt.window_clamp;
     return space;
 }
 
