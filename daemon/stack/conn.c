@@ -184,6 +184,8 @@ static void end(struct xt_stack *s, struct xt_conn *c, uint32_t events)
     s->ops.event(s->ops.arg, c, events);
     XT_CRASH_POINT();
     xt_board_end(s, c);
+    if (xt_seldom_begun(c))
+        xt_sparse_seldom(s, i);
     c->flags = 0;
     XT_CRASH_POINT();
     give_index(s, i);
@@ -386,6 +388,7 @@ void xt_conn_rebuild(struct xt_stack *s)
             c->flags = 0;
             c->index = i;
             give_index(s, i);
+            xt_sparse_seldom(s, i);
         }
     }
     atomic_store(&s->undo->reviving, 0);

@@ -167,6 +167,8 @@ int xt_stack_new(struct xt_stack **out, const struct xt_stack_cfg *cfg, const st
     if (r == 0)
         r = init_tables(s, key);
     if (r == 0)
+        r = xt_sparse_begin(s);
+    if (r == 0)
         xt_conn_rebuild(s);
     if (s->hdr && s->hdr->high_water)
         xt_cookie_revive(s);
@@ -189,7 +191,8 @@ void xt_stack_free(struct xt_stack *s)
     xt_wheel_fini(&s->misc);
     free(s->side);
     free(s->board_free);
-    free(s->board_claimed);
+    free(s->board_lent);
+    xt_sparse_end(s);
     free(s->ports);
     free(s->reass_mem);
     free(s->local);

@@ -5,6 +5,7 @@
 
 #include "daemon/base/flowmap.h"
 #include "daemon/base/siphash.h"
+#include "daemon/base/sparse.h"
 #include "daemon/base/wheel.h"
 #include "daemon/stack/stack.h"
 #include "daemon/tcp/fastopen.h"
@@ -28,6 +29,7 @@ enum {
     XT_TIMER_REASS = XT_NEIGH_MAX,
     XT_TIMER_ANNOUNCE = XT_TIMER_REASS + XT_REASS_MAX,
     XT_TIMER_SIEVE,
+    XT_TIMER_SPARSE,
     XT_TIMER_COUNT,
 };
 
@@ -203,8 +205,11 @@ struct xt_stack {
     struct xt_board *boards;
     uint32_t *board_free; /* indices of those not lent, a stack */
     uint32_t n_board_free;
-    uint32_t boards_high; /* those from here on were never lent */
-    bool *board_claimed;  /* those that records of an earlier stack have; while these are looked at */
+    uint32_t boards_high;                           /* those from here on were never lent */
+    bool *board_lent;                               /* by number */
+    struct xt_sparse sparse_boards, sparse_seldoms; /* what they take goes back: sparse.c */
+    bool sparse_boards_done,
+        sparse_again; /* of the turn that goes on: the boards' part is over, and wants another one */
     struct xt_list ready;
     struct xt_list over; /* those that only wait for their end, the oldest first: they make room for others */
     uint32_t norphans;
@@ -315,6 +320,15 @@ void xt_boards_rebuild(struct xt_stack *s);
 void xt_board_give(struct xt_stack *s, struct xt_conn *c);
 /* It ends, or does not need its board any more. */
 void xt_board_end(struct xt_stack *s, struct xt_conn *c);
+/* sparse.c: memory of boards that are not lent, and of what records that are over have seldom needed. */
+/* After the tables are there. Returns 0 or -ENOMEM. */
+int xt_sparse_begin(struct xt_stack *s);
+void xt_sparse_end(struct xt_stack *s);
+/* Nobody needs the board, or what belongs to record `i`, any more. */
+void xt_sparse_board(struct xt_stack *s, uint32_t board);
+void xt_sparse_seldom(struct xt_stack *s, uint32_t i);
+void xt_sparse_timer(struct xt_stack *s);
+
 /* After each segment in or out. */
 static inline void xt_board_check(struct xt_stack *s, struct xt_conn *c)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is due: connections by their wheel; neighbours, fragments, announcements and the sieve by another. */
+ * What is due: connections by their wheel; neighbours, fragments, announcements, the sieve and what is not used by another. */
 #include <errno.h>
 
 #include "daemon/base/macros.h"
@@ -26,8 +26,10 @@ void xt_stack_timers(struct xt_stack *s, uint64_t now_us)
             xt_reass_timer(s, i - XT_TIMER_REASS);
         else if (i == XT_TIMER_ANNOUNCE)
             xt_arp_announce_timer(s);
-        else
+        else if (i == XT_TIMER_SIEVE)
             xt_sieve_timer(s);
+        else
+            xt_sparse_timer(s);
     }
 }
 
