@@ -191,9 +191,11 @@ uint32_t xt_crew_whose(struct xt_stack *s, const struct xt_flow *flow, uint32_t 
         if ((to = next_with(s, flow, v->asked)) < XT_CREW_MAX)
             return to;
     }
-    if (v->asked)
-        return me; /* another one has found that it is ours */
-    v->asked = 1;
+    const uint16_t mine = (uint16_t)(1u << me);
+    /* Another one has found that it is ours. But who had a listener then may have none any more, while others have. */
+    if (v->asked && (v->asked & mine || XT_PORT_GET(s->ports[flow->lport].listeners)))
+        return me;
+    v->asked |= mine;
     return listening(s, flow);
 }
 

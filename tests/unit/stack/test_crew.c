@@ -356,6 +356,37 @@ Test(crew, a_retired_listener_gets_no_new_connections)
     cr_expect_eq(SUM(drop_closed_port), 0);
 }
 
+/* What is on its way to a listener when that one ends is for those that are left. */
+Test(crew, a_listener_ends_before_it_gets_what_was_passed_on)
+{
+    struct xt_conn *l[N], *c[24];
+    struct xt_endpoint at = ep(0, 80);
+    fanned = true;
+    for (uint32_t k = 1; k < N; k++) {
+        cr_assert_eq(xt_stack_bind(sh[k].s, &at, xt_claim_share(7)), 0);
+        cr_assert_eq(xt_stack_listen(sh[k].s, &at, xt_claim_share(7), now, &l[k]), 0);
+        xt_stack_set_bufs(sh[k].s, l[k], NULL, RING, NULL, RING);
+    }
+    connect_many(1);
+    uint64_t before = SUM(crew_in);
+    for (unsigned n = 0; n < XT_ARRAY_LEN(c); n++)
+        c[n] = host_connect(&peer, 1, 80, now, NULL);
+    xt_stack_output(peer.s, now); /* SYNs */
+    while (give(&peer, NULL))
+        ;
+    cr_expect_eq(SUM(crew_in), before, "nobody has looked at them");
+    xt_stack_retire(sh[1].s, l[1]);
+    run(10000);
+    for (unsigned n = 0; n < XT_ARRAY_LEN(c); n++)
+        cr_expect_eq(c[n]->state, XT_ESTABLISHED, "connection %u", n);
+    cr_expect(SUM(crew_in) >= before + 4);
+    xt_stack_retire(sh[2].s, l[2]);
+    int err = 0;
+    uint32_t i = host_connect(&peer, 1, 80, now, &err)->index;
+    run(10000);
+    cr_expect_eq(peer.err[i], ECONNREFUSED, "nobody is left");
+}
+
 Test(crew, a_shared_port_is_spread)
 {
     for (uint32_t k = 0; k < N; k++)
