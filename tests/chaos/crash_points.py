@@ -30,7 +30,7 @@ def run(n, more, within):
     words.write(PASSED, 0)
     words.write(LEFT, n)
     p = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    died = n > 0 and words.read(LEFT) <= 0
+    died = n > 0 and words.read(AGAIN if more else LEFT) <= 0
     if p.returncode:
         print(f"point {n}, then {more}, at {place()}: exit code {p.returncode}: {p.stdout.strip()}", flush=True)
     elif died:

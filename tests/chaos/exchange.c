@@ -6,7 +6,8 @@
  *                                 went wrong
  *   exchange more PEER PORT       a longer one: with buffers that grow, epoll, and a connection for a program that knows nothing of xtcp
  *   exchange hurried PEER PORT    connections in a hurry, and no more than they want
- *   exchange spread PEER PORT     a listener of several processes, and several connections to it at a time
+ *   exchange spread PEER PORT     a listener of several processes, and later of another program, and several connections to it at a time
+ *   exchange answer FD            that program: what `spread` executes
  *   exchange cats PORT            gives each connection to a cat, which knows nothing of xtcp, for ever
  *   exchange echoed PEER PORT     one connection to that: likewise
  *
@@ -33,6 +34,7 @@
 #define LISTEN_PORT 7070
 #define CLOSED_PORT 9
 #define CHUNK 16384
+#define CALLS 6u /* at a time */
 
 enum { SEND = 'S', TAKE = 'T', CALL_BACK = 'C', BAD = 'B', GOOD = 'G' };
 
@@ -311,32 +313,61 @@ static void answer(int l, unsigned n)
     }
 }
 
-static void spread(const char *ip, int port)
+static void answer_for_ever(int l)
 {
-    enum { CALLS = 6 };
-    int l = serve_at("0.0.0.0", LISTEN_PORT), fd[CALLS], status = 1;
-    fd[0] = dial(ip, port, "connect for the first call");
-    ask(fd[0], CALL_BACK, 4 * KIB4);
-    answer(l, 1); /* from here on it listens in all shards */
-    verdict(fd[0], "first call");
-    check(close(fd[0]) == 0, "close");
-    pid_t child = fork();
-    check(child >= 0, "fork");
-    if (child == 0) {
-        alarm(SECONDS);
-        answer(l, CALLS / 2);
-        exit(0);
-    }
+    for (;;)
+        answer(l, 1);
+}
+
+/* All at a time; of those that `own` says this process answers itself. */
+static void calls(const char *ip, int port, int l, unsigned own)
+{
+    int fd[CALLS];
     for (unsigned i = 0; i < CALLS; i++) {
         fd[i] = dial(ip, port, "connect for a call");
         ask(fd[i], CALL_BACK, 4 * KIB4);
     }
-    answer(l, CALLS / 2);
+    answer(l, own);
     for (unsigned i = 0; i < CALLS; i++) {
         verdict(fd[i], "call");
         check(close(fd[i]) == 0, "close");
     }
-    check(waitpid(child, &status, 0) == child && status == 0, "child");
+}
+
+/* A process that answers, and goes on; or another program does that, which knows nothing of what this one did. */
+static pid_t helper(int l, bool executed)
+{
+    char fd[12];
+    char *const argv[] = {"exchange", "answer", fd, NULL};
+    snprintf(fd, sizeof fd, "%d", l);
+    pid_t child = fork();
+    check(child >= 0, "fork");
+    if (child > 0)
+        return child;
+    alarm(SECONDS);
+    if (!executed)
+        answer_for_ever(l);
+    check(fcntl(l, F_SETFD, 0) == 0, "fcntl");
+    execv("/proc/self/exe", argv);
+    check(false, "execv");
+    return 0;
+}
+
+static void spread(const char *ip, int port)
+{
+    int l = serve_at("0.0.0.0", LISTEN_PORT);
+    int fd = dial(ip, port, "connect for the first call");
+    ask(fd, CALL_BACK, 4 * KIB4);
+    answer(l, 1); /* from here on it listens in all shards */
+    verdict(fd, "first call");
+    check(close(fd) == 0, "close");
+    calls(ip, port, l, CALLS);
+    pid_t one = helper(l, false);
+    calls(ip, port, l, 0);
+    pid_t other = helper(l, true); /* then it is in one shard again, but for what waits */
+    calls(ip, port, l, 0);
+    check(kill(one, SIGKILL) == 0 && waitpid(one, NULL, 0) == one, "helper");
+    check(kill(other, SIGKILL) == 0 && waitpid(other, NULL, 0) == other, "another program");
     check(close(l) == 0, "close");
 }
 
@@ -408,6 +439,10 @@ int main(int argc, char **argv)
         each_connection(atoi(argv[2]), serve);
     if (argc == 3 && strcmp(argv[1], "cats") == 0)
         each_connection(atoi(argv[2]), echo_by_cat);
+    if (argc == 3 && strcmp(argv[1], "answer") == 0) {
+        alarm(SECONDS);
+        answer_for_ever(atoi(argv[2]));
+    }
     if (argc != 4)
         return 2;
     const char *what = argv[1], *ip = argv[2];

@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/stage.sh"
 . "$(dirname "$0")/../lib/census.sh"
 . "$(dirname "$0")/loads.sh"
-SHARDS=${2:-2} KILLS=${3:-12} RANDOM=${XT_SEED:-1}
+SHARDS=${2:-2} KILLS=${3:-8} RANDOM=${XT_SEED:-1}
 stage_up "$1" clean
 mkdir -p "$WORK/www"
 head -c 1024 /dev/urandom >"$WORK/www/file"
@@ -57,4 +57,5 @@ asked
 xt_stop "$NGINX_X_PID"
 nothing_left() { [ -z "$(ctl flush-time-wait >/dev/null && ctl list | grep ":80 ")" ] && [ "$(had)" = "$before" ]; }
 xt_wait_for 30 nothing_left || { ctl list; echo "before: $before"; echo "now:    $(had)"; exit 1; }
+! grep 'AddressSanitizer\|runtime error' "$WORK/xtcpd.log"
 echo "spread over $SHARDS: $KILLS kills, and nothing is left"

@@ -21,7 +21,7 @@ on_xtcp() { in_x env "${XTCP_ENV[@]}" "$@"; }
 quiet() { "$@" >/dev/null 2>&1; }
 ctl() { "$XTCPCTL" --socket "$WORK/xtcpd.sock" "$@"; }
 
-# Starts xtcpd with further options; waits until it serves.
+# Starts xtcpd with further options, and with $XT_SHARDS shards (1); waits until it serves.
 xtcpd_start() {
     xt_spawn x "$WORK/xtcpd.log" "$XTCPD" --interface "$IF_X" --address "$ADDR_X/24" --gateway "$ADDR_K" \
         --socket "$WORK/xtcpd.sock" ${XT_SHARDS:+--shards "$XT_SHARDS"} "$@"
