@@ -127,6 +127,12 @@ def busy():
     return (user + nice + system + irq + softirq) / TICKS
 
 
+def seconds_of(pid):
+    """Processor seconds that a process has taken so far, all its threads."""
+    with open("/proc/%d/stat" % pid) as f:
+        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / TICKS
+
+
 def rounds(n, sides, measure):
     """`measure(side)` gives a dict of figures; n rounds of both sides, the order alternating: {figure: [(xtcp, kernel)]}"""
     pairs = {}

@@ -97,8 +97,7 @@ class Crowd:
 
 
 def stack_seconds():
-    with open("/proc/%d/stat" % stack_pid()) as f:
-        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / rig.TICKS
+    return rig.seconds_of(stack_pid())
 
 
 MOST_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

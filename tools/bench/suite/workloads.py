@@ -5,6 +5,8 @@ Each has a `name`, a base `port`, `server(port)` (a command line) and `measure(s
 import json
 import os
 import re
+import subprocess
+import time
 
 import rig
 
@@ -169,3 +171,26 @@ class Cpu:
         before = rig.busy()
         self.load.measure(side)
         return {"CPU s / %s" % self.unit: (rig.busy() - before) / self.load.units}
+
+
+class Beside:
+    """What another workload does, and leaves, where as many others as there are processors compute all the time: who spins for news
+    takes from them."""
+    goals = {}
+
+    def __init__(self, load):
+        self.load, self.name = load, "%s, beside %d that compute" % (load.name, os.cpu_count())
+        self.port, self.server = load.port, load.server
+
+    def measure(self, side):
+        others = [subprocess.Popen(["python3", "-c", "while True: pass"]) for _ in range(os.cpu_count())]
+        try:
+            before, began = [rig.seconds_of(p.pid) for p in others], time.monotonic()
+            figures = self.load.measure(side)
+            took = time.monotonic() - began
+            got = sum(rig.seconds_of(p.pid) for p in others) - sum(before)
+        finally:
+            for p in others:
+                p.kill()
+                p.wait()
+        return {**figures, "cores for the others": got / took}
