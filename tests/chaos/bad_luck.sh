@@ -98,7 +98,7 @@ memory_group() {
 # The stack process gets no page more, for a ring or whatever it is. The kernel ends it, and the next one is of the keeper's group.
 memory_used_up() {
     local rc=0
-    echo "$1" >"$GROUP/cgroup.procs" && echo 65536 >"$GROUP/$MOST" && xt_wait_for 60 xt_gone "$1" || rc=$?
+    echo 65536 >"$GROUP/$MOST" && echo "$1" >"$GROUP/cgroup.procs" && xt_wait_for 60 xt_gone "$1" || rc=$?
     [ $rc -eq 0 ] || kill -9 "$1"
     xt_wait_for 20 rmdir "$GROUP" 2>/dev/null
     return $rc
