@@ -278,13 +278,24 @@ Test(crew, a_family_does_not_take_the_port_of_another_one)
     cr_expect_eq(xt_stack_listen(sh[2].s, &at, ours, now, &l), 0);
 }
 
-static void listen_shared(uint32_t k)
+static struct xt_conn *listen_shared(uint32_t k)
 {
     struct xt_endpoint at = ep(0, 80);
     struct xt_conn *l;
     cr_assert_eq(xt_stack_bind(sh[k].s, &at, xt_claim_share(7)), 0);
     cr_assert_eq(xt_stack_listen(sh[k].s, &at, xt_claim_share(7), now, &l), 0);
     xt_stack_set_bufs(sh[k].s, l, NULL, RING, NULL, RING);
+    return l;
+}
+
+/* Their SYNs have come, and nobody has looked at those that are passed on. */
+static void begin_many(struct xt_conn **c, unsigned many)
+{
+    for (unsigned n = 0; n < many; n++)
+        c[n] = host_connect(&peer, 1, 80, now, NULL);
+    xt_stack_output(peer.s, now);
+    while (give(&peer, NULL))
+        ;
 }
 
 static void connect_many(unsigned many)
@@ -327,20 +338,12 @@ Test(crew, listeners_have_equal_parts)
 /* What is half open with it goes on, what is new comes to others. */
 Test(crew, a_retired_listener_gets_no_new_connections)
 {
-    struct xt_endpoint at = ep(0, 80);
     struct xt_conn *l[N], *c[2 * N];
     fanned = true;
-    for (uint32_t k = 0; k < N; k++) {
-        cr_assert_eq(xt_stack_bind(sh[k].s, &at, xt_claim_share(7)), 0);
-        cr_assert_eq(xt_stack_listen(sh[k].s, &at, xt_claim_share(7), now, &l[k]), 0);
-        xt_stack_set_bufs(sh[k].s, l[k], NULL, RING, NULL, RING);
-    }
+    for (uint32_t k = 0; k < N; k++)
+        l[k] = listen_shared(k);
     connect_many(1);
-    for (unsigned n = 0; n < 2 * N; n++)
-        c[n] = host_connect(&peer, 1, 80, now, NULL);
-    xt_stack_output(peer.s, now); /* SYNs */
-    while (give(&peer, NULL))
-        ;
+    begin_many(c, 2 * N);
     for (uint32_t k = 1; k < N; k++) {
         xt_stack_retire(sh[k].s, l[k]);
         xt_stack_retire(sh[k].s, l[k]);
@@ -360,20 +363,12 @@ Test(crew, a_retired_listener_gets_no_new_connections)
 Test(crew, a_listener_ends_before_it_gets_what_was_passed_on)
 {
     struct xt_conn *l[N], *c[24];
-    struct xt_endpoint at = ep(0, 80);
     fanned = true;
-    for (uint32_t k = 1; k < N; k++) {
-        cr_assert_eq(xt_stack_bind(sh[k].s, &at, xt_claim_share(7)), 0);
-        cr_assert_eq(xt_stack_listen(sh[k].s, &at, xt_claim_share(7), now, &l[k]), 0);
-        xt_stack_set_bufs(sh[k].s, l[k], NULL, RING, NULL, RING);
-    }
+    for (uint32_t k = 1; k < N; k++)
+        l[k] = listen_shared(k);
     connect_many(1);
     uint64_t before = SUM(crew_in);
-    for (unsigned n = 0; n < XT_ARRAY_LEN(c); n++)
-        c[n] = host_connect(&peer, 1, 80, now, NULL);
-    xt_stack_output(peer.s, now); /* SYNs */
-    while (give(&peer, NULL))
-        ;
+    begin_many(c, XT_ARRAY_LEN(c));
     cr_expect_eq(SUM(crew_in), before, "nobody has looked at them");
     xt_stack_retire(sh[1].s, l[1]);
     run(10000);
