@@ -279,6 +279,13 @@ void xtcp_waiters_end(struct xtcp *x);
 /* One that is in nobody's use, for a waiter of another process; and its end. */
 struct xtcp_waiter *xtcp_waiter_blank(struct xtcp *x);
 void xtcp_waiter_drop(struct xtcp_waiter *w);
+/* To be called before a waiter is used that a fork may have brought into this process. */
+void xtcp_waiter_adopt(struct xtcp_waiter *w);
+static inline void xtcp_waiter_fix(struct xtcp_waiter *w)
+{
+    if (__builtin_expect(w->epoch != w->x->epoch, 0))
+        xtcp_waiter_adopt(w);
+}
 /* The child of a fork has none of its parent's threads, hence waiters. */
 void xtcp_waiters_after_fork(struct xtcp *x);
 

@@ -213,7 +213,7 @@ void xtcp_waiters_after_fork(struct xtcp *x)
 
 /* A waiter that a fork has brought into this process gets a place of its own with the daemon, the same subscriptions, and
  * news of all of them. Without the daemon's help it stays as it is: its sockets are dead anyhow. */
-static void adopt(struct xtcp_waiter *w)
+void xtcp_waiter_adopt(struct xtcp_waiter *w)
 {
     struct xtcp *x = w->x;
     int saved = errno;
@@ -230,12 +230,6 @@ static void adopt(struct xtcp_waiter *w)
     errno = saved;
 }
 
-static inline void fix(struct xtcp_waiter *w)
-{
-    if (__builtin_expect(w->epoch != w->x->epoch, 0))
-        adopt(w);
-}
-
 XTCP_API int xtcp_waiter_new(struct xtcp *x, struct xtcp_waiter **out)
 {
     struct xtcp_waiter *w = take_idle(x);
@@ -250,7 +244,7 @@ XTCP_API int xtcp_waiter_new(struct xtcp *x, struct xtcp_waiter **out)
 XTCP_API void xtcp_waiter_free(struct xtcp_waiter *w)
 {
     struct xtcp *x = w->x;
-    fix(w);
+    xtcp_waiter_fix(w);
     for (uint32_t k = 0; k < xt_bitmap_words0(x->max_slots); k++)
         for (uint64_t v = atomic_load(&w->subs[k]); v; v &= v - 1)
             xtcp_waiter_unsub(w, (int)(k * 64 + (uint32_t)__builtin_ctzll(v)));
@@ -263,7 +257,7 @@ XTCP_API void xtcp_waiter_free(struct xtcp_waiter *w)
 
 XTCP_API int xtcp_waiter_fd(const struct xtcp_waiter *w)
 {
-    fix((struct xtcp_waiter *)w);
+    xtcp_waiter_fix((struct xtcp_waiter *)w);
     return w->fd;
 }
 
@@ -271,7 +265,7 @@ XTCP_API int xtcp_waiter_fd(const struct xtcp_waiter *w)
 
 XTCP_API void xtcp_waiter_sub(struct xtcp_waiter *w, int s)
 {
-    fix(w);
+    xtcp_waiter_fix(w);
     if ((uint32_t)s >= w->x->max_slots)
         return;
     set_bit(w->subs, (uint32_t)s);
@@ -304,7 +298,7 @@ static bool exclusive_becomes(struct xtcp_waiter *w, uint32_t from, uint32_t to)
 XTCP_API void xtcp_waiter_exclusive(struct xtcp_waiter *w, int s, bool on)
 {
     const struct xt_slot *sl = &w->x->slots[s];
-    fix(w);
+    xtcp_waiter_fix(w);
     if ((uint32_t)s >= w->x->max_slots)
         return;
     bool was = exclusive_becomes(w, (uint32_t)s + 1, 0);
@@ -316,7 +310,7 @@ XTCP_API void xtcp_waiter_exclusive(struct xtcp_waiter *w, int s, bool on)
 
 XTCP_API void xtcp_waiter_unsub(struct xtcp_waiter *w, int s)
 {
-    fix(w);
+    xtcp_waiter_fix(w);
     if ((uint32_t)s >= w->x->max_slots)
         return;
     xtcp_waiter_exclusive(w, s, false);
@@ -331,13 +325,13 @@ XTCP_API void xtcp_waiter_unsub(struct xtcp_waiter *w, int s)
 
 XTCP_API bool xtcp_waiter_pending(const struct xtcp_waiter *w)
 {
-    fix((struct xtcp_waiter *)w);
+    xtcp_waiter_fix((struct xtcp_waiter *)w);
     return xt_bitmap_any(w->ready);
 }
 
 XTCP_API bool xtcp_waiter_prepare(struct xtcp_waiter *w)
 {
-    fix(w);
+    xtcp_waiter_fix(w);
     atomic_store(&w->sh->sleeping, 1);
     atomic_thread_fence(memory_order_seq_cst); /* pairs with the daemon's, between the ready bitmap and `sleeping` */
     return xt_bitmap_any(w->ready) || !xtcp_alive(w->x);
@@ -346,7 +340,7 @@ XTCP_API bool xtcp_waiter_prepare(struct xtcp_waiter *w)
 XTCP_API void xtcp_waiter_done(struct xtcp_waiter *w)
 {
     char buf[64];
-    fix(w);
+    xtcp_waiter_fix(w);
     if (!atomic_exchange(&w->sh->sleeping, 0))
         w->owed++; /* whoever took the flag writes a byte, perhaps a moment later */
     uint32_t start = xtcp_start(w->x);
@@ -368,32 +362,8 @@ XTCP_API void xtcp_waiter_done(struct xtcp_waiter *w)
 
 XTCP_API unsigned xtcp_waiter_take(struct xtcp_waiter *w, void (*fn)(void *arg, uint32_t s), void *arg)
 {
-    fix(w);
+    xtcp_waiter_fix(w);
     return xt_bitmap_take(w->ready, w->x->max_slots, fn, arg);
-}
-
-/* Spins while it pays: each success raises the score, each failure lowers it; with a low score only now and then. */
-XTCP_API bool xtcp_waiter_spin(struct xtcp_waiter *w)
-{
-    fix(w);
-    uint32_t us = w->x->global->spin_us;
-    if (xt_bitmap_any(w->ready))
-        return true;
-    if (!us || (w->spin_score < 4 && ++w->spin_skip % 16))
-        return false;
-    uint64_t end = xtcp_now_ns() + us * 1000u;
-    do {
-        for (unsigned n = 0; n < 32; n++) {
-            if (xt_bitmap_any(w->ready)) {
-                w->spin_score = w->spin_score > 11 ? 15 : (uint8_t)(w->spin_score + 4);
-                return true;
-            }
-            __builtin_ia32_pause();
-        }
-        sched_yield(); /* whoever else wants this core may be the one that makes the news */
-    } while (xtcp_now_ns() < end);
-    w->spin_score -= w->spin_score > 0;
-    return false;
 }
 
 /* ---- blocking ---- */

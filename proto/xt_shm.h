@@ -184,7 +184,9 @@ struct xt_waiter {
     /* Not 0: several processes wait by it. It is told of every socket that it is subscribed to, of those too that its own process does
      * not hold. Written by the client. */
     _Atomic uint32_t family;
-    uint32_t rsv0[3];
+    /* Of its waits: how many there were, how many times somebody else ran on this processor during one, and the processor's number + 1
+     * (0: not known). Written by the client, which gains nothing by lying but a shard that comes nearer. */
+    _Atomic uint32_t waits, shared, cpu;
     /* mailbox: the client fills op to data and then stores cmd_seq (release); the daemon answers in result, addr, port and
      * data and then stores done_seq = cmd_seq (release). One command at a time. */
     _Atomic uint32_t cmd_seq;

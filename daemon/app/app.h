@@ -159,6 +159,12 @@ void xt_app_revive(struct xt_app *a, uint64_t now_us);
 bool xt_app_poll(struct xt_app *a, uint64_t now_us);
 /* Publishes what stack events have left (readiness, wake-ups): once at the end of a batch. */
 void xt_app_flush(struct xt_app *a);
+/* How the programs' threads have waited since the last look, by their own account. */
+struct xt_app_waits {
+    int cpu; /* processor of the one that waited most; -1: none had two thirds of all waits, or it is not known */
+    uint32_t shared; /* how often somebody else ran on the processor of one that waited */
+};
+void xt_app_waits(struct xt_app *a, struct xt_app_waits *out);
 /* About to sleep: raises xt_global.sleeping and looks again. True: do not sleep. Cancel with xt_app_awake(). */
 bool xt_app_prepare_sleep(struct xt_app *a);
 void xt_app_awake(struct xt_app *a);

@@ -34,6 +34,8 @@ struct xt_user {
     _Atomic uint64_t connects_us;
 };
 
+#define XT_WATCHED_WAITERS 8
+
 struct xt_session {
     struct xt_app *app;
     struct xt_user *user;
@@ -67,6 +69,10 @@ struct xt_session {
     uint32_t nused, hint;
     uint32_t listeners; /* first of the list, XT_NO_PSLOT: none */
     struct xt_arena arena;
+
+    struct {
+        uint32_t waits, shared;
+    } waited[XT_WATCHED_WAITERS]; /* the first waiters' counts as last looked at */
 
     bool sweeping;
     uint32_t sweep_at;

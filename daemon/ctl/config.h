@@ -41,7 +41,7 @@ struct xt_config {
     uint32_t user_clients, user_sockets, user_connects; /* 0: see xt_config_quota() */
     uint64_t user_memory;
     char user[64];
-    uint8_t seccomp;
+    uint8_t seccomp, follow;
     uint64_t restart_backoff;
     char rules[XT_RULES_MAX];
     uint32_t max_connections, max_clients, max_sockets, max_orphans, overload_rate, somaxconn;

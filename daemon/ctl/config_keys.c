@@ -88,6 +88,8 @@ static const struct xt_setting keys[] = {
      .help = "how long the data plane looks for work before it sleeps; 0: never"},
     {"client-spin", XT_SET_DURATION, FIELD(client_spin), .min = 0, .max = SEC, .def = "50us", .runtime = true,
      .help = "how long a program's blocking call looks for news before it sleeps"},
+    {"follow", XT_SET_BOOL, FIELD(follow), .def = "on",
+     .help = "where processors are short, go to that of the program that waits most for the data plane"},
     {"rx-mode", XT_SET_CHOICE, FIELD(rx_mode), .choices = "ring|multishot", .def = "ring",
      .help = "how frames are received: mapped ring or io_uring receive"},
     {"rx-frames", XT_SET_COUNT, FIELD(rx_frames), .min = 16, .max = 65536, .zero_auto = true, .def = "auto",

@@ -91,6 +91,7 @@ static int add_some(scmp_filter_ctx f)
         {SCMP_SYS(mmap), SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
         {SCMP_SYS(mprotect), SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
         {SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)},
+        {SCMP_SYS(sched_setaffinity), SCMP_A0_32(SCMP_CMP_EQ, 0, 0)}, /* a thread's own */
         {SCMP_SYS(kill), SCMP_A0_32(SCMP_CMP_EQ, self, 0)},
         {SCMP_SYS(tgkill), SCMP_A0_32(SCMP_CMP_EQ, self, 0)},
         {SCMP_SYS(prctl), SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME, 0)},

@@ -27,6 +27,7 @@ static void put_shard(const struct xt_shard *s, xt_ctl_put *put, void *arg)
     put(arg, "loop", "sleeps", st.sleeps, "times it slept");
     put(arg, "loop", "spins_paid", st.spins_paid, "times that spinning found work");
     put(arg, "loop", "spins_vain", st.spins_vain, "times that spinning found none");
+    put(arg, "loop", "moves", st.moves, "times that a shard went to the processor of the program that waited for it");
 }
 
 void xt_main_counters(void *arg, uint32_t shard, xt_ctl_put *put, void *put_arg)

@@ -16,6 +16,7 @@
 
 #include "daemon/base/time.h"
 #include "daemon/main/confine.h"
+#include "daemon/main/follow.h"
 #include "daemon/main/spin.h"
 #include "daemon/main/uring.h"
 
@@ -33,6 +34,7 @@ struct xt_shard {
     struct xt_stack *stack;
     struct io_uring ring;
     struct xt_spin spin;
+    struct xt_follow follow;
     struct xt_shard_stats stats;
     pthread_t thread;
     sem_t started, run, ended; /* run: the loop may begin; ended: it has, and the device is closed */
@@ -213,10 +215,11 @@ static void loop(struct xt_shard *s)
     while (!atomic_load_explicit(&s->stop, memory_order_relaxed)) {
         uint64_t now = xt_time_us();
         s->stats.loops++;
+        xt_follow(&s->follow, s->app, now);
         if (pass(s, now))
             xt_spin_work(&s->spin, now);
         else if (xt_spin_again(&s->spin, now))
-            sched_yield(); /* who wants this core may be the one that makes the work */
+            xt_follow_yield(&s->follow, now);
         else
             sleep_until_work(s, now);
     }
@@ -252,6 +255,7 @@ static int open_all(struct xt_shard *s)
     xt_app_on_doorbell(s->app, doorbell_add, doorbell_remove, s);
     arm_poll(s, xt_app_data_fd(s->app), UDATA_MESSAGE);
     xt_spin_init(&s->spin, s->cfg.spin_us);
+    xt_follow_init(&s->follow, s->cfg.follow);
     xt_app_revive(s->app, xt_time_us());
     return 0;
 no_stack:
@@ -381,4 +385,5 @@ void xt_shard_stats(const struct xt_shard *s, struct xt_shard_stats *out)
     *out = s->stats;
     out->spins_paid = s->spin.paid;
     out->spins_vain = s->spin.vain;
+    out->moves = s->follow.moves;
 }

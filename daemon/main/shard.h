@@ -13,6 +13,7 @@ struct xt_shard_cfg {
     struct xt_pktio_cfg pktio;
     struct xt_stack_cfg stack;
     uint32_t spin_us; /* how long the data plane spins for work before it sleeps; 0: never */
+    bool follow;      /* goes to the processor of the program that waits for it most: follow.h */
     uint8_t key[32];
     void *state;          /* state region, xt_stack_state_size() bytes */
     struct xt_crew *crew; /* NULL: there are no other shards */
@@ -34,7 +35,7 @@ struct xt_stack *xt_shard_stack(struct xt_shard *s);
 void xt_shard_pktio_stats(struct xt_shard *s, struct xt_pktio_stats *out);
 
 struct xt_shard_stats {
-    uint64_t loops, sleeps, spins_paid, spins_vain;
+    uint64_t loops, sleeps, spins_paid, spins_vain, moves;
 };
 void xt_shard_stats(const struct xt_shard *s, struct xt_shard_stats *out);
 

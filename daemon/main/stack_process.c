@@ -190,6 +190,7 @@ static int start_shard(struct process *p, uint32_t k, char *err, size_t errlen)
                   .devices = c->shards,
                   .group = packet_group(p, k)},
         .spin_us = c->spin,
+        .follow = c->follow,
         .state = (char *)p->state.stack + k * (state_size(c) / c->shards),
         .crew = p->crew,
         .shard = k,
