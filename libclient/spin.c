@@ -4,7 +4,8 @@
 
 #include "libclient/internal.h"
 
-#define AWAY_NS 4000 /* a yield takes that long only when somebody else runs meanwhile */
+#define AWAY_NS 4000   /* a yield takes that long only when somebody else runs meanwhile */
+#define HOG_NS 2000000 /* and that long when it is one who computes, and does not give way */
 
 static void count(_Atomic uint32_t *n)
 {
@@ -46,7 +47,7 @@ XTCP_API bool xtcp_waiter_spin(struct xtcp_waiter *w)
         uint64_t last = now;
         sched_yield(); /* whoever else wants this core may be the one that makes the news */
         now = xtcp_now_ns();
-        if (now - last > AWAY_NS)
+        if (now - last > AWAY_NS && now - last < HOG_NS)
             count(&w->sh->shared);
         if (now - begin >= us * 1000u) {
             w->spin_score -= w->spin_score > 0;

@@ -18,8 +18,10 @@ static void go_to(struct xt_follow *f, int cpu)
 
 void xt_follow(struct xt_follow *f, struct xt_app *app, uint64_t now)
 {
-    if (f->yielded_at && now - f->yielded_at >= XT_FOLLOW_AWAY_US)
-        f->shared = true;
+    uint64_t away = f->yielded_at ? now - f->yielded_at : 0;
+    f->shared |= away >= XT_FOLLOW_AWAY_US;
+    if (away >= XT_FOLLOW_HOG_US && f->hogs < 16 * XT_FOLLOW_HOGS)
+        f->hogs += 16;
     f->yielded_at = 0;
     if (now < f->look_at || !f->on)
         return;

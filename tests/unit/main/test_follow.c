@@ -50,3 +50,13 @@ Test(follow, one_that_lasts_makes_the_next_come_soon)
     cr_expect_eq(look(&f, now, 0, 1), 1);
     cr_expect_eq(look(&f, now + XT_FOLLOW_PAUSE_US, 0, 1), 1, "a pause as at first");
 }
+
+Test(follow, not_where_somebody_does_not_give_way)
+{
+    struct xt_follow f;
+    xt_follow_init(&f, true);
+    f.hogs = XT_FOLLOW_HOGS + 3;
+    for (uint64_t now = MS; now <= 3 * MS; now += MS)
+        cr_expect_eq(look(&f, now, 0, 1), -1);
+    cr_expect_eq(look(&f, 4 * MS, 0, 1), 1, "it is over");
+}
