@@ -182,7 +182,7 @@ int main(int argc, char **argv)
     else if (argc == 4 && (!strcmp(what, "echo") || !strcmp(what, "sink")))
         serve(atoi(argv[2]), atoi(argv[3]), what[0] == 'e');
     else {
-        fprintf(stderr, "usage: bench-load rpc|bulk|pong|echo|sink|hold ... (see the head of its source)\n");
+        fprintf(stderr, "usage: bench-load rpc|bulk|pong|echo|sink ... (see the head of its source)\n");
         return 2;
     }
     return 0;

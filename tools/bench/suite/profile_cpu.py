@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 
+import report
 import rig
 
 HZ = 4000
@@ -41,24 +42,35 @@ def is_ours(pid, parents):
 
 
 def samples(path):
-    """(who, what) of each that counts."""
+    """(when, (who, what), (name, thread)) of each that counts; a softirq is nobody's, but its core that of the thread it came upon."""
     text = rig.output(["perf", "script", "-i", path, "--show-task-events", "--no-inline", "-F", "comm,pid,tid,time,event,ip,sym"])
     parents = {int(c): int(p) for c, p in re.findall(r"PERF_RECORD_FORK\((\d+):\d+\):\((\d+):", text) if c != p}
     for block in text.split("\n\n"):
         lines = [l for l in block.split("\n") if l.strip() and "PERF_RECORD_" not in l]
-        head = re.match(r"\s*(.+?)\s+(\d+)/", lines[0]) if len(lines) > 1 else None
+        head = re.match(r"\s*(.+?)\s+(\d+)/(\d+)\s.*?([\d.]+):", lines[0]) if len(lines) > 1 else None
         if not head:
             continue
         names = [re.sub(r"\+0x.*", "", l.split(None, 1)[-1].strip()) for l in lines[1:]]
-        who, what = head.group(1), kind(names)
-        if what == "softirq":
-            yield "packets", what
-        elif names[0] not in IDLE and who not in TOOLS and is_ours(int(head.group(2)), parents):
-            yield who, what
+        who, what, when = head.group(1), kind(names), float(head.group(4))
+        ours = names[0] not in IDLE and who not in TOOLS and is_ours(int(head.group(2)), parents)
+        if what == "softirq" or ours:
+            yield when, ("packets" if what == "softirq" else who, what), (who, int(head.group(3))) if ours else ("packets", 0)
+
+
+def cores(taken):
+    """Of a run's samples: how many cores each program took, thread by thread: one that takes a whole core is what bounds the run.
+    Only such 10 ms count in which somebody ran: clients sleep before they begin, sockperf for two seconds."""
+    lasted = len({int(when * 100) for when, _, _ in taken}) / 100
+    programs = {}
+    for (name, _), n in collections.Counter(thread for _, _, thread in taken).most_common():
+        programs.setdefault(name, []).append(n / HZ / lasted)
+    shares = sorted(programs.items(), key=lambda p: -sum(p[1]))
+    return ", ".join("%s %s" % (name, " + ".join("%.2f" % s for s in each if s >= 0.01)) for name, each in shares if each[0] >= 0.01)
 
 
 def measure(load, side):
-    """{(who, what): ms for each unit} and the figures of one run."""
+    """{(who, what): ms for each unit}, the cores, and the figures of one run."""
+    load.prepare(side)
     base = os.path.join(os.environ["WORK"], "profile")
     for end in (".ctl", ".ack"):
         if not os.path.exists(base + end):
@@ -76,15 +88,18 @@ def measure(load, side):
         perf.wait()
         os.close(control)
         os.close(ack)
-    units = getattr(load, "units", None) or getattr(load, "requests", 1e5) / 1e5
-    return {k: n * 1000 / HZ / units for k, n in collections.Counter(samples(base)).items()}, figures
+    taken = list(samples(base))
+    if not taken:
+        raise rig.Failed("perf has seen nothing")
+    return {k: n * 1000 / HZ / load.units for k, n in collections.Counter(row for _, row, _ in taken).items()}, cores(taken), figures
 
 
 def show(letter, load, sides):
-    (ours, got), (theirs, had) = (measure(load, s) for s in sides)
+    (ours, on_xtcp, got), (theirs, on_kernel, had) = (measure(load, s) for s in sides)
     said = ["%s %.3g" % f for figures in (got, had) for f in figures.items()]
     print("\n%s, %s: ms of processor time for each %s; xtcp (%s), kernel (%s)" % (
         letter, load.name, "GiB" if hasattr(load, "streams") else "100k requests", *said[::len(got)]))
+    print("  cores, xtcp: %s\n  cores, kernel: %s" % (on_xtcp, on_kernel))
     total = sum(ours.values()), sum(theirs.values())
     rows = sorted(set(ours) | set(theirs), key=lambda r: -max(ours.get(r, 0), theirs.get(r, 0)))
     for row, a, b in [("all", *total)] + [("%s: %s" % r, ours.get(r, 0), theirs.get(r, 0)) for r in rows]:
@@ -98,14 +113,15 @@ def run(every, args):
     if not shutil.which("perf"):
         print("tools/bench/run: --profile needs perf (Debian's package linux-perf)", file=sys.stderr)
         return 1
+    print(report.congestion_line(rig.congestion()))
     for section in every:
         if not hasattr(section, "workloads") or (args.section and section.name not in args.section):
             continue
-        for letter in section.topologies:
-            for load in section.workloads(args) if letter in args.topology else ():
+        for letter in section.topologies(args):
+            for load in section.workloads(args):
                 load = getattr(load, "load", load)  # what the section cpu measures is the one within
                 try:
-                    sides = rig.topology(letter)
+                    sides = rig.topology(letter)[:2]
                     with rig.servers(sides, load.port, load.server):
                         show(letter, load, sides)
                 except rig.Failed as e:

@@ -13,9 +13,21 @@ def figure(v):
     return "%.0f" % v if abs(v) >= 1000 else "%.1f" % v if abs(v) >= 100 else "%.3g" % v
 
 
+def congestion_line(congestion):
+    line = "congestion control: xtcp %(xtcp)s, kernel %(kernel)s" % congestion
+    more = list(congestion)[2:]
+    if more:
+        line += "; '%s': the same rounds, by routes that say so" % more[0]
+    elif congestion["xtcp"] != congestion["kernel"]:
+        line += ", which does not have xtcp's"
+    return line
+
+
 class Report:
-    def __init__(self, screen, args):
-        self.screen, self.args, self.rows = screen, args, []
+    def __init__(self, screen, args, congestion):
+        """`congestion`: {name of a side: its congestion control}"""
+        self.screen, self.args, self.congestion, self.rows = screen, args, congestion, []
+        print(congestion_line(congestion), file=screen)
         print("%-11s %-3s %-34s %11s %11s %7s  %-15s %s" % (
             "section", "top", "median of %d rounds" % args.rounds, "xtcp", "kernel", "ratio", "spread", "goal"), file=screen)
 
@@ -27,9 +39,13 @@ class Report:
         row = {"section": section, "topology": topology, "workload": workload, "metric": metric,
                "xtcp": statistics.median(ours), "kernel": statistics.median(theirs) if theirs else None,
                "ratio": statistics.median(ratios) if ratios else None,
-               "spread": [min(ratios), max(ratios)] if ratios else None, "goal": goal, "peer": peer if theirs else None}
+               "spread": [min(ratios), max(ratios)] if ratios else None, "goal": goal, "peer": peer if theirs else None,
+               "congestion": [self.congestion["xtcp"], self.congestion[peer]] if theirs and peer in self.congestion else None}
+        last = self.rows[-1] if self.rows else row
         self.rows.append(row)
         name = "%s, %s" % (workload, metric) + ("" if peer == "kernel" or not theirs else " (against %s)" % peer)
+        if row is not last and all(row[k] == last[k] for k in ("section", "topology", "workload", "metric")):
+            name = "  the same, %s" % peer
         print("%-11s %-3s %-34s %11s %11s %7s  %-15s %s" % (
             section, topology, name, figure(row["xtcp"]), figure(row["kernel"]),
             "-" if not ratios else "%.2f" % row["ratio"],
@@ -53,7 +69,8 @@ class Report:
 
     def plot(self, section):
         rows = [r for r in self.rows if r["section"] == section and r["ratio"]]
-        data = "\n".join('"%s %s\\n%s" %g %g %g' % (r["topology"], r["workload"], r["metric"], r["ratio"], *r["spread"])
+        beside = lambda r: "" if r["peer"] == "kernel" else ", " + r["peer"]
+        data = "\n".join('"%s %s\\n%s%s" %g %g %g' % (r["topology"], r["workload"], r["metric"], beside(r), r["ratio"], *r["spread"])
                          for r in rows).replace("_", "\\\\_")
         script = """set terminal pngcairo size %d,600
 set output '%s'

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where programs run (namespaces, on the kernel's TCP or on an xtcpd's) and how two of them are compared."""
 import contextlib
+import functools
+import json
 import os
 import signal
 import subprocess
@@ -10,10 +12,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Side:
-    """One way to run a workload: where its server and its client run, and the server's address as the client sees it."""
+    """One way to run a workload: its name in reports, where its server and its client run, and the server's address as the client
+    sees it."""
 
-    def __init__(self, server, client, host, port_step):
-        self.server, self.client, self.host, self.port_step = server, client, host, port_step
+    def __init__(self, name, server, client, host, port_step):
+        self.name, self.server, self.client, self.host, self.port_step = name, server, client, host, port_step
 
     def port(self, base):  # servers of the two stacks have ports of their own: they may listen beside each other
         return base + self.port_step
@@ -27,12 +30,39 @@ def places():
 
 
 def topology(letter):
-    """(xtcp's side, the kernel's side)"""
-    p, ours, kernels = places(), os.environ["ADDR_X"], os.environ["ADDR_XK"]
-    wire = Side(p["x"], p["k"], kernels, 1)
-    return {"A": (Side(p["xa"], p["k"], ours, 0), wire),
-            "B": (Side(p["xa"], p["kb"], ours, 0), wire),
-            "C": (Side(p["xa"], p["xa"], ours, 0), Side(p["x"], p["x"], "127.0.0.1", 1))}[letter]
+    """[xtcp's side, the kernel's side, and the kernel's with xtcp's congestion control where its own is another]"""
+    p = places()
+    xtcp = Side("xtcp", p["xa"], p[{"A": "k", "B": "kb", "C": "xa"}[letter]], os.environ["ADDR_X"], 0)
+    client, hosts = (p["x"], ("127.0.0.1", LOOPBACK)) if letter == "C" else (p["k"], (os.environ["ADDR_XK"], WIRE_X))
+    return [xtcp] + [Side(name, p["x"], client, host, 1) for name, host in zip(list(congestion())[1:], hosts)]
+
+
+# Where the second kernel peer is: on the two ends of the wire, and in topology C.
+WIRE_X, WIRE_K, LOOPBACK = "10.77.0.5", "10.77.0.6", "127.0.0.2"
+
+
+@functools.cache
+def congestion():
+    """{name of a side: its congestion control}, xtcp first. A namespace can't make one the kernel's usual that the machine does not
+    let every program choose; but its routes can say it, so that peer has addresses of its own."""
+    p, usual = places(), "/proc/sys/net/ipv4/tcp_congestion_control"
+    ours = json.loads(control("--json", "config"))["congestion"]
+    sides = {"xtcp": ours, "kernel": output(p["x"] + ["cat", usual]).strip()}
+    if ours != sides["kernel"] and ours in output(p["x"] + ["cat", usual.replace("tcp_", "tcp_available_")]).split():
+        for end, here, there in (("X", WIRE_X, WIRE_K), ("K", WIRE_K, WIRE_X)):
+            ip, device = ["ip", "-n", os.environ["NS_" + end]], os.environ["IF_" + end]
+            output(ip + ["address", "add", here + "/32", "dev", device])
+            output(ip + ["route", "add", there + "/32", "dev", device, "src", here, "congctl", ours])
+        output(["ip", "-n", os.environ["NS_X"], "route", "add", "local", LOOPBACK, "dev", "lo", "src", LOOPBACK, "congctl", ours,
+                "table", "local"])
+        sides["kernel with " + ours] = ours
+    return sides
+
+
+def control(*argv):
+    """What xtcpctl says of topology A's xtcpd."""
+    return output([os.path.join(os.environ["BENCH_TOP"], "build/tools/ctl/xtcpctl"), "--socket",
+                   os.path.join(os.environ["WORK"], "xtcpd.sock"), *argv])
 
 
 class Failed(Exception):
@@ -113,10 +143,10 @@ PROBE = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv
 
 @contextlib.contextmanager
 def servers(sides, port, command):
-    """A server on each of both sides; `command(port)` is its command line."""
+    """A server for each side, for those of one port the same; `command(port)` is its command line."""
     with contextlib.ExitStack() as stack:
-        for s in sides:
-            stack.enter_context(server(s, s.port(port), command(s.port(port))))
+        for at, s in {s.port(port): s for s in sides}.items():
+            stack.enter_context(server(s, at, command(at)))
         yield
 
 
@@ -134,12 +164,35 @@ def seconds_of(pid):
 
 
 def rounds(n, sides, measure):
-    """`measure(side)` gives a dict of figures; n rounds of both sides, the order alternating: {figure: [(xtcp, kernel)]}"""
-    pairs = {}
+    """`measure(side)` gives a dict of figures; n rounds of all sides, the order alternating: {figure: [(one of each side)]}"""
+    rows = {}
     for i in range(n):
         got = {}
         for s in sides if i % 2 == 0 else reversed(sides):
             got[s] = measure(s)
-        for key, value in got[sides[0]].items():
-            pairs.setdefault(key, []).append((value, got[sides[1]][key]))
-    return pairs
+        for key in got[sides[0]]:
+            rows.setdefault(key, []).append(tuple(got[s][key] for s in sides))
+    return rows
+
+
+class Pace:
+    """How many requests make a run of `seconds`: what the same side's last run did in that time, and never fewer than `least`."""
+
+    def __init__(self, seconds, least):
+        self.seconds, self.least, self.rates = seconds, max(1000, int(least)), {}
+
+    def count(self, side):
+        return max(self.least, int(self.rates.get(side, 0) * self.seconds))
+
+    def run(self, side, do):
+        """`do(count)` gives a rate; of this run, the count and the rate."""
+        count = self.count(side)
+        self.rates[side] = do(count)
+        return count, self.rates[side]
+
+    def find(self, side, do):
+        """Runs until one takes a quarter of the time: a short one is connecting and starting for the most part, its rate far too low."""
+        for _ in range(5):
+            count, _rate = self.run(side, do)
+            if self.count(side) <= 4 * count:
+                break

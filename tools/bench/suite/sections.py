@@ -6,25 +6,31 @@ import workloads as w
 
 
 class Section:
-    def __init__(self, name, about, workloads, goals=None, topologies="ABC"):
-        self.name, self.about, self.workloads, self.goals, self.topologies = name, about, workloads, goals or {}, topologies
+    def __init__(self, name, about, workloads, goals=None, quick="AC"):
+        """`quick`: the topologies of --quick."""
+        self.name, self.about, self.workloads, self.goals, self.quick = name, about, workloads, goals or {}, quick
+
+    def topologies(self, args):
+        return args.topology or (self.quick if args.quick else "ABC")
 
     def run(self, args, out):
         failed = 0
-        for letter in self.topologies:
-            if letter not in args.topology:
-                continue
-            sides = rig.topology(letter)
+        for letter in self.topologies(args):
             for load in self.workloads(args):
+                sides = rig.topology(letter)[:None if load.every_peer else 2]
                 try:
                     with rig.servers(sides, load.port, load.server):
-                        pairs = rig.rounds(args.rounds, sides, load.measure)
+                        for side in sides:
+                            load.prepare(side)
+                        rows = rig.rounds(args.rounds, sides, load.measure)
                 except rig.Failed as e:
                     out.failed(self.name, letter, load.name, e)
                     failed += 1
                     continue
-                for metric, values in pairs.items():
-                    out.add(self.name, letter, load.name, metric, values, getattr(load, "goals", self.goals).get(letter, ""))
+                for metric, values in rows.items():
+                    for i, side in enumerate(sides[1:], 1):
+                        out.add(self.name, letter, load.name, metric, [(v[0], v[i]) for v in values],
+                                getattr(load, "goals", self.goals).get(letter, ""), side.name)
         return failed
 
 
@@ -44,16 +50,17 @@ class Alone:
 
 
 def bulk(args):
-    return [w.Iperf(args, streams, way) for streams in (1, 8) for way in ("send", "receive")]
+    loads = [w.Iperf(args, streams, way) for streams in (1, 8) for way in ("send", "receive")]
+    return loads[:3] if args.quick else loads
 
 
 def rpc(args):
-    return ([w.Redis(args, test, clients) for clients in (1, 50, 500) for test in ("get", "set")]
-            + [w.Memcached(args, clients) for clients in (1, 50)])
+    kinds = [("get", 1), ("get", 50), ("set", 50), ("get", 500)] if args.quick else [(t, n) for n in (1, 50, 500) for t in ("get", "set")]
+    return [w.Redis(args, *kind) for kind in kinds] + [w.Memcached(args, clients) for clients in ((50,) if args.quick else (1, 50))]
 
 
 def connections(args):
-    return [w.WrkClosing(args), w.Ab(args)]
+    return [w.WrkClosing(args)] + ([] if args.quick else [w.Ab(args)])
 
 
 def web(args):
@@ -68,9 +75,9 @@ def cpu(args):
 
 ALL = [
     Section("bulk", "iperf3, 1 and 8 streams, the server sending and receiving", bulk,
-            {"A": "at least 1.5", "B": "at least 2", "C": "at least 2"}),
+            {"A": "at least 1.5", "B": "at least 2", "C": "at least 2"}, "ABC"),
     Section("rpc", "redis-benchmark GET and SET with 1, 50 and 500 clients, memcached with 4 threads", rpc,
-            {"A": "at least 1.5", "B": "at least 2.5", "C": "at least 4"}),
+            {"A": "at least 1.5", "B": "at least 2.5", "C": "at least 4"}, "ABC"),
     Section("latency", "sockperf ping-pong of 64 bytes", lambda args: [w.Sockperf(args)],
             {"A": "at most 0.5", "B": "at most 0.35", "C": "at most 0.15"}),
     Section("connections", "nginx, a connection for each request: wrk, ab", connections, {"A": "at least 1.5", "C": "at least 3"}),

@@ -14,13 +14,8 @@ import rig
 from workloads import binary
 
 
-def control(*argv):
-    return rig.output([os.path.join(os.environ["BENCH_TOP"], "build/tools/ctl/xtcpctl"), "--socket", os.path.join(os.environ["WORK"],
-                      "xtcpd.sock"), *argv])
-
-
 def stack_pid():
-    return int(re.search(r'"pid":\s*(\d+)', control("--json", "status")).group(1))
+    return int(re.search(r'"pid":\s*(\d+)', rig.control("--json", "status")).group(1))
 
 
 def daemon_bytes():
@@ -61,7 +56,7 @@ class Crowd:
         first = next(self.ports)
         ports = range(first, first + -(-conns // self.most))
         self.servers = [rig.server(side, port, [binary(program), "echo", str(port), "1"]) for port in ports]
-        mac = json.loads(control("--json", "status"))["mac"] if on_xtcp else rig.output(
+        mac = json.loads(rig.control("--json", "status"))["mac"] if on_xtcp else rig.output(
             side.server + ["cat", "/sys/class/net/%s/address" % os.environ["IF_X"]]).strip()
         self.command = rig.places()["k"] + [binary("bench-crowd"), os.environ["IF_K"], mac, side.host, str(first), str(len(ports)),
                                             str(conns)]
@@ -173,11 +168,10 @@ def pktio(args, out):
 
 
 def native(args, out):
-    a, _ = rig.topology("A")
     plain, wire = rig.places()["xa"], rig.places()["k"]
     host, seconds = "10.77.0.1", str(args.seconds)
     for name, server, port, metric in (("bulk", "sink", 7100, "Gbit/s"), ("pong", "echo", 7101, "round trips/s")):
-        peer = rig.Side(wire, plain, host, 0)
+        peer = rig.Side("xtcp", wire, plain, host, 0)
         with rig.server(peer, port, [binary("bench-load"), server, str(port), "1"]):
             run = lambda program: {metric: float(rig.output(plain + [binary(program), name, host, str(port), seconds]))}
             pairs = rig.rounds(args.rounds, ("bench-native", "bench-load"), run)

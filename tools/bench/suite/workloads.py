@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workloads with a server and a client: real programs, or bench-load where no common one makes the load.
 
-Each has a `name`, a base `port`, `server(port)` (a command line) and `measure(side)` (a dict of figures of one run)."""
+Each has a `name`, a base `port`, `server(port)` (a command line), `prepare(side)` (before the first run) and `measure(side)` (a dict of
+figures of one run), which leaves in `units` how many GiB or 100k requests that run was."""
+import contextlib
 import json
 import os
 import re
@@ -15,11 +17,34 @@ def binary(name):
     return os.path.join(os.environ["BENCH_TOP"], "build/tools/bench", name)
 
 
-class Iperf:
+class Workload:
+    every_peer = False  # beside each kernel peer, not the first alone: where it is congestion control that bounds the figure
+
+    def prepare(self, side):
+        pass
+
+
+class Counted(Workload):
+    """What takes a number of requests, not a time. `least`: of the first run, for each second."""
+
+    def __init__(self, args, least):
+        self.pace = rig.Pace(args.seconds, least * args.seconds)
+
+    def prepare(self, side):
+        self.pace.find(side, lambda count: self.rate(side, count))
+
+    def measure(self, side):
+        count, rate = self.pace.run(side, lambda count: self.rate(side, count))
+        self.units = count / 1e5
+        return {"requests/s": rate}
+
+
+class Iperf(Workload):
     port = 5200
 
     def __init__(self, args, streams, way):
         self.seconds, self.streams, self.way = args.seconds, streams, way
+        self.every_peer = streams == 1 or not args.quick
         self.name = "iperf3 %s, %d stream%s" % (way, streams, "s" if streams > 1 else "")
 
     def server(self, port):
@@ -34,48 +59,52 @@ class Iperf:
         return {"Gbit/s": r["end"]["sum_received"]["bits_per_second"] / 1e9}
 
 
-class Redis:
+class Redis(Counted):
     port = 6400
 
     def __init__(self, args, test, clients):
-        self.args, self.test, self.clients = args, test, clients
+        super().__init__(args, 5000 if clients == 1 else 25000)
+        self.test, self.clients = test, clients
         self.name = "redis %s, %d client%s" % (test, clients, "s" if clients > 1 else "")
-        self.requests = int((5000 if clients == 1 else 25000) * args.seconds)
-        self.units = self.requests / 1e5
 
     def server(self, port):
         return ["redis-server", "--port", str(port), "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--appendonly",
                 "no", "--dir", os.environ["WORK"]]
 
-    def measure(self, side):
-        out = rig.output(side.client + ["redis-benchmark", "-h", side.host, "-p", str(side.port(self.port)), "-n", str(self.requests),
+    def rate(self, side, count):
+        out = rig.output(side.client + ["redis-benchmark", "-h", side.host, "-p", str(side.port(self.port)), "-n", str(count),
                                         "-c", str(self.clients), "-t", self.test, "--csv"])
         line = [l for l in out.splitlines() if l.upper().startswith('"' + self.test.upper())]
         if not line:
             raise rig.Failed("redis-benchmark: " + out[-200:])
-        return {"requests/s": float(line[0].split('"')[3])}
+        return float(line[0].split('"')[3])
 
 
-class Memcached:
+class Memcached(Counted):
     port = 11300
     value = "v" * 100
 
     def __init__(self, args, clients):
-        self.clients, self.requests = clients, int((5000 if clients == 1 else 25000) * args.seconds)
+        super().__init__(args, 5000 if clients == 1 else 25000)
+        self.clients = clients
         self.name = "memcached get, %d client%s" % (clients, "s" if clients > 1 else "")
 
     def server(self, port):
         return ["memcached", "-u", "root", "-U", "0", "-t", "4", "-l", "0.0.0.0", "-p", str(port)]
 
-    def measure(self, side):
-        at, load = [side.host, str(side.port(self.port))], binary("bench-load")
-        rig.output(side.client + [load, "rpc", *at, "1", "1", "set k 0 0 %d\r\n%s" % (len(self.value), self.value), "8"])
-        answer = "VALUE k 0 %d\r\n%s\r\nEND\r\n" % (len(self.value), self.value)
-        return {"requests/s": float(rig.output(side.client + [load, "rpc", *at, str(self.clients), str(self.requests), "get k",
-                                                              str(len(answer))]))}
+    def ask(self, side, clients, count, text, answer):
+        return float(rig.output(side.client + [binary("bench-load"), "rpc", side.host, str(side.port(self.port)), str(clients), str(count),
+                                               text, str(len(answer))]))
+
+    def prepare(self, side):
+        self.ask(side, 1, 1, "set k 0 0 %d\r\n%s" % (len(self.value), self.value), "STORED\r\n")
+        super().prepare(side)
+
+    def rate(self, side, count):
+        return self.ask(side, self.clients, count, "get k", "VALUE k 0 %d\r\n%s\r\nEND\r\n" % (len(self.value), self.value))
 
 
-class Sockperf:
+class Sockperf(Workload):
     port = 11100
     name = "sockperf ping-pong, 64 B"
 
@@ -94,10 +123,11 @@ class Sockperf:
             if not found:
                 raise rig.Failed("sockperf: " + out[-200:])
             figures[name] = float(found.group(1))
+        self.units = int(re.search(r"SentMessages=(\d+)", out).group(1)) / 1e5
         return figures
 
 
-class Nginx:
+class Nginx(Workload):
     port = 8000
 
     def server(self, port):
@@ -129,6 +159,7 @@ class Wrk(Nginx):
 
     def __init__(self, args, kib):
         self.seconds, self.kib, self.name = args.seconds, kib, "wrk keep-alive, %d KiB" % kib
+        self.every_peer = kib > 1 or not args.quick
 
     def measure(self, side):
         return self.wrk(side, "%dk" % self.kib)
@@ -145,27 +176,26 @@ class WrkClosing(Nginx):
         return self.wrk(side, "1k", ("-H", "Connection: close"))
 
 
-class Ab(Nginx):
+class Ab(Counted, Nginx):
     name = "ab, a connection each"
 
     def __init__(self, args):
-        self.requests = int(3000 * args.seconds)
+        super().__init__(args, 3000)
 
-    def measure(self, side):
-        out = rig.output(side.client + ["ab", "-q", "-c", "20", "-n", str(self.requests), "http://%s:%d/1k" % (side.host,
-                                                                                                          side.port(self.port))])
+    def rate(self, side, count):
+        out = rig.output(side.client + ["ab", "-q", "-c", "20", "-n", str(count), "http://%s:%d/1k" % (side.host, side.port(self.port))])
         rate = re.search(r"Requests per second:\s*([\d.]+)", out)
         if not rate or not re.search(r"Failed requests:\s*0\b", out):
             raise rig.Failed("ab: " + out[-300:])
-        return {"requests/s": float(rate.group(1))}
+        return float(rate.group(1))
 
 
-class Cpu:
+class Cpu(Workload):
     """What another workload costs: the whole machine's processor time, so that nothing hides in interrupts or threads."""
 
     def __init__(self, load, unit):
         self.load, self.unit, self.name = load, unit, load.name
-        self.port, self.server = load.port, load.server
+        self.port, self.server, self.prepare = load.port, load.server, load.prepare
 
     def measure(self, side):
         before = rig.busy()
@@ -173,7 +203,7 @@ class Cpu:
         return {"CPU s / %s" % self.unit: (rig.busy() - before) / self.load.units}
 
 
-class Beside:
+class Beside(Workload):
     """What another workload does, and leaves, where as many others as there are processors compute all the time: who spins for news
     takes from them."""
     goals = {}
@@ -182,15 +212,24 @@ class Beside:
         self.load, self.name = load, "%s, beside %d that compute" % (load.name, os.cpu_count())
         self.port, self.server = load.port, load.server
 
-    def measure(self, side):
-        others = [subprocess.Popen(["python3", "-c", "while True: pass"]) for _ in range(os.cpu_count())]
+    @contextlib.contextmanager
+    def others(self):
+        """What all of them have had of the processors so far."""
+        running = [subprocess.Popen(["python3", "-c", "while True: pass"]) for _ in range(os.cpu_count())]
         try:
-            before, began = [rig.seconds_of(p.pid) for p in others], time.monotonic()
-            figures = self.load.measure(side)
-            took = time.monotonic() - began
-            got = sum(rig.seconds_of(p.pid) for p in others) - sum(before)
+            yield lambda: sum(rig.seconds_of(p.pid) for p in running)
         finally:
-            for p in others:
+            for p in running:
                 p.kill()
                 p.wait()
-        return {**figures, "cores for the others": got / took}
+
+    def prepare(self, side):
+        with self.others():
+            self.load.prepare(side)
+
+    def measure(self, side):
+        with self.others() as seconds:
+            before, began = seconds(), time.monotonic()
+            figures = self.load.measure(side)
+            took = time.monotonic() - began
+            return {**figures, "cores for the others": (seconds() - before) / took}
