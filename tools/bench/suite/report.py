@@ -81,6 +81,7 @@ set style fill solid 0.5
 set yrange [0:*]
 set xtics rotate by -35
 set bmargin 9
+set rmargin 12
 set grid ytics
 $d << E
 %s

@@ -41,10 +41,10 @@ class Counted(Workload):
 
 class Iperf(Workload):
     port = 5200
+    every_peer = True
 
     def __init__(self, args, streams, way):
         self.seconds, self.streams, self.way = args.seconds, streams, way
-        self.every_peer = streams == 1 or not args.quick
         self.name = "iperf3 %s, %d stream%s" % (way, streams, "s" if streams > 1 else "")
 
     def server(self, port):
