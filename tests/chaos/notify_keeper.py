@@ -109,6 +109,8 @@ while True:
             os.waitpid(hung, 0x40000000)  # __WALL
         pinged = hung = None
     done, status = os.waitpid(pid, os.WNOHANG)
+    while done and select.select([sock], [], [], 0)[0]:
+        take()  # its last words
     if done and stopping:
         print("stopped", status, flush=True)
         os.unlink(path)

@@ -9,14 +9,11 @@ mapfile -t CPUS < <(python3 -c 'import os; print(*sorted(os.sched_getaffinity(0)
 [ ${#CPUS[@]} -eq 2 ] || { echo "SKIP: needs two processors"; exit 77; }
 stage_up "$1" clean
 
-for cpu in "${CPUS[@]}"; do # nobody has one to himself
-    xt_spawn x "$WORK/busy.log" taskset -c "$cpu" sh -c 'while :; do :; done'
-done
 server() { # CPU
     xt_spawn x "$WORK/redis.log" env "${XTCP_ENV[@]}" taskset -c "$1" redis-server --bind "$ADDR_X" --port 6379 --save '' \
         --appendonly no --protected-mode no
     SERVER=$XT_PID
-    xt_wait_for 30 in_k redis-cli -h "$ADDR_X" ping
+    xt_wait_for 30 quiet in_k redis-cli -h "$ADDR_X" ping
 }
 load() { in_k timeout 120 redis-benchmark -h "$ADDR_X" -t get -c 20 -q -n "$1" >/dev/null; }
 moves() { ctl stats -a | awk '$1 == "loop.moves" { print $2 }'; }
@@ -27,9 +24,13 @@ is_on() { [ "$(shard_cpu)" = "$1" ] && [ "$(moves)" -gt "$MOVES" ]; }
 comes_to() { # CPU
     MOVES=$(moves)
     taskset -a -p -c "$1" "$SERVER" >/dev/null
-    xt_spawn k "$WORK/load.log" redis-benchmark -h "$ADDR_X" -t get -c 20 -q -l
+    local cpu pid pids=()
+    for cpu in "${CPUS[@]}"; do # neither has a processor to himself
+        xt_spawn k "$WORK/load.log" taskset -c "$cpu" redis-benchmark -h "$ADDR_X" -t get -c 20 -q -l
+        pids+=("$XT_PID")
+    done
     xt_wait_for 60 is_on "$1" || { echo "on $(shard_cpu) after $(moves) moves, not on $1"; exit 1; }
-    xt_stop "$XT_PID" || :
+    for pid in "${pids[@]}"; do xt_stop "$pid" || :; done
     echo "the shard came to processor $1"
 }
 stays() {

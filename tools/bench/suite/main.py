@@ -17,8 +17,8 @@ topologies:
   -  no network: the figure stands by itself or beside the peer that the row names
 
 congestion control:
-  A line above the table says what each stack has. Where they differ, bulk and web have rows against the kernel with xtcp's, too: the
-  same xtcp figures beside a third leg of each round, on addresses whose routes say so.
+  A line above the table says what each stack has. Where they differ, bulk, web and cpu have rows against the kernel with xtcp's, too: further
+  legs of each round, over routes that say so. In A the kernel is at one end of xtcp's connections, and has xtcp's there, too.
 
 sections:
 """ + "\n".join("  %-12s %s" % (s.name, s.about) for s in sections.ALL)

@@ -95,10 +95,10 @@ def measure(load, side):
 
 
 def show(letter, load, sides):
-    (ours, on_xtcp, got), (theirs, on_kernel, had) = (measure(load, s) for s in sides)
+    (ours, on_xtcp, got), (theirs, on_kernel, had) = (s.run(lambda side: measure(load, side)) for s in sides)
     said = ["%s %.3g" % f for figures in (got, had) for f in figures.items()]
-    print("\n%s, %s: ms of processor time for each %s; xtcp (%s), kernel (%s)" % (
-        letter, load.name, "GiB" if hasattr(load, "streams") else "100k requests", *said[::len(got)]))
+    print("\n%s, %s: ms of processor time for each %s; xtcp (%s), %s (%s)" % (
+        letter, load.name, "GiB" if hasattr(load, "streams") else "100k requests", said[0], sides[1].name, said[len(got)]))
     print("  cores, xtcp: %s\n  cores, kernel: %s" % (on_xtcp, on_kernel))
     total = sum(ours.values()), sum(theirs.values())
     rows = sorted(set(ours) | set(theirs), key=lambda r: -max(ours.get(r, 0), theirs.get(r, 0)))
@@ -121,9 +121,9 @@ def run(every, args):
             for load in section.workloads(args):
                 load = getattr(load, "load", load)  # what the section cpu measures is the one within
                 try:
-                    sides = rig.topology(letter)[:2]
-                    with rig.servers(sides, load.port, load.server):
-                        show(letter, load, sides)
+                    for sides in rig.topology(letter)[:None if load.every_peer else 1]:
+                        with rig.servers(sides, load.port, load.server):
+                            show(letter, load, sides)
                 except rig.Failed as e:
                     print("%s, %s: FAILED: %s" % (letter, load.name, e))
                     failed += 1

@@ -15,8 +15,19 @@ class Side:
     """One way to run a workload: its name in reports, where its server and its client run, and the server's address as the client
     sees it."""
 
-    def __init__(self, name, server, client, host, port_step):
-        self.name, self.server, self.client, self.host, self.port_step = name, server, client, host, port_step
+    def __init__(self, name, server, client, host, port_step, route=()):
+        """`route`: the arguments of ip(8) for a route that is there while this side is measured."""
+        self.name, self.server, self.client, self.host, self.port_step, self.route = name, server, client, host, port_step, route
+
+    def run(self, measure):
+        if not self.route:
+            return measure(self)
+        ip = ["ip", "-n", os.environ["NS_K"], "route"]
+        output(ip + ["add", *self.route])
+        try:
+            return measure(self)
+        finally:
+            output(ip + ["delete", *self.route])
 
     def port(self, base):  # servers of the two stacks have ports of their own: they may listen beside each other
         return base + self.port_step
@@ -30,11 +41,17 @@ def places():
 
 
 def topology(letter):
-    """[xtcp's side, the kernel's side, and the kernel's with xtcp's congestion control where its own is another]"""
+    """[(xtcp's side, the kernel's side)] and, where that has another congestion control than xtcp, a pair in which the kernel has
+    xtcp's: in A, where xtcp's client is on the kernel, at that end, too."""
     p = places()
-    xtcp = Side("xtcp", p["xa"], p[{"A": "k", "B": "kb", "C": "xa"}[letter]], os.environ["ADDR_X"], 0)
+    at_xtcp = p["xa"], p[{"A": "k", "B": "kb", "C": "xa"}[letter]], os.environ["ADDR_X"], 0
+    xtcp = Side("xtcp", *at_xtcp)
     client, hosts = (p["x"], ("127.0.0.1", LOOPBACK)) if letter == "C" else (p["k"], (os.environ["ADDR_XK"], WIRE_X))
-    return [xtcp] + [Side(name, p["x"], client, host, 1) for name, host in zip(list(congestion())[1:], hosts)]
+    kernels = [Side(name, p["x"], client, host, 1) for name, host in zip(list(congestion())[1:], hosts)]
+    if letter == "A" and len(kernels) > 1:
+        route = [at_xtcp[2] + "/32", "dev", os.environ["IF_K"], "congctl", congestion()["xtcp"]]
+        return [(xtcp, kernels[0]), (Side("xtcp", *at_xtcp, route), kernels[1])]
+    return [(xtcp, k) for k in kernels]
 
 
 # Where the second kernel peer is: on the two ends of the wire, and in topology C.
@@ -169,7 +186,7 @@ def rounds(n, sides, measure):
     for i in range(n):
         got = {}
         for s in sides if i % 2 == 0 else reversed(sides):
-            got[s] = measure(s)
+            got[s] = s.run(measure)
         for key in got[sides[0]]:
             rows.setdefault(key, []).append(tuple(got[s][key] for s in sides))
     return rows

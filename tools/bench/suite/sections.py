@@ -17,7 +17,8 @@ class Section:
         failed = 0
         for letter in self.topologies(args):
             for load in self.workloads(args):
-                sides = rig.topology(letter)[:None if load.every_peer else 2]
+                pairs = rig.topology(letter)[:None if load.every_peer else 1]
+                sides = list(dict.fromkeys(s for pair in pairs for s in pair))
                 try:
                     with rig.servers(sides, load.port, load.server):
                         for side in sides:
@@ -28,9 +29,10 @@ class Section:
                     failed += 1
                     continue
                 for metric, values in rows.items():
-                    for i, side in enumerate(sides[1:], 1):
-                        out.add(self.name, letter, load.name, metric, [(v[0], v[i]) for v in values],
-                                getattr(load, "goals", self.goals).get(letter, ""), side.name)
+                    for xtcp, kernel in pairs:
+                        a, b = sides.index(xtcp), sides.index(kernel)
+                        out.add(self.name, letter, load.name, metric, [(v[a], v[b]) for v in values],
+                                getattr(load, "goals", self.goals).get(letter, ""), kernel.name)
         return failed
 
 
@@ -69,7 +71,7 @@ def web(args):
 def cpu(args):
     loads = [(w.Iperf(args, 1, "send"), "GiB"), (w.Redis(args, "get", 50), "100k requests"), (w.Iperf(args, 1, "receive"), "GiB"),
              (w.Wrk(args, 1), "100k requests")]
-    return [w.Cpu(load, unit) for load, unit in (loads[:2] if args.quick else loads)] + [w.Beside(w.Redis(args, "get", 50))]
+    return [w.Cpu(args, load, unit) for load, unit in (loads[:2] if args.quick else loads)] + [w.Beside(w.Redis(args, "get", 50))]
 
 
 ALL = [

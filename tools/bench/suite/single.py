@@ -51,7 +51,7 @@ class Crowd:
         self.conns, self.bytes = conns, daemon_bytes if on_xtcp else kernel_bytes
         if on_xtcp:
             rig.fresh_xtcpd()
-        side = rig.topology("A")[0 if on_xtcp else 1]
+        side = rig.topology("A")[0][0 if on_xtcp else 1]
         program = "bench-native" if on_xtcp else "bench-load"
         first = next(self.ports)
         ports = range(first, first + -(-conns // self.most))

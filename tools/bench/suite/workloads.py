@@ -193,8 +193,8 @@ class Ab(Counted, Nginx):
 class Cpu(Workload):
     """What another workload costs: the whole machine's processor time, so that nothing hides in interrupts or threads."""
 
-    def __init__(self, load, unit):
-        self.load, self.unit, self.name = load, unit, load.name
+    def __init__(self, args, load, unit):
+        self.load, self.unit, self.name, self.every_peer = load, unit, load.name, load.every_peer and not args.quick
         self.port, self.server, self.prepare = load.port, load.server, load.prepare
 
     def measure(self, side):
