@@ -15,27 +15,33 @@ server() { # CPU
     SERVER=$XT_PID
     xt_wait_for 30 quiet in_k redis-cli -h "$ADDR_X" ping
 }
-load() { in_k timeout 120 redis-benchmark -h "$ADDR_X" -t get -c 20 -q -n "$1" >/dev/null; }
+# load AS-REDIS-BENCHMARK-HAS-IT...: a client on each of the two processors, so that nobody has one to himself
+load() {
+    local cpu
+    LOAD=()
+    for cpu in "${CPUS[@]}"; do
+        xt_spawn k "$WORK/load.log" timeout 120 taskset -c "$cpu" redis-benchmark -h "$ADDR_X" -t get -c 20 -q "$@"
+        LOAD+=("$XT_PID")
+    done
+}
+loaded() { load -n "$1" && wait "${LOAD[@]}"; }
 moves() { ctl stats -a | awk '$1 == "loop.moves" { print $2 }'; }
 # The thread that has worked most.
-shard() { load 2000 && awk '{ tid = $1; sub(/.*\) /, ""); print $12 + $13, tid }' "/proc/$(stack_pid)/task/"*/stat | sort -n | tail -n 1 | cut -d' ' -f2; }
+shard() { loaded 2000 && awk '{ tid = $1; sub(/.*\) /, ""); print $12 + $13, tid }' "/proc/$(stack_pid)/task/"*/stat | sort -n | tail -n 1 | cut -d' ' -f2; }
 shard_cpu() { sed 's/.*) //' "/proc/$(stack_pid)/task/$SHARD/stat" | cut -d' ' -f37; }
 is_on() { [ "$(shard_cpu)" = "$1" ] && [ "$(moves)" -gt "$MOVES" ]; }
 comes_to() { # CPU
     MOVES=$(moves)
     taskset -a -p -c "$1" "$SERVER" >/dev/null
-    local cpu pid pids=()
-    for cpu in "${CPUS[@]}"; do # neither has a processor to himself
-        xt_spawn k "$WORK/load.log" taskset -c "$cpu" redis-benchmark -h "$ADDR_X" -t get -c 20 -q -l
-        pids+=("$XT_PID")
-    done
+    local pid
+    load -l
     xt_wait_for 60 is_on "$1" || { echo "on $(shard_cpu) after $(moves) moves, not on $1"; exit 1; }
-    for pid in "${pids[@]}"; do xt_stop "$pid" || :; done
+    for pid in "${LOAD[@]}"; do xt_stop "$pid" || :; done
     echo "the shard came to processor $1"
 }
 stays() {
     MOVES=$(moves)
-    load 20000
+    loaded 20000
     [ "$(moves)" -eq "$MOVES" ] || { echo "$1: it moved"; exit 1; }
     echo "$1: it stays"
 }

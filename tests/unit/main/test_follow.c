@@ -21,7 +21,7 @@ Test(follow, only_to_one_that_waits_and_only_where_processors_are_short)
     cr_expect_eq(look(&f, MS, 0, 1), 1);
 }
 
-/* The scheduler takes it away again within a look: a million looks, a second each 1,000, lead to few moves. */
+/* The scheduler takes it away again at once. */
 Test(follow, moves_that_do_not_last_come_later_and_later)
 {
     struct xt_follow f;
@@ -59,4 +59,33 @@ Test(follow, not_where_somebody_does_not_give_way)
     for (uint64_t now = MS; now <= 3 * MS; now += MS)
         cr_expect_eq(look(&f, now, 0, 1), -1);
     cr_expect_eq(look(&f, 4 * MS, 0, 1), 1, "it is over");
+}
+
+/* Of yields. No look is due, so that nobody is asked for the programs. */
+Test(follow, who_runs_long_again_and_again_does_not_give_way)
+{
+    struct xt_follow f;
+    uint64_t now = MS;
+    xt_follow_init(&f, true);
+    f.look_at = UINT64_MAX;
+    for (unsigned n = 0; n < 100; n++) {
+        xt_follow_yield(&f, now);
+        xt_follow(&f, NULL, now += XT_FOLLOW_AWAY_US - 1);
+    }
+    cr_expect_not(f.shared, "nobody else has run");
+    xt_follow_yield(&f, now);
+    xt_follow(&f, NULL, now += XT_FOLLOW_HOG_US);
+    cr_expect(f.shared);
+    cr_expect_lt(f.hogs, XT_FOLLOW_HOGS, "once is no habit");
+    xt_follow(&f, NULL, now += XT_FOLLOW_HOG_US);
+    cr_expect_lt(f.hogs, XT_FOLLOW_HOGS, "it has not yielded: it was at work, or slept");
+    for (unsigned n = 0; n < 1000; n++) {
+        xt_follow_yield(&f, now);
+        xt_follow(&f, NULL, now += XT_FOLLOW_HOG_US);
+    }
+    cr_expect_geq(f.hogs, XT_FOLLOW_HOGS);
+    unsigned looks = 0;
+    while (look(&f, now += MS, 0, 1) < 0 && looks < 1000)
+        looks++;
+    cr_expect_lt(looks, 500u, "forgotten after %u looks", looks);
 }
