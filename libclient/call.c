@@ -49,16 +49,18 @@ static bool spin_for_answer(struct xtcp_waiter *w, uint32_t seq)
 {
     uint64_t begin = xtcp_now_ns(), now = begin, most = (uint64_t)w->x->global->spin_us * 1000;
     bool got = answered(w, seq);
-    if (got || !most || (w->call_score < 4 && ++w->call_skip % 16))
+    if (got || !most || xt_hog_near(&w->hog, begin / 1000) || (w->call_score < 4 && ++w->call_skip % 16))
         return got;
     while (!got && now - begin < most) {
         for (unsigned n = 0; n < 32 && !got; n++) {
             __builtin_ia32_pause();
             got = answered(w, seq);
         }
+        uint64_t last = now;
         if (!got && now - begin > PATIENCE_NS)
             sched_yield(); /* the daemon may want this very core */
         now = xtcp_now_ns();
+        xt_hog_yielded(&w->hog, last / 1000, now / 1000);
     }
     if (now - begin < most)
         w->call_score = w->call_score < 14 ? (uint8_t)(w->call_score + 2) : 15;

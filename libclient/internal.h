@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "libclient/xtcp.h"
+#include "proto/xt_hog.h"
 #include "proto/xt_rules.h"
 #include "proto/xt_shm.h"
 
@@ -39,6 +40,7 @@ struct xtcp_waiter {
     uint8_t spin_score;                      /* 0 to 15: how well spinning has paid lately */
     uint8_t spin_skip;
     uint8_t call_score, call_skip; /* likewise, for answers to commands */
+    struct xt_hog hog;
 };
 
 struct xtcp {

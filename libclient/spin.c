@@ -4,8 +4,7 @@
 
 #include "libclient/internal.h"
 
-#define AWAY_NS 4000   /* a yield takes that long only when somebody else runs meanwhile */
-#define HOG_NS 2000000 /* and that long when it is one who computes, and does not give way */
+#define AWAY_NS 4000 /* a yield takes that long only when somebody else runs meanwhile */
 
 static void count(_Atomic uint32_t *n)
 {
@@ -19,6 +18,13 @@ static void tell_wait(struct xt_waiter *sh)
     if (cpu >= 0)
         atomic_store_explicit(&sh->cpu, (uint32_t)cpu + 1, memory_order_relaxed);
     count(&sh->waits);
+}
+
+static void yielded(struct xtcp_waiter *w, uint64_t from, uint64_t to)
+{
+    xt_hog_yielded(&w->hog, from / 1000, to / 1000);
+    if (!xt_hog_near(&w->hog, to / 1000)) /* else there are no turns to be taken */
+        count(&w->sh->shared);
 }
 
 static bool look(struct xtcp_waiter *w)
@@ -41,14 +47,16 @@ XTCP_API bool xtcp_waiter_spin(struct xtcp_waiter *w)
     if (!us || (w->spin_score < 4 && ++w->spin_skip % 16))
         return false;
     uint64_t begin = xtcp_now_ns(), now = begin;
+    if (xt_hog_near(&w->hog, now / 1000))
+        return false;
     while (!look(w)) {
         if (now == begin)
             tell_wait(w->sh);
         uint64_t last = now;
         sched_yield(); /* whoever else wants this core may be the one that makes the news */
         now = xtcp_now_ns();
-        if (now - last > AWAY_NS && now - last < HOG_NS)
-            count(&w->sh->shared);
+        if (now - last > AWAY_NS)
+            yielded(w, last, now);
         if (now - begin >= us * 1000u) {
             w->spin_score -= w->spin_score > 0;
             return false;

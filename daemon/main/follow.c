@@ -18,11 +18,11 @@ static void go_to(struct xt_follow *f, int cpu)
 
 void xt_follow(struct xt_follow *f, struct xt_app *app, uint64_t now)
 {
-    uint64_t away = f->yielded_at ? now - f->yielded_at : 0;
-    f->shared |= away >= XT_FOLLOW_AWAY_US;
-    if (away >= XT_FOLLOW_HOG_US && f->hogs < 16 * XT_FOLLOW_HOGS)
-        f->hogs += 16;
-    f->yielded_at = 0;
+    if (f->yielded_at) {
+        f->shared |= now - f->yielded_at >= XT_FOLLOW_AWAY_US;
+        xt_hog_yielded(&f->hog, f->yielded_at, now);
+        f->yielded_at = 0;
+    }
     if (now < f->look_at || !f->on)
         return;
     struct xt_app_waits w;

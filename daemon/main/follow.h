@@ -11,15 +11,14 @@
 #include <stdint.h>
 
 #include "daemon/app/app.h"
+#include "proto/xt_hog.h"
 
 enum {
     XT_FOLLOW_LOOK_US = 1000,  /* from look to look */
     XT_FOLLOW_PAUSE_US = 1000, /* between two moves at first */
     XT_FOLLOW_PAUSE_MAX_US = 1 << 20,
-    XT_FOLLOW_SETTLED = 8,   /* looks in a row at which both were on one processor: the move was right */
-    XT_FOLLOW_HOG_US = 2000, /* who runs that long at a time computes, and does not give way */
-    XT_FOLLOW_HOGS = 24,     /* so much of that, and taking turns does not work: see `hogs` */
-    XT_FOLLOW_AWAY_US = 4,   /* a yield and a pass without work take that long only when somebody else runs meanwhile */
+    XT_FOLLOW_SETTLED = 8, /* looks in a row at which both were on one processor: the move was right */
+    XT_FOLLOW_AWAY_US = 4, /* a yield and a pass without work take that long only when somebody else runs meanwhile */
 };
 
 struct xt_follow {
@@ -30,7 +29,7 @@ struct xt_follow {
     uint64_t not_before; /* the next move */
     uint32_t pause_us;
     uint32_t settled;
-    uint32_t hogs; /* rises by 16 when somebody has run for long on this processor, falls by 1 with each look */
+    struct xt_hog hog; /* where somebody computes, taking turns does not work */
     uint64_t moves;
 };
 
@@ -43,7 +42,6 @@ static inline void xt_follow_init(struct xt_follow *f, bool on)
  * of the two since the last look. Returns the processor to go to, -1 for none. */
 static inline int xt_follow_choose(struct xt_follow *f, uint64_t now, int here, int there, bool shared)
 {
-    f->hogs -= f->hogs > 0;
     if (there < 0)
         return -1;
     if (here == there) {
@@ -52,7 +50,7 @@ static inline int xt_follow_choose(struct xt_follow *f, uint64_t now, int here, 
         return -1;
     }
     f->settled = 0;
-    if (!shared || now < f->not_before || f->hogs >= XT_FOLLOW_HOGS)
+    if (!shared || now < f->not_before || xt_hog_near(&f->hog, now))
         return -1;
     f->not_before = now + f->pause_us;
     if (f->pause_us < XT_FOLLOW_PAUSE_MAX_US)

@@ -218,7 +218,7 @@ static void loop(struct xt_shard *s)
         xt_follow(&s->follow, s->app, now);
         if (pass(s, now))
             xt_spin_work(&s->spin, now);
-        else if (xt_spin_again(&s->spin, now))
+        else if (!xt_hog_near(&s->follow.hog, now) && xt_spin_again(&s->spin, now))
             xt_follow_yield(&s->follow, now);
         else
             sleep_until_work(s, now);

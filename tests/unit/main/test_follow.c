@@ -55,14 +55,13 @@ Test(follow, not_where_somebody_does_not_give_way)
 {
     struct xt_follow f;
     xt_follow_init(&f, true);
-    f.hogs = XT_FOLLOW_HOGS + 3;
-    for (uint64_t now = MS; now <= 3 * MS; now += MS)
-        cr_expect_eq(look(&f, now, 0, 1), -1);
-    cr_expect_eq(look(&f, 4 * MS, 0, 1), 1, "it is over");
+    xt_hog_yielded(&f.hog, MS, MS + XT_HOG_US);
+    cr_expect_eq(look(&f, f.hog.until - 1, 0, 1), -1);
+    cr_expect_eq(look(&f, f.hog.until, 0, 1), 1, "it is over");
 }
 
 /* Of yields. No look is due, so that nobody is asked for the programs. */
-Test(follow, who_runs_long_again_and_again_does_not_give_way)
+Test(follow, it_sees_by_its_yields_who_else_runs)
 {
     struct xt_follow f;
     uint64_t now = MS;
@@ -73,19 +72,13 @@ Test(follow, who_runs_long_again_and_again_does_not_give_way)
         xt_follow(&f, NULL, now += XT_FOLLOW_AWAY_US - 1);
     }
     cr_expect_not(f.shared, "nobody else has run");
+    xt_follow(&f, NULL, now += XT_HOG_US);
+    cr_expect_not(f.shared || xt_hog_near(&f.hog, now), "it has not yielded: it was at work, or slept");
     xt_follow_yield(&f, now);
-    xt_follow(&f, NULL, now += XT_FOLLOW_HOG_US);
+    xt_follow(&f, NULL, now += XT_FOLLOW_AWAY_US);
     cr_expect(f.shared);
-    cr_expect_lt(f.hogs, XT_FOLLOW_HOGS, "once is no habit");
-    xt_follow(&f, NULL, now += XT_FOLLOW_HOG_US);
-    cr_expect_lt(f.hogs, XT_FOLLOW_HOGS, "it has not yielded: it was at work, or slept");
-    for (unsigned n = 0; n < 1000; n++) {
-        xt_follow_yield(&f, now);
-        xt_follow(&f, NULL, now += XT_FOLLOW_HOG_US);
-    }
-    cr_expect_geq(f.hogs, XT_FOLLOW_HOGS);
-    unsigned looks = 0;
-    while (look(&f, now += MS, 0, 1) < 0 && looks < 1000)
-        looks++;
-    cr_expect_lt(looks, 500u, "forgotten after %u looks", looks);
+    cr_expect_not(xt_hog_near(&f.hog, now), "who gives way again does not compute");
+    xt_follow_yield(&f, now);
+    xt_follow(&f, NULL, now += XT_HOG_US);
+    cr_expect(xt_hog_near(&f.hog, now));
 }
