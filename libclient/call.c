@@ -22,12 +22,15 @@ void xtcp_kick(struct xtcp *x)
 {
     /* Pairs with the fence in the daemon between raising `sleeping` and its last look at the bitmaps. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (!atomic_load_explicit((_Atomic uint32_t *)&x->global->sleeping, memory_order_relaxed))
+    uint32_t sleep = atomic_load_explicit((_Atomic uint32_t *)&x->global->sleeping, memory_order_relaxed);
+    if (!sleep || sleep == atomic_load_explicit(&x->rung, memory_order_relaxed))
         return;
     int saved = errno;
     uint64_t one = 1;
     XTCP_NO_CANCEL();
-    (void)!write(x->doorbell, &one, sizeof one);
+    if (write(x->doorbell, &one, sizeof one) >
+        0) /* only then, for a signal handler may come in between and need an answer */
+        atomic_store_explicit(&x->rung, sleep, memory_order_relaxed);
     errno = saved;
 }
 
@@ -56,11 +59,9 @@ static bool spin_for_answer(struct xtcp_waiter *w, uint32_t seq)
             __builtin_ia32_pause();
             got = answered(w, seq);
         }
-        uint64_t last = now;
         if (!got && now - begin > PATIENCE_NS)
             sched_yield(); /* the daemon may want this very core */
         now = xtcp_now_ns();
-        xt_hog_yielded(&w->hog, last / 1000, now / 1000);
     }
     if (now - begin < most)
         w->call_score = w->call_score < 14 ? (uint8_t)(w->call_score + 2) : 15;

@@ -49,6 +49,7 @@ struct xtcp {
     uint32_t epoch;  /* counts forks */
     uint32_t session, proc;
     uint32_t shards, shard; /* data-plane threads of the daemon; which one serves this session */
+    _Atomic uint32_t rung;  /* xt_global.sleeping as it was when the doorbell was rung last */
     _Atomic bool lost;      /* the control connection has ended */
     char rules[XT_RULES_MAX];
     char interface[IF_NAMESIZE];
@@ -262,6 +263,9 @@ void xtcp_kick(struct xtcp *x);
 void xtcp_mark(struct xtcp *x, int s);
 
 /* ---- wait.c ---- */
+
+/* Tells the daemon on which processor its thread is. Returns that, -1 when it is not known. */
+int xtcp_waiter_here(struct xt_waiter *sh);
 
 /* This thread's waiter, for the time of one call; never the same for two nested calls (signal handlers). */
 int xtcp_waiter_get(struct xtcp *x, struct xtcp_waiter **out);

@@ -363,6 +363,7 @@ XTCP_API void xtcp_waiter_done(struct xtcp_waiter *w)
 XTCP_API unsigned xtcp_waiter_take(struct xtcp_waiter *w, void (*fn)(void *arg, uint32_t s), void *arg)
 {
     xtcp_waiter_fix(w);
+    xtcp_waiter_here(w->sh);
     return xt_bitmap_take(w->ready, w->x->max_slots, fn, arg);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Who looks for news again and again yields the processor in between. Where somebody computes there, each yield is a
  * turn of his, milliseconds long, while a thread that sleeps gets the processor as soon as it is woken. So after such a
- * yield nobody spins for a while, twice as long each time that the next attempt ends in the same way. */
+ * yield nobody spins for a while, twice as long each time that the next attempt ends in the same way. A program on xtcp
+ * that is busy with what the others wait for is none of those: the longer its turns, the more there is for all at once. */
 #ifndef XT_HOG_H
 #define XT_HOG_H
 
@@ -9,7 +10,8 @@
 #include <stdint.h>
 
 enum {
-    XT_HOG_US = 2000, /* who runs that long at a time computes, and does not give way */
+    XT_HOG_US = 2000,   /* who runs that long at a time computes, and does not give way */
+    XT_HOG_SOCKET = 16, /* unless he does something with a socket each so many microseconds */
     XT_HOG_PAUSE_US = 16 * 1000,
     XT_HOG_PAUSE_MAX_US = 1024 * 1000,
 };
@@ -20,10 +22,10 @@ struct xt_hog {
     uint32_t pause_us;
 };
 
-/* A yield lasted from `from` to `to`. */
-static inline void xt_hog_yielded(struct xt_hog *h, uint64_t from, uint64_t to)
+/* A yield lasted from `from` to `to`; `sockets`: what xt_global.ran of this processor has grown by meanwhile. */
+static inline void xt_hog_yielded(struct xt_hog *h, uint64_t from, uint64_t to, uint32_t sockets)
 {
-    if (to - from < XT_HOG_US)
+    if (to - from < XT_HOG_US || (uint64_t)sockets * XT_HOG_SOCKET >= to - from)
         return;
     if (!h->pause_us || from > h->until + h->pause_us)
         h->pause_us = XT_HOG_PAUSE_US;

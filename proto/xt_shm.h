@@ -42,15 +42,22 @@
 #define XT_LOCK_RELAY 0x7fffffffu /* in slot.rx_lock and tx_lock, for ever: the daemon moves the socket's bytes now */
 
 /* Read-only for clients (sealed with F_SEAL_FUTURE_WRITE): one page for all. */
+#define XT_RAN 64
+
 struct xt_global {
     uint32_t magic, abi;
-    _Atomic uint32_t sleeping; /* 1: the data plane sleeps or is about to; ring the doorbell */
-    uint32_t epoch;            /* counts starts of the stack process */
-    uint32_t spin_us;          /* how long a client may spin before it sleeps */
-    uint32_t addr_be;          /* own IPv4 address, network byte order */
-    uint32_t rsv[10];
+    /* Not 0: the data plane sleeps or is about to; ring the doorbell. Each sleep has another number: who has rung for it, and it
+     * has not got the processor yet, need not ring again. */
+    _Atomic uint32_t sleeping;
+    uint32_t epoch;   /* counts starts of the stack process */
+    uint32_t spin_us; /* how long a client may spin before it sleeps */
+    uint32_t addr_be; /* own IPv4 address, network byte order */
+    uint32_t sleeps;  /* the last of these numbers; outlives the stack process as they do */
+    uint32_t rsv[9];
+    /* By processor (modulo XT_RAN): how often those who ran there did something with a socket, as far as the daemon knows; wraps */
+    _Atomic uint32_t ran[XT_RAN];
 };
-static_assert(sizeof(struct xt_global) == 64, "xt_global");
+static_assert(sizeof(struct xt_global) == 320, "xt_global");
 
 /* Header of a region. Written by the daemon before the client gets it; constant after, but for what is atomic. */
 struct xt_region {

@@ -331,14 +331,27 @@ static void on_cmd(void *arg, uint32_t waiter)
     xt_app_cmd(arg, waiter);
 }
 
+/* Where a program did something with a socket: at the processor where one that waits for it did so last. */
+static void ran(const struct xt_session *s, uint32_t slot)
+{
+    uint64_t subs = atomic_load_explicit(&s->slots[slot].subs, memory_order_relaxed);
+    uint32_t cpu = subs ? atomic_load_explicit(&s->waiters[__builtin_ctzll(subs)].cpu, memory_order_relaxed) : 0;
+    if (cpu) {
+        _Atomic uint32_t *n = &s->app->global->ran[(cpu - 1) % XT_RAN];
+        atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+    }
+}
+
 /* A command that was given before the mark is carried out before. */
 static void on_dirty(void *arg, uint32_t slot)
 {
     struct xt_session *s = arg;
     if (xt_bitmap_any(s->cmd))
         s->app->stats.commands += xt_bitmap_take_some(s->cmd, XT_MAX_WAITERS, XT_CMD_BUDGET, on_cmd, s);
-    if (!s->lied)
-        xt_app_slot_dirty(s, slot);
+    if (s->lied)
+        return;
+    ran(s, slot);
+    xt_app_slot_dirty(s, slot);
 }
 
 static bool poll_session(struct xt_session *s)
@@ -377,7 +390,9 @@ bool xt_app_poll(struct xt_app *a, uint64_t now_us)
 
 bool xt_app_prepare_sleep(struct xt_app *a)
 {
-    atomic_store(&a->global->sleeping, 1);
+    if (++a->global->sleeps == 0)
+        a->global->sleeps = 1;
+    atomic_store(&a->global->sleeping, a->global->sleeps);
     /* Pairs with the fence between a client's mark and its look at `sleeping`: one of the two sees the other. */
     atomic_thread_fence(memory_order_seq_cst);
     if (queue_any(&a->to_data) || a->nchanged || a->ntouched || a->ndoomed || a->nretired)

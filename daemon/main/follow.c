@@ -20,7 +20,7 @@ void xt_follow(struct xt_follow *f, struct xt_app *app, uint64_t now)
 {
     if (f->yielded_at) {
         f->shared |= now - f->yielded_at >= XT_FOLLOW_AWAY_US;
-        xt_hog_yielded(&f->hog, f->yielded_at, now);
+        xt_hog_yielded(&f->hog, f->yielded_at, now, 0); /* without the shard nobody gets far with sockets */
         f->yielded_at = 0;
     }
     if (now < f->look_at || !f->on)

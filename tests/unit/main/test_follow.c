@@ -55,7 +55,7 @@ Test(follow, not_where_somebody_does_not_give_way)
 {
     struct xt_follow f;
     xt_follow_init(&f, true);
-    xt_hog_yielded(&f.hog, MS, MS + XT_HOG_US);
+    xt_hog_yielded(&f.hog, MS, MS + XT_HOG_US, 0);
     cr_expect_eq(look(&f, f.hog.until - 1, 0, 1), -1);
     cr_expect_eq(look(&f, f.hog.until, 0, 1), 1, "it is over");
 }

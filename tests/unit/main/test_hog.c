@@ -15,7 +15,7 @@ static double given_away(struct xt_hog *h, uint64_t *now, uint64_t turn)
             *now = h->until;
             continue;
         }
-        xt_hog_yielded(h, *now, *now + turn);
+        xt_hog_yielded(h, *now, *now + turn, 0);
         *now += turn;
         given += turn;
     }
@@ -38,16 +38,25 @@ Test(hog, who_gives_way_soon_is_none)
     cr_expect_eq(h.pause_us, 0u);
 }
 
+Test(hog, who_is_busy_with_sockets_is_none)
+{
+    struct xt_hog h = {0};
+    xt_hog_yielded(&h, 0, 4000, 4000 / XT_HOG_SOCKET);
+    cr_expect_not(xt_hog_near(&h, 4000));
+    xt_hog_yielded(&h, 4000, 8000, 4000 / XT_HOG_SOCKET - 1);
+    cr_expect(xt_hog_near(&h, 8000));
+}
+
 Test(hog, once_costs_little_and_so_does_the_first_one_after_a_time_without)
 {
     struct xt_hog h = {0};
     uint64_t now = SECOND;
-    xt_hog_yielded(&h, now, now + XT_HOG_US);
+    xt_hog_yielded(&h, now, now + XT_HOG_US, 0);
     cr_expect_eq(h.until, now + XT_HOG_US + XT_HOG_PAUSE_US);
     given_away(&h, &now, XT_HOG_US);
     cr_expect_eq(h.pause_us, (uint32_t)XT_HOG_PAUSE_MAX_US, "%u", h.pause_us);
     now = h.until + XT_HOG_PAUSE_MAX_US + 1;
     cr_expect_not(xt_hog_near(&h, now));
-    xt_hog_yielded(&h, now, now + XT_HOG_US);
+    xt_hog_yielded(&h, now, now + XT_HOG_US, 0);
     cr_expect_eq(h.pause_us, (uint32_t)XT_HOG_PAUSE_US);
 }
