@@ -22,15 +22,12 @@ void xtcp_kick(struct xtcp *x)
 {
     /* Pairs with the fence in the daemon between raising `sleeping` and its last look at the bitmaps. */
     atomic_thread_fence(memory_order_seq_cst);
-    uint32_t sleep = atomic_load_explicit((_Atomic uint32_t *)&x->global->sleeping, memory_order_relaxed);
-    if (!sleep || sleep == atomic_load_explicit(&x->rung, memory_order_relaxed))
+    if (!atomic_load_explicit((_Atomic uint32_t *)&x->global->sleeping, memory_order_relaxed))
         return;
     int saved = errno;
     uint64_t one = 1;
     XTCP_NO_CANCEL();
-    if (write(x->doorbell, &one, sizeof one) >
-        0) /* only then, for a signal handler may come in between and need an answer */
-        atomic_store_explicit(&x->rung, sleep, memory_order_relaxed);
+    (void)!write(x->doorbell, &one, sizeof one);
     errno = saved;
 }
 

@@ -49,7 +49,6 @@ struct xtcp {
     uint32_t epoch;  /* counts forks */
     uint32_t session, proc;
     uint32_t shards, shard; /* data-plane threads of the daemon; which one serves this session */
-    _Atomic uint32_t rung;  /* xt_global.sleeping as it was when the doorbell was rung last */
     _Atomic bool lost;      /* the control connection has ended */
     char rules[XT_RULES_MAX];
     char interface[IF_NAMESIZE];

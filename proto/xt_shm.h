@@ -46,14 +46,11 @@
 
 struct xt_global {
     uint32_t magic, abi;
-    /* Not 0: the data plane sleeps or is about to; ring the doorbell. Each sleep has another number: who has rung for it, and it
-     * has not got the processor yet, need not ring again. */
-    _Atomic uint32_t sleeping;
-    uint32_t epoch;   /* counts starts of the stack process */
-    uint32_t spin_us; /* how long a client may spin before it sleeps */
-    uint32_t addr_be; /* own IPv4 address, network byte order */
-    uint32_t sleeps;  /* the last of these numbers; outlives the stack process as they do */
-    uint32_t rsv[9];
+    _Atomic uint32_t sleeping; /* 1: the data plane sleeps or is about to; ring the doorbell */
+    uint32_t epoch;            /* counts starts of the stack process */
+    uint32_t spin_us;          /* how long a client may spin before it sleeps */
+    uint32_t addr_be;          /* own IPv4 address, network byte order */
+    uint32_t rsv[10];
     /* By processor (modulo XT_RAN): how often those who ran there did something with a socket, as far as the daemon knows; wraps */
     _Atomic uint32_t ran[XT_RAN];
 };
@@ -191,8 +188,8 @@ struct xt_waiter {
     /* Not 0: several processes wait by it. It is told of every socket that it is subscribed to, of those too that its own process does
      * not hold. Written by the client. */
     _Atomic uint32_t family;
-    /* Of its waits: how many there were, how many times somebody else ran on this processor during one, and the processor's number + 1
-     * (0: not known). Written by the client, which gains nothing by lying but a shard that comes nearer. */
+    /* Of its waits: how many there were, and how many times somebody else ran on this processor during one; the number + 1 (0: not known)
+     * of the processor where its thread waited, or took news, last. Written by the client, which gains nothing by lying but a shard that comes nearer. */
     _Atomic uint32_t waits, shared, cpu;
     /* mailbox: the client fills op to data and then stores cmd_seq (release); the daemon answers in result, addr, port and
      * data and then stores done_seq = cmd_seq (release). One command at a time. */

@@ -41,7 +41,6 @@
 #define LOOK_WAITER 9    /* a waiter looks at the slot once more */
 #define LOOK_ANSWER 10   /* and at done_seq */
 #define LOOK_SPACE 11    /* and, having asked for space, at tx_tail */
-#define NUMBERS 16       /* each sleep of the daemon has a number of its own */
 #define AGAIN_DIRTY 12   /* the successor takes every slot for marked */
 #define AGAIN_COMMAND 13 /* and every waiter's mailbox */
 #define AGAIN_NEWS 14    /* tells everybody of every slot */
@@ -53,14 +52,12 @@
 #define DAEMON 2
 
 byte tx_head, tx_tail, rx_head, cmd_seq, done_seq, epoch;
-bit dirty, cmd, want;
-byte sleeping, sleeps;
+bit dirty, cmd, sleeping, want;
 bit subs[2], ready[2], wsleeping[2];
 byte pipe_bytes[2];
 bool bell;              /* a completion of the doorbell waits */
 byte frames;            /* in the packet ring */
 byte rec_rx, rec_taken; /* the connection's record: bytes received; bytes taken from the ring, and acknowledged at once */
-byte rung;                /* the client's: the sleep it has rung for */
 byte written, taken;      /* what sender and reader know themselves */
 bool killed, sent_all, read_all, over;
 
@@ -111,13 +108,13 @@ inline xtcp_kick(w)
     FENCE(w, FENCE_KICK);
     atomic {
         if
-        :: sleeping && sleeping != rung -> flag = true; asleep = sleeping
+        :: sleeping -> flag = true
         :: else
         fi
     };
     atomic {
         if
-        :: flag -> bell = true; rung = asleep; flag = false
+        :: flag -> bell = true; flag = false
         :: else
         fi
     }
@@ -221,7 +218,7 @@ inline xtcp_call(w, seq)
 
 active proctype sender()
 {
-    byte owed, start, called, asleep;
+    byte owed, start, called;
     bit result, flag;
     do
     :: called < CALLS -> called++; xtcp_call(SENDER, called)
@@ -388,7 +385,7 @@ inline xt_app_poll()
 
 inline sleep_until_work()
 {
-    atomic { sleeps = sleeps + (PART(NUMBERS) || !sleeps -> 1 : 0); STORE(DAEMON, SLEEPING, 0, sleeps) };
+    STORE(DAEMON, SLEEPING, 0, 1);
     FENCE(DAEMON, FENCE_SLEEP);
     if
     :: PART(LOOK_DAEMON) && cmd

@@ -390,9 +390,7 @@ bool xt_app_poll(struct xt_app *a, uint64_t now_us)
 
 bool xt_app_prepare_sleep(struct xt_app *a)
 {
-    if (++a->global->sleeps == 0)
-        a->global->sleeps = 1;
-    atomic_store(&a->global->sleeping, a->global->sleeps);
+    atomic_store(&a->global->sleeping, 1);
     /* Pairs with the fence between a client's mark and its look at `sleeping`: one of the two sees the other. */
     atomic_thread_fence(memory_order_seq_cst);
     if (queue_any(&a->to_data) || a->nchanged || a->ntouched || a->ndoomed || a->nretired)

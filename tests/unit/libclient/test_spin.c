@@ -39,11 +39,15 @@ Test(spin, not_where_somebody_computes)
     for (unsigned tries = 0; tries < 100 && (spin_in_vain(w) < 2 || !w->sh->shared); tries++)
         w->hog.until = 0; /* one that really computes was there */
     cr_expect_gt(yields, 1u);
-    uint32_t shared = w->sh->shared;
-    cr_expect_gt(shared, 0u, "who gives way again is one to take turns with");
+    cr_expect_gt(w->sh->shared, 0u, "who gives way again is one to take turns with");
     turn_us = XT_HOG_US;
     w->hog.until = 0;
+    w->hog.last = 0;
+    cr_expect_eq(spin_in_vain(w), 1u);
+    cr_expect_eq(w->hog.until, 0u, "once is no habit");
+    uint32_t shared = w->sh->shared;
     uint64_t begin = xtcp_now_ns() / 1000;
+    w->hog.last = begin;
     cr_expect_eq(spin_in_vain(w), 1u);
     cr_expect_geq(w->hog.until, begin + XT_HOG_US + XT_HOG_PAUSE_US);
     cr_expect_eq(w->sh->shared, shared, "who computes is not");

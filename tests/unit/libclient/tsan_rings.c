@@ -160,7 +160,7 @@ static void *daemon_main(void *unused)
         if (xt_bitmap_take_some(x->cmd, XT_MAX_WAITERS, 1, on_cmd, NULL) +
             xt_bitmap_take_some(x->dirty, SLOTS, 1, on_dirty, NULL))
             continue;
-        atomic_store(&global.sleeping, ++global.sleeps);
+        atomic_store(&global.sleeping, 1);
         atomic_thread_fence(memory_order_seq_cst);
         uint64_t count;
         if (!xt_bitmap_any(x->dirty) && !xt_bitmap_any(x->cmd) && !atomic_load(&stop) &&

@@ -56,6 +56,7 @@ Test(follow, not_where_somebody_does_not_give_way)
     struct xt_follow f;
     xt_follow_init(&f, true);
     xt_hog_yielded(&f.hog, MS, MS + XT_HOG_US, 0);
+    xt_hog_yielded(&f.hog, MS + XT_HOG_US, MS + 2 * XT_HOG_US, 0);
     cr_expect_eq(look(&f, f.hog.until - 1, 0, 1), -1);
     cr_expect_eq(look(&f, f.hog.until, 0, 1), 1, "it is over");
 }
@@ -78,7 +79,9 @@ Test(follow, it_sees_by_its_yields_who_else_runs)
     xt_follow(&f, NULL, now += XT_FOLLOW_AWAY_US);
     cr_expect(f.shared);
     cr_expect_not(xt_hog_near(&f.hog, now), "who gives way again does not compute");
-    xt_follow_yield(&f, now);
-    xt_follow(&f, NULL, now += XT_HOG_US);
+    for (unsigned n = 0; n < 2; n++) {
+        xt_follow_yield(&f, now);
+        xt_follow(&f, NULL, now += XT_HOG_US);
+    }
     cr_expect(xt_hog_near(&f.hog, now));
 }

@@ -44,19 +44,33 @@ Test(hog, who_is_busy_with_sockets_is_none)
     xt_hog_yielded(&h, 0, 4000, 4000 / XT_HOG_SOCKET);
     cr_expect_not(xt_hog_near(&h, 4000));
     xt_hog_yielded(&h, 4000, 8000, 4000 / XT_HOG_SOCKET - 1);
-    cr_expect(xt_hog_near(&h, 8000));
+    xt_hog_yielded(&h, 8000, 12000, 4000 / XT_HOG_SOCKET - 1);
+    cr_expect(xt_hog_near(&h, 12000));
 }
 
-Test(hog, once_costs_little_and_so_does_the_first_one_after_a_time_without)
+Test(hog, once_is_no_habit)
+{
+    struct xt_hog h = {0};
+    for (uint64_t now = SECOND; now < 10 * SECOND; now += XT_HOG_US + XT_HOG_HABIT_US) {
+        xt_hog_yielded(&h, now, now + XT_HOG_US, 0);
+        cr_assert_not(xt_hog_near(&h, now + XT_HOG_US));
+    }
+}
+
+Test(hog, the_first_pause_is_short_and_so_is_the_first_one_after_a_time_without)
 {
     struct xt_hog h = {0};
     uint64_t now = SECOND;
+    xt_hog_yielded(&h, now - XT_HOG_US, now, 0);
     xt_hog_yielded(&h, now, now + XT_HOG_US, 0);
     cr_expect_eq(h.until, now + XT_HOG_US + XT_HOG_PAUSE_US);
     given_away(&h, &now, XT_HOG_US);
     cr_expect_eq(h.pause_us, (uint32_t)XT_HOG_PAUSE_MAX_US, "%u", h.pause_us);
     now = h.until + XT_HOG_PAUSE_MAX_US + 1;
     cr_expect_not(xt_hog_near(&h, now));
+    xt_hog_yielded(&h, now, now + XT_HOG_US, 0);
+    cr_expect_not(xt_hog_near(&h, now + XT_HOG_US));
+    now += XT_HOG_US;
     xt_hog_yielded(&h, now, now + XT_HOG_US, 0);
     cr_expect_eq(h.pause_us, (uint32_t)XT_HOG_PAUSE_US);
 }

@@ -180,13 +180,13 @@ def seconds_of(pid):
         return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / TICKS
 
 
-def rounds(n, sides, measure):
-    """`measure(side)` gives a dict of figures; n rounds of all sides, the order alternating: {figure: [(one of each side)]}"""
+def rounds(n, sides, run):
+    """`run(side)` gives a dict of figures; n rounds of all sides, the order alternating: {figure: [(one of each side)]}"""
     rows = {}
     for i in range(n):
         got = {}
         for s in sides if i % 2 == 0 else reversed(sides):
-            got[s] = s.run(measure)
+            got[s] = run(s)
         for key in got[sides[0]]:
             rows.setdefault(key, []).append(tuple(got[s][key] for s in sides))
     return rows

@@ -23,7 +23,7 @@ class Section:
                     with rig.servers(sides, load.port, load.server):
                         for side in sides:
                             load.prepare(side)
-                        rows = rig.rounds(args.rounds, sides, load.measure)
+                        rows = rig.rounds(args.rounds, sides, lambda s: s.run(load.measure))
                 except rig.Failed as e:
                     out.failed(self.name, letter, load.name, e)
                     failed += 1
