@@ -41,9 +41,9 @@
 #define XT_SPARES 16u
 #define XT_LOCK_RELAY 0x7fffffffu /* in slot.rx_lock and tx_lock, for ever: the daemon moves the socket's bytes now */
 
-/* Read-only for clients (sealed with F_SEAL_FUTURE_WRITE): one page for all. */
 #define XT_RAN 64
 
+/* Read-only for clients (sealed with F_SEAL_FUTURE_WRITE): one page for all. */
 struct xt_global {
     uint32_t magic, abi;
     _Atomic uint32_t sleeping; /* 1: the data plane sleeps or is about to; ring the doorbell */
@@ -189,7 +189,8 @@ struct xt_waiter {
      * not hold. Written by the client. */
     _Atomic uint32_t family;
     /* Of its waits: how many there were, and how many times somebody else ran on this processor during one; the number + 1 (0: not known)
-     * of the processor where its thread waited, or took news, last. Written by the client, which gains nothing by lying but a shard that comes nearer. */
+     * of the processor where its thread waited, or took news, last. Written by the client, which gains nothing by lying but a shard
+     * that comes nearer. */
     _Atomic uint32_t waits, shared, cpu;
     /* mailbox: the client fills op to data and then stores cmd_seq (release); the daemon answers in result, addr, port and
      * data and then stores done_seq = cmd_seq (release). One command at a time. */
