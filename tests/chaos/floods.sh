@@ -48,7 +48,11 @@ memory_bounded() {
     sanitized || [ $((own - own0)) -le $OWN_MAX ] || return 1
     [ $((shared - shared0)) -le "${1:-$SHARED_MAX}" ]
 }
-die() { echo "$*"; ctl status; exit 1; }
+die() { # what it was comes last: of a long output the end is read
+    ctl status
+    echo "$*"
+    exit 1
+}
 
 ask 0 # and all has been used once
 STACK=$(stack_pid) MEMORY=$(memory_of "$XTCPD_PID" "$WORK/xtcpd.sock")
@@ -60,20 +64,21 @@ as_before() {
 
 # under KIND "COUNTERS" ARGS...: honest clients during a flood, which makes each of the counters grow.
 under() {
-    local kind=$1 c was=() cpu pid
+    local kind=$1 c i was=() cpu pid
     for c in $2; do was+=("$(counter "$c")"); done
     cpu=$(ticks)
     flood "$kind" "${@:3}"
     pid=$XT_PID
     xt_wait_for 30 grew "${2%% *}" "${was[0]}" || die "$kind: ${2%% *} does not tell of it: $(cat "$WORK/flood.log")"
     ask "$EACH" >"$WORK/ask.log" || die "$kind: an honest client was not served: $(cat "$WORK/ask.log")"
+    i=0
+    for c in $2; do xt_wait_for 30 grew "$c" "${was[i++]}" || die "$kind: $c does not tell of it"; done
     [ "$kind" = blind ] || kill -TERM "$pid"
     wait "$pid" || die "$kind: $(cat "$WORK/flood.log")"
     cat "$WORK/flood.log"
     echo "    honest clients: $(cat "$WORK/ask.log"); the daemon took $((($(ticks) - cpu) * 10)) ms of processor time for all"
     memory_bounded || die "$kind: memory"
     for c in $2; do
-        grew "$c" "${was[0]}" || die "$kind: $c does not tell of it"
         echo "    $c $(($(counter "$c") - ${was[0]}))"
         was=("${was[@]:1}")
     done
@@ -113,12 +118,14 @@ ctl config set overload-rate 50000
 as_before
 
 # Who knows the four-tuple of a connection, but not its sequence numbers, tries them all: each half of a receive window.
+STAY_PORT=20000 # none that the honest clients before may have had, which are in TIME_WAIT
 mkfifo "$WORK/stay"
 exec 8<>"$WORK/stay"
-xt_spawn k "$WORK/stay.log" bash -c 'exec 8>&-; exec python3 "$@" <"$0"' "$WORK/stay" "$FLOODS" stay "$ADDR_X" $PORT 40000
+xt_spawn k "$WORK/stay.log" bash -c 'exec 8>&-; exec python3 "$@" <"$0"' "$WORK/stay" "$FLOODS" stay "$ADDR_X" $PORT $STAY_PORT
 STAY=$XT_PID
-xt_wait_for 30 quiet grep open "$WORK/stay.log" || die "$(cat "$WORK/stay.log")"
-RATE=() under blind "challenge_acks challenge_limited drop_rst icmp_ignored" --peer "$ADDR_K" --peer-port 40000 \
+settled() { grep -q open "$WORK/stay.log" || xt_gone "$STAY"; }
+xt_wait_for 60 settled && quiet grep open "$WORK/stay.log" || die "$(cat "$WORK/stay.log")"
+RATE=() under blind "challenge_acks challenge_limited drop_rst icmp_ignored" --peer "$ADDR_K" --peer-port $STAY_PORT \
     --step 524288 --count 82000
 exec 8>&-
 xt_wait_for 60 xt_gone "$STAY" && wait "$STAY" || die "the connection has ended: $(cat "$WORK/stay.log")"
